@@ -1,0 +1,74 @@
+# make demo     train, freeze, classify, save and picture the digits
+# make test     everything that CI runs
+# make check    the fast part of it, for daily use
+
+PYTHON ?= python3
+VENV ?= .venv
+# Keras on JAX and on PyTorch, without TensorFlow.
+NEUTRAL_VENV ?= .venv-neutral
+# On a machine without a GPU the CPU build of TensorFlow saves a large download.
+TENSORFLOW ?= $(shell command -v nvidia-smi > /dev/null 2>&1 && echo cuda || echo tensorflow-cpu)
+# Debian's copy of Fashion-MNIST; needs no root and installs nothing.
+FASHION_MNIST := build/dataset-fashion-mnist/usr/share/datasets/fashion-mnist
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+PIP := -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check lint doctest test-tensorflow test-jax test-torch fashion-mnist bazel clean
+
+demo: $(VENV)/demo-installed
+	$(VENV)/bin/python examples/quickstart.py
+
+test: lint doctest test-tensorflow test-jax test-torch
+
+check: lint
+	$(VENV)/bin/python -m pytest -q -m "not slow"
+
+lint: $(VENV)/dev-installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+
+doctest: $(VENV)/dev-installed
+	$(VENV)/bin/python -m pytest -q --doctest-modules keras_supcon
+
+test-tensorflow: $(VENV)/dev-installed $(FASHION_MNIST)
+	FASHION_MNIST=$(FASHION_MNIST) $(VENV)/bin/python -m pytest -q
+
+test-jax: $(NEUTRAL_VENV)/installed
+	KERAS_BACKEND=jax $(NEUTRAL_VENV)/bin/python -m pytest -q -m neutral
+
+test-torch: $(NEUTRAL_VENV)/installed
+	KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python -m pytest -q -m neutral
+
+fashion-mnist: build/tfds/fashion_mnist
+
+build/tfds/fashion_mnist: $(FASHION_MNIST) | $(VENV)/demo-installed
+	$(VENV)/bin/python tools/prepare_fashion_mnist.py --source_dir=$(FASHION_MNIST) --data_dir=build/tfds
+
+$(FASHION_MNIST):
+	mkdir -p build
+	cd build && (apt-get download dataset-fashion-mnist || (apt-get update && apt-get download dataset-fashion-mnist))
+	dpkg-deb --extract build/dataset-fashion-mnist_*.deb build/dataset-fashion-mnist
+
+bazel:
+	bazel query //... && bazel build //...
+
+$(VENV)/demo-installed: setup.py
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python $(PIP) --editable '.[$(TENSORFLOW),report]'
+	touch $@
+
+$(VENV)/dev-installed: $(VENV)/demo-installed
+	$(VENV)/bin/python $(PIP) --editable '.[$(TENSORFLOW),report,dev]'
+	touch $@
+
+# torch 2.13.0 by its exact name: a machine may hold a CPU build of just that.
+$(NEUTRAL_VENV)/installed: setup.py
+	test -x $(NEUTRAL_VENV)/bin/python || $(PYTHON) -m venv $(NEUTRAL_VENV)
+	$(NEUTRAL_VENV)/bin/python $(PIP) torch==2.13.0
+	$(NEUTRAL_VENV)/bin/python $(PIP) --editable '.[jax,torch,report,dev]'
+	touch $@
+
+clean:
+	rm -rf build $(VENV) $(NEUTRAL_VENV)

@@ -1,0 +1,24 @@
+"""Supervised contrastive learning as Keras 3 building blocks."""
+
+from keras_supcon import augmentation, data, distribution, encoders, evaluation, layers, losses, models, ops
+from keras_supcon.layers import ProjectionHead
+from keras_supcon.losses import SupConLoss
+from keras_supcon.models import ContrastiveModel, LinearClassifier
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ContrastiveModel",
+    "LinearClassifier",
+    "ProjectionHead",
+    "SupConLoss",
+    "augmentation",
+    "data",
+    "distribution",
+    "encoders",
+    "evaluation",
+    "layers",
+    "losses",
+    "models",
+    "ops",
+]

@@ -1,0 +1,127 @@
+"""What all augmentation layers share."""
+
+import math
+from typing import Any
+
+import keras
+
+# Not exported by Keras, but the only way to a layer that runs both in a model and in `tf.data` on every backend.
+from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import BaseImagePreprocessingLayer
+
+
+class ImageAugmentation(BaseImagePreprocessingLayer):
+    """Base of the layers that draw once for each image of a batch.
+
+    Subclasses write `draw(batch_size, shape)`, the random numbers of a batch, and `transform(images, draws)`, both in terms
+    of `self.backend`, which is TensorFlow inside `tf.data` whatever the backend of Keras.
+
+    Args:
+        value_range: Lowest and highest pixel value of the images, `(0, 255)` or `(0, 1)`.
+        seed: Integer that fixes the random numbers, or None.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        images: `(batch, height, width, channels)` or one image `(height, width, channels)` with 1 or 3 channels;
+            or a dictionary with `"images"` and, unchanged by the layer, `"labels"`.
+        training: False gives the inference form of the layer, anything else augments.
+    """
+
+    _USE_BASE_FACTOR = False
+
+    def __init__(self, value_range: tuple[float, float] = (0, 255), seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format="channels_last", **kwargs)
+        low, high = value_range
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"`value_range` should be two numbers, lowest first. Received: value_range={value_range}")
+        self.value_range = (low, high)
+        self.seed = seed
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images: Any, training: bool | None = None) -> Any:
+        if isinstance(images, dict):
+            images = dict(images)  # the base class writes into it
+        return super().call(images, training=training is not False)
+
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
+        if not training:
+            return None
+        images = data["images"] if isinstance(data, dict) else data
+        self._check_channels(images.shape)
+        shape = self.backend.shape(images)
+        return self.draw(1 if len(shape) == 3 else shape[0], tuple(shape[-3:]))
+
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+        images = self.backend.cast(images, self.compute_dtype)
+        return self.transform(images, transformation) if training else self.transform_for_inference(images)
+
+    def transform_labels(self, labels: Any, transformation: Any, training: bool = True) -> Any:
+        return labels
+
+    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
+        """The random numbers of a batch: tensors whose first axis is the batch."""
+        raise NotImplementedError
+
+    def transform(self, images: Any, draws: Any) -> Any:
+        """Applies the draws to `(batch, height, width, channels)` images of the compute dtype."""
+        raise NotImplementedError
+
+    def transform_for_inference(self, images: Any) -> Any:
+        """What the layer does when it does not augment: nothing, unless it also sets the size."""
+        return images
+
+    def uniform(self, shape: tuple[Any, ...], low: float = 0.0, high: float = 1.0) -> Any:
+        """Draws float32 numbers in [low, high) from the layer's own generator."""
+        generator = self._get_seed_generator(self.backend._backend)
+        return self.backend.random.uniform(shape, low, high, dtype="float32", seed=generator)
+
+    def _constant(self, values: Any) -> Any:
+        return self.backend.convert_to_tensor(values, dtype="float32")
+
+    def build(self, input_shape: Any) -> None:
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["data_format"]
+        return {**config, "value_range": self.value_range, "seed": self.seed}
+
+    def _check_channels(self, shape: tuple[int | None, ...]) -> None:
+        if len(shape) not in (3, 4) or shape[-1] not in (1, 3):
+            raise ValueError(
+                f"`{type(self).__name__}` should be called on images of shape (batch, height, width, channels) or "
+                f"(height, width, channels) with 1 or 3 channels. Received: images.shape={tuple(shape)}"
+            )
+
+
+def check_probability(name: str, value: float) -> float:
+    """Returns `value`, or raises `ValueError` if it is not in [0, 1]."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"`{name}` should be between 0 and 1. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_range(name: str, value: tuple[float, float], low: float, high: float = math.inf) -> tuple[float, float]:
+    """Returns `value`, or raises `ValueError` if it is not two ordered numbers above `low` and up to `high`."""
+    try:
+        first, second = value
+        is_valid = low < first <= second <= high
+    except TypeError:
+        is_valid = False
+    if not is_valid:
+        bound = "" if high == math.inf else f" and at most {high}"
+        raise ValueError(f"`{name}` should be two numbers above {low}{bound}, lowest first. Received: {name}={value!r}")
+    return (float(first), float(second))
+
+
+def check_image_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    """Returns `(height, width)`, or raises `ValueError` if they are not two positive integers."""
+    try:
+        height, width = (int(size) for size in image_size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise ValueError(f"`image_size` should be (height, width), both at least 1. Received: image_size={image_size!r}")
+    return (height, width)

@@ -1,0 +1,170 @@
+"""Random changes of colour, as one affine map of the channels for each image."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_supcon.augmentation.base import ImageAugmentation, check_probability
+
+# ITU-R BT.601 luma, the grey of Pillow, OpenCV and torchvision.
+_LUMA = np.array([0.299, 0.587, 0.114], "float32")
+_RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], "float64")
+_YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class RandomColorJitter(ImageAugmentation):
+    """Changes brightness, contrast, saturation and hue of every image by its own random amounts.
+
+    With probability `probability`, in this order and without rounding between the steps:
+
+    1. brightness: pixels are multiplied by `b`, uniform in `[max(0, 1 - brightness), 1 + brightness]`;
+    2. contrast: pixels are blended with the mean grey of the image, `c x + (1 - c) mean`;
+    3. saturation: pixels are blended with their own grey, `s x + (1 - s) grey(x)`;
+    4. hue: the colour plane (I, Q of YIQ) is turned by `h` of a full turn, `h` uniform in `[-hue, hue]`.
+
+    Contrast and saturation factors have ranges like the brightness factor's. The four steps are linear in the pixel, so
+    they are one 3x3 matrix and one offset for each image; the result is clipped to `value_range` once, at the end. On
+    images of one channel saturation and hue do nothing.
+
+    Args:
+        brightness: Non-negative. SimCLR at strength `s` uses 0.8 `s`.
+        contrast: Non-negative. 0.8 `s`.
+        saturation: Non-negative. 0.8 `s`.
+        hue: Between 0 and 0.5, in turns. 0.2 `s`.
+        probability: Probability that an image is changed at all.
+        **kwargs: `value_range`, `seed`, `name`, `dtype`.
+
+    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
+
+    Raises:
+        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+
+    Reference:
+        Chen et al., SimCLR, ICML 2020, appendix A. There the order of the steps is random and each is clipped.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.augmentation import RandomColorJitter
+    >>> jitter = RandomColorJitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, value_range=(0, 1), seed=0)
+    >>> images = jitter(np.full((4, 8, 8, 3), 0.5, "float32"))
+    >>> tuple(images.shape), bool(np.max(images) <= 1)
+    ((4, 8, 8, 3), True)
+    """
+
+    def __init__(
+        self,
+        brightness: float = 0.4,
+        contrast: float = 0.4,
+        saturation: float = 0.4,
+        hue: float = 0.1,
+        probability: float = 0.8,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, value in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"`{name}` should be a number of at least 0. Received: {name}={value!r}")
+        if not 0 <= hue <= 0.5:
+            raise ValueError(f"`hue` should be between 0 and 0.5 of a turn. Received: hue={hue!r}")
+        self.brightness = float(brightness)
+        self.contrast = float(contrast)
+        self.saturation = float(saturation)
+        self.hue = float(hue)
+        self.probability = check_probability("probability", probability)
+
+    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
+        """The four amounts of every image, each `(batch,)`; 1, 1, 1 and 0 for an image that is left alone."""
+        numpy = self.backend.numpy
+        apply = self.uniform((batch_size,)) < self.probability
+        draws = {}
+        for name, spread in (("brightness", self.brightness), ("contrast", self.contrast), ("saturation", self.saturation)):
+            factor = self.uniform((batch_size,), max(0.0, 1 - spread), 1 + spread)
+            draws[name] = numpy.where(apply, factor, numpy.ones_like(factor))
+        turn = self.uniform((batch_size,), -self.hue, self.hue)
+        draws["hue"] = numpy.where(apply, turn, numpy.zeros_like(turn))
+        return draws
+
+    def transform(self, images: Any, draws: Any) -> Any:
+        numpy = self.backend.numpy
+        low, high = self.value_range
+        brightness, contrast = draws["brightness"], draws["contrast"]
+        is_rgb = images.shape[-1] == 3
+        pixels = self.backend.cast(images, "float32") - low
+        mean = numpy.mean(pixels, axis=(1, 2))  # (batch, channels)
+        mean_grey = numpy.matmul(mean, self._constant(_LUMA[:, None])) if is_rgb else mean  # (batch, 1)
+        # Saturation and hue keep greys as they are, so the offset of the contrast passes through them.
+        offset = (1 - contrast) * brightness * mean_grey[:, 0]
+        gain = contrast * brightness
+        if is_rgb:
+            gain = numpy.reshape(gain, (-1, 1, 1)) * self._chroma_matrix(draws["saturation"], draws["hue"])
+            pixels = numpy.einsum("bhwc,bdc->bhwd", pixels, gain)
+        else:
+            pixels = pixels * numpy.reshape(gain, (-1, 1, 1, 1))
+        pixels = numpy.clip(pixels + numpy.reshape(offset, (-1, 1, 1, 1)), 0.0, high - low)
+        return self.backend.cast(pixels + low, images.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "brightness": self.brightness,
+            "contrast": self.contrast,
+            "saturation": self.saturation,
+            "hue": self.hue,
+            "probability": self.probability,
+        }
+
+    def _chroma_matrix(self, saturation: Any, hue: Any) -> Any:
+        """Matrices `(batch, 3, 3)` that scale the distance of a colour from its grey and turn its hue."""
+        numpy = self.backend.numpy
+        angle = 2 * math.pi * hue
+        # Y stays; the plane (I, Q) is turned by the angle and scaled by the saturation. Each of the three terms is constant.
+        grey = np.outer(_YIQ_TO_RGB[:, 0], _RGB_TO_YIQ[0])
+        upright = _YIQ_TO_RGB[:, 1:] @ _RGB_TO_YIQ[1:]
+        turned = _YIQ_TO_RGB[:, 1:] @ np.array([[0.0, -1.0], [1.0, 0.0]]) @ _RGB_TO_YIQ[1:]
+        cosine = numpy.reshape(saturation * numpy.cos(angle), (-1, 1, 1))
+        sine = numpy.reshape(saturation * numpy.sin(angle), (-1, 1, 1))
+        return self._constant(grey) + cosine * self._constant(upright) + sine * self._constant(turned)
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class RandomGrayscale(ImageAugmentation):
+    """Replaces the colours of an image by its luma, in all three channels, with a probability for each image.
+
+    Args:
+        probability: Probability that an image loses its colour.
+        **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
+
+    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels; images of one channel do not change.
+
+    Raises:
+        ValueError: For a probability outside [0, 1], and for images of another rank or number of channels.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.augmentation import RandomGrayscale
+    >>> red = np.array([[[[255, 0, 0]]]], "uint8")
+    >>> np.asarray(RandomGrayscale(probability=1.0)(red)).ravel().round(1).tolist()  # 0.299 of 255
+    [76.19999694824219, 76.19999694824219, 76.19999694824219]
+    """
+
+    def __init__(self, probability: float = 0.2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.probability = check_probability("probability", probability)
+
+    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
+        return self.uniform((batch_size,)) < self.probability
+
+    def transform(self, images: Any, draws: Any) -> Any:
+        if images.shape[-1] == 1:
+            return images
+        numpy = self.backend.numpy
+        luma = numpy.matmul(images, self.backend.cast(self._constant(_LUMA[:, None]), images.dtype))
+        return numpy.where(numpy.reshape(draws, (-1, 1, 1, 1)), luma, images)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "probability": self.probability}

@@ -1,0 +1,6 @@
+"""Labelled images as `tf.data` pipelines. Needs TensorFlow, with every backend of Keras."""
+
+from keras_supcon.data.folder import load_folder
+from keras_supcon.data.named import load
+
+__all__ = ["load", "load_folder"]

@@ -1,0 +1,121 @@
+"""Data sets by name: TensorFlow Datasets, and the digits that need no network."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from keras_supcon.data.digits import CLASS_NAMES, read_digits
+from keras_supcon.data.pipeline import batches, check_batching
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def load(
+    name: str,
+    split: str,
+    batch_size: int,
+    image_size: tuple[int, int] | None = None,
+    data_dir: str | None = None,
+    seed: int = 0,
+    *,
+    shuffle: bool | None = None,
+    drop_remainder: bool = False,
+) -> tf.data.Dataset:
+    """Loads a labelled image data set in batches.
+
+    `"digits"`, 1,797 images of 8x8 pixels, is part of this package. Every other name goes to TensorFlow Datasets, which
+    prepares the data set in `data_dir` (and downloads it) if it is not there yet.
+
+    Args:
+        name: `"digits"` or a name that TFDS knows, such as `"cifar10"`, `"fashion_mnist"`, `"imagenet2012"`.
+        split: `"train"` or `"test"`; for TFDS any of its splits, slices such as `"train[:10%]"` included.
+        batch_size: Images in a batch, at least 1.
+        image_size: `(height, width)` to which images are cropped about the centre and resized; None keeps their size.
+        data_dir: Directory of TFDS data sets; None is TFDS' own default. Not used by the digits.
+        seed: Fixes the order of the examples.
+        shuffle: Whether to shuffle, in a new order for every epoch; None shuffles the splits that begin with "train".
+        drop_remainder: Whether to leave out a last batch that is not full. Use True with several replicas.
+
+    Returns:
+        A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)` and int64 labels `(batch,)`, with
+        the attribute `class_names`.
+
+    Raises:
+        ValueError: For a name, split, size or batch size that cannot be, and for data sets without one image and one class
+            label per example.
+        RuntimeError: If TFDS cannot prepare the data set.
+
+    Example:
+
+    >>> import keras_supcon
+    >>> train = keras_supcon.data.load("digits", "train", batch_size=128)
+    >>> images, labels = next(iter(train))
+    >>> images.shape, images.dtype.name, len(train.class_names)
+    (TensorShape([128, 8, 8, 1]), 'uint8', 10)
+    """
+    check_batching(batch_size, image_size)
+    if shuffle is None:
+        shuffle = split.startswith("train")
+    if name == "digits":
+        import tensorflow as tf
+
+        images, labels = read_digits(split)
+        examples, num_examples, class_names = tf.data.Dataset.from_tensor_slices((images, labels)), len(labels), CLASS_NAMES
+    else:
+        examples, num_examples, class_names = _read_tfds(name, split, data_dir, shuffle, seed)
+    return batches(examples, num_examples, class_names, batch_size, image_size, shuffle, seed, drop_remainder)
+
+
+def _read_tfds(name: str, split: str, data_dir: str | None, shuffle: bool, seed: int) -> tuple[Any, int, list[str]]:
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        known = ["digits", *tfds.list_builders(with_community_datasets=False)]
+        similar = difflib.get_close_matches(name, known, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+        raise ValueError(
+            "`name` should be 'digits' or an image-classification data set that TensorFlow Datasets knows. "
+            f"Received: name={name!r}.{hint}"
+        ) from error
+    _, label_key = _supervised_keys(builder, name)
+    if not builder.is_prepared():
+        try:
+            builder.download_and_prepare()
+        except Exception as error:  # whatever network, disk or parser went wrong below
+            raise RuntimeError(
+                f"The data set {name!r} is not in {builder.data_dir!r} and TensorFlow Datasets could not prepare it: {error}"
+            ) from error
+    try:
+        num_examples = builder.info.splits[split].num_examples
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"`split` of {name!r} should be one of {tuple(builder.info.splits)} or a slice of them. Received: split={split!r}"
+        ) from error
+    examples = builder.as_dataset(
+        split=split,
+        shuffle_files=shuffle,
+        read_config=tfds.ReadConfig(shuffle_seed=seed, try_autocache=False),
+        as_supervised=True,
+    )
+    return examples, num_examples, builder.info.features[label_key].names
+
+
+def _supervised_keys(builder: Any, name: str) -> tuple[str, str]:
+    import tensorflow_datasets as tfds
+
+    keys, features = builder.info.supervised_keys, builder.info.features
+    if (
+        keys is None
+        or len(keys) != 2
+        or not all(key in features for key in keys)
+        or not isinstance(features[keys[0]], tfds.features.Image)
+        or not isinstance(features[keys[1]], tfds.features.ClassLabel)
+    ):
+        raise ValueError(
+            f"`name` should be a data set of images with one class label each. Received: name={name!r}, with {features}"
+        )
+    return keys

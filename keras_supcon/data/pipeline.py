@@ -1,0 +1,89 @@
+"""From single images to batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# The shuffle buffer holds the whole data set up to this many bytes of pixels.
+_SHUFFLE_BYTES = 512 * 2**20
+
+
+def check_batching(batch_size: Any, image_size: Any) -> None:
+    """Raises `ValueError` unless the batch size is positive and the image size None or (height, width) of at least 1."""
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"`batch_size` should be a whole number of at least 1. Received: batch_size={batch_size!r}")
+    if image_size is not None:
+        is_pair = isinstance(image_size, (tuple, list)) and len(image_size) == 2
+        if not is_pair or not all(isinstance(size, int) and size >= 1 for size in image_size):
+            raise ValueError(
+                f"`image_size` should be (height, width), whole numbers of at least 1. Received: image_size={image_size!r}"
+            )
+
+
+def batches(
+    examples: tf.data.Dataset,
+    num_examples: int,
+    class_names: Sequence[str],
+    batch_size: int,
+    image_size: tuple[int, int] | None,
+    shuffle: bool,
+    seed: int,
+    drop_remainder: bool,
+) -> tf.data.Dataset:
+    """Resizes, shuffles, batches and prefetches `(uint8 image, label)` examples.
+
+    Args:
+        examples: Single images `(height, width, channels)` with integer labels.
+        num_examples: How many there are.
+        class_names: Becomes the attribute `class_names` of the result, as `keras.utils.image_dataset_from_directory` does.
+        batch_size: Images in a batch.
+        image_size: Size to which the largest centred rectangle of that aspect is resized, or None.
+        shuffle: Whether to shuffle, in a new order for every epoch.
+        seed: Fixes the orders.
+        drop_remainder: Whether to leave out a last batch that is not full.
+
+    Returns:
+        Batches of uint8 `(batch, height, width, channels)` and int64 `(batch,)`.
+
+    Raises:
+        ValueError: If the images differ in size and `image_size` is None.
+    """
+    import tensorflow as tf
+
+    if image_size is not None:
+        examples = examples.map(
+            lambda image, label: (centre_resize(image, image_size), label), num_parallel_calls=tf.data.AUTOTUNE
+        )
+    shape = examples.element_spec[0].shape
+    if not shape.is_fully_defined():
+        raise ValueError(
+            f"`image_size` should be given for images of different sizes. Received: image_size=None, images of shape {shape}"
+        )
+    if shuffle:
+        buffer_size = min(num_examples, max(batch_size, _SHUFFLE_BYTES // shape.num_elements()))
+        examples = examples.shuffle(buffer_size, seed=seed, reshuffle_each_iteration=True)
+    dataset = examples.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset.class_names = list(class_names)
+    return dataset
+
+
+def centre_resize(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """Cuts the largest centred rectangle of the target's aspect and resizes it, antialiased; uint8 in and out."""
+    import tensorflow as tf
+
+    if tuple(image.shape[:2]) == tuple(image_size):
+        return image
+    height, width = image_size
+    in_height, in_width = tf.unstack(tf.shape(image)[:2])
+    crop_height = tf.minimum(in_height, tf.maximum(in_width * height // width, 1))
+    crop_width = tf.minimum(in_width, tf.maximum(in_height * width // height, 1))
+    top, left = (in_height - crop_height) // 2, (in_width - crop_width) // 2
+    channels = image.shape[-1]
+    image = tf.slice(image, (top, left, 0), (crop_height, crop_width, channels))
+    image = tf.image.resize(image, image_size, antialias=True)
+    return tf.ensure_shape(tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8"), (height, width, channels))

@@ -1,0 +1,96 @@
+"""The one form in which every loss takes its batch."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+_LABEL_FORMS = "class ids of shape (batch,) or (batch, 1), or one-hot rows of shape (batch, classes)"
+
+
+def standardize_batch(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Brings labels and projections to `(batch,)` class ids and `(batch, views, dim)` float projections.
+
+    Args:
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
+        y_pred: `(batch, views, dim)`, or `(batch, dim)` for one view. Axes after the second of a tensor of rank four
+            and more are flattened.
+
+    Returns:
+        `(class_ids, projections)`: int32 `(batch,)` and float32 or float64 `(batch, views, dim)`.
+
+    Raises:
+        ValueError: If the rank, the shape or, where the values can be seen, the labels themselves are not as described.
+            Inside a compiled TensorFlow function wrong labels raise `InvalidArgumentError` with the same sentence. XLA
+            programs (`jit_compile=True`, and JAX) cannot raise: there the values go unchecked.
+    """
+    projections = _standardize_projections(y_pred)
+    class_ids = _standardize_labels(y_true)
+    batch, labels = projections.shape[0], class_ids.shape[0]
+    if batch is not None and labels is not None and batch != labels:
+        raise ValueError(
+            "`y_true` should have as many rows as `y_pred`. Received: "
+            f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
+        )
+    return class_ids, projections
+
+
+def _standardize_projections(y_pred: Any) -> Any:
+    y_pred = ops.convert_to_tensor(y_pred)
+    shape = tuple(y_pred.shape)
+    if len(shape) < 2:
+        raise ValueError(f"`y_pred` should have shape (batch, dim) or (batch, views, dim). Received: y_pred.shape={shape}")
+    if any(size is None for size in shape[1:]):
+        raise ValueError(f"`y_pred` should have a known number of views and dimensions. Received: y_pred.shape={shape}")
+    if 0 in shape[1:]:
+        raise ValueError(f"`y_pred` should have at least one view and one dimension. Received: y_pred.shape={shape}")
+    if keras.backend.standardize_dtype(y_pred.dtype) != "float64":
+        y_pred = ops.cast(y_pred, "float32")
+    if len(shape) == 2:
+        return ops.expand_dims(y_pred, 1)
+    dim = 1
+    for size in shape[2:]:
+        dim *= size
+    return ops.reshape(y_pred, (-1, shape[1], dim))
+
+
+def _standardize_labels(y_true: Any) -> Any:
+    y_true = ops.convert_to_tensor(y_true)
+    shape = tuple(y_true.shape)
+    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] in (None, 0)):
+        raise ValueError(f"`y_true` should hold {_LABEL_FORMS}. Received: y_true.shape={shape}")
+    if len(shape) == 2 and shape[1] > 1:
+        is_one_hot = ops.logical_and(
+            ops.all(ops.logical_or(ops.equal(y_true, 0), ops.equal(y_true, 1))),
+            ops.all(ops.equal(ops.sum(ops.cast(y_true, "float32"), axis=1), 1.0)),
+        )
+        y_true = _require(
+            is_one_hot,
+            y_true,
+            "`y_true` of shape (batch, classes) should hold one-hot rows: a single 1, zeros elsewhere, sum 1. "
+            "Multi-hot, soft and all-zero rows name no single class",
+        )
+        return ops.cast(ops.argmax(y_true, axis=1), "int32")
+    class_ids = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+    is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), ops.reshape(y_true, (-1,))), class_ids >= -1)
+    return _require(ops.all(is_id), class_ids, "`y_true` should hold whole class ids from 0 up, or -1 for unlabelled")
+
+
+def _require(condition: Any, values: Any, sentence: str) -> Any:
+    """Returns `values`, or raises with `sentence` if `condition` is False and its value can be known."""
+    try:
+        holds = bool(ops.convert_to_numpy(condition))
+    except (AttributeError, NotImplementedError, TypeError, ValueError):  # a symbolic tensor of any backend
+        return _require_in_graph(condition, values, sentence)
+    if not holds:
+        raise ValueError(f"{sentence}. Received: y_true={ops.convert_to_numpy(values)!r}")
+    return values
+
+
+def _require_in_graph(condition: Any, values: Any, sentence: str) -> Any:
+    if keras.backend.backend() != "tensorflow" or isinstance(condition, keras.KerasTensor):
+        return values
+    import tensorflow as tf
+
+    with tf.control_dependencies([tf.debugging.Assert(condition, [f"{sentence}. Received: y_true=", values])]):
+        return tf.identity(values)

@@ -1,0 +1,159 @@
+"""Stage one: contrastive pre-training of an encoder."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_supcon.layers import ProjectionHead
+from keras_supcon.models.preprocessing import check_augmenter, check_encoder, encoder_features, prepare_images
+
+_IMAGE_RANK = 4
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class ContrastiveModel(keras.Model):
+    """Augmenter, encoder and projection head, trained by `compile` and `fit` with a contrastive loss.
+
+    A training step makes `num_views` augmented views of every image, sends all of them through the encoder and the
+    head in one batch, and gives the loss `(batch, num_views, dim)` projections. `evaluate` and `predict` use one view
+    without augmentation, `(batch, 1, dim)`. Stage two takes `model.encoder` and leaves the head behind.
+
+    `fit` takes `(images, labels)`, with images of rank 4, or `(views, labels)`, with views of shape
+    `(batch, views, height, width, channels)` that were made before, for which the augmenter is not called. Labels are
+    what the loss takes; without labels every image is its own class (the loss sees -1).
+
+    Args:
+        encoder: Any Keras model or layer that maps images to `(batch, features)`.
+        projection_head: Layer from features to projections; `ProjectionHead()` if None.
+        augmenter: Layer that augments a batch of images; see `keras_supcon.augmentation`. keras-cv layers work
+            and are called only when training. With None the views of an image differ only by the encoder's own
+            randomness (dropout), integer images are scaled to [0, 1] and float inputs pass unchanged.
+        num_views: Views of each image in a training step, at least 1. Ignored for views made before.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
+
+    Raises:
+        ValueError: If an argument is of the wrong kind, the encoder's output is not of rank 2, or the images are neither
+            of rank 4 nor 5.
+
+    Reference:
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.1.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_supcon
+    >>> model = keras_supcon.ContrastiveModel(
+    ...     keras_supcon.encoders.ResNet(depth=10, width=0.125, stem="cifar"),
+    ...     keras_supcon.ProjectionHead(output_dim=8, hidden_units=(16,)),
+    ...     augmenter=keras_supcon.augmentation.SimAugment(image_size=(8, 8)),
+    ... )
+    >>> model.compile(optimizer="adam", loss=keras_supcon.SupConLoss())
+    >>> images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1)).astype("uint8")
+    >>> history = model.fit(images, np.arange(16) % 4, batch_size=8, verbose=0)
+    >>> model.predict(images, verbose=0).shape, tuple(model.embed(images).shape)
+    ((16, 1, 8), (16, 64))
+    """
+
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        num_views: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        check_encoder(encoder)
+        check_augmenter(augmenter)
+        if projection_head is not None and not isinstance(projection_head, keras.layers.Layer):
+            raise ValueError(f"`projection_head` should be a Keras layer, or None. Received: {projection_head!r}")
+        if not isinstance(num_views, int) or num_views < 1:
+            raise ValueError(f"`num_views` should be a whole number of at least 1. Received: num_views={num_views!r}")
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.projection_head = ProjectionHead() if projection_head is None else projection_head
+        self.augmenter = augmenter
+        self.num_views = num_views
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self._check_rank(input_shape)
+        if self._holds_views(input_shape):
+            image = keras.KerasTensor((None, *input_shape[2:]), keras.config.floatx())
+        else:
+            image = keras.KerasTensor((None, *input_shape[1:]), keras.config.floatx())
+            image = prepare_images(image, self.augmenter, training=False)
+        features = encoder_features(self.encoder, image)
+        self.projection_head(features)
+        self.built = True
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        views = self._views(images, bool(training))
+        num_views = views.shape[1]
+        features = self.encoder(ops.reshape(views, (-1, *views.shape[2:])), training=training)
+        projections = self.projection_head(features, training=training)
+        return ops.reshape(projections, (-1, num_views, projections.shape[-1]))
+
+    def embed(self, images: Any) -> Any:
+        """Features of the encoder, without augmentation and in inference mode: what stage two sees.
+
+        Args:
+            images: `(batch, height, width, channels)`.
+
+        Returns:
+            Float tensor `(batch, features)`.
+        """
+        images = ops.convert_to_tensor(images)
+        return self.encoder(prepare_images(images, self.augmenter, training=False), training=False)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        if y is None:
+            y = ops.full((ops.shape(y_pred)[0],), -1, dtype="int32")
+        return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+
+    def _views(self, images: Any, training: bool) -> Any:
+        if self._holds_views(images.shape):
+            flat = ops.reshape(images, (-1, *images.shape[2:]))
+            return ops.reshape(prepare_images(flat, None, training), (-1, *images.shape[1:]))
+        num_views = self.num_views if training else 1
+        # One call a view, not one call on repeated images: some layers draw once for a whole batch.
+        return ops.stack([prepare_images(images, self.augmenter, training) for _ in range(num_views)], axis=1)
+
+    def _holds_views(self, input_shape: tuple[int | None, ...]) -> bool:
+        return len(input_shape) == (self._encoder_rank() or _IMAGE_RANK) + 1
+
+    def _check_rank(self, input_shape: tuple[int | None, ...]) -> None:
+        rank = self._encoder_rank()
+        # An encoder that does not say may read vectors or sequences as well as images.
+        allowed = (2, 3, _IMAGE_RANK, _IMAGE_RANK + 1) if rank is None else (rank, rank + 1)
+        if len(input_shape) not in allowed:
+            raise ValueError(
+                "`ContrastiveModel` should be called on a batch for its encoder, such as images of shape "
+                "(batch, height, width, channels), or on views of it, (batch, views, height, width, channels): rank "
+                f"{' or '.join(map(str, allowed))}. Received: input_shape={tuple(input_shape)}"
+            )
+
+    def _encoder_rank(self) -> int | None:
+        """Rank of a batch for the encoder, where it says: functional models by their inputs, other layers by `input_spec`."""
+        inputs = getattr(self.encoder, "inputs", None)
+        if inputs:
+            return len(inputs[0].shape)
+        spec = self.encoder.input_spec
+        return spec.ndim if isinstance(spec, keras.layers.InputSpec) else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "projection_head": keras.saving.serialize_keras_object(self.projection_head),
+            "augmenter": keras.saving.serialize_keras_object(self.augmenter),
+            "num_views": self.num_views,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "ContrastiveModel":
+        config = dict(config)
+        for part in ("encoder", "projection_head", "augmenter"):
+            config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects=custom_objects)
+        return cls(**config)

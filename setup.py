@@ -1,0 +1,41 @@
+"""Packaging of keras_supcon; tool settings are in pyproject.toml."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "keras_supcon" / "__init__.py").read_text(), re.MULTILINE).group(1)
+
+# tensorflow-datasets 4.9.10 imports importlib_resources without declaring it.
+DATASETS = ["tensorflow-datasets>=4.9.10", "importlib_resources>=6.5", "keras-cv>=0.9.0"]
+
+setup(
+    name="keras-supcon",
+    version=VERSION,
+    description="Supervised contrastive learning as Keras 3 building blocks",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["keras_supcon", "keras_supcon.*"]),
+    package_data={"keras_supcon": ["py.typed"], "keras_supcon.data": ["digits.npz"]},
+    install_requires=["keras>=3.10", "numpy>=1.26", "absl-py>=2.1"],
+    extras_require={
+        "tensorflow": ["tensorflow>=2.19", *DATASETS],
+        "tensorflow-cpu": ["tensorflow-cpu>=2.19", *DATASETS],
+        "cuda": ["tensorflow[and-cuda]>=2.19", *DATASETS],
+        "tpu": ["tensorflow-tpu>=2.19", *DATASETS],
+        "jax": ["jax>=0.10.2"],
+        "torch": ["torch>=2.13.0"],
+        "report": ["matplotlib>=3.10", "scikit-learn>=1.6"],
+        "dev": ["pytest>=9.0", "hypothesis>=6.155", "ruff>=0.17", "import-linter>=2.16"],
+    },
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+)

@@ -1,0 +1,126 @@
+"""What holds for every augmentation layer."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon.augmentation import RandomColorJitter, RandomGrayscale, RandomResizedCrop, SimAugment
+
+pytestmark = pytest.mark.neutral
+
+LAYERS = {
+    "RandomResizedCrop": (RandomResizedCrop, {"image_size": (12, 10), "flip_probability": 0.3, "crop_area": (0.2, 0.9)}),
+    "RandomColorJitter": (RandomColorJitter, {"brightness": 0.5, "hue": 0.2, "probability": 1.0}),
+    "RandomGrayscale": (RandomGrayscale, {"probability": 0.5}),
+    "SimAugment": (SimAugment, {"image_size": (12, 10), "strength": 0.7, "value_range": (0, 255)}),
+}
+every_layer = pytest.mark.parametrize(("layer_class", "arguments"), LAYERS.values(), ids=LAYERS)
+
+
+def batch(rng, channels=3, size=16, number=8) -> np.ndarray:
+    """The same image several times, so that differences come from the layer."""
+    return np.repeat(rng.integers(0, 256, (1, size, size, channels)).astype("uint8"), number, axis=0)
+
+
+@every_layer
+def test_samples_of_a_batch_and_calls_differ_and_a_seed_repeats_them(rng, layer_class, arguments):
+    images = batch(rng)
+    layer, again = layer_class(**arguments, seed=3), layer_class(**arguments, seed=3)
+    first, second = ops.convert_to_numpy(layer(images)), ops.convert_to_numpy(layer(images))
+    assert len({view.tobytes() for view in first}) > 1
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(ops.convert_to_numpy(again(images)), first)
+    other = ops.convert_to_numpy(layer_class(**arguments, seed=4)(images))
+    assert not np.array_equal(other, first)
+
+
+@every_layer
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gives_float_images_within_the_range_and_the_declared_shape(rng, layer_class, arguments, channels):
+    images = batch(rng, channels)
+    layer = layer_class(**arguments)
+    high = 1 if layer_class is SimAugment else 255
+    for training in (True, False):
+        views = layer(images, training=training)
+        assert keras.backend.standardize_dtype(views.dtype) == "float32"
+        assert tuple(views.shape) == tuple(layer.compute_output_shape(images.shape))
+        views = ops.convert_to_numpy(views)
+        assert views.min() >= 0
+        assert views.max() <= high * 1.0001
+    single = layer(images[0])
+    assert tuple(single.shape) == tuple(views.shape[1:])
+
+
+@every_layer
+def test_augments_unless_told_that_it_is_not_training(rng, layer_class, arguments):
+    images = batch(rng)
+    layer = layer_class(**arguments)
+    inference = ops.convert_to_numpy(layer(images, training=False))
+    assert len({view.tobytes() for view in inference}) == 1
+    assert not np.array_equal(ops.convert_to_numpy(layer(images)), inference)
+    assert not np.array_equal(ops.convert_to_numpy(layer(images, training=True)), inference)
+
+
+@every_layer
+def test_dictionaries_keep_their_labels_and_are_not_written_to(rng, layer_class, arguments):
+    data = {"images": batch(rng), "labels": np.arange(8)}
+    before = data["images"]
+    out = layer_class(**arguments)(data)
+    assert tuple(out["images"].shape[:1]) == (8,)
+    np.testing.assert_array_equal(ops.convert_to_numpy(out["labels"]), np.arange(8))
+    assert data["images"] is before
+
+
+@every_layer
+def test_round_trips(rng, tmp_path, layer_class, arguments):
+    layer = layer_class(**arguments, seed=5, name="mine")
+    config = layer.get_config()
+    assert set(arguments) | {"seed", "name", "dtype", "value_range"} <= set(config)
+    assert all(config[name] == value for name, value in arguments.items())
+    again = keras.saving.deserialize_keras_object(json.loads(json.dumps(keras.saving.serialize_keras_object(layer))))
+    assert again.get_config() == config
+    model = keras.Sequential([keras.Input((16, 16, 3)), layer])
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.saving.load_model(tmp_path / "model.keras")
+    images = batch(rng)
+    np.testing.assert_array_equal(reloaded.predict(images, verbose=0), model.predict(images, verbose=0))
+
+
+@every_layer
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(rng, layer_class, arguments, policy):
+    images = batch(rng)
+    views = layer_class(**arguments, dtype=policy)(images)
+    assert keras.backend.standardize_dtype(views.dtype) == policy.removeprefix("mixed_")
+    assert np.all(np.isfinite(ops.convert_to_numpy(ops.cast(views, "float32"))))
+
+
+@every_layer
+def test_trains_inside_a_compiled_model(rng, layer_class, arguments):
+    model = keras.Sequential([keras.Input((16, 16, 3)), layer_class(**arguments), keras.layers.GlobalAveragePooling2D()])
+    model.add(keras.layers.Dense(1))
+    jit_compile = keras.backend.backend() != "torch"  # Keras compiles torch by torch.compile, which is another matter
+    model.compile(optimizer="sgd", loss="mse", jit_compile=jit_compile)
+    model.fit(batch(rng), np.zeros((8, 1)), verbose=0)
+
+
+@every_layer
+@pytest.mark.parametrize("shape", [(8, 8), (2, 2, 8, 8, 3)])
+def test_refuses_other_ranks(layer_class, arguments, shape):
+    with pytest.raises(ValueError, match="rank 3|shape"):
+        layer_class(**arguments)(np.zeros(shape, "uint8"))
+
+
+@every_layer
+@pytest.mark.parametrize("channels", [2, 4])
+def test_refuses_other_numbers_of_channels(layer_class, arguments, channels):
+    with pytest.raises(ValueError, match=r"1 or 3 channels. Received: images.shape=\(2, 8, 8, "):
+        layer_class(**arguments)(np.zeros((2, 8, 8, channels), "uint8"))
+
+
+def test_sim_augment_refuses_a_strength_beyond_a_turn_of_the_hue():
+    with pytest.raises(ValueError, match="`strength` should be between 0 and 2. Received: strength=3"):
+        SimAugment(strength=3)

@@ -1,0 +1,47 @@
+"""Gradients on every backend, and compiled steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[float, np.ndarray]:
+    """Value of a scalar function and its gradient at `x`, by the autodiff of the backend."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        x = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        gradient = tape.gradient(value, x)
+    elif backend == "jax":
+        import jax
+
+        value, gradient = jax.value_and_grad(function)(jax.numpy.asarray(x))
+    else:
+        import torch
+
+        x = torch.tensor(x, requires_grad=True)
+        value = function(x)
+        value.backward()
+        gradient = x.grad
+    return float(ops.convert_to_numpy(value)), ops.convert_to_numpy(gradient)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as an XLA program; on PyTorch, whose Keras trainer does not compile, the function itself."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=True)
+    if backend == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function

@@ -1,0 +1,138 @@
+import gzip
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from keras_supcon import data
+from keras_supcon.data.digits import read_digits
+
+DEBIAN_FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist_dir(tmp_path_factory) -> pathlib.Path:
+    """The real data set in the form of TFDS, written by our tool from Debian's files."""
+    from tools.prepare_fashion_mnist import prepare
+
+    source = pathlib.Path(os.environ.get("FASHION_MNIST", DEBIAN_FASHION_MNIST))
+    if not source.is_dir():
+        pytest.skip("Fashion-MNIST is not here: `make test` fetches it from Debian, or set FASHION_MNIST to its folder")
+    data_dir = tmp_path_factory.mktemp("tfds")
+    prepare(str(source), str(data_dir))
+    return data_dir
+
+
+def gathered(dataset) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def test_digits_come_in_batches_with_their_class_names():
+    dataset = data.load("digits", "test", batch_size=100)
+    images, labels = gathered(dataset)
+    expected_images, expected_labels = read_digits("test")
+    np.testing.assert_array_equal(images, expected_images)  # not shuffled
+    np.testing.assert_array_equal(labels, expected_labels)
+    assert images.dtype == "uint8"
+    assert dataset.class_names == list("0123456789")
+    assert [len(batch) for batch, _ in dataset] == [100, 100, 100, 55]
+    full = data.load("digits", "test", batch_size=100, drop_remainder=True)
+    assert full.element_spec[0].shape == (100, 8, 8, 1)
+    assert len(full) == 3
+
+
+def test_training_images_are_shuffled_anew_each_epoch_and_alike_under_a_seed():
+    def two_epochs(seed):
+        dataset = data.load("digits", "train", batch_size=64, seed=seed)
+        return [gathered(dataset) for _ in range(2)]
+
+    (first, second), (again, _), (other, _) = two_epochs(1), two_epochs(1), two_epochs(2)
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert not np.array_equal(first[1], second[1])
+    assert not np.array_equal(first[1], other[1])
+    for labels in (first[1], second[1]):
+        np.testing.assert_array_equal(np.sort(labels), np.sort(read_digits("train")[1]))
+    in_order, _ = gathered(data.load("digits", "train", batch_size=64, shuffle=False))
+    np.testing.assert_array_equal(in_order, read_digits("train")[0])
+
+
+def test_images_stay_with_their_labels_when_shuffled():
+    expected = {image.tobytes(): label for image, label in zip(*read_digits("train"), strict=True)}
+    for image, label in zip(*gathered(data.load("digits", "train", batch_size=64)), strict=True):
+        assert expected[image.tobytes()] == label
+
+
+def test_image_size_crops_about_the_centre_and_resizes():
+    images, _ = gathered(data.load("digits", "test", batch_size=64, image_size=(4, 8)))
+    assert images.shape == (355, 4, 8, 1)
+    np.testing.assert_array_equal(images, read_digits("test")[0][:, 2:6])
+
+
+def test_fashion_mnist_through_tfds(fashion_mnist_dir):
+    train = data.load("fashion_mnist", "train", batch_size=512, data_dir=str(fashion_mnist_dir))
+    labels = np.concatenate([labels for _, labels in train.as_numpy_iterator()])
+    np.testing.assert_array_equal(np.bincount(labels), [6000] * 10)
+    assert not np.array_equal(labels, np.sort(labels))
+    test = data.load("fashion_mnist", "test", batch_size=512, image_size=(14, 14), data_dir=str(fashion_mnist_dir))
+    images, labels = gathered(test)
+    assert images.shape == (10_000, 14, 14, 1)
+    assert (test.class_names[0], test.class_names[9]) == ("T-shirt/top", "Ankle boot")
+    np.testing.assert_array_equal(np.bincount(labels), [1000] * 10)
+    part = data.load("fashion_mnist", "train[:1%]", batch_size=512, data_dir=str(fashion_mnist_dir))
+    assert sum(len(labels) for _, labels in part) == 600
+
+
+def test_fashion_mnist_has_the_pixels_of_the_source_files(fashion_mnist_dir):
+    source = pathlib.Path(os.environ.get("FASHION_MNIST", DEBIAN_FASHION_MNIST))
+    raw = gzip.decompress((source / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]
+    images, _ = gathered(data.load("fashion_mnist", "test", batch_size=1000, data_dir=str(fashion_mnist_dir)))
+    assert sorted(image.tobytes() for image in images) == sorted(raw[i : i + 784] for i in range(0, len(raw), 784))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("digit", "train", 8), "TensorFlow Datasets knows. Received: name='digit'. Did you mean 'digits'"),
+        (("fashion_mnst", "train", 8), "Did you mean 'fashion_mnist'"),
+        (("no such/name!", "train", 8), "TensorFlow Datasets knows. Received: name='no such/name!'"),
+        (("wider_face", "train", 8), "should be a data set of images with one class label each"),
+        (("digits", "validation", 8), "`split` of the digits should be one of"),
+        (("digits", "train", 0), "`batch_size` should be a whole number of at least 1. Received: batch_size=0"),
+        (("digits", "train", 8, (0, 8)), r"`image_size` should be .* at least 1. Received: image_size=\(0, 8\)"),
+        (("digits", "train", 8, 32), "`image_size` should be"),
+    ],
+)
+def test_refuses_what_cannot_be_loaded(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        data.load(*arguments, data_dir=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refuses_a_split_that_the_data_set_does_not_have(fashion_mnist_dir):
+    with pytest.raises(ValueError, match=r"`split` of 'fashion_mnist' should be one of \('.*Received: split='validation'"):
+        data.load("fashion_mnist", "validation", 8, data_dir=str(fashion_mnist_dir))
+
+
+def test_the_tool_names_a_missing_source_file_and_writes_nothing(tmp_path):
+    from tools.prepare_fashion_mnist import prepare
+
+    with pytest.raises(FileNotFoundError, match="`source_dir` should hold train-images-idx3-ubyte.gz"):
+        prepare(str(tmp_path / "empty"), str(tmp_path / "tfds"))
+    assert not (tmp_path / "tfds").exists()
+
+
+def test_the_tool_leaves_nothing_of_a_broken_source_file(tmp_path):
+    from tools.prepare_fashion_mnist import prepare
+
+    source = tmp_path / "source"
+    source.mkdir()
+    for prefix in ("train", "t10k"):
+        for part in ("images-idx3", "labels-idx1"):
+            with gzip.open(source / f"{prefix}-{part}-ubyte.gz", "wb") as file:
+                file.write(bytes([0, 0, 8, 1, 0, 0, 0, 9]) + b"short")
+    with pytest.raises(ValueError, match="should be an IDX file of unsigned bytes"):
+        prepare(str(source), str(tmp_path / "tfds"))
+    assert not (tmp_path / "tfds").exists()

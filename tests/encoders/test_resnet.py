@@ -1,0 +1,111 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon.encoders import ImageStandardization, ResNet
+
+pytestmark = pytest.mark.neutral
+
+
+def count(variables) -> int:
+    return sum(int(np.prod(variable.shape)) for variable in variables)
+
+
+# Trainable parameters without the classifier, as counted from the architecture tables of He et al. (torchvision's models
+# less their last layer have the same numbers).
+@pytest.mark.parametrize(("depth", "parameters"), [(18, 11_176_512), (34, 21_284_672), (50, 23_508_032)])
+def test_has_as_many_parameters_as_the_published_network(depth, parameters):
+    encoder = ResNet(depth=depth)
+    encoder.build((None, 64, 64, 3))
+    assert count(encoder.trainable_variables) == parameters
+
+
+@pytest.mark.parametrize("depth", [101, 152, 200])
+def test_deeper_networks_have_depth_weighted_layers(depth):
+    encoder = ResNet(depth=depth, width=1 / 64)
+    encoder.build((None, 32, 32, 3))
+    kernels = [variable for variable in encoder.trainable_variables if len(variable.shape) == 4]
+    shortcuts = 4  # convolutions that the count in the name leaves out; the name counts the classifier instead
+    assert len(kernels) - shortcuts + 1 == depth
+
+
+@pytest.mark.parametrize(("depth", "width", "features"), [(10, 0.25, 128), (18, 0.5, 256), (18, 1 / 64, 8), (50, 0.125, 256)])
+@pytest.mark.parametrize("stem", ["imagenet", "cifar"])
+def test_maps_images_of_any_size_to_pooled_features(depth, width, features, stem):
+    encoder = ResNet(depth=depth, width=width, stem=stem)
+    assert encoder(np.zeros((2, 40, 33, 3), "float32")).shape == (2, features)
+    assert encoder(np.zeros((1, 8, 8, 3), "float32")).shape == (1, features)
+    assert encoder.compute_output_shape((None, 40, 33, 3)) == (None, features)
+
+
+def test_stems_shrink_as_the_papers_say():
+    assert ResNet(18, stem="imagenet").stem_layers[0].compute_output_shape((1, 224, 224, 3)) == (1, 112, 112, 64)
+    assert ResNet(18, stem="cifar").stem_layers[0].compute_output_shape((1, 32, 32, 3)) == (1, 32, 32, 64)
+
+
+def test_a_new_block_starts_as_its_shortcut(rng):
+    encoder = ResNet(depth=18, width=0.25, stem="cifar")
+    encoder.build((None, 8, 8, 3))
+    block = encoder.blocks[0]
+    assert block.shortcut is None
+    x = np.abs(rng.normal(size=(2, 8, 8, 16))).astype("float32")
+    np.testing.assert_allclose(ops.convert_to_numpy(block(x, training=True)), x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_scale_of_the_pixels_does_not_matter(rng, channels):
+    encoder = ResNet(depth=10, width=0.125, stem="cifar")
+    images = rng.integers(0, 256, (3, 12, 12, channels)).astype("uint8")
+    features = ops.convert_to_numpy(encoder(images))
+    np.testing.assert_allclose(ops.convert_to_numpy(encoder(images.astype("float32"))), features, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(encoder(images / np.float32(255))), features, rtol=1e-3, atol=1e-5)
+
+
+def test_standardized_images_have_mean_0_and_deviation_1_and_flat_ones_are_zero(rng):
+    images = rng.integers(0, 256, (3, 9, 7, 3)).astype("float32")
+    images[2] = 77
+    standardized = ops.convert_to_numpy(ImageStandardization()(images))
+    np.testing.assert_allclose(standardized[:2].mean(axis=(1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(standardized[:2].std(axis=(1, 2, 3)), 1, rtol=1e-4)
+    np.testing.assert_allclose(standardized[2], 0, atol=1e-2)
+    np.testing.assert_array_equal(ops.convert_to_numpy(ImageStandardization()(np.zeros((1, 4, 4, 1), "uint8"))), 0)
+
+
+def test_moving_averages_are_near_the_truth_after_fifty_steps_unlike_those_of_keras_default(rng):
+    images = rng.normal(size=(64, 8, 8, 1)).astype("float32")
+
+    def relative_difference_of_inference(momentum: float) -> float:
+        encoder = ResNet(depth=10, width=0.125, stem="cifar", batch_norm_momentum=momentum)
+        for _ in range(50):
+            training = ops.convert_to_numpy(encoder(images, training=True))
+        inference = ops.convert_to_numpy(encoder(images, training=False))
+        return np.linalg.norm(inference - training) / np.linalg.norm(training)
+
+    assert relative_difference_of_inference(0.9) < 0.05
+    assert relative_difference_of_inference(0.99) > 0.2
+
+
+def test_round_trips_with_its_weights(tmp_path, rng):
+    encoder = ResNet(depth=50, width=0.125, stem="imagenet", batch_norm_momentum=0.8, name="mine")
+    images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    encoder(images, training=True)
+    encoder.save(tmp_path / "encoder.keras")
+    again = keras.saving.load_model(tmp_path / "encoder.keras")
+    assert again.get_config() == encoder.get_config()
+    np.testing.assert_array_equal(ops.convert_to_numpy(again(images)), ops.convert_to_numpy(encoder(images)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"depth": 20}, r"`depth` should be one of \(10, 18, 34, 50, 101, 152, 200\). Received: depth=20"),
+        ({"stem": "small"}, "`stem` should be one of"),
+        ({"width": 0}, "`width` should be at least 1/64"),
+        ({"width": float("nan")}, "`width` should be at least 1/64"),
+        ({"batch_norm_momentum": 1}, "`batch_norm_momentum` should be"),
+    ],
+)
+def test_refuses_networks_that_cannot_be(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ResNet(**arguments)

@@ -1,0 +1,40 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon import ContrastiveModel, LinearClassifier, ProjectionHead
+from keras_supcon.augmentation import SimAugment
+from keras_supcon.encoders import ResNet
+from keras_supcon.evaluation import embed
+
+pytestmark = pytest.mark.neutral
+
+
+def batches(images, labels, size=50):
+    return [(images[i : i + size], labels[i : i + size]) for i in range(0, len(labels), size)]
+
+
+def test_embeds_every_image_in_order_in_inference_mode(digits):
+    images, labels = digits[0][:120], digits[1][:120]
+    encoder = ResNet(depth=10, width=0.125, stem="cifar")
+    embeddings, embedded_labels = embed(encoder, batches(images, labels))
+    np.testing.assert_array_equal(embedded_labels, labels)
+    expected = ops.convert_to_numpy(encoder(images / np.float32(255), training=False))
+    np.testing.assert_allclose(embeddings, expected, rtol=1e-3, atol=1e-5)
+    assert embeddings.dtype == "float32"
+
+
+def test_models_embed_what_their_encoder_saw_in_training(digits):
+    # This encoder tells pixel scales apart, and the recipe hands it [0, 1].
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    augmenter = SimAugment(image_size=(8, 8))
+    images = digits[0][:20].astype("float32")
+    for model in (ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter), LinearClassifier(encoder, 10, augmenter)):
+        embeddings, _ = embed(model, batches(images, digits[1][:20]))
+        np.testing.assert_allclose(embeddings, images.reshape(20, 64) / 255, rtol=1e-5)
+
+
+def test_refuses_an_empty_data_set():
+    with pytest.raises(ValueError, match="`dataset` should yield at least one batch"):
+        embed(ResNet(18, width=0.125), [])

@@ -1,0 +1,97 @@
+"""The examples as a user starts them: each in a process of its own."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+QUICKSTART = [sys.executable, str(ROOT / "examples" / "quickstart.py")]
+
+
+def run(*flags: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([*QUICKSTART, *flags], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False, **options)
+
+
+@pytest.mark.slow
+def test_writes_models_results_and_a_report_that_agree(tmp_path):
+    from keras_supcon.data.digits import read_digits
+
+    finished = run(f"--output_dir={tmp_path}", "--epochs=12", "--batch_size=128", "--seed=3")
+    assert finished.returncode == 0, finished.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["accuracy"] > 0.85
+    assert results["cross_entropy_accuracy"] > 0.85
+    assert results["knn_accuracy"] > 0.85
+    assert results["epochs"] == 12
+
+    table = [re.split(r"\s*\|\s*", line.strip("| ")) for line in finished.stdout.splitlines() if line.startswith("|")]
+    assert table[0][:3] == ["trained with", "test accuracy", "kNN accuracy of the embedding"]
+    assert table[2][1] == f"{results['accuracy']:.2%}"
+    assert table[3][1] == f"{results['cross_entropy_accuracy']:.2%}"
+
+    images, labels = read_digits("test")
+    for name in ("classifier", "cross_entropy"):
+        model = keras.saving.load_model(tmp_path / f"{name}.keras")
+        accuracy = np.mean(model.predict(images, verbose=0).argmax(axis=1) == labels)
+        assert accuracy == pytest.approx(results["accuracy" if name == "classifier" else "cross_entropy_accuracy"])
+    encoder = keras.saving.load_model(tmp_path / "contrastive.keras").encoder
+    classifier_encoder = keras.saving.load_model(tmp_path / "classifier.keras").encoder
+    for ours, theirs in zip(encoder.get_weights(), classifier_encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)  # frozen
+    assert "12 epochs" in (tmp_path / "report.html").read_text()
+    left_over = [path.name for path in tmp_path.rglob("*") if "unfinished" in path.name]
+    assert left_over == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_model_that_loads(tmp_path):
+    process = subprocess.Popen(
+        [*QUICKSTART, f"--output_dir={tmp_path}", "--epochs=1000"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        output = b""
+        while b"Epoch 3/" not in output:
+            chunk = os.read(process.stdout.fileno(), 4096)
+            assert chunk, output.decode()
+            output += chunk
+        process.send_signal(signal.SIGINT)
+        output += process.communicate(timeout=120)[0]
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert b"The model as it is now was saved" in output
+    model = keras.saving.load_model(tmp_path / "contrastive.keras")
+    assert int(model.optimizer.iterations) >= 24  # two epochs of twelve steps
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["contrastive.keras"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--dataset=digit", "Did you mean 'digits'"),
+        ("--batch_size=0", "`batch_size` should be a whole number of at least 1"),
+        ("--image_size=0", "`image_size` should be"),
+        ("--epochs=0", "--epochs"),
+        ("--encoder=vgg", "--encoder"),
+        ("digits", "Flags look like --name=value"),
+    ],
+)
+def test_a_wrong_flag_is_named_and_nothing_is_written(tmp_path, flag, message):
+    output_dir = tmp_path / "output"
+    finished = run(f"--output_dir={output_dir}", flag)
+    assert finished.returncode != 0
+    assert message in finished.stdout + finished.stderr
+    assert not output_dir.exists()

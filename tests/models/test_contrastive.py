@@ -1,0 +1,196 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon import ContrastiveModel, ProjectionHead, SupConLoss
+from keras_supcon.augmentation import SimAugment
+from keras_supcon.encoders import ResNet
+from keras_supcon.losses import supcon_loss
+
+pytestmark = pytest.mark.neutral
+
+
+def small_model(**options) -> ContrastiveModel:
+    options.setdefault("augmenter", SimAugment(image_size=(8, 8), flip_probability=0.0, seed=1))
+    encoder = ResNet(depth=10, width=0.125, stem="cifar")
+    return ContrastiveModel(encoder, ProjectionHead(output_dim=8, hidden_units=(16,)), **options)
+
+
+def as_json(config: dict) -> dict:
+    """The config as a file would hold it: lists for tuples. The shape that a model was built on belongs to no argument."""
+    config = json.loads(json.dumps(config))
+    for part in config.values():
+        if isinstance(part, dict):
+            part.pop("build_config", None)
+    return config
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class AddOne(keras.layers.Layer):
+    """An augmenter whose traces can be counted: without `training` it would act at inference too."""
+
+    def call(self, images):
+        return images + 1.0
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def test_training_makes_views_and_inference_one(digits):
+    model = small_model(num_views=3)
+    images = digits[0][:5]
+    training = ops.convert_to_numpy(model(images, training=True))
+    assert training.shape == (5, 3, 8)
+    assert not np.allclose(training[:, 0], training[:, 1], atol=1e-3)
+    inference = model(images, training=False)
+    assert inference.shape == (5, 1, 8)
+    np.testing.assert_array_equal(ops.convert_to_numpy(model(images)), ops.convert_to_numpy(inference))
+
+
+def test_views_made_before_pass_in_order_and_are_not_augmented(rng):
+    model = small_model()
+    views = rng.uniform(size=(4, 3, 8, 8, 1)).astype("float32")
+    projections = ops.convert_to_numpy(model(views, training=False))
+    assert projections.shape == (4, 3, 8)
+    for v in range(3):
+        one = model.projection_head(model.encoder(views[:, v], training=False))
+        np.testing.assert_allclose(projections[:, v], ops.convert_to_numpy(one), rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_that_fit_reports_is_the_formula_on_the_projections(rng):
+    model = small_model(augmenter=None)
+    views, class_ids = rng.uniform(size=(8, 2, 8, 8, 1)).astype("float32"), rng.integers(0, 3, 8)
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=SupConLoss(0.2))
+    reported = model.evaluate(views, class_ids, batch_size=8, verbose=0)
+    expected = ops.convert_to_numpy(supcon_loss(class_ids, model(views, training=False), 0.2)).mean()
+    np.testing.assert_allclose(reported, expected, rtol=1e-5)
+
+
+def test_learns_to_separate_the_digits(digits):
+    images, labels = digits[0][:512], digits[1][:512]
+    model = small_model(augmenter=SimAugment((8, 8), strength=0.2, crop_area=(0.7, 1.0), flip_probability=0.0, seed=1))
+    model.compile(optimizer=keras.optimizers.Adam(4e-3), loss=SupConLoss())
+    history = model.fit(images, labels, batch_size=64, epochs=10, verbose=0).history["loss"]
+    assert history[-1] < history[0] - 1
+    z = ops.convert_to_numpy(model(images))[:, 0]
+    similarity, same = z @ z.T, labels[:, None] == labels[None, :]
+    assert similarity[same].mean() > similarity[~same].mean() + 0.4
+
+
+def test_without_labels_every_image_is_its_own_class(digits):
+    images = digits[0][:32]
+    unlabelled, distinct = (small_model() for _ in range(2))
+    for model in (unlabelled, distinct):
+        keras.utils.set_random_seed(0)
+        model.build((None, 8, 8, 1))
+        model.compile(optimizer=keras.optimizers.SGD(0.1), loss=SupConLoss())
+    distinct.set_weights(unlabelled.get_weights())
+    losses = [unlabelled.fit(images, batch_size=32, verbose=0).history["loss"]]
+    losses.append(distinct.fit(images, np.arange(32), batch_size=32, verbose=0).history["loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def test_embed_is_the_encoder_on_the_inference_form_of_the_images(digits):
+    model = small_model()
+    images = digits[0][:4]
+    expected = model.encoder(images / np.float32(255), training=False)
+    np.testing.assert_allclose(ops.convert_to_numpy(model.embed(images)), ops.convert_to_numpy(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_integer_images_reach_an_encoder_between_0_and_1_and_floats_as_they_are():
+    encoder = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
+    model = ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter=None)
+    images = np.array([[[0], [51]], [[102], [255]]], "uint8")[None]
+    np.testing.assert_allclose(ops.convert_to_numpy(model.embed(images)), [[0, 0.2, 0.4, 1]], rtol=1e-6)
+    floats = images.astype("float32")
+    np.testing.assert_array_equal(ops.convert_to_numpy(model.embed(floats)), floats.reshape(1, 4))
+
+
+def test_an_augmenter_without_a_training_argument_is_left_out_at_inference():
+    encoder = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
+    model = ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter=AddOne())
+    head = model.projection_head
+    images = np.ones((3, 2, 2, 1), "float32") * np.arange(3, dtype="float32")[:, None, None, None]
+    flat = images.reshape(3, 4)
+    inference, training = model(images, training=False), model(images, training=True)
+    np.testing.assert_allclose(ops.convert_to_numpy(inference)[:, 0], ops.convert_to_numpy(head(flat)), rtol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(training)[:, 1], ops.convert_to_numpy(head(flat + 1)), rtol=1e-5)
+
+
+def test_any_keras_model_is_an_encoder(digits):
+    images = np.repeat(np.pad(digits[0][:4], ((0, 0), (12, 12), (12, 12), (0, 0))), 3, axis=-1)
+    encoder = keras.applications.ResNet50(include_top=False, pooling="avg", weights=None, input_shape=(32, 32, 3))
+    model = ContrastiveModel(encoder, ProjectionHead(8, (16,)), SimAugment(image_size=(32, 32)))
+    model.compile(optimizer="sgd", loss=SupConLoss())
+    model.fit(images, digits[1][:4], verbose=0)
+    assert model.embed(images).shape == (4, 2048)
+
+
+def test_vectors_and_views_of_vectors_are_welcome_too(rng):
+    encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5), keras.layers.Dropout(0.5)])
+    model = ContrastiveModel(encoder, ProjectionHead(4, ()))
+    x = rng.normal(size=(8, 6)).astype("float32")
+    views = ops.convert_to_numpy(model(x, training=True))
+    assert views.shape == (8, 2, 4)
+    assert not np.allclose(views[:, 0], views[:, 1])  # two dropout masks
+    assert model(x[:, None, :].repeat(3, axis=1)).shape == (8, 3, 4)
+
+
+def test_mixed_precision_trains(digits):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = small_model()
+        model.compile(optimizer="adam", loss=SupConLoss())
+        losses = model.fit(digits[0][:64], digits[1][:64], batch_size=32, epochs=2, verbose=0).history["loss"]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert np.all(np.isfinite(losses))
+
+
+def test_round_trips_with_weights_loss_and_optimizer_and_trains_on(digits, tmp_path):
+    images, labels = digits[0][:64], digits[1][:64]
+    model = small_model(num_views=3, name="mine")
+    model.compile(optimizer="adam", loss=SupConLoss(0.2, summation="in"))
+    model.fit(images, labels, batch_size=32, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert as_json(again.get_config()) == as_json(model.get_config())
+    assert again.loss.get_config() == model.loss.get_config()
+    assert int(again.optimizer.iterations) == 2
+    np.testing.assert_array_equal(again.predict(images, verbose=0), model.predict(images, verbose=0))
+    again.fit(images, labels, batch_size=32, verbose=0)
+    assert int(again.optimizer.iterations) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"encoder": "resnet"}, "`encoder` should be a Keras model or layer. Received: encoder='resnet'"),
+        ({"projection_head": 128}, "`projection_head` should be a Keras layer"),
+        ({"augmenter": "simaugment"}, "`augmenter` should be a Keras layer"),
+        ({"num_views": 0}, "`num_views` should be a whole number of at least 1. Received: num_views=0"),
+        ({"num_views": 1.5}, "`num_views` should be"),
+    ],
+)
+def test_refuses_arguments_of_another_kind(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ContrastiveModel(**{"encoder": ResNet(18, width=0.125), **arguments})
+
+
+def test_refuses_an_encoder_that_does_not_pool():
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3)])
+    model = ContrastiveModel(encoder)
+    model.compile(loss=SupConLoss())
+    with pytest.raises(ValueError, match=r"shape \(batch, features\).*pooling='avg'.*Received: .*\(None, 6, 6, 4\)"):
+        model.fit(np.zeros((4, 8, 8, 1)), np.zeros(4), verbose=0)
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8), (4, 64), (2, 2, 2, 8, 8, 1)])
+def test_refuses_inputs_of_another_rank(shape):
+    model = small_model()
+    model.compile(loss=SupConLoss())
+    with pytest.raises(ValueError, match=r"rank 4 or 5. Received: input_shape="):
+        model.fit(np.zeros(shape), np.zeros(shape[0]), verbose=0)

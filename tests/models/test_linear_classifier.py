@@ -1,0 +1,115 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon import LinearClassifier
+from keras_supcon.augmentation import SimAugment
+from keras_supcon.encoders import ResNet
+from tests.models.test_contrastive import as_json
+
+pytestmark = pytest.mark.neutral
+
+
+def small_encoder() -> keras.Model:
+    return ResNet(depth=10, width=0.125, stem="cifar")
+
+
+def compiled_classifier(encoder, **options) -> LinearClassifier:
+    classifier = LinearClassifier(encoder, num_classes=10, **options)
+    classifier.compile(optimizer=keras.optimizers.Adam(1e-2), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return classifier
+
+
+def test_fit_moves_the_head_and_leaves_the_encoder_bit_for_bit(digits):
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.BatchNormalization()])
+    encoder.add(keras.layers.Dense(32))
+    classifier = compiled_classifier(encoder)
+    classifier.build((None, 8, 8, 1))
+    before = [ops.convert_to_numpy(variable) for variable in encoder.variables]
+    head_before = classifier.head.get_weights()
+    history = classifier.fit(digits[0], digits[1], batch_size=64, epochs=4, verbose=0).history
+    assert history["accuracy"][-1] > 0.8  # a random linear map of the pixels is enough for that
+    for variable, value in zip(encoder.variables, before, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(variable), value)
+    assert not np.array_equal(classifier.head.get_weights()[0], head_before[0])
+
+
+def test_only_the_head_is_trainable_and_the_encoder_stays_trainable_for_its_owner():
+    encoder = small_encoder()
+    classifier = compiled_classifier(encoder)
+    classifier.build((None, 8, 8, 1))
+    assert [v.path for v in classifier.trainable_variables] == [v.path for v in classifier.head.trainable_variables]
+    assert len(classifier.trainable_weights) == 2
+    assert len(classifier.non_trainable_weights) == len(encoder.weights)
+    assert len(encoder.trainable_variables) > 2
+    classifier.trainable = False
+    assert classifier.trainable_variables == []
+
+
+def test_is_softmax_regression_on_the_features_in_inference_mode(rng, digits):
+    encoder = small_encoder()
+    encoder(digits[0][:32], training=True)  # moves the averages away from their start
+    classifier = LinearClassifier(encoder, num_classes=10)
+    images = digits[0][:6]
+    for training in (False, True):
+        probabilities = ops.convert_to_numpy(classifier(images, training=training))
+        kernel, bias = classifier.head.get_weights()
+        logits = ops.convert_to_numpy(encoder(images / np.float32(255), training=False)) @ kernel + bias
+        expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(probabilities, expected, rtol=1e-3)
+
+
+def test_without_activation_gives_logits(digits):
+    classifier = LinearClassifier(small_encoder(), num_classes=10, classifier_activation=None)
+    probabilities = LinearClassifier(classifier.encoder, num_classes=10)
+    for model in (classifier, probabilities):
+        model.build((None, 8, 8, 1))
+    probabilities.head.set_weights(classifier.head.get_weights())
+    logits = classifier(digits[0][:4])
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(ops.softmax(logits)), ops.convert_to_numpy(probabilities(digits[0][:4])), rtol=1e-4
+    )
+
+
+def test_augments_in_training_only(digits):
+    classifier = LinearClassifier(small_encoder(), 10, augmenter=SimAugment(image_size=(8, 8)))
+    images = digits[0][:4]
+    plain, first, second = (ops.convert_to_numpy(classifier(images, training=mode)) for mode in (False, True, True))
+    assert not np.allclose(first, second, atol=1e-4)
+    unaugmented = LinearClassifier(classifier.encoder, 10)
+    unaugmented.build((None, 8, 8, 1))
+    unaugmented.head.set_weights(classifier.head.get_weights())
+    np.testing.assert_allclose(plain, ops.convert_to_numpy(unaugmented(images)), rtol=1e-3)
+
+
+def test_round_trips(digits, tmp_path):
+    images, labels = digits[0][:64], digits[1][:64]
+    classifier = compiled_classifier(small_encoder(), augmenter=SimAugment(image_size=(8, 8)), name="mine")
+    classifier.fit(images, labels, batch_size=32, verbose=0)
+    classifier.save(tmp_path / "classifier.keras")
+    again = keras.saving.load_model(tmp_path / "classifier.keras")
+    assert as_json(again.get_config()) == as_json(classifier.get_config())
+    assert int(again.optimizer.iterations) == 2
+    np.testing.assert_array_equal(again.predict(images, verbose=0), classifier.predict(images, verbose=0))
+    again.fit(images, labels, batch_size=32, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 1}, "`num_classes` should be a whole number of at least 2. Received: num_classes=1"),
+        ({"num_classes": "10"}, "`num_classes` should be"),
+        ({"encoder": None}, "`encoder` should be a Keras model or layer"),
+        ({"augmenter": 1}, "`augmenter` should be a Keras layer"),
+    ],
+)
+def test_refuses_arguments_of_another_kind(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LinearClassifier(**{"encoder": small_encoder(), "num_classes": 10, **arguments})
+
+
+def test_refuses_an_encoder_that_does_not_pool():
+    classifier = LinearClassifier(keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3)]), 10)
+    with pytest.raises(ValueError, match=r"shape \(batch, features\).*Received: .*\(None, 6, 6, 4\)"):
+        classifier(np.zeros((2, 8, 8, 1)))
