@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
-import keras
-
 # Not exported by Keras, but the only way to a layer that runs both in a model and in `tf.data` on every backend.
 from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import BaseImagePreprocessingLayer
+
+from keras_supcon.distribution import ReplicaSeedGenerator
 
 
 class ImageAugmentation(BaseImagePreprocessingLayer):
@@ -35,7 +35,7 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
             raise ValueError(f"`value_range` should be two numbers, lowest first. Received: value_range={value_range}")
         self.value_range = (low, high)
         self.seed = seed
-        self.generator = keras.random.SeedGenerator(seed)
+        self.generator = ReplicaSeedGenerator(seed)
 
     def call(self, images: Any, training: bool | None = None) -> Any:
         if isinstance(images, dict):

@@ -1,5 +1,6 @@
 """The projection network of contrastive training."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,13 +50,13 @@ class ProjectionHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(hidden_units, int):
+        if isinstance(hidden_units, numbers.Integral):
             raise ValueError(f"`hidden_units` should be a sequence of integers. Received: hidden_units={hidden_units}")
         for name, width in (("output_dim", output_dim), *(("hidden_units", units) for units in hidden_units)):
-            if not isinstance(width, int) or width < 1:
+            if not isinstance(width, numbers.Integral) or width < 1:
                 raise ValueError(f"`{name}` should be positive and whole. Received: {name}={width!r}")
-        self.output_dim = output_dim
-        self.hidden_units = tuple(hidden_units)
+        self.output_dim = int(output_dim)
+        self.hidden_units = tuple(int(units) for units in hidden_units)
         self.batch_norm = batch_norm
         self.hidden_layers = []
         for units in self.hidden_units:

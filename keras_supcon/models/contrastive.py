@@ -1,5 +1,6 @@
 """Stage one: contrastive pre-training of an encoder."""
 
+import numbers
 from typing import Any
 
 import keras
@@ -67,13 +68,13 @@ class ContrastiveModel(keras.Model):
         check_augmenter(augmenter)
         if projection_head is not None and not isinstance(projection_head, keras.layers.Layer):
             raise ValueError(f"`projection_head` should be a Keras layer, or None. Received: {projection_head!r}")
-        if not isinstance(num_views, int) or num_views < 1:
+        if not isinstance(num_views, numbers.Integral) or num_views < 1:
             raise ValueError(f"`num_views` should be a whole number of at least 1. Received: num_views={num_views!r}")
         super().__init__(**kwargs)
         self.encoder = encoder
         self.projection_head = ProjectionHead() if projection_head is None else projection_head
         self.augmenter = augmenter
-        self.num_views = num_views
+        self.num_views = int(num_views)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self._check_rank(input_shape)

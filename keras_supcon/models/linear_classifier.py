@@ -1,5 +1,6 @@
 """Stage two: a classifier on the frozen encoder."""
 
+import numbers
 from typing import Any
 
 import keras
@@ -56,11 +57,11 @@ class LinearClassifier(keras.Model):
     ) -> None:
         check_encoder(encoder)
         check_augmenter(augmenter)
-        if not isinstance(num_classes, int) or num_classes < 2:
+        if not isinstance(num_classes, numbers.Integral) or num_classes < 2:
             raise ValueError(f"`num_classes` should be a whole number of at least 2. Received: num_classes={num_classes!r}")
         super().__init__(**kwargs)
         self.encoder = encoder
-        self.num_classes = num_classes
+        self.num_classes = int(num_classes)
         self.augmenter = augmenter
         self.classifier_activation = classifier_activation
         # float32: probabilities in half precision lose the small classes.

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_supcon import ContrastiveModel, ProjectionHead, SupConLoss
+from keras_supcon.augmentation import SimAugment
 from keras_supcon.distribution import gather_across_replicas
 
 
@@ -44,6 +45,19 @@ def test_two_replicas_train_the_same_model_as_one(rng, strategy, summation):
         np.testing.assert_allclose(mirrored, single, atol=2e-3)
     local_losses, _ = fitted(x, class_ids, SupConLoss(summation=summation, gather=False), strategy.scope())
     assert local_losses[0] < losses[0] - 0.3  # fewer rows to contrast with: the loss means something else
+
+
+def test_replicas_augment_differently_and_keep_one_seed_state(rng, strategy):
+    import tensorflow as tf
+
+    images = np.repeat(rng.integers(0, 256, (1, 16, 16, 3)), 4, axis=0).astype("float32")
+    with strategy.scope():
+        layer = SimAugment(image_size=(16, 16), seed=1)
+    run = tf.function(lambda: strategy.run(lambda: layer(images, training=True)))
+    first, second = (views.numpy() for views in strategy.experimental_local_results(run()))
+    assert not any(np.array_equal(a, b) for a in first for b in second)
+    states = strategy.experimental_local_results(layer.crop.generator.state.value)
+    np.testing.assert_array_equal(*(state.numpy() for state in states))
 
 
 def test_gathers_uneven_batches_with_gradient(rng, strategy):
