@@ -8,18 +8,20 @@ VENV ?= .venv
 NEUTRAL_VENV ?= .venv-neutral
 # On a machine without a GPU the CPU build of TensorFlow saves a large download.
 TENSORFLOW ?= $(shell command -v nvidia-smi > /dev/null 2>&1 && echo cuda || echo tensorflow-cpu)
-# Debian's copy of Fashion-MNIST; needs no root and installs nothing.
+# Debian's copy of Fashion-MNIST, unpacked here. Where there is no Debian its tests are skipped.
 FASHION_MNIST := build/dataset-fashion-mnist/usr/share/datasets/fashion-mnist
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint doctest test-tensorflow test-jax test-torch fashion-mnist bazel clean
+.PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
 
-test: lint doctest test-tensorflow test-jax test-torch
+# The backends at the same time: much of a test run is tracing on one core.
+test: lint doctest
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-neutral
 
 check: lint
 	$(VENV)/bin/python -m pytest -q -m "not slow"
@@ -32,8 +34,11 @@ lint: $(VENV)/dev-installed
 doctest: $(VENV)/dev-installed
 	$(VENV)/bin/python -m pytest -q --doctest-modules keras_supcon
 
-test-tensorflow: $(VENV)/dev-installed $(FASHION_MNIST)
+test-tensorflow: $(VENV)/dev-installed $(if $(shell command -v apt-get),$(FASHION_MNIST))
 	FASHION_MNIST=$(FASHION_MNIST) $(VENV)/bin/python -m pytest -q
+
+test-neutral: test-jax
+	$(MAKE) --no-print-directory test-torch
 
 test-jax: $(NEUTRAL_VENV)/installed
 	KERAS_BACKEND=jax $(NEUTRAL_VENV)/bin/python -m pytest -q -m neutral

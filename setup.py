@@ -21,7 +21,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["keras_supcon", "keras_supcon.*"]),
     package_data={"keras_supcon": ["py.typed"], "keras_supcon.data": ["digits.npz"]},
-    install_requires=["keras>=3.10", "numpy>=1.26", "absl-py>=2.1"],
+    install_requires=["keras>=3.10", "numpy>=2.0", "absl-py>=2.1"],
     extras_require={
         "tensorflow": ["tensorflow>=2.19", *DATASETS],
         "tensorflow-cpu": ["tensorflow-cpu>=2.19", *DATASETS],

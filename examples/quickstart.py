@@ -26,10 +26,10 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
 _EPOCHS = flags.DEFINE_integer(
     "epochs",
     None,
-    "Epochs of contrastive pre-training, and of cross-entropy. Default: 40 for digits, 8 for others.",
+    "Epochs of contrastive pre-training, and of cross-entropy. Default: what suits the data set.",
     lower_bound=1,
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Images in a batch. Default: 128 for digits, 256 for others.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Images in a batch. Default: what suits the data set.")
 _ENCODER = flags.DEFINE_enum("encoder", "small", ["small", "resnet18", "resnet50"], "small: ResNet-10 of quarter width.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Height and width. Default: the images' own size.")
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/quickstart", "Folder for models, results and the report.")
@@ -40,16 +40,22 @@ _SEED = flags.DEFINE_integer("seed", 0, "Fixes the random numbers.")
 class Settings:
     """What suits a data set; chosen on parts of the training images."""
 
-    epochs: int = 8
-    classifier_epochs: int = 3
+    epochs: int = 20
+    classifier_epochs: int = 5
     batch_size: int = 256
+    strength: float = 0.5
     flip_probability: float = 0.5
-    crop_area: tuple[float, float] = (0.3, 1.0)
+    crop_area: tuple[float, float] = (0.2, 1.0)
+    learning_rate: float = 2e-3
+    classifier_learning_rate: float = 1e-2
 
 
 SETTINGS = {
     "digits": Settings(epochs=40, classifier_epochs=20, batch_size=128, flip_probability=0.0, crop_area=(0.5, 1.0)),
-    "mnist": Settings(flip_probability=0.0),
+    # Many short steps: a run of a few epochs gains more from their number than from the size of the batch.
+    "fashion_mnist": Settings(
+        epochs=5, batch_size=128, strength=0.3, crop_area=(0.4, 1.0), learning_rate=4e-3, classifier_learning_rate=3e-2
+    ),
 }
 ENCODERS = {
     "small": {"depth": 10, "width": 0.25, "stem": "cifar"},
@@ -82,13 +88,16 @@ class Experiment:
             augmenter=self.augmenter(),
             num_views=2,
         )
-        model.compile(optimizer=self.optimizer(2e-3, self.settings.epochs), loss=keras_supcon.SupConLoss(temperature=0.1))
+        model.compile(
+            optimizer=self.optimizer(self.settings.learning_rate, self.settings.epochs),
+            loss=keras_supcon.SupConLoss(temperature=0.1),
+        )
         self.fit("SupCon pre-training", model, "contrastive.keras", self.settings.epochs)
         return model
 
     def classify(self, encoder: keras.Model) -> keras_supcon.LinearClassifier:
         classifier = keras_supcon.LinearClassifier(encoder, num_classes=len(self.class_names))
-        self.compile_classifier(classifier, 1e-2, self.settings.classifier_epochs)
+        self.compile_classifier(classifier, self.settings.classifier_learning_rate, self.settings.classifier_epochs)
         self.fit("linear classifier", classifier, "classifier.keras", self.settings.classifier_epochs)
         return classifier
 
@@ -98,7 +107,7 @@ class Experiment:
         images = keras.Input(self.image_shape)
         probabilities = keras.layers.Dense(len(self.class_names), activation="softmax")(encoder(self.augmenter()(images)))
         model = keras.Model(images, probabilities)
-        self.compile_classifier(model, 2e-3, self.settings.epochs)
+        self.compile_classifier(model, self.settings.learning_rate, self.settings.epochs)
         self.fit("cross-entropy", model, "cross_entropy.keras", self.settings.epochs)
         return model, encoder
 
@@ -131,7 +140,7 @@ class Experiment:
     def augmenter(self) -> keras.layers.Layer:
         return keras_supcon.augmentation.SimAugment(
             image_size=self.image_shape[:2],
-            strength=0.5,
+            strength=self.settings.strength,
             crop_area=self.settings.crop_area,
             flip_probability=self.settings.flip_probability,
             seed=_SEED.value,

@@ -85,7 +85,7 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        del config["data_format"]
+        config.pop("data_format", None)  # always channels last
         return {**config, "value_range": self.value_range, "seed": self.seed}
 
     def _check_channels(self, shape: tuple[int | None, ...]) -> None:

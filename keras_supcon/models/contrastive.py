@@ -90,7 +90,7 @@ class ContrastiveModel(keras.Model):
     def call(self, images: Any, training: bool = False) -> Any:
         views = self._views(images, bool(training))
         num_views = views.shape[1]
-        features = self.encoder(ops.reshape(views, (-1, *views.shape[2:])), training=training)
+        features = self.encoder(_merge_views(views), training=training)
         projections = self.projection_head(features, training=training)
         return ops.reshape(projections, (-1, num_views, projections.shape[-1]))
 
@@ -115,8 +115,7 @@ class ContrastiveModel(keras.Model):
 
     def _views(self, images: Any, training: bool) -> Any:
         if self._holds_views(images.shape):
-            flat = ops.reshape(images, (-1, *images.shape[2:]))
-            return ops.reshape(prepare_images(flat, None, training), (-1, *images.shape[1:]))
+            return ops.reshape(prepare_images(_merge_views(images), None, training), ops.shape(images))
         num_views = self.num_views if training else 1
         # One call a view, not one call on repeated images: some layers draw once for a whole batch.
         return ops.stack([prepare_images(images, self.augmenter, training) for _ in range(num_views)], axis=1)
@@ -158,3 +157,8 @@ class ContrastiveModel(keras.Model):
         for part in ("encoder", "projection_head", "augmenter"):
             config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects=custom_objects)
         return cls(**config)
+
+
+def _merge_views(views: Any) -> Any:
+    """`(batch, views, ...)` to `(batch * views, ...)`."""
+    return ops.reshape(views, (-1, *ops.shape(views)[2:]))
