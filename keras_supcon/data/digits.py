@@ -27,8 +27,8 @@ def read_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
 
     >>> from keras_supcon.data.digits import read_digits
     >>> images, labels = read_digits("test")
-    >>> images.shape, labels[:5].tolist()
-    ((355, 8, 8, 1), [0, 1, 2, 3, 4])
+    >>> images.shape, sorted(set(labels.tolist()))
+    ((355, 8, 8, 1), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
     if split not in SPLITS:
         raise ValueError(f"`split` of the digits should be one of {SPLITS}. Received: split={split!r}")
