@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import sys
 import time
 
@@ -118,15 +119,20 @@ class Experiment:
         path = self.output_dir / file_name
         validation = {} if isinstance(model, keras_supcon.ContrastiveModel) else {"validation_data": self.test}
         start = time.perf_counter()
-        try:
-            history = model.fit(self.train, epochs=epochs, shuffle=False, **validation)  # the data shuffle themselves
-        except KeyboardInterrupt:
-            save(model, path)
-            print(f"\nInterrupted. The model as it is now was saved: keras.saving.load_model('{path}')")
-            sys.exit(130)
+        with StopOnInterrupt() as stop:
+            history = model.fit(
+                self.train,
+                epochs=epochs,
+                shuffle=False,  # the data shuffle themselves
+                callbacks=[stop],
+                **validation,
+            )
         self.seconds[stage] = time.perf_counter() - start
         self.histories[stage] = history.history
         save(model, path)
+        if stop.interrupted:
+            print(f"\nInterrupted. The model as it is now was saved: keras.saving.load_model('{path}')")
+            sys.exit(130)
 
     def measure_knn(self, model: keras.layers.Layer) -> tuple[float, np.ndarray]:
         """The kNN accuracy of the encoder's embedding, and the embeddings of the test images."""
@@ -157,6 +163,30 @@ class Experiment:
         model.compile(
             optimizer=self.optimizer(learning_rate, epochs), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
         )
+
+
+class StopOnInterrupt(keras.callbacks.Callback):
+    """Lets Ctrl-C end `fit` between two steps, so that the model is whole; a second Ctrl-C ends the program at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.interrupted = False
+
+    def __enter__(self) -> "StopOnInterrupt":
+        self.previous_handler = signal.signal(signal.SIGINT, self.interrupt)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        signal.signal(signal.SIGINT, self.previous_handler)
+
+    def interrupt(self, *received) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if self.interrupted:
+            self.model.stop_training = True
 
 
 def save(model: keras.Model, path: pathlib.Path) -> None:

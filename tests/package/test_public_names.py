@@ -44,6 +44,8 @@ def test_the_names_of_the_readme_are_at_the_top():
 def test_every_public_object_has_type_hints_and_a_docstring(path):
     thing = PUBLIC[path]
     assert len(inspect.getdoc(thing)) > 40
+    if inspect.isclass(thing) and "__init__" not in vars(thing):
+        return  # the constructor is Keras'
     callable_part = thing.__init__ if inspect.isclass(thing) else thing
     signature = inspect.signature(callable_part)
     for parameter in list(signature.parameters.values())[1 if inspect.isclass(thing) else 0 :]:
@@ -104,4 +106,6 @@ def test_bazel_has_a_target_for_every_program_and_every_folder_of_tests():
 
 def test_no_drawers_without_a_name():
     drawers = re.compile(r"^(utils?|helpers?|common|misc)(\.py)?$")
-    assert [path for path in ROOT.glob("*/**/*.py") if any(map(drawers.match, path.relative_to(ROOT).parts))] == []
+    ours = [path for folder in ("keras_supcon", "examples", "tests", "tools") for path in (ROOT / folder).rglob("*")]
+    assert len(ours) > 50
+    assert [path for path in ours if any(map(drawers.match, path.relative_to(ROOT).parts))] == []
