@@ -120,15 +120,6 @@ def test_an_augmenter_without_a_training_argument_is_left_out_at_inference():
     np.testing.assert_allclose(ops.convert_to_numpy(training)[:, 1], ops.convert_to_numpy(head(flat + 1)), rtol=1e-5)
 
 
-def test_any_keras_model_is_an_encoder(digits):
-    images = np.repeat(np.pad(digits[0][:4], ((0, 0), (12, 12), (12, 12), (0, 0))), 3, axis=-1)
-    encoder = keras.applications.ResNet50(include_top=False, pooling="avg", weights=None, input_shape=(32, 32, 3))
-    model = ContrastiveModel(encoder, ProjectionHead(8, (16,)), SimAugment(image_size=(32, 32)))
-    model.compile(optimizer="sgd", loss=SupConLoss())
-    model.fit(images, digits[1][:4], verbose=0)
-    assert model.embed(images).shape == (4, 2048)
-
-
 def test_vectors_and_views_of_vectors_are_welcome_too(rng):
     encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5), keras.layers.Dropout(0.5)])
     model = ContrastiveModel(encoder, ProjectionHead(4, ()))
