@@ -34,7 +34,8 @@ lint: $(VENV)/dev-installed
 doctest: $(VENV)/dev-installed
 	$(VENV)/bin/python -m pytest -q --doctest-modules keras_supcon
 
-test-tensorflow: $(VENV)/dev-installed $(if $(shell command -v apt-get),$(FASHION_MNIST))
+test-tensorflow: $(VENV)/dev-installed
+	$(MAKE) --no-print-directory $(FASHION_MNIST) || echo "No Debian package dataset-fashion-mnist: its tests are skipped."
 	FASHION_MNIST=$(FASHION_MNIST) $(VENV)/bin/python -m pytest -q
 
 test-neutral: test-jax
@@ -53,8 +54,10 @@ build/tfds/fashion_mnist: $(FASHION_MNIST) | $(VENV)/demo-installed
 
 $(FASHION_MNIST):
 	mkdir -p build
+	rm -rf build/dataset-fashion-mnist*
 	cd build && (apt-get download dataset-fashion-mnist || (apt-get update && apt-get download dataset-fashion-mnist))
-	dpkg-deb --extract build/dataset-fashion-mnist_*.deb build/dataset-fashion-mnist
+	dpkg-deb --extract build/dataset-fashion-mnist_*.deb build/dataset-fashion-mnist.unfinished
+	mv build/dataset-fashion-mnist.unfinished build/dataset-fashion-mnist
 
 bazel:
 	bazel query //... && bazel build //...

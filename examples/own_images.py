@@ -3,6 +3,8 @@
 python examples/own_images.py --images=path/to/folder --image_size=64 --output=my_classifier.keras
 """
 
+import pathlib
+
 import keras
 from absl import app, flags
 
@@ -13,6 +15,11 @@ _IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Height and width that the 
 _EPOCHS = flags.DEFINE_integer("epochs", 50, "Epochs of contrastive pre-training.", lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images in a batch; the more, the better the contrast.")
 _OUTPUT = flags.DEFINE_string("output", "own_images.keras", "File for the trained classifier.")
+flags.register_validator(
+    "output",
+    lambda path: path.endswith(".keras") and pathlib.Path(path).absolute().parent.is_dir(),
+    "--output should end with .keras and lie in a folder that exists",
+)
 
 
 def main(argv: list[str]) -> None:

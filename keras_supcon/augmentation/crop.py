@@ -108,8 +108,6 @@ class RandomResizedCrop(ImageAugmentation):
         return self._resample(images, rows, columns)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        if isinstance(input_shape, dict):
-            return {**input_shape, "images": self.compute_output_shape(input_shape["images"])}
         return (*input_shape[:-3], *self.image_size, input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:

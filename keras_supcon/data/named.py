@@ -56,6 +56,8 @@ def load(
     (TensorShape([128, 8, 8, 1]), 'uint8', 10)
     """
     check_batching(batch_size, image_size)
+    if not isinstance(name, str) or not isinstance(split, str):
+        raise ValueError(f"`name` and `split` should be strings. Received: name={name!r}, split={split!r}")
     if shuffle is None:
         shuffle = split.startswith("train")
     if name == "digits":
@@ -73,13 +75,13 @@ def _read_tfds(name: str, split: str, data_dir: str | None, shuffle: bool, seed:
 
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+    except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
         known = ["digits", *tfds.list_builders(with_community_datasets=False)]
         similar = difflib.get_close_matches(name, known, n=3)
         hint = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
         raise ValueError(
             "`name` should be 'digits' or an image-classification data set that TensorFlow Datasets knows. "
-            f"Received: name={name!r}.{hint}"
+            f"Received: name={name!r}.{hint} TensorFlow Datasets says: {error}"
         ) from error
     _, label_key = _supervised_keys(builder, name)
     if not builder.is_prepared():

@@ -1,5 +1,7 @@
 """ResNet v1 encoders."""
 
+import math
+import numbers
 from typing import Any
 
 import keras
@@ -28,7 +30,9 @@ class ConvNorm(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         # "same" pads a strided convolution on the right and bottom only, which shifts the picture at every stage.
-        self.padding = keras.layers.ZeroPadding2D((kernel_size - 1) // 2) if strides > 1 and kernel_size > 1 else None
+        policy = {"dtype": self.dtype_policy}
+        pads = strides > 1 and kernel_size > 1
+        self.padding = keras.layers.ZeroPadding2D((kernel_size - 1) // 2, **policy) if pads else None
         self.convolution = keras.layers.Conv2D(
             filters,
             kernel_size,
@@ -36,9 +40,10 @@ class ConvNorm(keras.layers.Layer):
             padding="valid" if strides > 1 else "same",
             use_bias=False,
             kernel_initializer="he_normal",
+            **policy,
         )
-        self.normalization = keras.layers.BatchNormalization(**batch_norm)
-        self.activation = keras.layers.ReLU() if activate else None
+        self.normalization = keras.layers.BatchNormalization(**batch_norm, **policy)
+        self.activation = keras.layers.ReLU(**policy) if activate else None
 
     def call(self, x: Any, training: bool = False) -> Any:
         if self.padding is not None:
@@ -63,28 +68,31 @@ class ResidualBlock(keras.layers.Layer):
 
     def __init__(self, filters: int, strides: int, bottleneck: bool, batch_norm: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        policy = {"dtype": self.dtype_policy}
         last = {**batch_norm, "gamma_initializer": "zeros"}
         if bottleneck:
             self.output_filters = filters * _BOTTLENECK_EXPANSION
             self.residual = [
-                ConvNorm(filters, 1, batch_norm),
-                ConvNorm(filters, 3, batch_norm, strides=strides),
-                ConvNorm(self.output_filters, 1, last, activate=False),
+                ConvNorm(filters, 1, batch_norm, **policy),
+                ConvNorm(filters, 3, batch_norm, strides=strides, **policy),
+                ConvNorm(self.output_filters, 1, last, activate=False, **policy),
             ]
         else:
             self.output_filters = filters
             self.residual = [
-                ConvNorm(filters, 3, batch_norm, strides=strides),
-                ConvNorm(filters, 3, last, activate=False),
+                ConvNorm(filters, 3, batch_norm, strides=strides, **policy),
+                ConvNorm(filters, 3, last, activate=False, **policy),
             ]
         self.strides = strides
         self.batch_norm = batch_norm
         self.shortcut = None
-        self.activation = keras.layers.ReLU()
+        self.activation = keras.layers.ReLU(**policy)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if self.strides > 1 or input_shape[-1] != self.output_filters:
-            self.shortcut = ConvNorm(self.output_filters, 1, self.batch_norm, strides=self.strides, activate=False)
+            self.shortcut = ConvNorm(
+                self.output_filters, 1, self.batch_norm, strides=self.strides, activate=False, dtype=self.dtype_policy
+            )
             self.shortcut.build(input_shape)
         shape = input_shape
         for layer in self.residual:
@@ -149,11 +157,11 @@ class ResNet(keras.Model):
         synchronized_batch_norm: bool = False,
         **kwargs: Any,
     ) -> None:
-        if depth not in _STAGES:
+        if not isinstance(depth, numbers.Integral) or depth not in _STAGES:
             raise ValueError(f"`depth` should be one of {tuple(_STAGES)}. Received: depth={depth!r}")
         if stem not in _STEMS:
             raise ValueError(f"`stem` should be one of {_STEMS}. Received: stem={stem!r}")
-        if not 64 * width >= 1:
+        if not (isinstance(width, numbers.Real) and math.isfinite(width) and 64 * width >= 1):
             raise ValueError(f"`width` should be at least 1/64, one channel. Received: width={width!r}")
         if not 0 <= batch_norm_momentum < 1:
             raise ValueError(

@@ -50,7 +50,7 @@ class ProjectionHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(hidden_units, numbers.Integral):
+        if not isinstance(hidden_units, Sequence):
             raise ValueError(f"`hidden_units` should be a sequence of integers. Received: hidden_units={hidden_units}")
         for name, width in (("output_dim", output_dim), *(("hidden_units", units) for units in hidden_units)):
             if not isinstance(width, numbers.Integral) or width < 1:

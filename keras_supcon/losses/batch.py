@@ -21,8 +21,9 @@ def standardize_batch(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
     Raises:
         ValueError: If the rank, the shape or, where the values can be seen, the labels themselves are not as described.
-            Inside a compiled TensorFlow function wrong labels raise `InvalidArgumentError` with the same sentence. XLA
-            programs (`jit_compile=True`, and JAX) cannot raise: there the values go unchecked.
+            Inside a TensorFlow graph wrong labels raise `InvalidArgumentError` with the same sentence. XLA programs cannot
+            raise: with `jit_compile=True`, which is the default of `compile` on a GPU, and on JAX the values of labels go
+            unchecked.
     """
     projections = _standardize_projections(y_pred)
     class_ids = _standardize_labels(y_true)
@@ -71,9 +72,11 @@ def _standardize_labels(y_true: Any) -> Any:
             "Multi-hot, soft and all-zero rows name no single class",
         )
         return ops.cast(ops.argmax(y_true, axis=1), "int32")
-    class_ids = ops.cast(ops.reshape(y_true, (-1,)), "int32")
-    is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), ops.reshape(y_true, (-1,))), class_ids >= -1)
-    return _require(ops.all(is_id), class_ids, "`y_true` should hold whole class ids from 0 up, or -1 for unlabelled")
+    y_true = ops.reshape(y_true, (-1,))
+    class_ids = ops.cast(y_true, "int32")
+    is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), y_true), class_ids >= -1)
+    y_true = _require(ops.all(is_id), y_true, "`y_true` should hold whole class ids from 0 up, or -1 for unlabelled")
+    return ops.cast(y_true, "int32")
 
 
 def _require(condition: Any, values: Any, sentence: str) -> Any:

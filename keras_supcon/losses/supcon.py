@@ -109,8 +109,8 @@ class SupConLoss(keras.losses.Loss):
     """Supervised contrastive loss as a Keras loss; see `supcon_loss` for the formula.
 
     Works in `compile(loss=...)` of any model whose output is `(batch, dim)` or `(batch, views, dim)`, with sample
-    weights, mixed precision and `tf.distribute`. The loss and gradient of several replicas are those of one
-    replica on the global batch.
+    weights, mixed precision and `tf.distribute`. The loss and gradient of replicas with equal shares of a batch
+    (`drop_remainder=True`) are those of one replica on the global batch.
 
     Args:
         temperature: Positive float.
@@ -120,8 +120,7 @@ class SupConLoss(keras.losses.Loss):
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Projections of half precision are
-            raised to float32.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
 
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.
@@ -154,6 +153,9 @@ class SupConLoss(keras.losses.Loss):
         _check_temperature(temperature)
         _check_summation(summation)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if self.dtype in ("float16", "bfloat16"):
+            # Keras would round labels and projections to it before `call` sees them.
+            super().__init__(name=name, reduction=reduction, dtype="float32")
         self.temperature = float(temperature)
         self.summation = summation
         self.scale_by_temperature = scale_by_temperature

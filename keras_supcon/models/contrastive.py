@@ -67,7 +67,9 @@ class ContrastiveModel(keras.Model):
         check_encoder(encoder)
         check_augmenter(augmenter)
         if projection_head is not None and not isinstance(projection_head, keras.layers.Layer):
-            raise ValueError(f"`projection_head` should be a Keras layer, or None. Received: {projection_head!r}")
+            raise ValueError(
+                f"`projection_head` should be a Keras layer, or None. Received: projection_head={projection_head!r}"
+            )
         if not isinstance(num_views, numbers.Integral) or num_views < 1:
             raise ValueError(f"`num_views` should be a whole number of at least 1. Received: num_views={num_views!r}")
         super().__init__(**kwargs)

@@ -8,9 +8,12 @@ from keras import ops
 
 
 def check_encoder(encoder: Any) -> None:
-    """Raises `ValueError` if `encoder` is no Keras layer or model."""
+    """Raises `ValueError` if `encoder` is no Keras layer or model, or is known to give something else than features."""
     if not isinstance(encoder, keras.layers.Layer):
         raise ValueError(f"`encoder` should be a Keras model or layer. Received: encoder={encoder!r}")
+    outputs = getattr(encoder, "outputs", None)
+    if outputs:  # a functional model, which knows its output before it is called
+        _check_features(outputs[0])
 
 
 def check_augmenter(augmenter: Any) -> None:
@@ -26,13 +29,17 @@ def encoder_features(encoder: keras.layers.Layer, images: keras.KerasTensor) -> 
         ValueError: If the features are not of shape (batch, features).
     """
     features = encoder(images)
+    _check_features(features)
+    return features
+
+
+def _check_features(features: Any) -> None:
     shape = tuple(getattr(features, "shape", ()))
     if len(shape) != 2:
         raise ValueError(
             "`encoder` should map images to features of shape (batch, features); end a convolutional network with "
             f"global average pooling (`pooling='avg'` in keras.applications). Received: encoder output of shape {shape}"
         )
-    return features
 
 
 def prepare_images(images: Any, augmenter: keras.layers.Layer | None, training: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Projection onto the unit sphere that is safe at every magnitude."""
+"""Projection onto the unit sphere that is safe at every magnitude of float32."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def l2_normalize(x: Any, axis: int = -1) -> Any:
     between 1 and the dimension; the result does not depend on that factor, so no gradient flows through it.
 
     Args:
-        x: Float tensor of any shape.
+        x: Float tensor of any shape, float32 or float64.
         axis: The axis that holds the vectors.
 
     Returns:

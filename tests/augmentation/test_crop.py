@@ -99,12 +99,14 @@ def test_an_xla_program_gives_the_same_as_a_step_by_step_call(photographs):
     [
         ({"image_size": (0, 8)}, r"`image_size` should be \(height, width\), both at least 1. Received: image_size=\(0, 8\)"),
         ({"image_size": 8}, "`image_size` should be"),
+        ({"image_size": (7.9, 7)}, "`image_size` should be"),
         ({"crop_area": (0, 1)}, "`crop_area` should be two numbers above 0 and at most 1"),
         ({"crop_area": (0.5, 1.5)}, "`crop_area` should be"),
         ({"crop_area": (0.9, 0.5)}, "lowest first"),
         ({"aspect_ratio": (-1, 1)}, "`aspect_ratio` should be"),
         ({"flip_probability": 1.1}, "`flip_probability` should be between 0 and 1. Received: flip_probability=1.1"),
         ({"value_range": (255, 0)}, "`value_range` should be"),
+        ({"value_range": 255}, "`value_range` should be two numbers, lowest first. Received: value_range=255"),
     ],
 )
 def test_refuses_impossible_arguments(arguments, message):

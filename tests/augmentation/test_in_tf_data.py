@@ -26,6 +26,17 @@ def test_maps_batches_single_images_and_dictionaries(rng, layer_class, arguments
 
 
 @every_layer
+def test_labels_beside_the_images_keep_their_type_and_value(rng, layer_class, arguments):
+    import tensorflow as tf
+
+    labels = np.array([257, 2049, 2**24 + 1, 2**30 + 1] * 2)  # what bfloat16, float16 and float32 cannot hold
+    dataset = tf.data.Dataset.from_tensor_slices({"images": batch(rng), "labels": labels}).batch(8)
+    out = next(iter(dataset.map(layer_class(**arguments, dtype="mixed_bfloat16"))))
+    assert out["labels"].dtype == tf.int64
+    np.testing.assert_array_equal(out["labels"], labels)
+
+
+@every_layer
 def test_batches_of_unknown_size(rng, layer_class, arguments):
     import tensorflow as tf
 

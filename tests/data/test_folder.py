@@ -90,9 +90,23 @@ def test_unreadable_files_can_be_skipped_with_a_counted_warning(folder):
         data.load_folder(folder, "all", 8, (32, 32), on_unreadable="skip")
 
 
-def test_grey_and_colour(folder):
-    grey, _ = gathered(data.load_folder(folder, "all", 8, (32, 32), channels=1))
-    assert grey.shape == (20, 32, 32, 1)
+@pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "jpg"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_grey_and_colour_files_of_every_kind_become_what_is_asked_for(tmp_path, photographs, suffix, mode):
+    from PIL import Image
+
+    if (mode, suffix) == ("RGBA", "jpg"):
+        mode = "CMYK"  # the fourth channel that a JPEG can have
+    image = Image.fromarray(photographs[0][:40, :60]).convert(mode)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        image.save(tmp_path / name / f"0.{suffix}")
+    lossy = 12 if suffix in ("gif", "jpg") else 1
+    for channels, target in ((1, "L"), (3, "RGB")):
+        images, _ = gathered(data.load_folder(tmp_path, "all", 8, (40, 60), channels=channels))
+        expected = np.asarray(image.convert("RGB").convert(target)).reshape(40, 60, channels)
+        assert images.shape == (2, 40, 60, channels)
+        assert np.abs(images[0].astype(float) - expected).mean() < lossy
 
 
 def test_refuses_one_class_none_or_an_empty_one(folder, tmp_path):

@@ -98,6 +98,8 @@ def test_fashion_mnist_has_the_pixels_of_the_source_files(fashion_mnist_dir):
         (("digit", "train", 8), "TensorFlow Datasets knows. Received: name='digit'. Did you mean 'digits'"),
         (("fashion_mnst", "train", 8), "Did you mean 'fashion_mnist'"),
         (("no such/name!", "train", 8), "TensorFlow Datasets knows. Received: name='no such/name!'"),
+        (("fashion_mnist:9.9.9", "train", 8), "Received: name='fashion_mnist:9.9.9'"),
+        (("digits", None, 8), "`name` and `split` should be strings. Received: name='digits', split=None"),
         (("wider_face", "train", 8), "should be a data set of images with one class label each"),
         (("digits", "validation", 8), "`split` of the digits should be one of"),
         (("digits", "train", 0), "`batch_size` should be a whole number of at least 1. Received: batch_size=0"),

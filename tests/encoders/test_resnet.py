@@ -50,6 +50,17 @@ def test_moving_averages_are_near_the_truth_after_fifty_steps_unlike_those_of_ke
     assert relative_difference_of_inference(0.99) > 0.2
 
 
+@pytest.mark.parametrize("depth", [10, 50])
+def test_every_layer_computes_in_the_dtype_of_the_encoder_also_after_a_round_trip(depth):
+    encoder = ResNet(depth=depth, width=0.125, dtype="mixed_bfloat16")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(encoder))
+    for network in (encoder, again):
+        features = network(np.zeros((1, 32, 32, 3), "uint8"))
+        assert keras.backend.standardize_dtype(features.dtype) == "bfloat16"
+        assert {layer.compute_dtype for layer in network._flatten_layers()} == {"bfloat16"}
+        assert {variable.dtype for variable in network.trainable_variables} == {"float32"}
+
+
 def test_round_trips_with_its_weights(tmp_path, rng):
     encoder = ResNet(depth=50, width=0.125, stem="imagenet", batch_norm_momentum=0.8, name="mine")
     images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
@@ -67,6 +78,8 @@ def test_round_trips_with_its_weights(tmp_path, rng):
         ({"stem": "small"}, "`stem` should be one of"),
         ({"width": 0}, "`width` should be at least 1/64"),
         ({"width": float("nan")}, "`width` should be at least 1/64"),
+        ({"width": "1"}, "`width` should be at least 1/64"),
+        ({"depth": [18]}, "`depth` should be one of"),
         ({"batch_norm_momentum": 1}, "`batch_norm_momentum` should be"),
     ],
 )

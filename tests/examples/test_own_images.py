@@ -35,6 +35,14 @@ def test_classifies_pieces_of_two_photographs(photographs, tmp_path):
 
 
 @pytest.mark.slow
+def test_an_output_that_cannot_be_written_is_refused_before_training(tmp_path):
+    for output in ("classifier.h5", str(tmp_path / "nowhere" / "classifier.keras")):
+        finished = run(f"--images={tmp_path}", f"--output={output}")
+        assert finished.returncode != 0
+        assert "--output should end with .keras and lie in a folder that exists" in finished.stdout + finished.stderr
+
+
+@pytest.mark.slow
 def test_a_folder_of_one_class_is_refused_before_training(tmp_path):
     (tmp_path / "images" / "cat").mkdir(parents=True)
     finished = run(f"--images={tmp_path / 'images'}", f"--output={tmp_path / 'classifier.keras'}")

@@ -60,6 +60,7 @@ def test_round_trips():
         ({"output_dim": 0}, "`output_dim` should be positive and whole. Received: output_dim=0"),
         ({"hidden_units": (4, -1)}, "`hidden_units` should be positive and whole. Received: hidden_units=-1"),
         ({"hidden_units": 128}, "`hidden_units` should be a sequence"),
+        ({"hidden_units": None}, "`hidden_units` should be a sequence"),
     ],
 )
 def test_refuses_impossible_widths(arguments, message):

@@ -181,6 +181,14 @@ def test_loss_class_averages_and_weights_the_samples(rng):
     np.testing.assert_allclose(ops.convert_to_numpy(unreduced), per_sample, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_float16"])
+def test_loss_class_never_computes_below_float32(rng, dtype):
+    class_ids, projections = np.array([2048, 2049, 2048, 2049]), rng.normal(size=(4, 5)).astype("float32")
+    loss = SupConLoss(dtype=dtype, reduction=None)
+    np.testing.assert_allclose(ops.convert_to_numpy(loss(class_ids, projections)), loss_of(class_ids, projections), rtol=1e-6)
+    assert loss.get_config()["dtype"] == "float32"
+
+
 def test_trains_a_plain_model_whose_output_is_batch_by_dim(digits):
     images, labels = digits[0][:256] / np.float32(255), digits[1][:256]
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(32, activation="relu"), keras.layers.Dense(8)])
@@ -234,7 +242,7 @@ def test_refuses_an_unknown_summation():
         (np.array([[0, 0], [1, 0]]), (2, 2), "one-hot rows"),
         (np.array([[0.5, 0.5], [1, 0]]), (2, 2), "one-hot rows"),
         (np.array([[2, -1], [1, 0]]), (2, 2), "one-hot rows"),
-        (np.array([0.5, 1]), (2, 2), "whole class ids"),
+        (np.array([0.5, 1]), (2, 2), r"whole class ids.*Received: y_true=array\(\[0.5, 1"),
         (np.array([-2, 1]), (2, 2), "whole class ids"),
         (np.array([np.nan, 1]), (2, 2), "whole class ids"),
         (np.zeros(2), (2, 0, 3), "at least one view"),

@@ -172,8 +172,10 @@ def test_refuses_arguments_of_another_kind(arguments, message):
 
 
 def test_refuses_an_encoder_that_does_not_pool():
-    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3)])
-    model = ContrastiveModel(encoder)
+    known = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3)])
+    with pytest.raises(ValueError, match=r"shape \(batch, features\).*pooling='avg'.*Received: .*\(None, 6, 6, 4\)"):
+        ContrastiveModel(known)
+    model = ContrastiveModel(keras.layers.Conv2D(4, 3))  # a layer that tells only when it is built
     model.compile(loss=SupConLoss())
     with pytest.raises(ValueError, match=r"shape \(batch, features\).*pooling='avg'.*Received: .*\(None, 6, 6, 4\)"):
         model.fit(np.zeros((4, 8, 8, 1)), np.zeros(4), verbose=0)

@@ -110,6 +110,6 @@ def test_refuses_arguments_of_another_kind(arguments, message):
 
 
 def test_refuses_an_encoder_that_does_not_pool():
-    classifier = LinearClassifier(keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3)]), 10)
+    classifier = LinearClassifier(keras.layers.Conv2D(4, 3), 10)
     with pytest.raises(ValueError, match=r"shape \(batch, features\).*Received: .*\(None, 6, 6, 4\)"):
         classifier(np.zeros((2, 8, 8, 1)))
