@@ -58,7 +58,7 @@ SETTINGS = {
     "digits": Settings(epochs=40, classifier_epochs=20, batch_size=128, flip_probability=0.0, crop_area=(0.5, 1.0)),
     # Many short steps: a run of a few epochs gains more from their number than from the size of the batch.
     "fashion_mnist": Settings(
-        epochs=5, batch_size=128, strength=0.3, crop_area=(0.4, 1.0), learning_rate=4e-3, classifier_learning_rate=3e-2
+        epochs=6, batch_size=128, strength=0.3, crop_area=(0.4, 1.0), learning_rate=4e-3, classifier_learning_rate=3e-2
     ),
 }
 ENCODERS = {
