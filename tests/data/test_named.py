@@ -71,6 +71,7 @@ def test_image_size_crops_about_the_centre_and_resizes():
     np.testing.assert_array_equal(images, read_digits("test")[0][:, 2:6])
 
 
+@pytest.mark.slow
 def test_fashion_mnist_through_tfds(fashion_mnist_dir):
     train = data.load("fashion_mnist", "train", batch_size=512, data_dir=str(fashion_mnist_dir))
     labels = np.concatenate([labels for _, labels in train.as_numpy_iterator()])
@@ -85,6 +86,7 @@ def test_fashion_mnist_through_tfds(fashion_mnist_dir):
     assert sum(len(labels) for _, labels in part) == 600
 
 
+@pytest.mark.slow
 def test_fashion_mnist_has_the_pixels_of_the_source_files(fashion_mnist_dir):
     source = pathlib.Path(os.environ.get("FASHION_MNIST", DEBIAN_FASHION_MNIST))
     raw = gzip.decompress((source / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]
@@ -113,6 +115,7 @@ def test_refuses_what_cannot_be_loaded(tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_refuses_a_split_that_the_data_set_does_not_have(fashion_mnist_dir):
     with pytest.raises(ValueError, match=r"`split` of 'fashion_mnist' should be one of \('.*Received: split='validation'"):
         data.load("fashion_mnist", "validation", 8, data_dir=str(fashion_mnist_dir))
