@@ -2,7 +2,7 @@
 
 from keras_supcon import augmentation, data, distribution, encoders, evaluation, layers, losses, models, ops
 from keras_supcon.layers import ProjectionHead
-from keras_supcon.losses import SupConLoss
+from keras_supcon.losses import MaxMarginLoss, NPairsLoss, NTLogisticLoss, NTXentLoss, SupConLoss, TripletLoss
 from keras_supcon.models import ContrastiveModel, LinearClassifier
 
 __version__ = "0.1.0"
@@ -10,8 +10,13 @@ __version__ = "0.1.0"
 __all__ = [
     "ContrastiveModel",
     "LinearClassifier",
+    "MaxMarginLoss",
+    "NPairsLoss",
+    "NTLogisticLoss",
+    "NTXentLoss",
     "ProjectionHead",
     "SupConLoss",
+    "TripletLoss",
     "augmentation",
     "data",
     "distribution",

@@ -1,5 +1,25 @@
 """Contrastive losses: a pure function that reads like the equation, and a `keras.losses.Loss` around it."""
 
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.max_margin import MaxMarginLoss, max_margin_loss
+from keras_supcon.losses.npairs import NPairsLoss, npairs_loss
+from keras_supcon.losses.ntlogistic import NTLogisticLoss, ntlogistic_loss
+from keras_supcon.losses.ntxent import NTXentLoss, ntxent_loss
 from keras_supcon.losses.supcon import SupConLoss, supcon_loss
+from keras_supcon.losses.triplet import TripletLoss, triplet_loss
 
-__all__ = ["SupConLoss", "supcon_loss"]
+__all__ = [
+    "ContrastiveLoss",
+    "MaxMarginLoss",
+    "NPairsLoss",
+    "NTLogisticLoss",
+    "NTXentLoss",
+    "SupConLoss",
+    "TripletLoss",
+    "max_margin_loss",
+    "npairs_loss",
+    "ntlogistic_loss",
+    "ntxent_loss",
+    "supcon_loss",
+    "triplet_loss",
+]

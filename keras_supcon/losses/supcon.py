@@ -1,23 +1,18 @@
 """Supervised contrastive loss (Khosla et al., 2020)."""
 
-import math
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_supcon.distribution import gather_across_replicas
-from keras_supcon.losses.batch import standardize_batch
-from keras_supcon.ops import (
-    l2_normalize,
-    masked_logsumexp,
-    masked_mean,
-    positive_pairs,
-    scaled_similarity,
-    self_pairs,
-)
+from keras_supcon.losses.arguments import check_choice, check_positive, check_whole_number
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.contrast_batch import contrast_batch
+from keras_supcon.ops import Contrast
 
 _SUMMATIONS = ("out", "in")
+_DENOMINATORS = ("all", "one_positive", "only_negatives")
+_CONTRAST_MODES = ("all", "one")
 
 
 def supcon_loss(
@@ -26,98 +21,158 @@ def supcon_loss(
     temperature: float = 0.1,
     *,
     summation: str = "out",
+    denominator: str = "all",
+    contrast_mode: str = "all",
+    positives_cap: int | None = None,
     scale_by_temperature: bool = False,
     normalize: bool = True,
     gather: bool = True,
+    block_size: int | None = None,
+    queue: Any = None,
+    queue_labels: Any = None,
 ) -> Any:
     r"""Supervised contrastive loss of each sample.
 
-    With `z_i` the projection of row `i` (one view of one sample), `A(i)` all other rows and `P(i)` those of them with
-    the class of `i`, the loss of an anchor is
+    With `z_i` the projection of row `i` (one view of one sample), `s_ij = z_i.z_j / tau`, `A(i)` all other rows, `P(i)`
+    those of them with the class of `i` and `N(i)` those of other classes, the loss of an anchor is
 
-        out, eq. 2:  -1/|P(i)| sum_{p in P(i)} log( exp(z_i.z_p / tau) / sum_{a in A(i)} exp(z_i.z_a / tau) )
-        in,  eq. 3:  -log( 1/|P(i)| sum_{p in P(i)} exp(z_i.z_p / tau) / sum_{a in A(i)} exp(z_i.z_a / tau) )
+        out, eq. 2:  -1/|P(i)| sum_{p in P(i)} log( exp(s_ip) / D_ip )
+        in,  eq. 3:  -log( 1/|P(i)| sum_{p in P(i)} exp(s_ip) / D_ip )
 
-    and the loss of a sample is the mean over its views. "in" is never above "out" (Jensen).
+    with one of the denominators
+
+        all:             D_ip = sum_{a in A(i)} exp(s_ia), the paper's
+        one_positive:    D_ip = exp(s_ip) + sum_{n in N(i)} exp(s_in)
+        only_negatives:  D_ip = sum_{n in N(i)} exp(s_in), so that the loss may be negative
+
+    and the loss of a sample is the mean over its anchor views. "in" is never above "out" (Jensen).
+
+    Time grows with the square of the number of rows, memory only with their number: pairs are visited tile by tile, and the
+    gradient, dL_i/dz_i = 1/tau sum_a z_a (softmax_a(s_i) - X_ia) for "all" (X_ip = 1/|P(i)| for "out" and the softmax over the
+    positives for "in"), is computed by a second visit.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, or one-hot rows `(batch, classes)`. A class id of -1 means
+        y_true: Class ids `(batch,)` or `(batch, 1)` below 2^31, or one-hot rows `(batch, classes)`. A class id of -1 means
             unlabelled: the only positives of such a sample are its own other views.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
         temperature: Positive float, tau. The paper found 0.1 best.
         summation: `"out"` or `"in"`: whether the mean over positives stands outside or inside the logarithm.
+        denominator: `"all"`, `"one_positive"` or `"only_negatives"`.
+        contrast_mode: The views that act as anchors: `"all"`, or `"one"`, the first view of each sample. Either way they are
+            contrasted with all views.
+        positives_cap: The most positives of an anchor beside its own other views, a multiple of the number of views; None for
+            no limit. Kept are the first samples of its class in the order of the batch, with all views. The others leave the
+            positives and the denominator "all", and never become negatives. 0 leaves the anchor's own views.
         scale_by_temperature: Multiplies the loss by the temperature, as the authors' code does.
-        normalize: Scales the rows of `y_pred` to unit length first.
+        normalize: Scales the rows of `y_pred` and `queue` to unit length first. Without it rows longer than 1e15 (times
+            sqrt(tau) below tau = 1) are shortened to that.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
+        block_size: Rows in a block; a tile of `block_size` x `block_size` pairs is in memory at a time. None for 1024.
+        queue: Further rows to contrast with, `(queue, dim)`, one view each, such as earlier projections. They take no gradient.
+        queue_labels: Class ids of the queue, `(queue,)`; None for all unlabelled, which makes them negatives of every anchor.
 
     Returns:
-        Float tensor `(batch,)`. A sample with no positive gives 0.
+        Float tensor `(batch,)`. An anchor with no positive gives 0, and with `"only_negatives"` also one with no negative.
 
     Raises:
         ValueError: For an argument out of its range or a batch of another form.
 
     Reference:
-        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, equations 2 and 3.
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, equations 2 and 3. The other denominators and the limit on
+        positives are options of the authors' code.
 
     Example:
 
     >>> import numpy as np
     >>> from keras_supcon.losses import supcon_loss
     >>> tetrahedron = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], "float32")
-    >>> np.asarray(supcon_loss([0, 0, 1, 1], tetrahedron)).round(4).tolist()  # ln 3: all others look alike
-    [1.0986000299453735, 1.0986000299453735, 1.0986000299453735, 1.0986000299453735]
+    >>> print(np.asarray(supcon_loss([0, 0, 1, 1], tetrahedron)).round(4))  # ln 3: all others look alike
+    [1.0986 1.0986 1.0986 1.0986]
     """
-    _check_temperature(temperature)
-    _check_summation(summation)
-    class_ids, projections = standardize_batch(y_true, y_pred)
-    if normalize:
-        projections = l2_normalize(projections)
-    num_views, dim = projections.shape[1:]
-    (all_projections, all_class_ids), offset = (
-        gather_across_replicas(projections, class_ids) if gather else ((projections, class_ids), 0)
+    _check_options(temperature, summation, denominator, contrast_mode, positives_cap, block_size)
+    batch = contrast_batch(
+        y_true,
+        y_pred,
+        temperature=temperature,
+        normalize=normalize,
+        gather=gather,
+        block_size=block_size,
+        contrast_mode=contrast_mode,
+        positives_cap=positives_cap,
+        queue=queue,
+        queue_labels=queue_labels,
     )
-
-    # A row is one view of one sample: row index = sample * num_views + view.
-    anchors, contrasts = (ops.reshape(rows, (-1, dim)) for rows in (projections, all_projections))
-    anchor_index = ops.arange(ops.shape(anchors)[0]) + offset * num_views
-    contrast_index = ops.arange(ops.shape(contrasts)[0])
-    not_self = ops.logical_not(self_pairs(anchor_index, contrast_index))
-    is_positive = ops.logical_and(
-        not_self,
-        positive_pairs(
-            ops.repeat(class_ids, num_views),
-            ops.repeat(all_class_ids, num_views),
-            anchor_index // num_views,
-            contrast_index // num_views,
-        ),
-    )
-
-    logits = scaled_similarity(anchors, contrasts, temperature)
-    num_positives = ops.sum(ops.cast(is_positive, logits.dtype), axis=1)
-    log_denominator = masked_logsumexp(logits, not_self)
-    if summation == "out":
-        loss = log_denominator - masked_mean(logits, is_positive)
+    if denominator == "one_positive":
+        loss = _one_positive_loss(batch, summation)
     else:
-        loss = log_denominator - masked_logsumexp(logits, is_positive) + ops.log(ops.maximum(num_positives, 1.0))
-    loss = ops.where(num_positives > 0, loss, ops.zeros_like(loss))
-    loss = ops.mean(ops.reshape(loss, (-1, num_views)), axis=1)
+        log_denominator = batch.log_sum_exp(batch.candidates if denominator == "all" else batch.negatives)
+        if summation == "out":
+            loss = log_denominator - batch.positive_mean()
+        else:
+            loss = log_denominator - batch.log_sum_exp(batch.positives) + ops.log(ops.maximum(batch.num_positives, 1.0))
+    is_defined = batch.num_positives > 0
+    if denominator != "all":
+        # Without a negative the loss is 0 for "one_positive" and has no lower bound for "only_negatives".
+        is_defined = ops.logical_and(is_defined, batch.num_negatives > 0)
+    loss = batch.per_sample(ops.where(is_defined, loss, ops.zeros_like(loss)))
     return loss * temperature if scale_by_temperature else loss
 
 
+def _one_positive_loss(batch: Contrast, summation: str) -> Any:
+    """With `n_i = log sum_{n in N(i)} exp(s_in)` the share of a positive is `sigmoid(s_ip - n_i)`."""
+    log_negatives = batch.log_sum_exp(batch.negatives)
+    largest = batch.pair_max(batch.positives)
+    # As one more dimension of the rows n_i takes its gradient like all others.
+    margins = {
+        "anchor_features": lambda rows: ops.concatenate([rows, -log_negatives[:, None]], axis=1),
+        "contrast_features": lambda rows: ops.concatenate([rows, ops.ones_like(rows[:, :1])], axis=1),
+    }
+    num_positives = ops.maximum(batch.num_positives, 1.0)
+    if summation == "out":
+        total = batch.pair_sum(
+            batch.positives,
+            lambda margin, _: ops.softplus(-margin),
+            lambda margin, _: -ops.sigmoid(-margin),
+            **margins,
+        )
+        return total / num_positives
+    largest = ops.where(ops.isfinite(largest), largest, ops.zeros_like(largest))
+    # The largest share, so that a sum of tiny shares does not vanish.
+    log_largest_share = ops.stop_gradient(ops.log_sigmoid(largest - log_negatives))
+
+    def relative_share(margin: Any, log_largest: Any) -> Any:
+        return ops.exp(ops.log_sigmoid(margin) - log_largest)
+
+    total = batch.pair_sum(
+        batch.positives,
+        relative_share,
+        lambda margin, log_largest: relative_share(margin, log_largest) * ops.sigmoid(-margin),
+        parameter=log_largest_share,
+        **margins,
+    )
+    total = ops.where(total > 0, total, ops.ones_like(total))
+    return ops.log(num_positives) - log_largest_share - ops.log(total)
+
+
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class SupConLoss(keras.losses.Loss):
-    """Supervised contrastive loss as a Keras loss; see `supcon_loss` for the formula.
+class SupConLoss(ContrastiveLoss):
+    """Supervised contrastive loss as a Keras loss; see `supcon_loss` for the formulas.
 
     Works in `compile(loss=...)` of any model whose output is `(batch, dim)` or `(batch, views, dim)`, with sample
     weights, mixed precision and `tf.distribute`. The loss and gradient of replicas with equal shares of a batch
-    (`drop_remainder=True`) are those of one replica on the global batch.
+    (`drop_remainder=True`) are those of one replica on the global batch. Memory grows with the batch, not with its square.
 
     Args:
         temperature: Positive float.
         summation: `"out"` (eq. 2 of the paper) or `"in"` (eq. 3).
+        denominator: `"all"` (the paper's), `"one_positive"` or `"only_negatives"`.
+        contrast_mode: Views that act as anchors: `"all"`, or `"one"`, the first.
+        positives_cap: The most positives of an anchor beside its own other views, a multiple of the number of views; None for
+            no limit.
         scale_by_temperature: Multiplies the loss by the temperature, as the authors' code does.
         normalize: Scales the rows of `y_pred` to unit length first. Rows that are already unit vectors do not change.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
+        block_size: Rows in a block of the pairwise computation; None picks it.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
         dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
@@ -143,57 +198,46 @@ class SupConLoss(keras.losses.Loss):
         temperature: float = 0.1,
         *,
         summation: str = "out",
+        denominator: str = "all",
+        contrast_mode: str = "all",
+        positives_cap: int | None = None,
         scale_by_temperature: bool = False,
         normalize: bool = True,
         gather: bool = True,
+        block_size: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str = "supcon_loss",
         dtype: Any = None,
     ) -> None:
-        _check_temperature(temperature)
-        _check_summation(summation)
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if self.dtype in ("float16", "bfloat16"):
-            # Keras would round labels and projections to it before `call` sees them.
-            super().__init__(name=name, reduction=reduction, dtype="float32")
-        self.temperature = float(temperature)
-        self.summation = summation
-        self.scale_by_temperature = scale_by_temperature
-        self.normalize = normalize
-        self.gather = gather
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return supcon_loss(
-            y_true,
-            y_pred,
-            self.temperature,
-            summation=self.summation,
-            scale_by_temperature=self.scale_by_temperature,
-            normalize=self.normalize,
-            gather=self.gather,
+        _check_options(temperature, summation, denominator, contrast_mode, positives_cap, block_size)
+        super().__init__(
+            supcon_loss,
+            temperature=float(temperature),
+            summation=summation,
+            denominator=denominator,
+            contrast_mode=contrast_mode,
+            positives_cap=positives_cap,
+            scale_by_temperature=scale_by_temperature,
+            normalize=normalize,
+            gather=gather,
+            block_size=block_size,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
         )
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "temperature": self.temperature,
-            "summation": self.summation,
-            "scale_by_temperature": self.scale_by_temperature,
-            "normalize": self.normalize,
-            "gather": self.gather,
-            "dtype": self.dtype,
-        }
 
-
-def _check_temperature(temperature: float) -> None:
-    try:
-        is_valid = math.isfinite(temperature) and temperature > 0
-    except TypeError:
-        is_valid = False
-    if not is_valid:
-        raise ValueError(f"`temperature` should be a positive number. Received: temperature={temperature!r}")
-
-
-def _check_summation(summation: str) -> None:
-    if summation not in _SUMMATIONS:
-        raise ValueError(f"`summation` should be one of {_SUMMATIONS}. Received: summation={summation!r}")
+def _check_options(
+    temperature: float,
+    summation: str,
+    denominator: str,
+    contrast_mode: str,
+    positives_cap: int | None,
+    block_size: int | None,
+) -> None:
+    check_positive("temperature", temperature)
+    check_choice("summation", summation, _SUMMATIONS)
+    check_choice("denominator", denominator, _DENOMINATORS)
+    check_choice("contrast_mode", contrast_mode, _CONTRAST_MODES)
+    check_whole_number("positives_cap", positives_cap, smallest=0)
+    check_whole_number("block_size", block_size, smallest=1)

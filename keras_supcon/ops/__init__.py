@@ -1,14 +1,32 @@
 """Pure tensor mathematics under the losses, in `keras.ops`."""
 
-from keras_supcon.ops.normalization import l2_normalize
-from keras_supcon.ops.pairwise import masked_logsumexp, masked_mean, scaled_similarity
-from keras_supcon.ops.positives import positive_pairs, self_pairs
+from keras_supcon.ops.batch import standardize_batch, standardize_labels
+from keras_supcon.ops.classes import ClassMembers, class_members
+from keras_supcon.ops.contrast import Contrast
+from keras_supcon.ops.distances import distance_anchors, distance_contrasts
+from keras_supcon.ops.normalization import l2_normalize, limit_norm
+from keras_supcon.ops.pair_sum import pair_max, pair_sum
+from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
+from keras_supcon.ops.permutation import permute_rows
+from keras_supcon.ops.row_loss import row_loss
 
 __all__ = [
+    "NEGATIVES",
+    "OTHERS",
+    "POSITIVES",
+    "ClassMembers",
+    "Contrast",
+    "PairSet",
+    "Rows",
+    "class_members",
+    "distance_anchors",
+    "distance_contrasts",
     "l2_normalize",
-    "masked_logsumexp",
-    "masked_mean",
-    "positive_pairs",
-    "scaled_similarity",
-    "self_pairs",
+    "limit_norm",
+    "pair_max",
+    "pair_sum",
+    "permute_rows",
+    "row_loss",
+    "standardize_batch",
+    "standardize_labels",
 ]

@@ -1,43 +1,165 @@
-"""Equations 2 and 3 of Khosla et al. (2020), written out in float64."""
+"""Every loss written out pair by pair in float64, and its gradient.
+
+The functions take projections `(..., batch, views, dim)`, real or complex: a gradient is the imaginary part of the loss at
+`z + i h`, which is exact to the last digits because nothing is subtracted (Squire and Trapp, 1998).
+"""
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 
-def supcon(class_ids: np.ndarray, projections: np.ndarray, temperature: float, summation: str) -> np.ndarray:
-    """The loss of each sample from `(batch, views, dim)` projections, pair by pair."""
-    batch, views, dim = projections.shape
-    z = projections.astype("float64").reshape(-1, dim)
-    norms = np.linalg.norm(z, axis=1, keepdims=True)
-    z = np.divide(z, norms, out=np.zeros_like(z), where=norms > 0)
-    sample = np.repeat(np.arange(batch), views)
-    loss = np.zeros(len(z))
-    for i in range(len(z)):
-        others = [a for a in range(len(z)) if a != i]
-        label = class_ids[sample[i]]
-        positives = [p for p in others if sample[p] == sample[i] or (class_ids[sample[p]] == label and label >= 0)]
-        if not positives:
+class Rows:
+    """The rows of a batch, and of a queue, with their unit vectors; leading axes hold several versions of the batch."""
+
+    def __init__(self, class_ids, projections, normalize=True, queue=None, queue_ids=None):
+        projections = projections.astype(np.result_type(projections, "float64"))
+        batch, self.views, dim = projections.shape[-3:]
+        rows = np.moveaxis(projections.reshape(*projections.shape[:-3], batch * self.views, dim), -2, 0)
+        self.sample = list(np.repeat(np.arange(batch), self.views))
+        self.label = list(np.repeat(np.asarray(class_ids, "int64"), self.views))
+        self.num_anchors = len(rows)
+        if queue is not None:
+            self.sample += [batch + place for place in range(len(queue))]
+            self.label += list(queue_ids)
+            queue = np.broadcast_to(queue[(slice(None), *[None] * (rows.ndim - 2))], (len(queue), *rows.shape[1:]))
+            rows = np.concatenate([rows, queue])
+        if normalize:
+            norm = np.sqrt(np.sum(rows**2, axis=-1, keepdims=True))
+            is_zero = np.abs(norm) <= 1e-30
+            rows = np.where(is_zero, 0, rows) / np.where(is_zero, 1, norm)
+        self.z = rows
+
+    def anchors(self, contrast_mode: str) -> Iterator[int]:
+        return (i for i in range(self.num_anchors) if contrast_mode == "all" or i % self.views == 0)
+
+    def is_positive(self, i: int, j: int) -> bool:
+        return self.sample[i] == self.sample[j] or (self.label[i] == self.label[j] and self.label[i] >= 0)
+
+    def split(self, i: int, positives_cap: int | None) -> tuple[list[int], list[int]]:
+        """Positives and negatives of a row; positives beyond the limit are neither."""
+        others = [j for j in range(len(self.z)) if j != i]
+        positives = [j for j in others if self.is_positive(i, j)]
+        negatives = [j for j in others if not self.is_positive(i, j)]
+        if positives_cap is not None:
+            samples = dict.fromkeys(self.sample[j] for j in positives if self.sample[j] != self.sample[i])
+            kept = [self.sample[i], *list(samples)[: positives_cap // self.views]]
+            positives = [j for j in positives if self.sample[j] in kept]
+        return positives, negatives
+
+    def dot(self, i: int, j: int) -> np.ndarray:
+        return np.sum(self.z[i] * self.z[j], axis=-1)
+
+    def squared_distance(self, i: int, j: int) -> np.ndarray:
+        return np.sum((self.z[i] - self.z[j]) ** 2, axis=-1)
+
+    def per_sample(self, losses: dict[int, np.ndarray], contrast_mode: str = "all") -> np.ndarray:
+        losses = np.stack([losses[i] for i in self.anchors(contrast_mode)], axis=-1)
+        return losses.reshape(*losses.shape[:-1], -1, self.views if contrast_mode == "all" else 1).mean(axis=-1)
+
+
+def _log_sum_exp(values: list[np.ndarray]) -> np.ndarray:
+    shift = np.max(np.real(values), axis=0)
+    return np.log(sum(np.exp(value - shift) for value in values)) + shift
+
+
+def supcon(
+    class_ids,
+    projections,
+    temperature=0.1,
+    summation="out",
+    denominator="all",
+    contrast_mode="all",
+    positives_cap=None,
+    normalize=True,
+    queue=None,
+    queue_ids=None,
+) -> np.ndarray:
+    """Equations 2 and 3 of Khosla et al. (2020) and the options of their code."""
+    rows = Rows(class_ids, projections, normalize, queue, queue_ids)
+    losses = {}
+    for i in rows.anchors(contrast_mode):
+        positives, negatives = rows.split(i, positives_cap)
+        s = {j: rows.dot(i, j) / temperature for j in positives + negatives}
+        losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
+        if not positives or (denominator == "only_negatives" and not negatives):
             continue
-        similarity = {a: z[i] @ z[a] / temperature for a in others}
-        shift = max(similarity.values())
-        denominator = sum(np.exp(similarity[a] - shift) for a in others)
-        shares = [np.exp(similarity[p] - shift) / denominator for p in positives]
+        log_shares = []
+        for p in positives:
+            members = {"all": positives + negatives, "one_positive": [p, *negatives], "only_negatives": negatives}[denominator]
+            log_shares.append(s[p] - _log_sum_exp([s[j] for j in members]))
         if summation == "out":
-            loss[i] = -np.mean([similarity[p] - shift - np.log(denominator) for p in positives])
+            losses[i] = -sum(log_shares) / len(positives)
         else:
-            loss[i] = -np.log(np.mean(shares))
-    return loss.reshape(batch, views).mean(axis=1)
+            losses[i] = np.log(len(positives)) - _log_sum_exp(log_shares)
+    return rows.per_sample(losses, contrast_mode)
 
 
-def supcon_gradient(class_ids: np.ndarray, projections: np.ndarray, temperature: float, summation: str) -> np.ndarray:
-    """Gradient of the mean loss by central differences."""
-    projections = projections.astype("float64")
-    gradient = np.zeros_like(projections)
-    for index in np.ndindex(projections.shape):
-        step = 1e-5 * max(1.0, abs(projections[index]))
-        ends = []
-        for sign in (1, -1):
-            moved = projections.copy()
-            moved[index] += sign * step
-            ends.append(supcon(class_ids, moved, temperature, summation).mean())
-        gradient[index] = (ends[0] - ends[1]) / (2 * step)
-    return gradient
+def ntlogistic(class_ids, projections, temperature=0.1, normalize=True) -> np.ndarray:
+    rows = Rows(class_ids, projections, normalize)
+    losses = {}
+    for i in rows.anchors("all"):
+        positives, negatives = rows.split(i, None)
+        losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
+        if positives:
+            losses[i] = sum(np.log(1 + np.exp(-rows.dot(i, j) / temperature)) for j in positives) / len(positives)
+            if negatives:
+                losses[i] = losses[i] + sum(np.log(1 + np.exp(rows.dot(i, j) / temperature)) for j in negatives) / len(
+                    negatives
+                )
+    return rows.per_sample(losses)
+
+
+def max_margin(class_ids, projections, margin=1.0, normalize=True) -> np.ndarray:
+    """Equation 4 of Hadsell et al. (2006), averaged over the pairs of an anchor."""
+    rows = Rows(class_ids, projections, normalize)
+    losses = {}
+    for i in rows.anchors("all"):
+        positives, negatives = rows.split(i, None)
+        losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
+        if positives:
+            pull = sum(rows.squared_distance(i, j) / 2 for j in positives)
+            push = sum(_hinge(margin - np.sqrt(rows.squared_distance(i, j))) ** 2 / 2 for j in negatives)
+            losses[i] = (pull + push) / (len(positives) + len(negatives))
+    return rows.per_sample(losses)
+
+
+def triplet(class_ids, projections, margin=1.0, mining="all", normalize=True) -> np.ndarray:
+    rows = Rows(class_ids, projections, normalize)
+    losses = {}
+    for i in rows.anchors("all"):
+        positives, negatives = rows.split(i, None)
+        losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
+        if not positives or not negatives:
+            continue
+        d = {j: rows.squared_distance(i, j) for j in positives + negatives}
+        if mining == "all":
+            terms = [_hinge(d[p] - d[n] + margin) for p in positives for n in negatives]
+        elif mining == "hard":
+            terms = [_hinge(_largest([d[p] for p in positives]) + _largest([-d[n] for n in negatives]) + margin)]
+        else:
+            terms = []
+            for p in positives:
+                farther = [np.where(np.real(d[n]) > np.real(d[p]), -d[n], -np.inf) for n in negatives]
+                nearest_farther, farthest = _largest(farther), -_largest([d[n] for n in negatives])
+                terms.append(_hinge(d[p] + np.where(np.isinf(np.real(nearest_farther)), farthest, nearest_farther) + margin))
+        losses[i] = sum(terms) / len(terms)
+    return rows.per_sample(losses)
+
+
+def _hinge(value: np.ndarray) -> np.ndarray:
+    return np.where(np.real(value) > 0, value, 0)
+
+
+def _largest(values: list[np.ndarray]) -> np.ndarray:
+    values = np.stack(values)
+    return np.take_along_axis(values, np.argmax(np.real(values), axis=0)[None], axis=0)[0]
+
+
+def gradient(loss: Callable[[np.ndarray], np.ndarray], projections: np.ndarray) -> np.ndarray:
+    """Gradient of the mean of a loss at real projections `(batch, views, dim)`."""
+    size = projections.size
+    moved = np.broadcast_to(projections.astype("complex128"), (size, *projections.shape)).copy()
+    step = 1e-30
+    moved.reshape(size, size)[np.arange(size), np.arange(size)] += 1j * step
+    return (loss(moved).mean(axis=-1).imag / step).reshape(projections.shape)

@@ -1,4 +1,4 @@
-"""The one form in which every loss takes its batch."""
+"""The one form in which every loss and metric takes its batch."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def standardize_batch(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
             unchecked.
     """
     projections = _standardize_projections(y_pred)
-    class_ids = _standardize_labels(y_true)
+    class_ids = standardize_labels(y_true)
     batch, labels = projections.shape[0], class_ids.shape[0]
     if batch is not None and labels is not None and batch != labels:
         raise ValueError(
@@ -55,7 +55,8 @@ def _standardize_projections(y_pred: Any) -> Any:
     return ops.reshape(y_pred, (-1, shape[1], dim))
 
 
-def _standardize_labels(y_true: Any) -> Any:
+def standardize_labels(y_true: Any) -> Any:
+    """Brings labels to int32 class ids `(batch,)`; see `standardize_batch`."""
     y_true = ops.convert_to_tensor(y_true)
     shape = tuple(y_true.shape)
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] in (None, 0)):

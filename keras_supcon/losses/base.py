@@ -1,0 +1,52 @@
+"""What all contrastive losses share as Keras losses."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class ContrastiveLoss(keras.losses.Loss):
+    """A function of a whole batch as a Keras loss, whose labels stay exact.
+
+    `keras.losses.Loss` rounds labels to its float dtype before `call` sees them, so that class ids above 2^24 run together,
+    and it computes in half precision where told to. Here labels reach `call` as they came, and half precision becomes float32.
+
+    Args:
+        function: `function(y_true, y_pred, **options)`, one value a sample.
+        reduction: As in `keras.losses.Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+        **options: Arguments of the function; they become attributes and go into the configuration.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, reduction: str | None, name: str, dtype: Any, **options: Any) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if self.dtype in ("float16", "bfloat16"):
+            super().__init__(name=name, reduction=reduction, dtype="float32")
+        self._function = function
+        self._reduce = _Reduction(name=name, reduction=reduction, dtype=self.dtype)
+        self._option_names = tuple(options)
+        for option, value in options.items():
+            setattr(self, option, value)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        values = self.call(y_true, ops.convert_to_tensor(y_pred, dtype=self.dtype))
+        return self._reduce(values, values, sample_weight)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self._function(y_true, y_pred, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {option: getattr(self, option) for option in self._option_names}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dtype": self.dtype, **self._options()}
+
+
+class _Reduction(keras.losses.Loss):
+    """Sample weights, reduction and the share of a replica, for values that are there already."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return y_pred

@@ -1,0 +1,80 @@
+"""From what a loss is called with to anchors, contrasts and positives."""
+
+import math
+from typing import Any
+
+from keras import ops
+
+from keras_supcon.distribution import gather_across_replicas
+from keras_supcon.ops import Contrast, l2_normalize, limit_norm, standardize_batch, standardize_labels
+
+# Squared it is far from the largest float32, so that sums of dot products stay finite.
+_LARGEST_NORM = 1e15
+
+
+def contrast_batch(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    temperature: float = 1.0,
+    normalize: bool = True,
+    gather: bool = True,
+    block_size: int | None = None,
+    contrast_mode: str = "all",
+    positives_cap: int | None = None,
+    queue: Any = None,
+    queue_labels: Any = None,
+) -> Contrast:
+    """The `Contrast` of a batch: its dot products are the logits `z_i.z_j / temperature`."""
+    class_ids, projections = standardize_batch(y_true, y_pred)
+    num_views, dim = projections.shape[1:]
+    if positives_cap is not None and positives_cap % num_views:
+        raise ValueError(
+            "`positives_cap` should be a multiple of the number of views. "
+            f"Received: positives_cap={positives_cap}, y_pred.shape={tuple(y_pred.shape)} with {num_views} views"
+        )
+    queue, queue_ids = _standardize_queue(queue, queue_labels, dim, projections.dtype)
+
+    def scaled(rows: Any) -> Any:
+        # Rows and not logits are scaled: N x dim numbers and not N x N.
+        rows = l2_normalize(rows) if normalize else limit_norm(rows, _LARGEST_NORM * math.sqrt(min(temperature, 1.0)))
+        return rows * (1.0 / math.sqrt(temperature))
+
+    projections = scaled(projections)
+    (all_projections, all_ids), offset = (projections, class_ids), 0
+    if gather:
+        (all_projections, all_ids), offset = gather_across_replicas(projections, class_ids)
+    return Contrast(
+        all_ids,
+        all_projections,
+        own_projections=None if all_projections is projections else projections,
+        offset=offset,
+        first_view_only=contrast_mode == "one",
+        max_samples=None if positives_cap is None else positives_cap // num_views,
+        queue=None if queue is None else scaled(queue),
+        queue_class_ids=queue_ids,
+        largest_dot_product=1.0 / temperature if normalize else None,
+        block_size=block_size,
+    )
+
+
+def _standardize_queue(queue: Any, queue_labels: Any, dim: int, dtype: Any) -> tuple[Any, Any]:
+    if queue is None:
+        if queue_labels is not None:
+            raise ValueError(f"`queue_labels` should be None without a `queue`. Received: queue_labels={queue_labels!r}")
+        return None, None
+    queue = ops.cast(ops.convert_to_tensor(queue), dtype)
+    if len(queue.shape) != 2 or queue.shape[1] != dim:
+        raise ValueError(
+            f"`queue` should have shape (queue, {dim}), the dim of `y_pred`. Received: queue.shape={tuple(queue.shape)}"
+        )
+    if queue_labels is None:
+        return queue, ops.full((ops.shape(queue)[0],), -1, dtype="int32")
+    queue_ids = standardize_labels(queue_labels)
+    rows, labels = queue.shape[0], queue_ids.shape[0]
+    if rows is not None and labels is not None and rows != labels:
+        raise ValueError(
+            "`queue_labels` should have as many rows as `queue`. "
+            f"Received: queue_labels.shape={tuple(ops.shape(queue_labels))}, queue.shape={tuple(queue.shape)}"
+        )
+    return queue, queue_ids

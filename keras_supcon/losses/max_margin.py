@@ -1,0 +1,137 @@
+"""Max-margin contrastive loss (Hadsell et al., 2006)."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_supcon.losses.arguments import check_positive, check_whole_number
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.contrast_batch import contrast_batch
+from keras_supcon.ops import distance_anchors, distance_contrasts
+
+# The slope of a distance has no limit at 0. Below this length the direction of a difference of unit vectors is mostly rounding.
+_SHORTEST_DISTANCE = 1e-3
+
+
+def max_margin_loss(
+    y_true: Any,
+    y_pred: Any,
+    margin: float = 1.0,
+    *,
+    normalize: bool = True,
+    gather: bool = True,
+    block_size: int | None = None,
+) -> Any:
+    """Max-margin loss of each sample: positives are pulled together, negatives pushed apart up to a margin.
+
+    With `D_ij` the Euclidean distance of rows `i` and `j`, `Y_ij` 0 for a pair of one class and 1 otherwise, and `A(i)` all
+    rows but `i`, the loss of an anchor is the mean over its pairs
+
+        L_i = 1/|A(i)| sum_{a in A(i)} (1 - Y_ia)/2 D_ia^2 + Y_ia/2 max(0, margin - D_ia)^2
+
+    averaged over the views of a sample. Only distances below the margin push, each by how much it falls short, while in
+    `supcon_loss` all negatives compete. TensorFlow Addons leaves out the factor 1/2.
+
+    Args:
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
+        y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
+        margin: Positive float; unit vectors are between 0 and 2 apart.
+        normalize: Scales the rows of `y_pred` to unit length first.
+        gather: Contrasts against the rows of all replicas under `tf.distribute`.
+        block_size: Rows in a block of the pairwise computation; None picks it.
+
+    Returns:
+        Float tensor `(batch,)`. An anchor with no positive gives 0.
+
+    Raises:
+        ValueError: For an argument out of its range or a batch of another form.
+
+    Reference:
+        Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006, equation 4.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.losses import max_margin_loss
+    >>> loss = max_margin_loss([0, 0, 1, 1], np.array([[1, 0], [0, 1], [0, 1], [0, 1]], "float32"))
+    >>> print(np.asarray(loss).round(4))  # first: one positive at squared distance 2; last: a negative at distance 0
+    [0.3333 0.6667 0.1667 0.1667]
+    """
+    check_positive("margin", margin)
+    batch = contrast_batch(y_true, y_pred, normalize=normalize, gather=gather, block_size=block_size)
+
+    def distance(product: Any) -> Any:
+        return ops.sqrt(ops.maximum(-product, 0.0))
+
+    def shortfall(product: Any) -> Any:
+        return ops.maximum(margin - distance(product), 0.0)
+
+    distances = {"anchor_features": distance_anchors, "contrast_features": distance_contrasts}
+    pull = batch.pair_sum(
+        batch.positives,
+        lambda product, _: 0.5 * ops.maximum(-product, 0.0),
+        lambda product, _: ops.full_like(product, -0.5),
+        **distances,
+    )
+    push = batch.pair_sum(
+        batch.negatives,
+        lambda product, _: 0.5 * ops.square(shortfall(product)),
+        lambda product, _: 0.5 * shortfall(product) / ops.maximum(distance(product), _SHORTEST_DISTANCE),
+        **distances,
+    )
+    loss = (pull + push) / ops.maximum(batch.num_positives + batch.num_negatives, 1.0)
+    return batch.per_sample(ops.where(batch.num_positives > 0, loss, ops.zeros_like(loss)))
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class MaxMarginLoss(ContrastiveLoss):
+    """Max-margin contrastive loss as a Keras loss; see `max_margin_loss`.
+
+    Args:
+        margin: Positive float; unit vectors are between 0 and 2 apart.
+        normalize: Scales the rows of `y_pred` to unit length first.
+        gather: Contrasts against the rows of all replicas under `tf.distribute`.
+        block_size: Rows in a block of the pairwise computation; None picks it.
+        reduction: As in `keras.losses.Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+
+    Raises:
+        ValueError: For an argument out of its range, and when called on a batch of another form.
+
+    Reference:
+        Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006, equation 4.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_supcon
+    >>> loss = keras_supcon.MaxMarginLoss(margin=1.0)
+    >>> round(float(loss([0, 0, 1, 1], np.array([[1, 0], [0, 1], [0, 1], [0, 1]], "float32"))), 4)
+    0.3333
+    """
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        *,
+        normalize: bool = True,
+        gather: bool = True,
+        block_size: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "max_margin_loss",
+        dtype: Any = None,
+    ) -> None:
+        check_positive("margin", margin)
+        check_whole_number("block_size", block_size, smallest=1)
+        super().__init__(
+            max_margin_loss,
+            margin=float(margin),
+            normalize=normalize,
+            gather=gather,
+            block_size=block_size,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )

@@ -1,0 +1,104 @@
+"""Multi-class N-pairs loss (Sohn, 2016)."""
+
+from typing import Any
+
+import keras
+
+from keras_supcon.losses.arguments import check_whole_number
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.supcon import supcon_loss
+
+
+def npairs_loss(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    normalize: bool = True,
+    gather: bool = True,
+    block_size: int | None = None,
+) -> Any:
+    """N-pairs loss of each sample, as Khosla et al. write it.
+
+    With `k(i)` the positive of row `i`, one view or sample of its class, and `A(i)` all rows but `i`:
+
+        L_i = -log( exp(z_i.z_k(i)) / sum_{a in A(i)} exp(z_i.z_a) )
+
+    averaged over the views of a sample. Where an anchor has several positives it is the mean over them, as in
+    TensorFlow Addons. It is `supcon_loss` at temperature 1, and with one pair of views a class `ntxent_loss` at temperature 1.
+    Sohn and TensorFlow Addons contrast an anchor with one row of each pair, here both rows of the other pairs count.
+
+    Args:
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
+        y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
+        normalize: Scales the rows of `y_pred` to unit length first. Sohn does not, and limits the length by a penalty.
+        gather: Contrasts against the rows of all replicas under `tf.distribute`.
+        block_size: Rows in a block of the pairwise computation; None picks it.
+
+    Returns:
+        Float tensor `(batch,)`. An anchor with no positive gives 0.
+
+    Raises:
+        ValueError: For an argument out of its range or a batch of another form.
+
+    Reference:
+        Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Objective, NIPS 2016; Khosla et al., Supervised
+        Contrastive Learning, NeurIPS 2020, supplementary material.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.losses import npairs_loss
+    >>> views = np.array([[[1, 0], [1, 0]], [[0, 1], [0, 1]]], "float32")
+    >>> print(np.asarray(npairs_loss([0, 1], views)).round(4))  # log(e + 2) - 1
+    [0.5514 0.5514]
+    """
+    return supcon_loss(y_true, y_pred, temperature=1.0, normalize=normalize, gather=gather, block_size=block_size)
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class NPairsLoss(ContrastiveLoss):
+    """N-pairs loss as a Keras loss; see `npairs_loss`.
+
+    Args:
+        normalize: Scales the rows of `y_pred` to unit length first.
+        gather: Contrasts against the rows of all replicas under `tf.distribute`.
+        block_size: Rows in a block of the pairwise computation; None picks it.
+        reduction: As in `keras.losses.Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+
+    Raises:
+        ValueError: For an argument out of its range, and when called on a batch of another form.
+
+    Reference:
+        Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Objective, NIPS 2016.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_supcon
+    >>> views = np.array([[[1, 0], [1, 0]], [[0, 1], [0, 1]]], "float32")
+    >>> round(float(keras_supcon.NPairsLoss()([0, 1], views)), 4)
+    0.5514
+    """
+
+    def __init__(
+        self,
+        *,
+        normalize: bool = True,
+        gather: bool = True,
+        block_size: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "npairs_loss",
+        dtype: Any = None,
+    ) -> None:
+        check_whole_number("block_size", block_size, smallest=1)
+        super().__init__(
+            npairs_loss,
+            normalize=normalize,
+            gather=gather,
+            block_size=block_size,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )

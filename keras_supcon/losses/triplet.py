@@ -1,0 +1,216 @@
+"""Triplet loss with the mining schemes in use (Weinberger and Saul, 2009; Schroff et al., 2015; Hermans et al., 2017)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_supcon.losses.arguments import check_choice, check_not_negative, check_whole_number
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.contrast_batch import contrast_batch
+from keras_supcon.ops import distance_anchors, distance_contrasts
+
+_MINING = ("all", "semi_hard", "hard")
+
+
+def triplet_loss(
+    y_true: Any,
+    y_pred: Any,
+    margin: float = 1.0,
+    mining: str = "all",
+    *,
+    normalize: bool = True,
+    gather: bool = True,
+    block_size: int | None = None,
+) -> Any:
+    """Triplet loss of each sample: a positive should be nearer than a negative by a margin.
+
+    With `d_ij = |z_i - z_j|^2`, `P(i)` the rows of the class of anchor `i` and `N(i)` those of other classes:
+
+        all:        L_i = mean over p in P(i) and n in N(i) of max(0, d_ip - d_in + margin)
+        semi_hard:  L_i = mean over p in P(i) of max(0, d_ip - d_in(p) + margin), where n(p) is the nearest negative that is
+                    farther than p, or the farthest negative where there is none
+        hard:       L_i = max(0, max_p d_ip - min_n d_in + margin)
+
+    averaged over the views of a sample. With one positive and one negative the gradient of `supcon_loss` points the way of
+    this loss with margin 2 tau, to first order (section 2 of the supplement of Khosla et al.).
+
+    Every row is ranked against all others: time grows like N^2 log N, memory like N.
+
+    Args:
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
+        y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
+        margin: Float of at least 0; the squared distance of unit vectors is between 0 and 4.
+        mining: `"all"`, `"semi_hard"` or `"hard"`.
+        normalize: Scales the rows of `y_pred` to unit length first.
+        gather: Ranks the rows of all replicas under `tf.distribute`.
+        block_size: Anchors that are ranked at a time; None for about a million pairs.
+
+    Returns:
+        Float tensor `(batch,)`. An anchor without a positive or without a negative gives 0.
+
+    Raises:
+        ValueError: For an argument out of its range or a batch of another form.
+
+    Reference:
+        Weinberger and Saul, JMLR 2009 (all); Schroff et al., FaceNet, CVPR 2015 (semi-hard); Hermans et al., In Defense of
+        the Triplet Loss for Person Re-Identification, 2017 (hard).
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.losses import triplet_loss
+    >>> loss = triplet_loss([0, 0, 1, 1], np.array([[1, 0], [0, 1], [0, 1], [0, 1]], "float32"))
+    >>> np.asarray(loss).tolist()
+    [1.0, 3.0, 0.5, 0.5]
+    """
+    _check_options(margin, mining, block_size)
+    batch = contrast_batch(y_true, y_pred, normalize=normalize, gather=gather, block_size=block_size)
+    rule = {"all": _all_triplets, "semi_hard": _semi_hard_triplets, "hard": _hardest_triplet}[mining]
+    loss = batch.row_loss(_of_distances(rule, margin), distance_anchors, distance_contrasts)
+    is_defined = ops.logical_and(batch.num_positives > 0, batch.num_negatives > 0)
+    return batch.per_sample(ops.where(is_defined, loss, ops.zeros_like(loss)))
+
+
+Rule = Callable[[Any, Any, Any, float], tuple[Any, Any]]
+
+
+def _of_distances(rule: Rule, margin: float) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """A rule of squared distances as one of dot products, which are minus the squared distances."""
+
+    def of_products(products: Any, is_positive: Any, is_negative: Any) -> tuple[Any, Any]:
+        losses, slopes = rule(ops.maximum(-products, 0.0), is_positive, is_negative, margin)
+        return losses, -slopes
+
+    return of_products
+
+
+def _all_triplets(distances: Any, is_positive: Any, is_negative: Any, margin: float) -> tuple[Any, Any]:
+    """In the order of `d_ip + margin` and `d_in`, the triplets of `p` above zero are those with the negatives before it."""
+    keys = ops.where(is_positive, distances + margin, distances)
+    order = ops.argsort(ops.where(ops.logical_or(is_positive, is_negative), keys, float("inf")), axis=1)
+    positives, negatives = _count_mask(is_positive, order, keys), _count_mask(is_negative, order, keys)
+    keys = ops.take_along_axis(keys, order, axis=1)
+    num_triplets = ops.maximum(_row_sum(positives) * _row_sum(negatives), 1.0)
+    # Distances are counted from the smallest, for the precision of their running sum.
+    keys = keys - ops.min(keys, axis=1, keepdims=True)
+    negatives_before = ops.cumsum(negatives, axis=1)
+    losses = _row_sum(positives * (negatives_before * keys - ops.cumsum(negatives * keys, axis=1))) / num_triplets
+    positives_after = _row_sum(positives) - ops.cumsum(positives, axis=1)
+    slopes = (positives * negatives_before - negatives * positives_after) / num_triplets
+    return losses, _sum_at(order, slopes)
+
+
+def _semi_hard_triplets(distances: Any, is_positive: Any, is_negative: Any, margin: float) -> tuple[Any, Any]:
+    """In the order of the distances, the negative of a positive is the first one after it and after all at its distance."""
+    order = ops.argsort(ops.where(ops.logical_or(is_positive, is_negative), distances, float("inf")), axis=1)
+    positives, negatives = _count_mask(is_positive, order, distances), _count_mask(is_negative, order, distances)
+    ascending = ops.take_along_axis(distances, order, axis=1)
+    size = ops.shape(distances)[1]
+    place = ops.zeros_like(order) + ops.arange(size, dtype=order.dtype)[None]
+    before = ops.take_along_axis(ascending, ops.maximum(place - 1, 0), axis=1)
+    # The smallest place of a negative from here on, and of a larger distance after here; `size` where there is none.
+    next_negative = _running_minimum(ops.where(negatives > 0, place, size))
+    next_larger = _running_minimum(ops.where(ascending > before, place, size))
+    next_larger = ops.where(place + 1 < size, ops.take_along_axis(next_larger, ops.minimum(place + 1, size - 1), axis=1), size)
+    chosen = ops.where(next_larger < size, ops.take_along_axis(next_negative, ops.minimum(next_larger, size - 1), axis=1), size)
+    farthest = ops.max(ops.where(negatives > 0, place, 0), axis=1, keepdims=True)
+    chosen = ops.where(chosen < size, chosen, farthest)
+    excess = ascending - ops.take_along_axis(ascending, chosen, axis=1) + margin
+    num_positives = ops.maximum(_row_sum(positives), 1.0)
+    losses = _row_sum(positives * ops.maximum(excess, 0.0)) / num_positives
+    active = ops.where(excess > 0, positives, ops.zeros_like(positives)) / num_positives
+    return losses, _sum_at(order, active) - _sum_at(ops.take_along_axis(order, chosen, axis=1), active)
+
+
+def _hardest_triplet(distances: Any, is_positive: Any, is_negative: Any, margin: float) -> tuple[Any, Any]:
+    farthest = ops.argmax(ops.where(is_positive, distances, -1.0), axis=1)[:, None]
+    nearest = ops.argmin(ops.where(is_negative, distances, float("inf")), axis=1)[:, None]
+    excess = ops.take_along_axis(distances, farthest, axis=1) - ops.take_along_axis(distances, nearest, axis=1) + margin
+    columns = ops.arange(ops.shape(distances)[1], dtype=farthest.dtype)[None]
+    slopes = ops.cast(columns == farthest, distances.dtype) - ops.cast(columns == nearest, distances.dtype)
+    return ops.maximum(excess, 0.0), ops.where(excess > 0, slopes, ops.zeros_like(slopes))
+
+
+def _count_mask(mask: Any, order: Any, like: Any) -> Any:
+    """A mask in sorted order, as numbers."""
+    return ops.take_along_axis(ops.cast(mask, like.dtype), order, axis=1)
+
+
+def _row_sum(values: Any) -> Any:
+    return ops.sum(values, axis=1, keepdims=True)
+
+
+def _running_minimum(values: Any) -> Any:
+    """The minimum from each place to the end of its row."""
+    return ops.associative_scan(ops.minimum, values, reverse=True, axis=1)
+
+
+def _sum_at(columns: Any, values: Any) -> Any:
+    """Adds each value to its column of its row; both arguments and the result are `(rows, columns)`."""
+    num_rows, size = ops.shape(values)[0], ops.shape(values)[1]
+    places = columns + size * ops.arange(num_rows, dtype=columns.dtype)[:, None]
+    sums = ops.segment_sum(ops.reshape(values, (-1,)), ops.reshape(places, (-1,)), num_rows * size)
+    return ops.reshape(sums, (num_rows, size))
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class TripletLoss(ContrastiveLoss):
+    """Triplet loss of squared Euclidean distances as a Keras loss; see `triplet_loss`.
+
+    Args:
+        margin: Float of at least 0; the squared distance of unit vectors is between 0 and 4.
+        mining: `"all"`, `"semi_hard"` or `"hard"`.
+        normalize: Scales the rows of `y_pred` to unit length first.
+        gather: Ranks the rows of all replicas under `tf.distribute`.
+        block_size: Anchors that are ranked at a time; None for about a million pairs.
+        reduction: As in `keras.losses.Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+
+    Raises:
+        ValueError: For an argument out of its range, and when called on a batch of another form.
+
+    Reference:
+        Schroff et al., FaceNet: A Unified Embedding for Face Recognition and Clustering, CVPR 2015.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_supcon
+    >>> loss = keras_supcon.TripletLoss(margin=1.0, mining="hard")
+    >>> float(loss([0, 0, 1, 1], np.array([[1, 0], [0, 1], [0, 1], [0, 1]], "float32")))
+    1.5
+    """
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        mining: str = "all",
+        *,
+        normalize: bool = True,
+        gather: bool = True,
+        block_size: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "triplet_loss",
+        dtype: Any = None,
+    ) -> None:
+        _check_options(margin, mining, block_size)
+        super().__init__(
+            triplet_loss,
+            margin=float(margin),
+            mining=mining,
+            normalize=normalize,
+            gather=gather,
+            block_size=block_size,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
+
+
+def _check_options(margin: float, mining: str, block_size: int | None) -> None:
+    check_not_negative("margin", margin)
+    check_choice("mining", mining, _MINING)
+    check_whole_number("block_size", block_size, smallest=1)

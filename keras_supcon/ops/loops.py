@@ -1,0 +1,93 @@
+"""Loops over blocks of rows, in the form that each backend runs without copies.
+
+`keras.ops` has loops and slice updates, but on TensorFlow its loop runs up to ten bodies ahead (ten tiles in memory instead of
+one) and on TensorFlow and PyTorch its slice update copies the whole accumulator at every step.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def for_each(lower: Any, upper: Any, body: Callable[[Any, Any], Any], state: Any) -> Any:
+    """`state = body(i, state)` for `i` from `lower` up to, without, `upper`.
+
+    Args:
+        lower: First index, a Python integer or an integer tensor.
+        upper: The index after the last one.
+        body: Takes an index and the state, a tensor or a tuple of tensors, and returns the next state.
+        state: The first state.
+
+    Returns:
+        The last state. Not differentiable on every backend: for the inside of a custom gradient.
+    """
+    are_known = isinstance(lower, int) and isinstance(upper, int)
+    if are_known and upper <= lower:
+        return state
+    if are_known and upper == lower + 1:
+        return body(lower, state)
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            _, state = tf.while_loop(
+                lambda index, _: index < upper,
+                lambda index, state: (index + 1, body(index, state)),
+                (tf.convert_to_tensor(lower, "int32"), state),
+                parallel_iterations=1,
+            )
+            return state
+    elif backend == "jax" and not are_known:
+        return ops.fori_loop(lower, upper, body, state)
+    elif backend == "jax":
+        return ops.fori_loop(ops.convert_to_tensor(lower), ops.convert_to_tensor(upper), body, state)
+    for index in range(int(lower), int(upper)):
+        state = body(index, state)
+    return state
+
+
+def loop_bounds(bounds: Any) -> Any:
+    """An integer vector whose items can be bounds of `for_each`: Python integers where the values are known."""
+    if keras.backend.backend() == "jax":
+        return bounds
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            return bounds
+    return ops.convert_to_numpy(bounds).tolist()
+
+
+def add_to_block(blocks: Any, index: Any, update: Any) -> Any:
+    """Adds `update` to `blocks[index]`, in place where the backend can; the caller gives `blocks` away.
+
+    Args:
+        blocks: Tensor `(count, ...)` that nothing else holds.
+        index: Integer or integer tensor below `count`.
+        update: Tensor `(...)`.
+
+    Returns:
+        The changed `blocks`.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.tensor_scatter_nd_add(blocks, [[index]], update[None])
+    if backend == "jax":
+        return blocks.at[index].add(update)
+    blocks[index] += update
+    return blocks
+
+
+def gradient_function(backward: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The gradient for `keras.ops.custom_gradient` from a function of the upstream gradient."""
+
+    def gradient(*args: Any, upstream: Any = None) -> Any:
+        # PyTorch passes it by its name, the other backends by its place.
+        return backward(args[0] if upstream is None else upstream)
+
+    return gradient

@@ -1,0 +1,303 @@
+"""Sums and maxima over all pairs of rows, tile by tile: time of all pairs, memory of the rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from keras_supcon.ops.blocks import Blocks
+from keras_supcon.ops.loops import add_to_block, for_each, gradient_function, loop_bounds
+from keras_supcon.ops.pairs import PairSet, Rows
+
+
+def _transposed(rows: Rows) -> Rows:
+    return Rows(*(ops.transpose(vector) for vector in rows))
+
+
+class _Tiles:
+    """The tiles of anchor blocks by contrast blocks, and the range of tiles of each anchor block that need a mask."""
+
+    def __init__(self, anchors: Blocks, anchor_rows: Rows, contrasts: Blocks, contrast_rows: Rows, pairs: PairSet):
+        self.anchors, self.contrasts, self.pairs = anchors, contrasts, pairs
+        self._only = None
+        if contrasts.is_single:
+            self._first = self._after = None
+        else:
+            first_key, last_key = anchors.ends(pairs.key(anchor_rows))
+            keys = pairs.key(contrast_rows)
+            first = ops.searchsorted(keys, first_key, side="left")
+            after = ops.searchsorted(keys, last_key, side="right")
+            self._first = loop_bounds(ops.cast(first, "int32") // contrasts.size)
+            self._after = loop_bounds((ops.cast(after, "int32") + contrasts.size - 1) // contrasts.size)
+
+    def masked_range(self, index: Any) -> tuple[Any, Any]:
+        return (0, 1) if self._first is None else (self._first[index], self._after[index])
+
+    def similarity(self, i: Any, j: Any) -> Any:
+        if self._only is not None:
+            return self._only
+        tile = ops.matmul(self.anchors.features(i), ops.transpose(self.contrasts.features(j)))
+        if self.anchors.is_single and self.contrasts.is_single:
+            # One tile is no more than what is in memory anyway: the backward pass can have it again.
+            self._only = tile
+        return tile
+
+    def mask(self, i: Any, j: Any) -> Any:
+        return self.pairs.contains(self.anchors.rows(i), _transposed(self.contrasts.rows(j)))
+
+    def transposed_mask(self, i: Any, j: Any) -> Any:
+        """Whether block i, as contrasts, is in the set of block j, as anchors; laid out like `mask`."""
+        return self.pairs.contains(_transposed(self.contrasts.rows(j)), self.anchors.rows(i))
+
+    def for_each_contrast_block(self, i: Any, body: Callable[[Any, Any, bool], Any], state: Any, start: Any = 0) -> Any:
+        """Runs `body(j, state, is_masked)` for the contrast blocks from `start` on that hold pairs of the set."""
+        first, after = self.masked_range(i)
+        if not (isinstance(first, int) and isinstance(start, int)):
+            first, after = ops.maximum(first, start), ops.maximum(after, start)
+        else:
+            first, after = max(first, start), max(after, start)
+        if self.pairs.other_classes and not self.contrasts.is_single:
+            state = for_each(start, first, lambda j, state: body(j, state, False), state)
+        state = for_each(first, after, lambda j, state: body(j, state, True), state)
+        if self.pairs.other_classes and not self.contrasts.is_single:
+            state = for_each(after, self.contrasts.count, lambda j, state: body(j, state, False), state)
+        return state
+
+
+def pair_sum(
+    anchors: Any,
+    anchor_rows: Rows,
+    contrasts: Any,
+    contrast_rows: Rows,
+    pairs: PairSet,
+    value: Callable[[Any, Any], Any],
+    slope: Callable[[Any, Any], Any],
+    parameter: Any = None,
+    block_size: int | None = None,
+    contrasts_are_constant: bool = False,
+) -> Any:
+    r"""For every anchor, the sum of a function of its dot products with the contrast rows of a set of pairs.
+
+        out_i = sum_{j: (i, j) in pairs} value(a_i.c_j, parameter_i)
+
+    Pairs are visited tile by tile in the forward and again in the backward pass, so that the memory grows with the number of
+    rows. With `contrasts=None` anchors and contrasts are the same rows; then a tile above the diagonal also serves as its
+    mirror image.
+
+    Args:
+        anchors: Float tensor `(anchors, dim)`.
+        anchor_rows: Their `Rows`, in ascending order of `pairs.key`.
+        contrasts: Float tensor `(contrasts, dim)`, or None for the anchors.
+        contrast_rows: Their `Rows`, in ascending order; ignored without contrasts.
+        pairs: The pairs that count.
+        value: `value(similarity, parameter)`, elementwise. May give anything for pairs outside the set.
+        slope: The derivative of `value` by the similarity.
+        parameter: Float tensor `(anchors,)` that takes no gradient, or None.
+        block_size: Rows in a block, a tile being a block of anchors by a block of contrasts; None for 1024.
+        contrasts_are_constant: Leaves out the gradient of the contrasts.
+
+    Returns:
+        Float tensor `(anchors,)`, 0 for an anchor without pairs. Differentiable once, by `anchors` and `contrasts`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_supcon.ops import OTHERS, Rows, pair_sum
+    >>> rows = Rows(index=ops.arange(3), group=ops.arange(3), rank=ops.zeros(3, "int32"))
+    >>> z = ops.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> total = pair_sum(z, rows, None, None, OTHERS, lambda s, _: s, lambda s, _: ops.ones_like(s))
+    >>> ops.convert_to_numpy(total).tolist()  # the dot products with the two other rows
+    [1.0, 1.0, 2.0]
+    """
+    if parameter is not None:
+        parameter = ops.stop_gradient(parameter)[:, None]
+    if contrasts is None:
+
+        @ops.custom_gradient
+        def symmetric_sum(anchors: Any) -> Any:
+            sums = _SymmetricSum(anchors, anchor_rows, pairs, value, slope, parameter, block_size)
+            return sums.forward(), gradient_function(sums.backward)
+
+        return symmetric_sum(anchors)
+
+    @ops.custom_gradient
+    def rectangular_sum(anchors: Any, contrasts: Any) -> Any:
+        sums = _RectangularSum(
+            anchors, anchor_rows, contrasts, contrast_rows, pairs, value, slope, parameter, block_size, contrasts_are_constant
+        )
+        return sums.forward(), gradient_function(sums.backward)
+
+    return rectangular_sum(anchors, ops.stop_gradient(contrasts) if contrasts_are_constant else contrasts)
+
+
+class _SymmetricSum:
+    """`pair_sum` over the tiles on and above the diagonal."""
+
+    def __init__(self, features: Any, rows: Rows, pairs: PairSet, value: Any, slope: Any, parameter: Any, block_size: Any):
+        self.blocks = Blocks(features, rows, block_size)
+        self.tiles = _Tiles(self.blocks, rows, self.blocks, rows, pairs)
+        self.pairs, self.value, self.slope = pairs, value, slope
+        self.parameter = None if parameter is None else self.blocks.split(parameter)
+
+    def _both_ways(self, function: Any, i: Any, j: Any, is_masked: bool) -> tuple[Any, Any]:
+        """The tile for the anchors of block i, and for the anchors of block j; one tensor twice where they are equal."""
+        similarity = self.tiles.similarity(i, j)
+        if self.parameter is None:
+            rows = columns = function(similarity, None)
+        else:
+            rows = function(similarity, self.parameter[i])
+            columns = function(similarity, ops.transpose(self.parameter[j]))
+        if not is_masked:
+            return rows, columns
+        zero = ops.zeros((), dtype=self.blocks.dtype)
+        mask = self.tiles.mask(i, j)
+        if self.pairs.is_symmetric:
+            if rows is columns:
+                rows = columns = ops.where(mask, rows, zero)
+                return rows, columns
+            return ops.where(mask, rows, zero), ops.where(mask, columns, zero)
+        return ops.where(mask, rows, zero), ops.where(self.tiles.transposed_mask(i, j), columns, zero)
+
+    def forward(self) -> Any:
+        blocks = self.blocks
+
+        def anchor_block(i: Any, sums: Any) -> Any:
+            valid = ops.transpose(blocks.valid(i))
+
+            def tile(j: Any, state: Any, is_masked: bool) -> Any:
+                sums, row_sums = state
+                rows, columns = self._both_ways(self.value, i, j, is_masked)
+                sums = add_to_block(sums, j, ops.transpose(ops.matmul(valid, columns)))
+                return sums, row_sums + ops.matmul(rows, blocks.valid(j))
+
+            rows, _ = self._both_ways(self.value, i, i, True)
+            state = sums, ops.matmul(rows, blocks.valid(i))
+            sums, row_sums = self.tiles.for_each_contrast_block(i, tile, state, start=i + 1)
+            return add_to_block(sums, i, row_sums)
+
+        return blocks.join(for_each(0, blocks.count, anchor_block, blocks.zeros(1)))[:, 0]
+
+    def backward(self, upstream: Any) -> Any:
+        blocks = self.blocks
+        upstream = blocks.split(upstream[:, None])
+
+        def weights(i: Any, j: Any, is_masked: bool) -> Any:
+            rows, columns = self._both_ways(self.slope, i, j, is_masked)
+            if rows is columns:
+                return rows * (upstream[i] + ops.transpose(upstream[j]))
+            return rows * upstream[i] + columns * ops.transpose(upstream[j])
+
+        def anchor_block(i: Any, gradient: Any) -> Any:
+            features = blocks.features(i)
+
+            def tile(j: Any, state: Any, is_masked: bool) -> Any:
+                gradient, row_gradient = state
+                weight = weights(i, j, is_masked)
+                gradient = add_to_block(gradient, j, ops.matmul(ops.transpose(weight), features))
+                return gradient, row_gradient + ops.matmul(weight, blocks.features(j))
+
+            state = gradient, ops.matmul(weights(i, i, True), features)
+            gradient, row_gradient = self.tiles.for_each_contrast_block(i, tile, state, start=i + 1)
+            return add_to_block(gradient, i, row_gradient)
+
+        return blocks.join(for_each(0, blocks.count, anchor_block, blocks.zeros(blocks.dim)))
+
+
+class _RectangularSum:
+    """`pair_sum` over all tiles of anchors by other contrast rows."""
+
+    def __init__(
+        self,
+        anchors: Any,
+        anchor_rows: Rows,
+        contrasts: Any,
+        contrast_rows: Rows,
+        pairs: PairSet,
+        value: Any,
+        slope: Any,
+        parameter: Any,
+        block_size: Any,
+        contrasts_are_constant: bool,
+    ):
+        self.anchors = Blocks(anchors, anchor_rows, block_size)
+        self.contrasts = Blocks(contrasts, contrast_rows, block_size)
+        self.tiles = _Tiles(self.anchors, anchor_rows, self.contrasts, contrast_rows, pairs)
+        self.value, self.slope = value, slope
+        self.parameter = None if parameter is None else self.anchors.split(parameter)
+        self.contrasts_are_constant = contrasts_are_constant
+
+    def _tile(self, function: Any, i: Any, j: Any, is_masked: bool) -> Any:
+        tile = function(self.tiles.similarity(i, j), None if self.parameter is None else self.parameter[i])
+        return ops.where(self.tiles.mask(i, j), tile, ops.zeros((), dtype=tile.dtype)) if is_masked else tile
+
+    def forward(self) -> Any:
+        def anchor_block(i: Any, sums: Any) -> Any:
+            def tile(j: Any, row_sums: Any, is_masked: bool) -> Any:
+                return row_sums + ops.matmul(self._tile(self.value, i, j, is_masked), self.contrasts.valid(j))
+
+            return add_to_block(sums, i, self.tiles.for_each_contrast_block(i, tile, ops.zeros_like(self.anchors.valid(i))))
+
+        sums = for_each(0, self.anchors.count, anchor_block, self.anchors.zeros(1))
+        return self.anchors.join(sums)[:, 0]
+
+    def backward(self, upstream: Any) -> tuple[Any, Any]:
+        upstream = self.anchors.split(upstream[:, None])
+
+        def anchor_block(i: Any, state: Any) -> Any:
+            features = self.anchors.features(i)
+
+            def tile(j: Any, state: Any, is_masked: bool) -> Any:
+                contrast_gradient, row_gradient = state
+                weight = self._tile(self.slope, i, j, is_masked) * upstream[i]
+                if not self.contrasts_are_constant:
+                    contrast_gradient = add_to_block(contrast_gradient, j, ops.matmul(ops.transpose(weight), features))
+                return contrast_gradient, row_gradient + ops.matmul(weight, self.contrasts.features(j))
+
+            gradient, contrast_gradient = state
+            state = contrast_gradient, ops.zeros_like(features)
+            contrast_gradient, row_gradient = self.tiles.for_each_contrast_block(i, tile, state)
+            return add_to_block(gradient, i, row_gradient), contrast_gradient
+
+        state = self.anchors.zeros(self.anchors.dim), self.contrasts.zeros(self.contrasts.dim)
+        gradient, contrast_gradient = for_each(0, self.anchors.count, anchor_block, state)
+        return self.anchors.join(gradient), self.contrasts.join(contrast_gradient)
+
+
+def pair_max(
+    anchors: Any,
+    anchor_rows: Rows,
+    contrasts: Any,
+    contrast_rows: Rows,
+    pairs: PairSet,
+    block_size: int | None = None,
+) -> Any:
+    """For every anchor, its largest dot product with the contrast rows of a set of pairs; takes no gradient.
+
+    Args:
+        anchors: Float tensor `(anchors, dim)`.
+        anchor_rows: Their `Rows`, in ascending order of `pairs.key`.
+        contrasts: Float tensor `(contrasts, dim)`.
+        contrast_rows: Their `Rows`, in ascending order.
+        pairs: The pairs that count.
+        block_size: As for `pair_sum`.
+
+    Returns:
+        Float tensor `(anchors,)`, minus infinity for an anchor without pairs.
+    """
+    anchors = Blocks(ops.stop_gradient(anchors), anchor_rows, block_size)
+    contrasts = Blocks(ops.stop_gradient(contrasts), contrast_rows, block_size)
+    tiles = _Tiles(anchors, anchor_rows, contrasts, contrast_rows, pairs)
+    lowest = ops.cast(float("-inf"), anchors.dtype)
+
+    def anchor_block(i: Any, maxima: Any) -> Any:
+        def tile(j: Any, row_maxima: Any, is_masked: bool) -> Any:
+            mask = tiles.mask(i, j) if is_masked else ops.transpose(contrasts.valid(j)) > 0
+            mask = ops.logical_and(mask, ops.transpose(contrasts.valid(j)) > 0)
+            largest = ops.max(ops.where(mask, tiles.similarity(i, j), lowest), axis=1, keepdims=True)
+            return ops.maximum(row_maxima, largest)
+
+        start = ops.zeros_like(anchors.valid(i)) + lowest
+        # The block of `maxima` is 0 until it gets its one update.
+        return add_to_block(maxima, i, tiles.for_each_contrast_block(i, tile, start))
+
+    return anchors.join(for_each(0, anchors.count, anchor_block, anchors.zeros(1)))[:, 0]

@@ -1,0 +1,75 @@
+"""Losses that rank all contrasts of an anchor, block by block of anchors."""
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from keras_supcon.ops.blocks import Blocks
+from keras_supcon.ops.loops import add_to_block, for_each, gradient_function
+from keras_supcon.ops.pairs import NEGATIVES, POSITIVES, Rows
+
+# Pairs in memory at a time.
+_NUM_PAIRS = 2**20
+
+
+def row_loss(
+    anchors: Any,
+    anchor_rows: Rows,
+    contrasts: Any,
+    contrast_rows: Rows,
+    rule: Callable[[Any, Any, Any], tuple[Any, Any]],
+    block_size: int | None = None,
+) -> Any:
+    """For every anchor, a loss of its dot products with all contrast rows.
+
+    What `pair_sum` cannot do, because a pair counts by its place among the others: some anchors with all contrasts are
+    in memory at a time, in the forward and again in the backward pass.
+
+    Args:
+        anchors: Float tensor `(anchors, dim)`.
+        anchor_rows: Their `Rows`.
+        contrasts: Float tensor `(contrasts, dim)`.
+        contrast_rows: Their `Rows`.
+        rule: Takes dot products, whether pairs are positives and whether they are negatives, all `(block, contrasts)`; returns
+            the losses `(block, 1)` and their derivatives by the dot products `(block, contrasts)`.
+        block_size: Anchors in a block; None for about a million pairs.
+
+    Returns:
+        Float tensor `(anchors,)`. Differentiable once, by `anchors` and `contrasts`.
+    """
+
+    @ops.custom_gradient
+    def streamed(anchors: Any, contrasts: Any) -> Any:
+        num_contrasts = contrasts.shape[0]
+        if num_contrasts is None:
+            num_contrasts = ops.shape(contrasts)[0]
+        of_memory = _NUM_PAIRS // (num_contrasts + 1) + 1
+        blocks = Blocks(anchors, anchor_rows, of_memory if block_size is None else block_size)
+        columns = Rows(*(vector[None] for vector in contrast_rows))
+
+        def losses_and_slopes(i: Any) -> tuple[Any, Any]:
+            rows = blocks.rows(i)
+            products = ops.matmul(blocks.features(i), ops.transpose(contrasts))
+            return rule(products, POSITIVES.contains(rows, columns), NEGATIVES.contains(rows, columns))
+
+        def backward(upstream: Any) -> tuple[Any, Any]:
+            upstream = blocks.split(upstream[:, None])
+
+            def anchor_block(i: Any, state: Any) -> Any:
+                gradient, contrast_gradient = state
+                weights = losses_and_slopes(i)[1] * upstream[i]
+                contrast_gradient = contrast_gradient + ops.matmul(ops.transpose(weights), blocks.features(i))
+                return add_to_block(gradient, i, ops.matmul(weights, contrasts)), contrast_gradient
+
+            state = blocks.zeros(blocks.dim), ops.zeros_like(contrasts)
+            gradient, contrast_gradient = for_each(0, blocks.count, anchor_block, state)
+            return blocks.join(gradient), contrast_gradient
+
+        def anchor_block(i: Any, losses: Any) -> Any:
+            return add_to_block(losses, i, losses_and_slopes(i)[0])
+
+        losses = for_each(0, blocks.count, anchor_block, blocks.zeros(1))
+        return blocks.join(losses)[:, 0], gradient_function(backward)
+
+    return streamed(anchors, contrasts)
