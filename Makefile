@@ -6,6 +6,11 @@ PYTHON ?= python3
 VENV ?= .venv
 # Keras on JAX and on PyTorch, without TensorFlow.
 NEUTRAL_VENV ?= .venv-neutral
+# The packages that the losses are compared with.
+TFA_VENV ?= .venv-tensorflow-addons
+PML_VENV ?= .venv-pytorch-metric-learning
+# The last Python for which TensorFlow Addons has a TensorFlow.
+PYTHON_3_11 ?= $(shell command -v python3.11 || echo $(PYTHON))
 # On a machine without a GPU the CPU build of TensorFlow saves a large download.
 TENSORFLOW ?= $(shell command -v nvidia-smi > /dev/null 2>&1 && echo cuda || echo tensorflow-cpu)
 # Debian's copy of Fashion-MNIST, unpacked here. Where there is no Debian its tests are skipped.
@@ -14,14 +19,14 @@ FASHION_MNIST := build/dataset-fashion-mnist/usr/share/datasets/fashion-mnist
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch fashion-mnist bazel clean
+.PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch test-parity fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
 
 # The backends at the same time: much of a test run is tracing on one core.
 test: lint doctest
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-neutral
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-neutral test-parity
 
 check: lint
 	$(VENV)/bin/python -m pytest -q -m "not slow"
@@ -46,6 +51,9 @@ test-jax: $(NEUTRAL_VENV)/installed
 
 test-torch: $(NEUTRAL_VENV)/installed
 	KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python -m pytest -q -m neutral
+
+test-parity: $(VENV)/dev-installed $(TFA_VENV)/installed $(PML_VENV)/installed
+	TFA_PYTHON=$(TFA_VENV)/bin/python PML_PYTHON=$(PML_VENV)/bin/python $(VENV)/bin/python -m pytest -q tests/parity
 
 fashion-mnist: build/tfds/fashion_mnist
 
@@ -78,5 +86,15 @@ $(NEUTRAL_VENV)/installed: setup.py
 	$(NEUTRAL_VENV)/bin/python $(PIP) --editable '.[jax,torch,report,dev]'
 	touch $@
 
+$(TFA_VENV)/installed: Makefile
+	test -x $(TFA_VENV)/bin/python || $(PYTHON_3_11) -m venv $(TFA_VENV)
+	$(TFA_VENV)/bin/python $(PIP) tensorflow-cpu==2.14.1 tensorflow-addons==0.23.0
+	touch $@
+
+$(PML_VENV)/installed: Makefile
+	test -x $(PML_VENV)/bin/python || $(PYTHON) -m venv $(PML_VENV)
+	$(PML_VENV)/bin/python $(PIP) torch==2.13.0 pytorch-metric-learning==2.9.0
+	touch $@
+
 clean:
-	rm -rf build $(VENV) $(NEUTRAL_VENV)
+	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TFA_VENV) $(PML_VENV)

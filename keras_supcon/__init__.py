@@ -1,6 +1,6 @@
 """Supervised contrastive learning as Keras 3 building blocks."""
 
-from keras_supcon import augmentation, data, distribution, encoders, evaluation, layers, losses, models, ops
+from keras_supcon import augmentation, data, distribution, encoders, evaluation, layers, losses, metrics, models, ops
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.losses import MaxMarginLoss, NPairsLoss, NTLogisticLoss, NTXentLoss, SupConLoss, TripletLoss
 from keras_supcon.models import ContrastiveModel, LinearClassifier
@@ -24,6 +24,7 @@ __all__ = [
     "evaluation",
     "layers",
     "losses",
+    "metrics",
     "models",
     "ops",
 ]

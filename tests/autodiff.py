@@ -33,6 +33,28 @@ def value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[f
     return float(ops.convert_to_numpy(value)), ops.convert_to_numpy(gradient)
 
 
+def compiled_value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[float, np.ndarray]:
+    """As `value_and_gradient`, of one XLA program that computes both; on PyTorch, whose trainer does not compile, as it is."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        def step(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                value = function(x)
+            return value, tape.gradient(value, x)
+
+        value, gradient = tf.function(step, jit_compile=True, autograph=False)(tf.constant(x))
+    elif backend == "jax":
+        import jax
+
+        value, gradient = jax.jit(jax.value_and_grad(function))(jax.numpy.asarray(x))
+    else:
+        return value_and_gradient(function, x)
+    return float(ops.convert_to_numpy(value)), ops.convert_to_numpy(gradient)
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as an XLA program; on PyTorch, whose Keras trainer does not compile, the function itself."""
     backend = keras.backend.backend()

@@ -1,6 +1,5 @@
 """Contrastive losses: a pure function that reads like the equation, and a `keras.losses.Loss` around it."""
 
-from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.max_margin import MaxMarginLoss, max_margin_loss
 from keras_supcon.losses.npairs import NPairsLoss, npairs_loss
 from keras_supcon.losses.ntlogistic import NTLogisticLoss, ntlogistic_loss
@@ -9,7 +8,6 @@ from keras_supcon.losses.supcon import SupConLoss, supcon_loss
 from keras_supcon.losses.triplet import TripletLoss, triplet_loss
 
 __all__ = [
-    "ContrastiveLoss",
     "MaxMarginLoss",
     "NPairsLoss",
     "NTLogisticLoss",

@@ -94,7 +94,7 @@ def _all_triplets(distances: Any, is_positive: Any, is_negative: Any, margin: fl
     keys = ops.take_along_axis(keys, order, axis=1)
     num_triplets = ops.maximum(_row_sum(positives) * _row_sum(negatives), 1.0)
     # Distances are counted from the smallest, for the precision of their running sum.
-    keys = keys - ops.min(keys, axis=1, keepdims=True)
+    keys = keys - ops.min(keys, axis=1, keepdims=True, initial=float("inf"))
     negatives_before = ops.cumsum(negatives, axis=1)
     losses = _row_sum(positives * (negatives_before * keys - ops.cumsum(negatives * keys, axis=1))) / num_triplets
     positives_after = _row_sum(positives) - ops.cumsum(positives, axis=1)
@@ -103,20 +103,19 @@ def _all_triplets(distances: Any, is_positive: Any, is_negative: Any, margin: fl
 
 
 def _semi_hard_triplets(distances: Any, is_positive: Any, is_negative: Any, margin: float) -> tuple[Any, Any]:
-    """In the order of the distances, the negative of a positive is the first one after it and after all at its distance."""
+    """With k negatives no farther than a positive, its own is the one of rank k, or the last."""
     order = ops.argsort(ops.where(ops.logical_or(is_positive, is_negative), distances, float("inf")), axis=1)
     positives, negatives = _count_mask(is_positive, order, distances), _count_mask(is_negative, order, distances)
     ascending = ops.take_along_axis(distances, order, axis=1)
-    size = ops.shape(distances)[1]
-    place = ops.zeros_like(order) + ops.arange(size, dtype=order.dtype)[None]
+    place = ops.zeros_like(order) + ops.arange(ops.shape(order)[1], dtype=order.dtype)[None]
     before = ops.take_along_axis(ascending, ops.maximum(place - 1, 0), axis=1)
-    # The smallest place of a negative from here on, and of a larger distance after here; `size` where there is none.
-    next_negative = _running_minimum(ops.where(negatives > 0, place, size))
-    next_larger = _running_minimum(ops.where(ascending > before, place, size))
-    next_larger = ops.where(place + 1 < size, ops.take_along_axis(next_larger, ops.minimum(place + 1, size - 1), axis=1), size)
-    chosen = ops.where(next_larger < size, ops.take_along_axis(next_negative, ops.minimum(next_larger, size - 1), axis=1), size)
-    farthest = ops.max(ops.where(negatives > 0, place, 0), axis=1, keepdims=True)
-    chosen = ops.where(chosen < size, chosen, farthest)
+    # Equal distances share a step, so that a negative as far as the positive counts as no farther.
+    step = ops.cumsum(ops.cast(ascending > before, order.dtype), axis=1)
+    no_farther = ops.take_along_axis(ops.cumsum(_sum_at(step, negatives), axis=1), step, axis=1)
+    rank = ops.cast(ops.maximum(ops.cumsum(negatives, axis=1) - 1, 0), order.dtype)
+    place_by_rank = _sum_at(rank, ops.where(negatives > 0, place, ops.zeros_like(place)))
+    own_rank = ops.cast(ops.maximum(ops.minimum(no_farther, _row_sum(negatives) - 1), 0), order.dtype)
+    chosen = ops.take_along_axis(place_by_rank, own_rank, axis=1)
     excess = ascending - ops.take_along_axis(ascending, chosen, axis=1) + margin
     num_positives = ops.maximum(_row_sum(positives), 1.0)
     losses = _row_sum(positives * ops.maximum(excess, 0.0)) / num_positives
@@ -125,12 +124,15 @@ def _semi_hard_triplets(distances: Any, is_positive: Any, is_negative: Any, marg
 
 
 def _hardest_triplet(distances: Any, is_positive: Any, is_negative: Any, margin: float) -> tuple[Any, Any]:
-    farthest = ops.argmax(ops.where(is_positive, distances, -1.0), axis=1)[:, None]
-    nearest = ops.argmin(ops.where(is_negative, distances, float("inf")), axis=1)[:, None]
-    excess = ops.take_along_axis(distances, farthest, axis=1) - ops.take_along_axis(distances, nearest, axis=1) + margin
-    columns = ops.arange(ops.shape(distances)[1], dtype=farthest.dtype)[None]
-    slopes = ops.cast(columns == farthest, distances.dtype) - ops.cast(columns == nearest, distances.dtype)
-    return ops.maximum(excess, 0.0), ops.where(excess > 0, slopes, ops.zeros_like(slopes))
+    zero = ops.zeros_like(distances)
+    farthest = ops.max(ops.where(is_positive, distances, zero), axis=1, keepdims=True, initial=0)
+    nearest = ops.min(ops.where(is_negative, distances, float("inf")), axis=1, keepdims=True, initial=float("inf"))
+    excess = farthest - nearest + margin
+    # Rows at the same distance share the slope.
+    pull = ops.cast(ops.logical_and(is_positive, distances == farthest), distances.dtype)
+    push = ops.cast(ops.logical_and(is_negative, distances == nearest), distances.dtype)
+    slopes = pull / ops.maximum(_row_sum(pull), 1.0) - push / ops.maximum(_row_sum(push), 1.0)
+    return ops.maximum(excess, 0.0), ops.where(excess > 0, slopes, zero)
 
 
 def _count_mask(mask: Any, order: Any, like: Any) -> Any:
@@ -140,11 +142,6 @@ def _count_mask(mask: Any, order: Any, like: Any) -> Any:
 
 def _row_sum(values: Any) -> Any:
     return ops.sum(values, axis=1, keepdims=True)
-
-
-def _running_minimum(values: Any) -> Any:
-    """The minimum from each place to the end of its row."""
-    return ops.associative_scan(ops.minimum, values, reverse=True, axis=1)
 
 
 def _sum_at(columns: Any, values: Any) -> Any:

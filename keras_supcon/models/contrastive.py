@@ -111,9 +111,12 @@ class ContrastiveModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        if y is None:
-            y = ops.full((ops.shape(y_pred)[0],), -1, dtype="int32")
+        y = _unlabelled(y_pred) if y is None else y
         return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        y = _unlabelled(y_pred) if y is None else y
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _views(self, images: Any, training: bool) -> Any:
         if self._holds_views(images.shape):
@@ -164,3 +167,7 @@ class ContrastiveModel(keras.Model):
 def _merge_views(views: Any) -> Any:
     """`(batch, views, ...)` to `(batch * views, ...)`."""
     return ops.reshape(views, (-1, *ops.shape(views)[2:]))
+
+
+def _unlabelled(y_pred: Any) -> Any:
+    return ops.full((ops.shape(y_pred)[0],), -1, dtype="int32")

@@ -60,6 +60,8 @@ class Blocks:
 
     def ends(self, vector: Any) -> tuple[Any, Any]:
         """The first and the last item of an integer vector `(rows,)` in each block."""
+        # One more item, so that an empty vector has ends too.
+        vector = ops.concatenate([vector, ops.full((1,), PADDING, dtype=vector.dtype)])
         first = ops.arange(self.count, dtype="int32") * self.size
         last = ops.minimum(first + self.size, self.num_rows) - 1
         return ops.take(vector, first), ops.take(vector, ops.maximum(last, first))

@@ -35,7 +35,7 @@ def l2_normalize(x: Any, axis: int = -1) -> Any:
 
     @ops.custom_gradient
     def normalize(x: Any) -> Any:
-        largest = ops.max(ops.abs(x), axis=axis, keepdims=True)
+        largest = ops.max(ops.abs(x), axis=axis, keepdims=True, initial=0)
         # Divided by infinity a zero vector and its gradient become 0.
         largest = ops.where(largest > _SMALLEST_ROW, largest, ops.full_like(largest, float("inf")))
         scaled = x / largest
@@ -72,7 +72,7 @@ def limit_norm(x: Any, largest: float, axis: int = -1) -> Any:
     """
     x = ops.convert_to_tensor(x)
     constant = ops.stop_gradient(x)
-    peak = ops.maximum(ops.max(ops.abs(constant), axis=axis, keepdims=True), ops.cast(_SMALLEST_ROW, x.dtype))
+    peak = ops.max(ops.abs(constant), axis=axis, keepdims=True, initial=_SMALLEST_ROW)
     relative_norm = ops.sqrt(ops.sum(ops.square(constant / peak), axis=axis, keepdims=True))
     # largest / norm in two steps: the norm itself may be beyond the dtype.
     return x * ops.minimum(largest / peak / ops.maximum(relative_norm, 1.0), 1.0)

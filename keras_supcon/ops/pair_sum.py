@@ -293,8 +293,8 @@ def pair_max(
         def tile(j: Any, row_maxima: Any, is_masked: bool) -> Any:
             mask = tiles.mask(i, j) if is_masked else ops.transpose(contrasts.valid(j)) > 0
             mask = ops.logical_and(mask, ops.transpose(contrasts.valid(j)) > 0)
-            largest = ops.max(ops.where(mask, tiles.similarity(i, j), lowest), axis=1, keepdims=True)
-            return ops.maximum(row_maxima, largest)
+            similarity = ops.where(mask, tiles.similarity(i, j), lowest)
+            return ops.maximum(row_maxima, ops.max(similarity, axis=1, keepdims=True, initial=float("-inf")))
 
         start = ops.zeros_like(anchors.valid(i)) + lowest
         # The block of `maxima` is 0 until it gets its one update.

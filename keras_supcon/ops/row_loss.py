@@ -41,9 +41,7 @@ def row_loss(
 
     @ops.custom_gradient
     def streamed(anchors: Any, contrasts: Any) -> Any:
-        num_contrasts = contrasts.shape[0]
-        if num_contrasts is None:
-            num_contrasts = ops.shape(contrasts)[0]
+        num_contrasts = contrasts.shape[0] or ops.shape(contrasts)[0]
         of_memory = _NUM_PAIRS // (num_contrasts + 1) + 1
         blocks = Blocks(anchors, anchor_rows, of_memory if block_size is None else block_size)
         columns = Rows(*(vector[None] for vector in contrast_rows))

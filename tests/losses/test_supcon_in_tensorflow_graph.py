@@ -1,10 +1,13 @@
 """What only a compiled TensorFlow step shows."""
 
+import functools
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 
-from keras_supcon import SupConLoss
+from keras_supcon import SupConLoss, losses
 from keras_supcon.losses import supcon_loss
 
 
@@ -24,7 +27,22 @@ def test_fit_stops_at_wrong_labels_with_our_sentence(labels, sentence):
         model.fit(np.ones((8, 3), "float32"), labels, verbose=0)
 
 
-def test_batches_of_unknown_and_changing_size_share_one_trace(rng):
+LOSSES = {
+    "supcon": supcon_loss,
+    "supcon in blocks": functools.partial(supcon_loss, block_size=4),
+    "supcon in, one positive": functools.partial(supcon_loss, summation="in", denominator="one_positive", block_size=4),
+    "supcon with a limit": functools.partial(supcon_loss, positives_cap=2, contrast_mode="one"),
+    "ntxent": losses.ntxent_loss,
+    "ntlogistic": losses.ntlogistic_loss,
+    "max_margin": losses.max_margin_loss,
+    "triplet": losses.triplet_loss,
+    "triplet semi-hard": functools.partial(losses.triplet_loss, mining="semi_hard"),
+    "triplet hard": functools.partial(losses.triplet_loss, mining="hard", block_size=4),
+}
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_batches_of_unknown_and_changing_size_share_one_trace(rng, name):
     import tensorflow as tf
 
     traces = []
@@ -32,10 +50,45 @@ def test_batches_of_unknown_and_changing_size_share_one_trace(rng):
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, 2, 5), tf.float32)])
     def step(class_ids, projections):
         traces.append(1)
-        return supcon_loss(class_ids, projections)
+        with tf.GradientTape() as tape:
+            tape.watch(projections)
+            loss = LOSSES[name](class_ids, projections)
+        return loss, tape.gradient(loss, projections)
 
-    for batch in (1, 3, 8):
+    for batch in (1, 3, 8, 0):
         class_ids = rng.integers(0, 2, batch).astype("int32")
         projections = rng.normal(size=(batch, 2, 5)).astype("float32")
-        np.testing.assert_allclose(step(class_ids, projections), supcon_loss(class_ids, projections), rtol=1e-5)
+        loss, gradient = step(class_ids, projections)
+        np.testing.assert_allclose(loss, LOSSES[name](class_ids, projections), rtol=1e-5, atol=1e-6)
+        assert gradient.shape == (batch, 2, 5)
+        assert np.all(np.isfinite(gradient))
     assert len(traces) == 1
+
+
+def sizes_of_tensors(function: Any) -> list[int]:
+    """Elements of every tensor of known shape in a traced function, its loops included."""
+    graphs = [function.graph, *(graph for graph in function.graph._functions.values())]
+    sizes = []
+    for graph in graphs:
+        graph = getattr(graph, "graph", graph)
+        for operation in graph.get_operations():
+            sizes += [output.shape.num_elements() for output in operation.outputs if output.shape.is_fully_defined()]
+    return sizes
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if "triplet" not in name])
+def test_no_tensor_has_the_size_of_all_pairs(name):
+    import tensorflow as tf
+
+    rows, block_size, dim = 4096, 64, 4
+
+    @tf.function(autograph=False)
+    def step(projections):
+        with tf.GradientTape() as tape:
+            tape.watch(projections)
+            loss = tf.reduce_mean(LOSSES[name](np.arange(rows // 2) % 10, projections, block_size=block_size))
+        return loss, tape.gradient(loss, projections)
+
+    sizes = sizes_of_tensors(step.get_concrete_function(tf.TensorSpec((rows // 2, 2, dim))))
+    assert block_size**2 in sizes  # the tiles are among the tensors that were seen
+    assert max(sizes) <= 8 * rows * dim < rows**2 / 100

@@ -1,0 +1,292 @@
+"""Time and memory of SupCon's loss and gradient on the CPU, beside its peers, for a growing number of rows.
+
+    python benchmarks/loss.py  # this package and plain TensorFlow
+    python benchmarks/loss.py --neutral_python=.venv-neutral/bin/python --pytorch_metric_learning_python=PYTHON
+    python benchmarks/loss.py --plot_only=build/benchmarks/loss/results.json
+
+--neutral_python has keras, jax and torch, --pytorch_metric_learning_python has torch and pytorch-metric-learning; without them
+their rows are left out. Prints Markdown tables and writes results.json and loss.png to --output_dir. All implementations run at
+one number of rows before any runs at the next, each in a process of its own, so a ratio is of neighbours in time. Extra memory
+is the peak over the process before the first step, which traces and compiles; "later steps" is the peak of the others over the
+same. Linux with glibc only.
+"""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+from absl import app, flags
+from loss_implementations import DIM, IMPLEMENTATIONS, NUM_CLASSES, NUM_VIEWS, TEMPERATURE
+
+_ROWS = flags.DEFINE_list("rows", "512,2048,8192,32768,65536", "Numbers of rows (views x batch) for the default mode.")
+_MODE_ROWS = flags.DEFINE_integer("mode_rows", 8192, "Number of rows for the other modes; 0 leaves them out.", lower_bound=0)
+_REPEATS = flags.DEFINE_integer("repeats", 5, "Timed steps of a measurement.", lower_bound=2)
+_SECONDS = flags.DEFINE_float("seconds", 60.0, "After so many seconds two timed steps are enough.")
+_PEER_MEMORY_GB = flags.DEFINE_float("peer_memory_gb", 8.0, "Peers that would need more are not run.")
+_NEUTRAL_PYTHON = flags.DEFINE_string("neutral_python", None, "Python interpreter with keras, jax and torch.")
+_PYTORCH_METRIC_LEARNING_PYTHON = flags.DEFINE_string(
+    "pytorch_metric_learning_python", None, "Python interpreter with torch and pytorch-metric-learning."
+)
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/benchmarks/loss", "Folder for results.json and loss.png.")
+_PLOT_ONLY = flags.DEFINE_string("plot_only", None, "A results.json to draw again, beside it, without measuring.")
+
+HERE = pathlib.Path(__file__).resolve().parent
+REFERENCE = next(iter(IMPLEMENTATIONS))
+MODES = {
+    "default": {},
+    "summation in": {"summation": "in"},
+    "denominator one_positive": {"denominator": "one_positive"},
+    "denominator one_positive, summation in": {"denominator": "one_positive", "summation": "in"},
+    "denominator only_negatives": {"denominator": "only_negatives"},
+    "contrast_mode one": {"contrast_mode": "one"},
+    "positives_cap 4": {"positives_cap": 4},
+    "not normalised": {"normalize": False},
+}
+# Where a peer has not been measured yet: float32 arrays of rows x rows that the largest of them keeps, about twelve.
+BYTES_PER_PAIR = 50
+# With fewer rows the memory of a peer is not yet that of its pairs.
+SMALLEST_ROWS_TO_EXTRAPOLATE = 2048
+
+
+def interpreter(name: str) -> str | None:
+    return {
+        "tensorflow": sys.executable,
+        "neutral": _NEUTRAL_PYTHON.value,
+        "pytorch_metric_learning": _PYTORCH_METRIC_LEARNING_PYTHON.value,
+    }[IMPLEMENTATIONS[name].environment]
+
+
+def run(name: str, num_rows: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Measures an implementation in a process of its own; `"note"` in the answer says why there is no time."""
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": IMPLEMENTATIONS[name].backend,
+        "PYTHONPATH": str(HERE.parent),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        # A benchmark of the CPU: a library that found a GPU would be compared with one that did not look.
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "JAX_PLATFORMS": "cpu",
+    }
+    arguments = {
+        "worker": name,
+        "rows": num_rows,
+        "options": json.dumps(options),
+        "repeats": _REPEATS.value,
+        "seconds": _SECONDS.value,
+    }
+    finished = subprocess.run(
+        [
+            interpreter(name),
+            str(HERE / "loss_implementations.py"),
+            *(f"--{flag}={value}" for flag, value in arguments.items()),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if finished.returncode:
+        lines = finished.stderr.strip().splitlines() or ["no message"]
+        return {"note": f"failed ({finished.returncode}): {lines[-1]}"}
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def measure(name: str, num_rows: int, earlier: list[dict], mode: str = "default") -> dict[str, Any]:
+    """One row of a table, with progress on stderr."""
+    record = {"implementation": name, "mode": mode, "rows": num_rows}
+    gigabytes = expected_gigabytes(name, num_rows, earlier)
+    if gigabytes > min(_PEER_MEMORY_GB.value, available_gigabytes()):
+        record["note"] = f"not run: about {gigabytes:.{0 if gigabytes >= 10 else 1}f} GB"
+    else:
+        record |= run(name, num_rows, MODES[mode])
+    if "step_seconds" in record:
+        record["min_seconds"] = min(record["step_seconds"])
+        record["median_seconds"] = statistics.median(record["step_seconds"])
+        outcome = f"{format_seconds(record['min_seconds'])}, {record['extra_memory_mb']:.0f} MB"
+    else:
+        outcome = record["note"]
+    print(f"{num_rows} rows, {IMPLEMENTATIONS[name].label}, {mode}: {outcome}", file=sys.stderr, flush=True)
+    return record
+
+
+def expected_gigabytes(name: str, num_rows: int, earlier: list[dict]) -> float:
+    """What a step of a peer will need, by the growth N^2 from its largest measurement; 0 for linear memory."""
+    if not IMPLEMENTATIONS[name].is_dense:
+        return 0.0
+    measured = [
+        record
+        for record in earlier
+        if record["implementation"] == name and "extra_memory_mb" in record and record["rows"] >= SMALLEST_ROWS_TO_EXTRAPOLATE
+    ]
+    if not measured:
+        return BYTES_PER_PAIR * num_rows**2 / 1e9
+    largest = max(measured, key=lambda record: record["rows"])
+    return largest["extra_memory_mb"] / 1e3 * (num_rows / largest["rows"]) ** 2
+
+
+def available_gigabytes() -> float:
+    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024 / 1e9
+    raise RuntimeError("/proc/meminfo has no MemAvailable")
+
+
+def check_agreement(records: list[dict]) -> None:
+    """Ends the program if the implementations at one number of rows do not compute the same: their times mean nothing then."""
+    measured = [record for record in records if "step_seconds" in record]
+    for record in measured[1:]:
+        reference = measured[0]
+        for quantity, tolerance in (("loss", 1e-4), ("gradient_norm", 1e-3)):
+            if not abs(record[quantity] - reference[quantity]) <= tolerance * abs(reference[quantity]):  # NaN is wrong too
+                sys.exit(
+                    f"loss.py: at {record['rows']} rows the {quantity} of {record['implementation']} is {record[quantity]}, "
+                    f"that of {reference['implementation']} {reference[quantity]}"
+                )
+
+
+def compare_implementations(num_rows: int, results: dict) -> None:
+    records = [measure(name, num_rows, results["measurements"]) for name in IMPLEMENTATIONS if interpreter(name)]
+    check_agreement(records)
+    results["measurements"] += records
+    print(f"\n{num_rows} rows\n\n{format_table(records, 'implementation')}", flush=True)
+
+
+def compare_modes(num_rows: int, results: dict) -> None:
+    """The default runs again, so that its time is of the same minutes as theirs."""
+    records = [measure(REFERENCE, num_rows, [], mode) for mode in MODES]
+    results["modes"] += records
+    print(f"\n{IMPLEMENTATIONS[REFERENCE].label}, {num_rows} rows\n\n{format_table(records, 'mode')}", flush=True)
+
+
+def format_table(records: list[dict], subject: str) -> str:
+    """A Markdown table; the last column is the minimal time relative to the first row's."""
+    relative = "times slower" if subject == "implementation" else "times the default"
+    lines = [[subject, "min time", "median", "extra memory", "later steps", relative], ["---", *["---:"] * 5]]
+    for record in records:
+        name = IMPLEMENTATIONS[record["implementation"]].label if subject == "implementation" else record["mode"]
+        if "step_seconds" not in record:
+            lines.append([name, record["note"], *[""] * 4])
+            continue
+        ratio = record["min_seconds"] / records[0].get("min_seconds", float("nan"))
+        lines.append(
+            [
+                name,
+                format_seconds(record["min_seconds"]),
+                format_seconds(record["median_seconds"]),
+                f"{record['extra_memory_mb']:.0f} MB",
+                f"{record['extra_memory_of_later_steps_mb']:.0f} MB",
+                f"{ratio:.2f}",
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    )
+
+
+def format_seconds(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.{0 if seconds >= 0.1 else 1}f} ms"
+
+
+def describe_machine() -> dict[str, Any]:
+    processors = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":", 1)[1].strip() for line in processors if line.startswith("model name")), platform.machine())
+    instructions = next((line.split() for line in processors if line.startswith("flags")), [])
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "avx512": "avx512f" in instructions,
+        "available_memory_gb": round(available_gigabytes(), 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def write_results(path: pathlib.Path, results: dict) -> None:
+    """Whole or not at all; after every number of rows, for those who stop a long run."""
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    unfinished.write_text(json.dumps(results, indent=2) + "\n")
+    os.replace(unfinished, path)
+
+
+def draw(results: dict, path: pathlib.Path) -> None:
+    """Two panels, time and extra memory against the number of rows; ours solid, peers dashed."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullFormatter
+
+    figure, panels = plt.subplots(1, 2, figsize=(11, 5.6), layout="constrained")
+    quantities = (("min_seconds", "time of a step (s)"), ("extra_memory_mb", "extra peak memory (MB)"))
+    all_rows = sorted({record["rows"] for record in results["measurements"]})
+    for panel, (quantity, label) in zip(panels, quantities, strict=True):
+        for number, (name, implementation) in enumerate(IMPLEMENTATIONS.items()):
+            measured = [r for r in results["measurements"] if r["implementation"] == name and quantity in r]
+            if measured:
+                panel.plot(
+                    [record["rows"] for record in measured],
+                    [record[quantity] for record in measured],
+                    color=f"C{number}",
+                    linestyle="--" if implementation.is_dense else "-",
+                    marker="s" if implementation.is_dense else "o",
+                    markersize=5,
+                    label=implementation.label,
+                )
+        panel.set(xscale="log", xlabel="rows (views x batch)", ylabel=label)
+        panel.set_yscale("log", nonpositive="mask")  # a small step may fit into memory that the process had already
+        panel.set_xticks(all_rows, [f"{rows:,}" for rows in all_rows])
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.grid(alpha=0.3)
+    figure.suptitle("SupCon loss and gradient, {cores} CPU cores, {dim} dimensions".format(**results["machine"], dim=DIM))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
+    if _PLOT_ONLY.value:
+        path = pathlib.Path(_PLOT_ONLY.value)
+        draw(json.loads(path.read_text()), path.with_name("loss.png"))
+        return
+    try:
+        rows = sorted(int(number) for number in _ROWS.value)
+    except ValueError:
+        sys.exit(f"loss.py: --rows should be whole numbers. Received: {','.join(_ROWS.value)}")
+    if any(number < NUM_VIEWS or number % NUM_VIEWS for number in [*rows, _MODE_ROWS.value or NUM_VIEWS]):
+        sys.exit(f"loss.py: numbers of rows should be positive multiples of the {NUM_VIEWS} views. Received: {rows}")
+    output_dir = pathlib.Path(_OUTPUT_DIR.value)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": describe_machine(),
+        "settings": {"temperature": TEMPERATURE, "dim": DIM, "classes": NUM_CLASSES, "views": NUM_VIEWS, "dtype": "float32"},
+        "left_out": [implementation.label for name, implementation in IMPLEMENTATIONS.items() if not interpreter(name)],
+        "measurements": [],
+        "modes": [],
+    }
+    print(", ".join(f"{name}: {value}" for name, value in results["machine"].items()))
+    if results["left_out"]:
+        print(f"Left out, for want of an interpreter (--help): {'; '.join(results['left_out'])}")
+    for num_rows in rows:
+        compare_implementations(num_rows, results)
+        write_results(output_dir / "results.json", results)
+    if _MODE_ROWS.value:
+        compare_modes(_MODE_ROWS.value, results)
+        write_results(output_dir / "results.json", results)
+    draw(results, output_dir / "loss.png")
+    print(f"\n{output_dir / 'results.json'}\n{output_dir / 'loss.png'}")
+    if any(record.get("note", "").startswith("failed") for record in results["measurements"] + results["modes"]):
+        sys.exit("loss.py: some measurements failed, see the tables")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,46 @@
+"""The loss of an embedding that knows nothing."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_supcon.metrics.batch import metric_batch
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class ChanceLoss(keras.metrics.Mean):
+    """`log(N - 1)`: what `SupConLoss`, `NTXentLoss` and `NPairsLoss` give where all N rows of a batch look alike.
+
+    A contrastive loss has the size of its batch: 6.9 is chance with 512 samples of two views. Training should take the loss
+    below this; a loss that stays at it means a collapsed embedding. The best reachable value is not 0 but, with `|P|`
+    positives all at one point and no near negative, `log |P|`.
+
+    Args:
+        name: Name of the metric.
+        dtype: Dtype of the result.
+        gather: Counts the rows of all replicas under `tf.distribute`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon import SupConLoss
+    >>> from keras_supcon.metrics import ChanceLoss
+    >>> labels, alike = np.arange(8) % 4, np.ones((8, 2, 3), "float32")
+    >>> metric = ChanceLoss()
+    >>> metric.update_state(labels, alike)
+    >>> round(float(metric.result()), 3), round(float(SupConLoss()(labels, alike)), 3)  # log 15
+    (2.708, 2.708)
+    """
+
+    def __init__(self, name: str = "chance_loss", dtype: Any = None, *, gather: bool = True) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.gather = gather
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        batch = metric_batch(y_true, y_pred, self.gather)
+        others = ops.maximum(batch.num_positives + batch.num_negatives, 1.0)
+        super().update_state(batch.per_sample(ops.log(others)), sample_weight=sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gather": self.gather}

@@ -1,0 +1,52 @@
+"""How often the nearest row is a positive."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_supcon.metrics.batch import metric_batch
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class ContrastiveAccuracy(keras.metrics.Mean):
+    """Share of anchors whose nearest other row of the batch, by cosine, is a positive.
+
+    The accuracy of a contrastive batch as a classification: 1 when every view finds a view of its class first. Anchors
+    without a positive do not count; a negative as near as the nearest positive counts as an error. Costs about as much as
+    the forward pass of the loss.
+
+    Args:
+        name: Name of the metric.
+        dtype: Dtype of the result.
+        gather: Looks among the rows of all replicas under `tf.distribute`.
+
+    Reference:
+        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, report it for training.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.metrics import ContrastiveAccuracy
+    >>> metric = ContrastiveAccuracy()
+    >>> metric.update_state([0, 0, 1, 1], np.array([[1, 0.1], [1, 0], [0, 1], [1, 0.3]], "float32"))
+    >>> float(metric.result())  # the last row is nearest to the first; the third, nearest to the last, is right
+    0.75
+    """
+
+    def __init__(self, name: str = "contrastive_accuracy", dtype: Any = None, *, gather: bool = True) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.gather = gather
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        batch = metric_batch(y_true, y_pred, self.gather)
+        is_right = batch.pair_max(batch.positives) > batch.pair_max(batch.negatives)
+        weight = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
+        right = batch.per_sample(ops.cast(ops.logical_and(is_right, batch.num_positives > 0), "float32"))
+        if sample_weight is not None:
+            weight = weight * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+        # All views of a sample have positives, or none has.
+        super().update_state(right, sample_weight=weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gather": self.gather}

@@ -1,0 +1,78 @@
+"""What the batches offer to learn from."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_supcon.metrics.batch import metric_batch
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class PositivesPerAnchor(keras.metrics.Mean):
+    """Mean number of positives of an anchor: |P(i)| of the paper.
+
+    With balanced classes about `views x batch / classes - 1`. The paper's figures: accuracy grows up to some seven positives.
+
+    Args:
+        name: Name of the metric.
+        dtype: Dtype of the result.
+        gather: Counts the rows of all replicas under `tf.distribute`.
+
+    Reference:
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, table 6.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.metrics import PositivesPerAnchor
+    >>> metric = PositivesPerAnchor()
+    >>> metric.update_state([0, 0, 1, -1], np.ones((4, 2, 3), "float32"))  # 3, 3, 1 and 1
+    >>> float(metric.result())
+    2.0
+    """
+
+    def __init__(self, name: str = "positives_per_anchor", dtype: Any = None, *, gather: bool = True) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.gather = gather
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        batch = metric_batch(y_true, y_pred, self.gather)
+        super().update_state(batch.per_sample(batch.num_positives), sample_weight=sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gather": self.gather}
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class AnchorsWithPositive(keras.metrics.Mean):
+    """Share of anchors that have a positive at all; the others teach nothing and their loss is 0.
+
+    Below 1 with one view, or unlabelled samples of one view: then the batch is too small for its number of classes.
+
+    Args:
+        name: Name of the metric.
+        dtype: Dtype of the result.
+        gather: Looks among the rows of all replicas under `tf.distribute`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.metrics import AnchorsWithPositive
+    >>> metric = AnchorsWithPositive()
+    >>> metric.update_state([0, 0, 1, -1], np.ones((4, 3), "float32"))
+    >>> float(metric.result())
+    0.5
+    """
+
+    def __init__(self, name: str = "anchors_with_positive", dtype: Any = None, *, gather: bool = True) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.gather = gather
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        batch = metric_batch(y_true, y_pred, self.gather)
+        has_positive = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
+        super().update_state(has_positive, sample_weight=sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gather": self.gather}

@@ -1,0 +1,188 @@
+"""Laws that hold for all losses."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_supcon
+from keras_supcon import losses
+from tests.autodiff import compiled_value_and_gradient, value_and_gradient
+from tests.losses import double_loop
+
+pytestmark = pytest.mark.neutral
+
+# The loss, its class with other options than the defaults, and the loss written out in float64.
+CASES = {
+    "supcon": (
+        lambda y, z, **options: losses.supcon_loss(y, z, 0.2, **options),
+        keras_supcon.SupConLoss(temperature=0.2),
+        lambda y, z: double_loop.supcon(y, z, 0.2),
+    ),
+    "ntxent": (
+        lambda y, z, **options: losses.ntxent_loss(y, z, 0.2, **options),
+        keras_supcon.NTXentLoss(temperature=0.2),
+        lambda y, z: double_loop.supcon(np.full(len(y), -1), z, 0.2),
+    ),
+    "ntlogistic": (
+        lambda y, z, **options: losses.ntlogistic_loss(y, z, 0.3, **options),
+        keras_supcon.NTLogisticLoss(temperature=0.3),
+        lambda y, z: double_loop.ntlogistic(y, z, 0.3),
+    ),
+    "npairs": (losses.npairs_loss, keras_supcon.NPairsLoss(), lambda y, z: double_loop.supcon(y, z, 1.0)),
+    "max_margin": (
+        lambda y, z, **options: losses.max_margin_loss(y, z, 1.2, **options),
+        keras_supcon.MaxMarginLoss(margin=1.2),
+        lambda y, z: double_loop.max_margin(y, z, 1.2),
+    ),
+    **{
+        f"triplet {mining}": (
+            lambda y, z, mining=mining, **options: losses.triplet_loss(y, z, 0.5, mining, **options),
+            keras_supcon.TripletLoss(margin=0.5, mining=mining),
+            lambda y, z, mining=mining: double_loop.triplet(y, z, 0.5, mining),
+        )
+        for mining in ("all", "semi_hard", "hard")
+    },
+}
+CLASS_IDS = np.array([0, 1, 0, 2, -1, 1, 0, 1, 3])
+every_loss = pytest.mark.parametrize("name", list(CASES))
+
+
+@every_loss
+@pytest.mark.parametrize("views", [1, 2, 3])
+def test_equals_the_double_loop_in_value_and_gradient(rng, name, views):
+    function, _, reference = CASES[name]
+    projections = rng.normal(size=(9, views, 4)).astype("float32")
+    expected = reference(CLASS_IDS, projections)
+    expected_gradient = double_loop.gradient(lambda z: reference(CLASS_IDS, z), projections)
+    tolerance = {"rtol": 1e-5, "atol": 1e-5 * max(np.abs(expected_gradient).max(), 1e-2)}
+    per_sample = ops.convert_to_numpy(function(CLASS_IDS, projections))
+    np.testing.assert_allclose(per_sample, expected, rtol=1e-5, atol=2e-6)
+    # In one tile, and in several of which the last is not full.
+    for run, block_size in ((value_and_gradient, None), (compiled_value_and_gradient, 4)):
+        value, gradient = run(
+            lambda z, block_size=block_size: ops.mean(function(CLASS_IDS, z, block_size=block_size)), projections
+        )
+        np.testing.assert_allclose(value, expected.mean(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(gradient, expected_gradient, **tolerance)
+
+
+@every_loss
+def test_the_class_averages_and_weights_the_function(rng, name):
+    function, loss, _ = CASES[name]
+    projections, weights = rng.normal(size=(9, 2, 4)).astype("float32"), rng.uniform(size=9).astype("float32")
+    per_sample = ops.convert_to_numpy(function(CLASS_IDS, projections))
+    np.testing.assert_allclose(float(loss(CLASS_IDS, projections)), per_sample.mean(), rtol=1e-5)
+    weighted = float(loss(CLASS_IDS, projections, sample_weight=weights))
+    np.testing.assert_allclose(weighted, (per_sample * weights).mean(), rtol=1e-5)
+
+
+@every_loss
+def test_survives_a_round_trip_and_keeps_every_argument(tmp_path, name):
+    loss = CASES[name][1]
+    for option, value in {"normalize": False, "gather": False, "block_size": 64, "reduction": "sum", "name": "mine"}.items():
+        changed = type(loss)(**{option: value})
+        assert changed.get_config()[option] == value
+        assert {key: item for key, item in changed.get_config().items() if key != option} == {
+            key: item for key, item in type(loss)().get_config().items() if key != option
+        }
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(loss)))
+    assert keras.saving.deserialize_keras_object(config).get_config() == loss.get_config()
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(loss=loss)
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.saving.load_model(tmp_path / "model.keras").loss
+    assert type(reloaded) is type(loss)
+    assert reloaded.get_config() == loss.get_config()
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_computed_in_float32(rng, name, dtype):
+    function, loss, _ = CASES[name]
+    projections = ops.cast(rng.normal(size=(9, 2, 4)), dtype)
+    rounded = ops.cast(projections, "float32")
+    values = function(CLASS_IDS, projections)
+    assert keras.backend.standardize_dtype(values.dtype) == "float32"
+    np.testing.assert_array_equal(ops.convert_to_numpy(values), ops.convert_to_numpy(function(CLASS_IDS, rounded)))
+    half = type(loss).from_config({**loss.get_config(), "dtype": dtype})
+    np.testing.assert_allclose(float(half(CLASS_IDS, rounded)), float(loss(CLASS_IDS, rounded)), rtol=1e-6)
+
+
+@every_loss
+def test_samples_without_a_positive_give_zero_and_no_gradient_of_their_own(rng, name):
+    function = CASES[name][0]
+    projections = rng.normal(size=(5, 4)).astype("float32")
+    np.testing.assert_array_equal(ops.convert_to_numpy(function(np.arange(5), projections)), 0)
+    np.testing.assert_array_equal(ops.convert_to_numpy(function(np.full(5, -1), projections)), 0)
+    _, gradient = value_and_gradient(lambda z: ops.sum(function(np.arange(5), z)), projections)
+    np.testing.assert_array_equal(gradient, 0)
+
+
+@every_loss
+def test_permuting_the_batch_permutes_the_loss(rng, name):
+    function = CASES[name][0]
+    projections, order = rng.normal(size=(9, 2, 4)).astype("float32"), rng.permutation(9)
+    moved = ops.convert_to_numpy(function(CLASS_IDS[order], projections[order]))
+    np.testing.assert_allclose(moved, ops.convert_to_numpy(function(CLASS_IDS, projections))[order], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "ntxent"])
+def test_class_ids_up_to_2_to_the_31_stay_apart_and_together(rng, name):
+    """float32 knows no odd numbers above 2^24."""
+    function, loss, _ = CASES[name]
+    projections = rng.normal(size=(8, 4)).astype("float32")
+    small = np.array([0, 1, 2, 3, 0, 1, 2, 3])
+    for first in (2**24, 2**31 - 5):
+        large = (first + small).astype("int64")
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(function(large, projections)), ops.convert_to_numpy(function(small, projections))
+        )
+        assert float(loss(large, projections)) == float(loss(small, projections))
+        assert float(loss(large, projections)) != float(loss(small // 2, projections))
+
+
+def test_class_ids_above_2_to_the_24_stay_apart_in_fit(rng):
+    """The labels on their way through `fit`, not only in the loss."""
+    x = rng.normal(size=(8, 3)).astype("float32")
+    small = np.array([0, 1, 2, 3, 0, 1, 2, 3])
+    values = []
+    for class_ids in (small, 2**24 + small, small // 2):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+        model.compile(optimizer="sgd", loss=keras_supcon.SupConLoss())
+        values.append(model.evaluate(x, class_ids.astype("int64"), verbose=0))
+    assert values[0] == values[1]
+    assert values[0] != values[2]
+
+
+@every_loss
+def test_refuses_multi_hot_rows_and_labels_of_another_length(name):
+    loss = CASES[name][1]
+    if name == "ntxent":
+        assert float(loss(np.array([[1, 1], [1, 0]]), np.ones((2, 2), "float32"))) == 0  # labels are ignored
+        return
+    with pytest.raises(ValueError, match=r"one-hot rows.*Multi-hot.*Received: y_true="):
+        loss(np.array([[1, 1], [1, 0]]), np.ones((2, 2), "float32"))
+    with pytest.raises(ValueError, match=r"`y_true` should have as many rows as `y_pred`. Received: y_true.shape=\(3,\)"):
+        loss(np.zeros(3), np.ones((2, 2), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: keras_supcon.NTXentLoss(temperature=0), "`temperature` should be a positive number. Received: temperature=0"),
+        (lambda: keras_supcon.NTLogisticLoss(temperature=-1), "`temperature` should be a positive number"),
+        (lambda: keras_supcon.MaxMarginLoss(margin=0), "`margin` should be a positive number. Received: margin=0"),
+        (lambda: keras_supcon.TripletLoss(margin=-0.1), "`margin` should be a number of at least 0. Received: margin=-0.1"),
+        (lambda: keras_supcon.TripletLoss(margin=float("nan")), "`margin` should be a number of at least 0"),
+        (lambda: keras_supcon.TripletLoss(mining="easy"), r"`mining` should be one of .*Received: mining='easy'"),
+        (lambda: keras_supcon.NPairsLoss(block_size=0), "`block_size` should be None or a whole number of at least 1"),
+        (lambda: keras_supcon.NPairsLoss(block_size=2.5), "`block_size` should be None or a whole number of at least 1"),
+    ],
+)
+def test_refuses_arguments_out_of_range(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()

@@ -1,0 +1,95 @@
+"""Every mode of the supervised contrastive loss, value and gradient, against the double loop over pairs."""
+
+import itertools
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon.losses import supcon_loss
+from tests.autodiff import compiled_value_and_gradient, value_and_gradient
+from tests.losses import double_loop
+
+pytestmark = [pytest.mark.neutral, pytest.mark.slow]
+
+CLASS_IDS = np.array([0, 1, 0, 2, -1, 1, 0, 1])  # classes of one and of three samples, one unlabelled sample
+
+
+def assert_close(actual, expected, rtol=1e-5):
+    """Relative to the largest number of a gradient: its small numbers are differences of large ones."""
+    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol * max(np.abs(expected).max(), 1e-3))
+
+
+@pytest.mark.parametrize("contrast_mode", ["all", "one"])
+@pytest.mark.parametrize("denominator", ["all", "one_positive", "only_negatives"])
+@pytest.mark.parametrize("summation", ["out", "in"])
+@pytest.mark.parametrize("views", [1, 2, 3, 4])
+def test_equals_the_double_loop_eager_and_compiled(rng, views, summation, denominator, contrast_mode):
+    projections = rng.normal(size=(8, views, 3)).astype("float32")
+    for positives_cap in (None, 0, views, 2 * views):
+        options = {
+            "temperature": 0.1,
+            "summation": summation,
+            "denominator": denominator,
+            "contrast_mode": contrast_mode,
+            "positives_cap": positives_cap,
+        }
+
+        def expected_loss(z, options=options):
+            return double_loop.supcon(CLASS_IDS, z, **options)
+
+        expected, expected_gradient = expected_loss(projections).mean(), double_loop.gradient(expected_loss, projections)
+        # In one tile, and in several of which the last is not full.
+        for run, block_size in ((value_and_gradient, None), (compiled_value_and_gradient, 5)):
+
+            def mean_loss(z, options=options, block_size=block_size):
+                return ops.mean(supcon_loss(CLASS_IDS, z, block_size=block_size, **options))
+
+            value, gradient = run(mean_loss, projections)
+            assert_close(value, expected)
+            assert_close(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("block_size", [None, 4])
+@pytest.mark.parametrize(
+    ("summation", "denominator", "positives_cap"),
+    list(itertools.product(["out", "in"], ["all", "one_positive", "only_negatives"], [None, 2])),
+)
+def test_a_queue_adds_contrasts_that_take_no_gradient(rng, summation, denominator, positives_cap, block_size):
+    projections, queue = rng.normal(size=(8, 2, 3)).astype("float32"), rng.normal(size=(7, 3)).astype("float32")
+    queue_ids = np.array([1, 1, 5, -1, 0, 2, 2])
+    options = {"temperature": 0.2, "summation": summation, "denominator": denominator, "positives_cap": positives_cap}
+
+    def expected_loss(z):
+        return double_loop.supcon(CLASS_IDS, z, queue=queue, queue_ids=queue_ids, **options)
+
+    value, gradient = compiled_value_and_gradient(
+        lambda z: ops.mean(supcon_loss(CLASS_IDS, z, queue=queue, queue_labels=queue_ids, block_size=block_size, **options)),
+        projections,
+    )
+    assert_close(value, expected_loss(projections).mean())
+    assert_close(gradient, double_loop.gradient(expected_loss, projections))
+    _, queue_gradient = value_and_gradient(
+        lambda q: ops.mean(supcon_loss(CLASS_IDS, projections, queue=q, queue_labels=queue_ids, **options) + 0 * ops.sum(q)),
+        queue,
+    )
+    np.testing.assert_array_equal(queue_gradient, 0)
+
+
+@pytest.mark.parametrize("temperature", [0.004, 0.02, 1.0, 50.0])
+@pytest.mark.parametrize(
+    ("summation", "denominator"), list(itertools.product(["out", "in"], ["all", "one_positive", "only_negatives"]))
+)
+def test_equals_the_double_loop_at_low_and_high_temperature(rng, temperature, summation, denominator):
+    """Below 0.025 sums of exponentials are shifted by the largest logit."""
+    projections = rng.normal(size=(8, 2, 5)).astype("float32")
+    options = {"temperature": temperature, "summation": summation, "denominator": denominator}
+
+    def expected_loss(z):
+        return double_loop.supcon(CLASS_IDS, z, **options)
+
+    value, gradient = value_and_gradient(lambda z: ops.mean(supcon_loss(CLASS_IDS, z, block_size=6, **options)), projections)
+    # Logits of 250 carry rounding of their own size.
+    rtol = 1e-5 * max(1.0, 0.1 / temperature)
+    assert_close(value, expected_loss(projections).mean(), rtol)
+    assert_close(gradient, double_loop.gradient(expected_loss, projections), rtol)

@@ -1,0 +1,121 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import keras_supcon
+from keras_supcon import ContrastiveModel, NTXentLoss, ProjectionHead, SupConLoss, metrics
+
+pytestmark = pytest.mark.neutral
+
+CLASSES = [metrics.AnchorsWithPositive, metrics.ChanceLoss, metrics.ContrastiveAccuracy, metrics.PositivesPerAnchor]
+
+
+def result_of(metric, *batches) -> float:
+    for batch in batches:
+        metric.update_state(*batch)
+    return float(metric.result())
+
+
+def test_contrastive_accuracy_is_that_of_the_nearest_neighbour(rng):
+    class_ids, projections = rng.integers(-1, 4, 20), rng.normal(size=(20, 2, 3)).astype("float32")
+    rows = projections.reshape(40, 3) / np.linalg.norm(projections.reshape(40, 3), axis=1, keepdims=True)
+    cosines = rows @ rows.T
+    np.fill_diagonal(cosines, -np.inf)
+    nearest = cosines.argmax(axis=1)
+    sample = np.arange(40) // 2
+    labels = class_ids[sample]
+    right = (sample == sample[nearest]) | ((labels == labels[nearest]) & (labels >= 0))
+    assert result_of(metrics.ContrastiveAccuracy(), (class_ids, projections)) == pytest.approx(right.mean())
+    assert 0.02 < right.mean() < 0.9
+
+
+def test_contrastive_accuracy_of_separate_classes_is_one_and_of_collapse_zero():
+    class_ids = np.array([0, 0, 1, 1])
+    apart = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], "float32")
+    assert result_of(metrics.ContrastiveAccuracy(), (class_ids, apart)) == 1
+    assert result_of(metrics.ContrastiveAccuracy(), (class_ids, np.ones((4, 2), "float32"))) == 0
+
+
+def test_anchors_without_a_positive_do_not_enter_the_accuracy():
+    apart = np.array([[1, 0], [1, 0], [0, 1], [0.1, 1]], "float32")
+    assert result_of(metrics.ContrastiveAccuracy(), ([0, 0, 1, 2], apart)) == 1
+    assert result_of(metrics.ContrastiveAccuracy(), ([0, 1, 2, 3], apart)) == 0
+
+
+def test_accuracy_takes_sample_weights():
+    rows = np.array([[1, 0.1], [1, 0], [0, 1], [1, 0.3]], "float32")
+    assert result_of(metrics.ContrastiveAccuracy(), ([0, 0, 1, 1], rows, [1.0, 1.0, 1.0, 0.0])) == 1
+
+
+def test_counts_of_positives():
+    views = np.ones((5, 3, 2), "float32")
+    class_ids = [0, 0, 0, 1, -1]  # 8, 8, 8, 2, 2
+    assert result_of(metrics.PositivesPerAnchor(), (class_ids, views)) == pytest.approx(28 / 5)
+    assert result_of(metrics.AnchorsWithPositive(), (class_ids, views)) == 1
+    assert result_of(metrics.AnchorsWithPositive(), (class_ids, views[:, 0])) == pytest.approx(3 / 5)
+
+
+@pytest.mark.parametrize("views", [1, 2, 3])
+def test_chance_loss_is_the_loss_of_equal_rows(views):
+    class_ids, alike = np.arange(12) % 3, np.ones((12, views, 4), "float32")
+    chance = result_of(metrics.ChanceLoss(), (class_ids, alike))
+    assert chance == pytest.approx(np.log(12 * views - 1), rel=1e-6)
+    assert float(SupConLoss(temperature=0.07)(class_ids, alike)) == pytest.approx(chance, rel=1e-5)
+
+
+def test_chance_is_near_the_loss_of_random_rows_at_a_high_temperature(rng):
+    class_ids, projections = rng.integers(0, 10, 256), rng.normal(size=(256, 2, 64)).astype("float32")
+    chance = result_of(metrics.ChanceLoss(), (class_ids, projections))
+    assert float(SupConLoss(temperature=1.0)(class_ids, projections)) == pytest.approx(chance, abs=0.05)
+
+
+@pytest.mark.parametrize("metric", CLASSES)
+def test_batches_are_averaged_and_reset(metric):
+    metric = metric()
+    small, large = ([0, 0], np.eye(2, dtype="float32")), ([0, 0, 1, 1], np.eye(4, dtype="float32"))
+    alone = [result_of(type(metric)(), batch) for batch in (small, large)]
+    assert result_of(metric, small, large) == pytest.approx((2 * alone[0] + 4 * alone[1]) / 6)
+    metric.reset_state()
+    assert float(metric.result()) == 0
+
+
+@pytest.mark.parametrize("metric", CLASSES)
+def test_configuration_survives(metric):
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(metric(name="mine", gather=False))))
+    restored = keras.saving.deserialize_keras_object(config)
+    assert type(restored) is metric
+    assert (restored.name, restored.gather) == ("mine", False)
+
+
+def test_compile_takes_them_and_a_contrastive_model_logs_them(digits, tmp_path):
+    images, labels = digits[0][:96], digits[1][:96]
+    model = ContrastiveModel(
+        keras_supcon.encoders.ResNet(depth=10, width=0.125, stem="cifar"),
+        ProjectionHead(8, (16,)),
+        augmenter=keras_supcon.augmentation.SimAugment(image_size=(8, 8)),
+    )
+    model.compile(optimizer="adam", loss=SupConLoss(), metrics=[metric() for metric in CLASSES])
+    history = model.fit(images, labels, batch_size=48, verbose=0, validation_data=(images, labels)).history
+    assert history["chance_loss"] == [pytest.approx(np.log(95), rel=1e-5)]
+    assert history["anchors_with_positive"] == [1]
+    assert 5 < history["positives_per_anchor"][0] < 15
+    assert 0 < history["contrastive_accuracy"][0] <= 1
+    assert history["val_positives_per_anchor"][0] < history["positives_per_anchor"][0]  # one view
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras").evaluate(
+        images, labels, batch_size=48, verbose=0, return_dict=True
+    )
+    assert again["chance_loss"] == pytest.approx(np.log(47), rel=1e-5)
+
+
+def test_without_labels_the_positives_are_the_other_views(digits):
+    model = ContrastiveModel(
+        keras_supcon.encoders.ResNet(depth=10, width=0.125, stem="cifar"),
+        ProjectionHead(8, ()),
+        augmenter=keras_supcon.augmentation.SimAugment(image_size=(8, 8)),
+        num_views=3,
+    )
+    model.compile(optimizer="adam", loss=NTXentLoss(), metrics=[metrics.PositivesPerAnchor()])
+    assert model.fit(digits[0][:32], batch_size=16, verbose=0).history["positives_per_anchor"] == [2]
