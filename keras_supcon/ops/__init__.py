@@ -1,7 +1,7 @@
 """Pure tensor mathematics under the losses, in `keras.ops`."""
 
 from keras_supcon.ops.batch import standardize_batch, standardize_labels
-from keras_supcon.ops.classes import ClassMembers, class_members
+from keras_supcon.ops.classes import class_groups, ranks_in_group
 from keras_supcon.ops.contrast import Contrast
 from keras_supcon.ops.distances import distance_anchors, distance_contrasts
 from keras_supcon.ops.normalization import l2_normalize, limit_norm
@@ -14,11 +14,10 @@ __all__ = [
     "NEGATIVES",
     "OTHERS",
     "POSITIVES",
-    "ClassMembers",
     "Contrast",
     "PairSet",
     "Rows",
-    "class_members",
+    "class_groups",
     "distance_anchors",
     "distance_contrasts",
     "l2_normalize",
@@ -26,6 +25,7 @@ __all__ = [
     "pair_max",
     "pair_sum",
     "permute_rows",
+    "ranks_in_group",
     "row_loss",
     "standardize_batch",
     "standardize_labels",

@@ -10,10 +10,15 @@ from keras_supcon.ops.pairs import PADDING, Rows
 _BLOCK_SIZE = 1024
 
 
+def fits_one_block(num_rows: Any, block_size: int | None) -> bool:
+    """Whether rows are known to be no more than a block."""
+    return isinstance(num_rows, int) and num_rows <= (_BLOCK_SIZE if block_size is None else block_size)
+
+
 class Blocks:
     """Rows cut into blocks of one size, the last one filled up with zero rows."""
 
-    def __init__(self, features: Any, rows: Rows, block_size: Any = None):
+    def __init__(self, features: Any, rows: Rows, block_size: Any = None, needed: tuple[str, ...] = Rows._fields):
         self.num_rows, self.dim = features.shape[0], features.shape[1]
         if self.num_rows is None:
             self.num_rows = ops.shape(features)[0]
@@ -28,7 +33,7 @@ class Blocks:
         self.dtype = features.dtype
         self._features = self.split(features)
         self._valid = self.split(ops.ones((self.num_rows, 1), dtype=features.dtype))
-        self._rows = [self.split(vector[:, None], PADDING) for vector in rows]
+        self._rows = {name: self.split(getattr(rows, name)[:, None], PADDING) for name in needed}
 
     @property
     def is_single(self) -> bool:
@@ -56,7 +61,7 @@ class Blocks:
         return self._valid[index]
 
     def rows(self, index: Any) -> Rows:
-        return Rows(*(vectors[index] for vectors in self._rows))
+        return Rows(**{name: vectors[index] for name, vectors in self._rows.items()})
 
     def ends(self, vector: Any) -> tuple[Any, Any]:
         """The first and the last item of an integer vector `(rows,)` in each block."""

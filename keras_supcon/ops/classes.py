@@ -1,48 +1,61 @@
 """The samples of each class."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from keras import ops
 
-
-class ClassMembers(NamedTuple):
-    """What a sample is among those of its class; integer vectors in the order of the samples."""
-
-    group: Any
-    """The place of the sample's class among the classes present, from 0. An unlabelled sample is a class of its own."""
-    rank: Any
-    """The place of the sample among those of its class, from 0."""
+# Up to this number of samples a square of comparisons is quicker than the many small steps of sorting.
+_SMALL_BATCH = 1024
 
 
-def class_members(class_ids: Any) -> ClassMembers:
-    """Numbers the classes present and the samples of each class.
+def class_groups(class_ids: Any) -> Any:
+    """Numbers the classes present in a batch, from 0 up and below the number of samples.
 
     Args:
-        class_ids: Integer tensor `(samples,)`; negative is unlabelled.
+        class_ids: Integer tensor `(samples,)`; negative is unlabelled, and such a sample is a class of its own.
 
     Returns:
-        `ClassMembers`.
+        int32 tensor `(samples,)`. Which number a class gets has no meaning.
 
     Example:
 
     >>> from keras import ops
-    >>> from keras_supcon.ops import class_members
-    >>> group, rank = class_members(ops.array([70, 5, -1, 70, -1]))
-    >>> ops.convert_to_numpy(group).tolist(), ops.convert_to_numpy(rank).tolist()
-    ([3, 2, 0, 3, 1], [0, 0, 0, 1, 0])
+    >>> from keras_supcon.ops import class_groups
+    >>> ops.convert_to_numpy(class_groups(ops.array([70, 5, -1, 70, -1]))).tolist()
+    [0, 1, 2, 0, 4]
     """
+    num_samples = class_ids.shape[0]
+    if num_samples and num_samples <= _SMALL_BATCH:
+        # The first sample of a class stands for it.
+        place = ops.arange(num_samples, dtype="int32")
+        class_ids = ops.where(class_ids < 0, -1 - place, class_ids)
+        return ops.cast(ops.argmax(ops.equal(class_ids[:, None], class_ids[None]), axis=1), "int32")
     order = ops.argsort(class_ids)
     ascending = ops.take(class_ids, order)
     place = ops.arange(ops.shape(class_ids)[0], dtype="int32")
     before = ops.take(ascending, ops.maximum(place - 1, 0))
     starts_class = ops.logical_and(ops.logical_or(ops.not_equal(ascending, before), ascending < 0), place > 0)
-    group = ops.cumsum(ops.cast(starts_class, "int32"))
-    rank = place - ops.cast(ops.searchsorted(group, group, side="left"), "int32")
-    back = ops.argsort(order)
-    return ClassMembers(ops.take(group, back), ops.take(rank, back))
+    return ops.take(ops.cumsum(ops.cast(starts_class, "int32")), ops.argsort(order))
 
 
-def members_per_group(groups: Any, ascending_groups: Any) -> Any:
-    """How often each item of `groups` appears in `ascending_groups`."""
-    after = ops.searchsorted(ascending_groups, groups, side="right")
-    return ops.cast(after - ops.searchsorted(ascending_groups, groups, side="left"), "int32")
+def ranks_in_group(groups: Any) -> Any:
+    """The place of each sample among those of its group, from 0.
+
+    Args:
+        groups: int32 tensor `(samples,)`.
+
+    Returns:
+        int32 tensor `(samples,)`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_supcon.ops import ranks_in_group
+    >>> ops.convert_to_numpy(ranks_in_group(ops.array([0, 1, 2, 0, 0]))).tolist()
+    [0, 0, 0, 1, 2]
+    """
+    order = ops.argsort(groups)
+    ascending = ops.take(groups, order)
+    place = ops.arange(ops.shape(groups)[0], dtype="int32")
+    ranks = place - ops.cast(ops.searchsorted(ascending, ascending, side="left"), "int32")
+    return ops.take(ranks, ops.argsort(order))

@@ -1,14 +1,16 @@
 """A batch of views laid out for pairwise sums: the anchors, the rows they are contrasted with, and who is whose positive."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_supcon.ops.classes import class_members, members_per_group
+from keras_supcon.ops.blocks import fits_one_block
+from keras_supcon.ops.classes import class_groups, ranks_in_group
 from keras_supcon.ops.pair_sum import pair_max, pair_sum
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
-from keras_supcon.ops.permutation import permute_rows
+from keras_supcon.ops.permutation import RowOrder
 from keras_supcon.ops.row_loss import row_loss
 
 # Within exp(+-40) sums of exponentials of float32 neither overflow nor vanish, so they need no shift by the largest logit.
@@ -62,62 +64,87 @@ class Contrast:
         self.block_size = block_size
         self.max_samples = max_samples
         self._needs_shift = largest_dot_product is None or largest_dot_product > _LARGEST_SAFE_LOGIT
-        num_views = projections.shape[1]
-        self._anchor_views = 1 if first_view_only else num_views
+        self._num_views = projections.shape[1]
+        self._anchor_views = 1 if first_view_only else self._num_views
+
         batch_size = ops.shape(projections)[0]
-
         all_ids = class_ids if queue is None else ops.concatenate([class_ids, queue_class_ids], axis=0)
-        group, rank = class_members(all_ids)
-        order = ops.argsort(group[:batch_size])
-        back = ops.argsort(order)
-        batch_group, batch_rank = ops.take(group, order), ops.take(rank, order)
-        batch = permute_rows(projections, order, back)
-        rows = _rows(ops.arange(batch_size, dtype="int32"), batch_group, batch_rank, num_views, num_views)
+        groups = class_groups(all_ids)
+        self._num_groups = ops.shape(all_ids)[0]
+        ranks = groups if max_samples is None else ranks_in_group(groups)  # without a limit ranks do not matter
 
+        # Blocks of ascending classes have their positives in few tiles; a single tile has them anyway.
+        def order_of(keys: Any, num_rows: Any) -> RowOrder:
+            return RowOrder(None if fits_one_block(num_rows, block_size) else keys)
+
+        order = order_of(groups[:batch_size], batch_size * self._num_views)
+        self._batch_groups, batch_ranks = order.take(groups[:batch_size]), order.take(ranks[:batch_size])
+        batch = order.permute(projections)
+        rows = self._rows(ops.arange(batch_size, dtype="int32"), self._batch_groups, batch_ranks, self._num_views)
         if own_projections is None:
-            own, place, self._back = batch, ops.arange(batch_size, dtype="int32"), back
+            own, self._own_order, self._groups = batch, order, self._batch_groups
         else:
-            place = back[offset : offset + ops.shape(own_projections)[0]]
-            own_order = ops.argsort(place)
-            self._back = ops.argsort(own_order)
-            own, place = permute_rows(own_projections, own_order, self._back), ops.take(place, own_order)
-        self._group = ops.take(batch_group, place)
-        are_all_anchors = own is batch and not first_view_only
-        if are_all_anchors:
-            self._anchor_rows = rows
+            own_size = ops.shape(own_projections)[0]
+            places = order.places(batch_size)[offset : offset + own_size]
+            self._own_order = order_of(places, own_size * self._num_views)
+            own, places = self._own_order.permute(own_projections), self._own_order.take(places)
+            self._groups = ops.take(self._batch_groups, places)
+        are_all_anchors = own_projections is None and not first_view_only
+        if own_projections is None:
+            places, own_ranks = ops.arange(batch_size, dtype="int32"), batch_ranks
         else:
-            self._anchor_rows = _rows(place, self._group, ops.take(batch_rank, place), num_views, self._anchor_views)
+            own_ranks = ops.take(batch_ranks, places)
+        self._anchor_rows = rows if are_all_anchors else self._rows(places, self._groups, own_ranks, self._anchor_views)
         self._anchors = _flatten(own[:, : self._anchor_views])
         self._parts = [_ContrastRows(_flatten(batch), rows, is_constant=False, are_anchors=are_all_anchors)]
-        in_batch = members_per_group(self._group, batch_group)
-        in_queue = ops.zeros_like(in_batch)
-        if queue is not None:
-            queue_order = ops.argsort(group[batch_size:])
-            queue_group = ops.take(group[batch_size:], queue_order)
-            queue_place = batch_size + ops.arange(ops.shape(queue_group)[0], dtype="int32")
-            queue_rank = ops.take(rank[batch_size:], queue_order)
-            # Places after all of the batch: no row of the queue is ever an anchor.
-            queue_rows = _rows(queue_place, queue_group, queue_rank, num_views, 1)
-            queue = ops.take(ops.stop_gradient(queue), queue_order, axis=0)
-            self._parts.append(_ContrastRows(queue, queue_rows, is_constant=True, are_anchors=False))
-            in_queue = members_per_group(self._group, queue_group)
-        self._num_samples = ops.shape(all_ids)[0]
-        self._count(in_batch, in_queue, num_views)
 
-    def _count(self, in_batch: Any, in_queue: Any, num_views: int) -> None:
-        num_contrasts = sum(ops.shape(part.features)[0] for part in self._parts)
-        negatives = num_contrasts - in_batch * num_views - in_queue
-        others = in_batch - 1
+        self._queue_groups = None
+        if queue is not None:
+            queue_order = order_of(groups[batch_size:], ops.shape(queue)[0])
+            self._queue_groups = queue_order.take(groups[batch_size:])
+            # Places after all of the batch: no row of the queue is ever an anchor.
+            queue_places = batch_size + ops.arange(ops.shape(queue)[0], dtype="int32")
+            queue_rows = self._rows(queue_places, self._queue_groups, queue_order.take(ranks[batch_size:]), 1)
+            queue = queue_order.take(ops.stop_gradient(queue))
+            self._parts.append(_ContrastRows(queue, queue_rows, is_constant=True, are_anchors=False))
+
+    def _rows(self, places: Any, groups: Any, ranks: Any, kept_views: int) -> Rows:
+        """Rows of the first `kept_views` views of samples at the given places."""
+        index = ops.repeat(places * self._num_views, kept_views)
+        if kept_views > 1:
+            index = index + ops.arange(ops.shape(index)[0], dtype="int32") % kept_views
+        return Rows(index, ops.repeat(groups, kept_views), ops.repeat(ranks, kept_views))
+
+    def _samples_of_class(self, groups: Any) -> Any:
+        """For every own sample, how many samples of its class `groups` holds."""
+        counts = ops.segment_sum(ops.ones_like(groups), groups, self._num_groups)
+        return ops.take(counts, self._groups)
+
+    def _of_anchors(self, counts: Any) -> Any:
+        return ops.cast(ops.repeat(counts, self._anchor_views), self._anchors.dtype)
+
+    @functools.cached_property
+    def num_positives(self) -> Any:
+        """Float tensor `(anchors,)`."""
+        others = self._samples_of_class(self._batch_groups) - 1
         if self.max_samples is not None:
             others = ops.minimum(others, self.max_samples)
-            in_queue = ops.minimum(in_queue, self.max_samples - others)
-        positives = others * num_views + num_views - 1 + in_queue
-        self.num_contrasts = num_contrasts
-        dtype = self._anchors.dtype
-        self.num_positives = ops.cast(ops.repeat(positives, self._anchor_views), dtype)
+        positives = others * self._num_views + self._num_views - 1
+        if self._queue_groups is not None:
+            in_queue = self._samples_of_class(self._queue_groups)
+            if self.max_samples is not None:
+                in_queue = ops.minimum(in_queue, self.max_samples - others)
+            positives = positives + in_queue
+        return self._of_anchors(positives)
+
+    @functools.cached_property
+    def num_negatives(self) -> Any:
         """Float tensor `(anchors,)`."""
-        self.num_negatives = ops.cast(ops.repeat(negatives, self._anchor_views), dtype)
-        """Float tensor `(anchors,)`."""
+        negatives = (ops.shape(self._batch_groups)[0] - self._samples_of_class(self._batch_groups)) * self._num_views
+        if self._queue_groups is not None:
+            in_queue = ops.shape(self._queue_groups)[0]
+            negatives = negatives + in_queue - self._samples_of_class(self._queue_groups)
+        return self._of_anchors(negatives)
 
     @property
     def positives(self) -> PairSet:
@@ -220,22 +247,14 @@ class Contrast:
 
     def _class_sum_products(self) -> Any:
         """The dot product with the sum of the positives: products of all rows with class sums, not with one another."""
-        sums = sum(ops.segment_sum(part.features, part.rows.group, self._num_samples) for part in self._parts)
-        of_class = ops.repeat(ops.take(sums, self._group, axis=0), self._anchor_views, axis=0)
+        sums = sum(ops.segment_sum(part.features, part.rows.group, self._num_groups) for part in self._parts)
+        of_class = ops.repeat(ops.take(sums, self._groups, axis=0), self._anchor_views, axis=0)
         return ops.sum(self._anchors * (of_class - self._anchors), axis=1)
 
     def per_sample(self, values: Any) -> Any:
         """Means over the anchor views of each sample: `(anchors,)` to `(samples,)`, in the order of the batch."""
         means = ops.mean(ops.reshape(values, (-1, self._anchor_views)), axis=1)
-        return ops.take(means, self._back)
-
-
-def _rows(place: Any, group: Any, rank: Any, num_views: int, kept_views: int) -> Rows:
-    """Rows of the first `kept_views` of `num_views` views of samples at the given places."""
-    index = ops.repeat(place * num_views, kept_views)
-    if kept_views > 1:
-        index = index + ops.arange(ops.shape(index)[0], dtype="int32") % kept_views
-    return Rows(index, ops.repeat(group, kept_views), ops.repeat(rank, kept_views))
+        return self._own_order.restore(means)
 
 
 def _flatten(views: Any) -> Any:

@@ -11,7 +11,7 @@ from keras_supcon.ops.pairs import PairSet, Rows
 
 
 def _transposed(rows: Rows) -> Rows:
-    return Rows(*(ops.transpose(vector) for vector in rows))
+    return Rows(*(None if vector is None else ops.transpose(vector) for vector in rows))
 
 
 class _Tiles:
@@ -19,7 +19,7 @@ class _Tiles:
 
     def __init__(self, anchors: Blocks, anchor_rows: Rows, contrasts: Blocks, contrast_rows: Rows, pairs: PairSet):
         self.anchors, self.contrasts, self.pairs = anchors, contrasts, pairs
-        self._only = None
+        self._kept = {}
         if contrasts.is_single:
             self._first = self._after = None
         else:
@@ -34,13 +34,15 @@ class _Tiles:
         return (0, 1) if self._first is None else (self._first[index], self._after[index])
 
     def similarity(self, i: Any, j: Any) -> Any:
-        if self._only is not None:
-            return self._only
-        tile = ops.matmul(self.anchors.features(i), ops.transpose(self.contrasts.features(j)))
-        if self.anchors.is_single and self.contrasts.is_single:
-            # One tile is no more than what is in memory anyway: the backward pass can have it again.
-            self._only = tile
-        return tile
+        return self.kept("similarity", lambda: ops.matmul(self.anchors.features(i), ops.transpose(self.contrasts.features(j))))
+
+    def kept(self, what: Any, tile: Callable[[], Any]) -> Any:
+        """`tile()`, computed once if there is a single tile: then the backward pass can have what is in memory anyway."""
+        if not (self.anchors.is_single and self.contrasts.is_single):
+            return tile()
+        if what not in self._kept:
+            self._kept[what] = tile()
+        return self._kept[what]
 
     def mask(self, i: Any, j: Any) -> Any:
         return self.pairs.contains(self.anchors.rows(i), _transposed(self.contrasts.rows(j)))
@@ -86,9 +88,9 @@ def pair_sum(
 
     Args:
         anchors: Float tensor `(anchors, dim)`.
-        anchor_rows: Their `Rows`, in ascending order of `pairs.key`.
+        anchor_rows: Their `Rows`, in ascending order of `pairs.key`, or in any order if they fit one block.
         contrasts: Float tensor `(contrasts, dim)`, or None for the anchors.
-        contrast_rows: Their `Rows`, in ascending order; ignored without contrasts.
+        contrast_rows: Their `Rows`, in ascending order likewise; ignored without contrasts.
         pairs: The pairs that count.
         value: `value(similarity, parameter)`, elementwise. May give anything for pairs outside the set.
         slope: The derivative of `value` by the similarity.
@@ -134,13 +136,17 @@ class _SymmetricSum:
     """`pair_sum` over the tiles on and above the diagonal."""
 
     def __init__(self, features: Any, rows: Rows, pairs: PairSet, value: Any, slope: Any, parameter: Any, block_size: Any):
-        self.blocks = Blocks(features, rows, block_size)
+        self.blocks = Blocks(features, rows, block_size, pairs.needed)
         self.tiles = _Tiles(self.blocks, rows, self.blocks, rows, pairs)
         self.pairs, self.value, self.slope = pairs, value, slope
         self.parameter = None if parameter is None else self.blocks.split(parameter)
 
     def _both_ways(self, function: Any, i: Any, j: Any, is_masked: bool) -> tuple[Any, Any]:
         """The tile for the anchors of block i, and for the anchors of block j; one tensor twice where they are equal."""
+        # An exponential is its own slope.
+        return self.tiles.kept(function, lambda: self._tile_both_ways(function, i, j, is_masked))
+
+    def _tile_both_ways(self, function: Any, i: Any, j: Any, is_masked: bool) -> tuple[Any, Any]:
         similarity = self.tiles.similarity(i, j)
         if self.parameter is None:
             rows = columns = function(similarity, None)
@@ -219,14 +225,17 @@ class _RectangularSum:
         block_size: Any,
         contrasts_are_constant: bool,
     ):
-        self.anchors = Blocks(anchors, anchor_rows, block_size)
-        self.contrasts = Blocks(contrasts, contrast_rows, block_size)
+        self.anchors = Blocks(anchors, anchor_rows, block_size, pairs.needed)
+        self.contrasts = Blocks(contrasts, contrast_rows, block_size, pairs.needed)
         self.tiles = _Tiles(self.anchors, anchor_rows, self.contrasts, contrast_rows, pairs)
         self.value, self.slope = value, slope
         self.parameter = None if parameter is None else self.anchors.split(parameter)
         self.contrasts_are_constant = contrasts_are_constant
 
     def _tile(self, function: Any, i: Any, j: Any, is_masked: bool) -> Any:
+        return self.tiles.kept(function, lambda: self._masked_tile(function, i, j, is_masked))
+
+    def _masked_tile(self, function: Any, i: Any, j: Any, is_masked: bool) -> Any:
         tile = function(self.tiles.similarity(i, j), None if self.parameter is None else self.parameter[i])
         return ops.where(self.tiles.mask(i, j), tile, ops.zeros((), dtype=tile.dtype)) if is_masked else tile
 
@@ -275,17 +284,17 @@ def pair_max(
 
     Args:
         anchors: Float tensor `(anchors, dim)`.
-        anchor_rows: Their `Rows`, in ascending order of `pairs.key`.
+        anchor_rows: Their `Rows`, in ascending order of `pairs.key`, or in any order if they fit one block.
         contrasts: Float tensor `(contrasts, dim)`.
-        contrast_rows: Their `Rows`, in ascending order.
+        contrast_rows: Their `Rows`, in ascending order likewise.
         pairs: The pairs that count.
         block_size: As for `pair_sum`.
 
     Returns:
         Float tensor `(anchors,)`, minus infinity for an anchor without pairs.
     """
-    anchors = Blocks(ops.stop_gradient(anchors), anchor_rows, block_size)
-    contrasts = Blocks(ops.stop_gradient(contrasts), contrast_rows, block_size)
+    anchors = Blocks(ops.stop_gradient(anchors), anchor_rows, block_size, pairs.needed)
+    contrasts = Blocks(ops.stop_gradient(contrasts), contrast_rows, block_size, pairs.needed)
     tiles = _Tiles(anchors, anchor_rows, contrasts, contrast_rows, pairs)
     lowest = ops.cast(float("-inf"), anchors.dtype)
 

@@ -13,13 +13,13 @@ PADDING = 2**31 - 1
 
 
 class Rows(NamedTuple):
-    """What a row is, for the rules of a `PairSet`: integer vectors of one length, in ascending order of group and index."""
+    """What a row is, for the rules of a `PairSet`: integer vectors of one length."""
 
-    index: Any
+    index: Any = None
     """The place of the row among the contrast rows: a pair of the same index is a row with itself."""
-    group: Any
-    """The class of the row among those present, from 0; an unlabelled sample is a class of its own."""
-    rank: Any
+    group: Any = None
+    """The class of the row among those present; an unlabelled sample is a class of its own."""
+    rank: Any = None
     """The place of the row's sample within its class, in the order of the batch, from 0."""
 
 
@@ -40,6 +40,15 @@ class PairSet(NamedTuple):
     @property
     def is_all_others(self) -> bool:
         return self.same_class and self.other_classes and self.max_samples is None
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The vectors that `contains` reads."""
+        if self.is_all_others:
+            return ("index",)
+        if not self.same_class:
+            return ("group",)
+        return ("index", "group") if self.max_samples is None else ("index", "group", "rank")
 
     def key(self, rows: Rows) -> Any:
         """An ascending integer vector. Only pairs of equal keys need `contains`; the others are all in the set, or none."""

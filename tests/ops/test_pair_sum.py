@@ -1,0 +1,113 @@
+"""Sums over pairs tile by tile, against sums over the whole matrix of pairs in float64."""
+
+import itertools
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon.ops import NEGATIVES, OTHERS, POSITIVES, Rows, pair_max, pair_sum
+from tests.autodiff import compiled_value_and_gradient, value_and_gradient
+
+pytestmark = pytest.mark.neutral
+
+SETS = {
+    "others": OTHERS,
+    "positives": POSITIVES,
+    "negatives": NEGATIVES,
+    "capped positives": POSITIVES._replace(max_samples=1),
+    "capped others": OTHERS._replace(max_samples=1),
+}
+
+
+def rows_of(groups: np.ndarray, first_index: int = 0) -> Rows:
+    rank = np.concatenate([np.arange(count) for count in np.unique(groups, return_counts=True)[1]])
+    return Rows(
+        *(ops.convert_to_tensor(vector.astype("int32")) for vector in (first_index + np.arange(len(groups)), groups, rank))
+    )
+
+
+def dense_mask(pairs, anchors: Rows, contrasts: Rows) -> np.ndarray:
+    """The rules of a pair set, spelled out for every pair."""
+    (index, group, rank), (other_index, other_group, other_rank) = (
+        [ops.convert_to_numpy(vector) for vector in rows] for rows in (anchors, contrasts)
+    )
+    mask = np.zeros((len(index), len(other_index)), bool)
+    for i, j in np.ndindex(mask.shape):
+        if index[i] == other_index[j]:
+            continue
+        if group[i] != other_group[j]:
+            mask[i, j] = pairs.other_classes
+        elif pairs.same_class:
+            others = [r for r in range(100) if r != rank[i]]
+            kept = others if pairs.max_samples is None else [rank[i], *others[: pairs.max_samples]]
+            mask[i, j] = other_rank[j] in [rank[i], *kept]
+    return mask
+
+
+def value(similarity, parameter):
+    return ops.exp(similarity if parameter is None else similarity - parameter)
+
+
+@pytest.mark.parametrize(("name", "size"), list(itertools.product(SETS, [(7, None), (7, 2), (12, 4), (5, 1), (1, 3)])))
+def test_same_rows_equal_the_full_matrix(rng, name, size):
+    num_rows, block_size = size
+    groups = np.sort(rng.integers(0, 3, num_rows))
+    rows, features = rows_of(groups), rng.uniform(-1, 1, (num_rows, 3)).astype("float32")
+    weights, parameter = rng.normal(size=num_rows).astype("float32"), rng.normal(size=num_rows).astype("float32")
+    mask = dense_mask(SETS[name], rows, rows)
+    for shift in (None, parameter):
+        z = features.astype("float64")
+        tile = np.where(mask, np.exp(z @ z.T - (0 if shift is None else shift[:, None])), 0)
+        weighted = tile * weights[:, None]
+
+        def total(z, shift=shift):
+            sums = pair_sum(z, rows, None, None, SETS[name], value, value, shift, block_size)
+            return ops.sum(sums * weights)
+
+        for run in (value_and_gradient, compiled_value_and_gradient):
+            actual, gradient = run(total, features)
+            np.testing.assert_allclose(actual, weighted.sum(), rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(gradient, (weighted + weighted.T) @ z, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "block_size"), list(itertools.product(SETS, [None, 2, 3])))
+def test_other_rows_equal_the_full_matrix(rng, name, block_size):
+    """Anchors are the rows 2 to 6 of nine contrasts."""
+    groups = np.sort(rng.integers(0, 3, 9))
+    contrast_rows = rows_of(groups)
+    anchor_rows = Rows(*(vector[2:7] for vector in contrast_rows))
+    anchors, contrasts = rng.normal(size=(5, 3)).astype("float32"), rng.normal(size=(9, 3)).astype("float32")
+    weights = rng.normal(size=5).astype("float32")
+    mask = dense_mask(SETS[name], anchor_rows, contrast_rows)
+    weighted = np.where(mask, np.exp(anchors.astype("float64") @ contrasts.T), 0) * weights[:, None]
+
+    def total(a, c, constant=False):
+        sums = pair_sum(a, anchor_rows, c, contrast_rows, SETS[name], value, value, None, block_size, constant)
+        return ops.sum(sums * weights)
+
+    actual, gradient = value_and_gradient(lambda a: total(a, contrasts), anchors)
+    np.testing.assert_allclose(actual, weighted.sum(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(gradient, weighted @ contrasts, rtol=1e-4, atol=1e-5)
+    _, gradient = value_and_gradient(lambda c: total(anchors, c), contrasts)
+    np.testing.assert_allclose(gradient, weighted.T @ anchors, rtol=1e-4, atol=1e-5)
+    _, gradient = value_and_gradient(lambda a: total(a, contrasts, constant=True), anchors)
+    np.testing.assert_allclose(gradient, weighted @ contrasts, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "block_size"), list(itertools.product(SETS, [None, 2, 3])))
+def test_maximum_equals_that_of_the_full_matrix(rng, name, block_size):
+    rows, features = rows_of(np.sort(rng.integers(0, 3, 8))), rng.normal(size=(8, 3)).astype("float32")
+    mask = dense_mask(SETS[name], rows, rows)
+    expected = np.where(mask, features @ features.T, -np.inf).max(axis=1)
+    actual = ops.convert_to_numpy(pair_max(features, rows, features, rows, SETS[name], block_size))
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_what_a_function_gives_outside_the_set_does_not_matter():
+    """The first two rows are one class; their product overflows, and so does its exponential."""
+    rows = rows_of(np.array([0, 0, 1]))
+    z = np.array([[1e15, 0], [1e15, 1], [0, 1]], "float32")
+    total, gradient = value_and_gradient(lambda z: ops.sum(pair_sum(z, rows, None, None, NEGATIVES, value, value)), z)
+    np.testing.assert_allclose(total, 2 + 2 * np.e, rtol=1e-6)
+    assert np.all(np.isfinite(gradient))
