@@ -19,7 +19,7 @@ FASHION_MNIST := build/dataset-fashion-mnist/usr/share/datasets/fashion-mnist
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch test-parity fashion-mnist bazel clean
+.PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch test-parity benchmark-loss fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
@@ -54,6 +54,10 @@ test-torch: $(NEUTRAL_VENV)/installed
 
 test-parity: $(VENV)/dev-installed $(TFA_VENV)/installed $(PML_VENV)/installed
 	TFA_PYTHON=$(TFA_VENV)/bin/python PML_PYTHON=$(PML_VENV)/bin/python $(VENV)/bin/python -m pytest -q tests/parity
+
+benchmark-loss: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(PML_VENV)/installed
+	$(VENV)/bin/python benchmarks/loss.py --neutral_python=$(NEUTRAL_VENV)/bin/python \
+		--pytorch_metric_learning_python=$(PML_VENV)/bin/python
 
 fashion-mnist: build/tfds/fashion_mnist
 

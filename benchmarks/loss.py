@@ -1,6 +1,7 @@
 """Time and memory of SupCon's loss and gradient on the CPU, beside its peers, for a growing number of rows.
 
-    python benchmarks/loss.py  # this package and plain TensorFlow
+    make benchmark-loss
+    python benchmarks/loss.py  # this package and plain TensorFlow alone
     python benchmarks/loss.py --neutral_python=.venv-neutral/bin/python --pytorch_metric_learning_python=PYTHON
     python benchmarks/loss.py --plot_only=build/benchmarks/loss/results.json
 
@@ -26,8 +27,8 @@ from loss_implementations import DIM, IMPLEMENTATIONS, NUM_CLASSES, NUM_VIEWS, T
 
 _ROWS = flags.DEFINE_list("rows", "512,2048,8192,32768,65536", "Numbers of rows (views x batch) for the default mode.")
 _MODE_ROWS = flags.DEFINE_integer("mode_rows", 8192, "Number of rows for the other modes; 0 leaves them out.", lower_bound=0)
-_REPEATS = flags.DEFINE_integer("repeats", 5, "Timed steps of a measurement.", lower_bound=2)
-_SECONDS = flags.DEFINE_float("seconds", 60.0, "After so many seconds two timed steps are enough.")
+_REPEATS = flags.DEFINE_integer("repeats", 20, "Timed steps of a measurement.", lower_bound=2)
+_SECONDS = flags.DEFINE_float("seconds", 25.0, "After so many seconds two timed steps are enough.")
 _PEER_MEMORY_GB = flags.DEFINE_float("peer_memory_gb", 8.0, "Peers that would need more are not run.")
 _NEUTRAL_PYTHON = flags.DEFINE_string("neutral_python", None, "Python interpreter with keras, jax and torch.")
 _PYTORCH_METRIC_LEARNING_PYTHON = flags.DEFINE_string(

@@ -12,6 +12,7 @@ class ContrastiveLoss(keras.losses.Loss):
 
     `keras.losses.Loss` rounds labels to its float dtype before `call` sees them, so that class ids above 2^24 run together,
     and it computes in half precision where told to. Here labels reach `call` as they came, and half precision becomes float32.
+    A Keras mask of the projections is ignored; give sample weights.
 
     Args:
         function: `function(y_true, y_pred, **options)`, one value a sample.
@@ -22,9 +23,8 @@ class ContrastiveLoss(keras.losses.Loss):
     """
 
     def __init__(self, function: Callable[..., Any], *, reduction: str | None, name: str, dtype: Any, **options: Any) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if self.dtype in ("float16", "bfloat16"):
-            super().__init__(name=name, reduction=reduction, dtype="float32")
+        precision = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
+        super().__init__(name=name, reduction=reduction, dtype="float32" if precision in ("float16", "bfloat16") else precision)
         self._function = function
         self._reduce = _Reduction(name=name, reduction=reduction, dtype=self.dtype)
         self._option_names = tuple(options)

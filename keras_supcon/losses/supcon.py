@@ -67,8 +67,10 @@ def supcon_loss(
         normalize: Scales the rows of `y_pred` and `queue` to unit length first. Without it rows longer than 1e15 (times
             sqrt(tau) below tau = 1) are shortened to that.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
-        block_size: Rows in a block; a tile of `block_size` x `block_size` pairs is in memory at a time. None for 1024.
-        queue: Further rows to contrast with, `(queue, dim)`, one view each, such as earlier projections. They take no gradient.
+        block_size: Rows in a block; a few tiles of `block_size` x `block_size` pairs are in memory at a time. None for 1024.
+        queue: Further rows to contrast with, `(queue, dim)`, one view each, such as earlier projections. They take no gradient
+            and are not gathered: under `tf.distribute` every replica should hold the same queue. For `positives_cap` they
+            come after the batch, each a sample of its own.
         queue_labels: Class ids of the queue, `(queue,)`; None for all unlabelled, which makes them negatives of every anchor.
 
     Returns:
@@ -121,7 +123,6 @@ def supcon_loss(
 def _one_positive_loss(batch: Contrast, summation: str) -> Any:
     """With `n_i = log sum_{n in N(i)} exp(s_in)` the share of a positive is `sigmoid(s_ip - n_i)`."""
     log_negatives = batch.log_sum_exp(batch.negatives)
-    largest = batch.pair_max(batch.positives)
     # As one more dimension of the rows n_i takes its gradient like all others.
     margins = {
         "anchor_features": lambda rows: ops.concatenate([rows, -log_negatives[:, None]], axis=1),
@@ -136,12 +137,13 @@ def _one_positive_loss(batch: Contrast, summation: str) -> Any:
             **margins,
         )
         return total / num_positives
+    largest = batch.pair_max(batch.positives)
     largest = ops.where(ops.isfinite(largest), largest, ops.zeros_like(largest))
     # The largest share, so that a sum of tiny shares does not vanish.
     log_largest_share = ops.stop_gradient(ops.log_sigmoid(largest - log_negatives))
 
     def relative_share(margin: Any, log_largest: Any) -> Any:
-        return ops.exp(ops.log_sigmoid(margin) - log_largest)
+        return ops.exp(ops.minimum(ops.log_sigmoid(margin) - log_largest, 0.0))
 
     total = batch.pair_sum(
         batch.positives,

@@ -10,7 +10,9 @@ from keras_supcon.metrics.batch import metric_batch
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class ChanceLoss(keras.metrics.Mean):
-    """`log(N - 1)`: what `SupConLoss`, `NTXentLoss` and `NPairsLoss` give where all N rows of a batch look alike.
+    """`log(N - 1)`: what an anchor costs in `SupConLoss`, `NTXentLoss` and `NPairsLoss` where all N rows of a batch look alike.
+
+    For the default options. An anchor without a positive costs 0, here as there.
 
     A contrastive loss has the size of its batch: 6.9 is chance with 512 samples of two views. Training should take the loss
     below this; a loss that stays at it means a collapsed embedding. The best reachable value is not 0 but, with `|P|`
@@ -38,9 +40,10 @@ class ChanceLoss(keras.metrics.Mean):
         self.gather = gather
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather)
+        batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)
         others = ops.maximum(batch.num_positives + batch.num_negatives, 1.0)
-        super().update_state(batch.per_sample(ops.log(others)), sample_weight=sample_weight)
+        of_anchors = ops.where(batch.num_positives > 0, ops.log(others), ops.zeros_like(others))
+        super().update_state(batch.per_sample(of_anchors), sample_weight=sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "gather": self.gather}

@@ -13,8 +13,8 @@ class ContrastiveAccuracy(keras.metrics.Mean):
     """Share of anchors whose nearest other row of the batch, by cosine, is a positive.
 
     The accuracy of a contrastive batch as a classification: 1 when every view finds a view of its class first. Anchors
-    without a positive do not count; a negative as near as the nearest positive counts as an error. Costs about as much as
-    the forward pass of the loss.
+    without a positive do not count; a negative as near as the nearest positive counts as an error. Costs about as much time
+    as the loss itself.
 
     Args:
         name: Name of the metric.

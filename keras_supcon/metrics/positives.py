@@ -37,7 +37,7 @@ class PositivesPerAnchor(keras.metrics.Mean):
         self.gather = gather
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather)
+        batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)
         super().update_state(batch.per_sample(batch.num_positives), sample_weight=sample_weight)
 
     def get_config(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class PositivesPerAnchor(keras.metrics.Mean):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class AnchorsWithPositive(keras.metrics.Mean):
-    """Share of anchors that have a positive at all; the others teach nothing and their loss is 0.
+    """Share of anchors that have a positive at all; of the others the loss is 0, they only serve as negatives.
 
     Below 1 with one view, or unlabelled samples of one view: then the batch is too small for its number of classes.
 
@@ -70,7 +70,7 @@ class AnchorsWithPositive(keras.metrics.Mean):
         self.gather = gather
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather)
+        batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)
         has_positive = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
         super().update_state(has_positive, sample_weight=sample_weight)
 

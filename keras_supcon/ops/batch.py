@@ -3,8 +3,11 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+_LARGEST_ID = 2**31 - 1
+_ID_SENTENCE = "`y_true` should hold whole class ids from 0 up to 2^31 - 1, or -1 for unlabelled"
 _LABEL_FORMS = "class ids of shape (batch,) or (batch, 1), or one-hot rows of shape (batch, classes)"
 
 
@@ -17,7 +20,8 @@ def standardize_batch(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
             and more are flattened.
 
     Returns:
-        `(class_ids, projections)`: int32 `(batch,)` and float32 or float64 `(batch, views, dim)`.
+        `(class_ids, projections)`: int32 `(batch,)` and float32 or float64 `(batch, views, dim)`. Sums of float64 over a
+        class are of float32 on PyTorch.
 
     Raises:
         ValueError: If the rank, the shape or, where the values can be seen, the labels themselves are not as described.
@@ -25,19 +29,19 @@ def standardize_batch(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
             raise: with `jit_compile=True`, which is the default of `compile` on a GPU, and on JAX the values of labels go
             unchecked.
     """
+    y_pred = ops.convert_to_tensor(y_pred)
     projections = _standardize_projections(y_pred)
     class_ids = standardize_labels(y_true)
     batch, labels = projections.shape[0], class_ids.shape[0]
     if batch is not None and labels is not None and batch != labels:
         raise ValueError(
             "`y_true` should have as many rows as `y_pred`. Received: "
-            f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
+            f"y_true.shape={tuple(ops.convert_to_tensor(y_true).shape)}, y_pred.shape={tuple(y_pred.shape)}"
         )
     return class_ids, projections
 
 
 def _standardize_projections(y_pred: Any) -> Any:
-    y_pred = ops.convert_to_tensor(y_pred)
     shape = tuple(y_pred.shape)
     if len(shape) < 2:
         raise ValueError(f"`y_pred` should have shape (batch, dim) or (batch, views, dim). Received: y_pred.shape={shape}")
@@ -56,7 +60,27 @@ def _standardize_projections(y_pred: Any) -> Any:
 
 
 def standardize_labels(y_true: Any) -> Any:
-    """Brings labels to int32 class ids `(batch,)`; see `standardize_batch`."""
+    """Brings labels to int32 class ids `(batch,)`.
+
+    Args:
+        y_true: As for `standardize_batch`.
+
+    Returns:
+        int32 tensor `(batch,)`.
+
+    Raises:
+        ValueError: As `standardize_batch`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_supcon.ops import standardize_labels
+    >>> ops.convert_to_numpy(standardize_labels([[0, 1, 0], [0, 0, 1]])).tolist()
+    [1, 2]
+    """
+    if isinstance(y_true, (list, tuple, np.ndarray)) and np.asarray(y_true).dtype.kind in "iu":
+        # JAX drops the upper half of an int64 before anyone can see it.
+        _require(np.all(np.asarray(y_true) <= _LARGEST_ID), y_true, _ID_SENTENCE)
     y_true = ops.convert_to_tensor(y_true)
     shape = tuple(y_true.shape)
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] in (None, 0)):
@@ -76,7 +100,7 @@ def standardize_labels(y_true: Any) -> Any:
     y_true = ops.reshape(y_true, (-1,))
     class_ids = ops.cast(y_true, "int32")
     is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), y_true), class_ids >= -1)
-    y_true = _require(ops.all(is_id), y_true, "`y_true` should hold whole class ids from 0 up, or -1 for unlabelled")
+    y_true = _require(ops.all(is_id), y_true, _ID_SENTENCE)
     return ops.cast(y_true, "int32")
 
 
@@ -92,7 +116,7 @@ def _require(condition: Any, values: Any, sentence: str) -> Any:
 
 
 def _require_in_graph(condition: Any, values: Any, sentence: str) -> Any:
-    if keras.backend.backend() != "tensorflow" or isinstance(condition, keras.KerasTensor):
+    if keras.backend.backend() != "tensorflow":
         return values
     import tensorflow as tf
 

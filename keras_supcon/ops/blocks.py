@@ -7,12 +7,12 @@ from keras import ops
 from keras_supcon.ops.pairs import PADDING, Rows
 
 # On CPUs products of 1024 rows run near the peak of the processor and a tile of them still fits the cache.
-_BLOCK_SIZE = 1024
+BLOCK_SIZE = 1024
 
 
 def fits_one_block(num_rows: Any, block_size: int | None) -> bool:
     """Whether rows are known to be no more than a block."""
-    return isinstance(num_rows, int) and num_rows <= (_BLOCK_SIZE if block_size is None else block_size)
+    return isinstance(num_rows, int) and num_rows <= (BLOCK_SIZE if block_size is None else block_size)
 
 
 class Blocks:
@@ -22,7 +22,7 @@ class Blocks:
         self.num_rows, self.dim = features.shape[0], features.shape[1]
         if self.num_rows is None:
             self.num_rows = ops.shape(features)[0]
-        largest = _BLOCK_SIZE if block_size is None else block_size
+        largest = BLOCK_SIZE if block_size is None else block_size
         self.count = (self.num_rows + largest - 1) // largest
         if isinstance(self.count, int):
             self.count = max(self.count, 1)
@@ -64,7 +64,9 @@ class Blocks:
         return Rows(**{name: vectors[index] for name, vectors in self._rows.items()})
 
     def ends(self, vector: Any) -> tuple[Any, Any]:
-        """The first and the last item of an integer vector `(rows,)` in each block."""
+        """The smallest and the largest item of an integer vector `(rows,)` in each block; many blocks ascend."""
+        if self.is_single:
+            return ops.min(vector, initial=PADDING)[None], ops.max(vector, initial=-1)[None]
         # One more item, so that an empty vector has ends too.
         vector = ops.concatenate([vector, ops.full((1,), PADDING, dtype=vector.dtype)])
         first = ops.arange(self.count, dtype="int32") * self.size

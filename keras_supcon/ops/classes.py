@@ -29,13 +29,19 @@ def class_groups(class_ids: Any) -> Any:
         # The first sample of a class stands for it.
         place = ops.arange(num_samples, dtype="int32")
         class_ids = ops.where(class_ids < 0, -1 - place, class_ids)
-        return ops.cast(ops.argmax(ops.equal(class_ids[:, None], class_ids[None]), axis=1), "int32")
+        are_same = ops.equal(class_ids[:, None], class_ids[None])
+        return ops.min(ops.where(are_same, place[None], num_samples), axis=1)
     order = ops.argsort(class_ids)
     ascending = ops.take(class_ids, order)
     place = ops.arange(ops.shape(class_ids)[0], dtype="int32")
     before = ops.take(ascending, ops.maximum(place - 1, 0))
     starts_class = ops.logical_and(ops.logical_or(ops.not_equal(ascending, before), ascending < 0), place > 0)
     return ops.take(ops.cumsum(ops.cast(starts_class, "int32")), ops.argsort(order))
+
+
+def at_least_one(count: Any) -> Any:
+    """A number of segments that every backend takes, for an empty batch too."""
+    return max(count, 1) if isinstance(count, int) else ops.maximum(count, 1)
 
 
 def ranks_in_group(groups: Any) -> Any:

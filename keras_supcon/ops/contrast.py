@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from keras_supcon.ops.blocks import fits_one_block
-from keras_supcon.ops.classes import class_groups, ranks_in_group
+from keras_supcon.ops.classes import at_least_one, class_groups, ranks_in_group
 from keras_supcon.ops.pair_sum import pair_max, pair_sum
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import RowOrder
@@ -63,6 +63,7 @@ class Contrast:
     ) -> None:
         self.block_size = block_size
         self.max_samples = max_samples
+        self._are_normalized = largest_dot_product is not None
         self._needs_shift = largest_dot_product is None or largest_dot_product > _LARGEST_SAFE_LOGIT
         self._num_views = projections.shape[1]
         self._anchor_views = 1 if first_view_only else self._num_views
@@ -70,8 +71,9 @@ class Contrast:
         batch_size = ops.shape(projections)[0]
         all_ids = class_ids if queue is None else ops.concatenate([class_ids, queue_class_ids], axis=0)
         groups = class_groups(all_ids)
-        self._num_groups = ops.shape(all_ids)[0]
-        ranks = groups if max_samples is None else ranks_in_group(groups)  # without a limit ranks do not matter
+        self._num_groups = at_least_one(ops.shape(all_ids)[0])
+        # Without a limit on positives ranks do not matter.
+        ranks = ops.zeros_like(groups) if max_samples is None else ranks_in_group(groups)
 
         # Blocks of ascending classes have their positives in few tiles; a single tile has them anyway.
         def order_of(keys: Any, num_rows: Any) -> RowOrder:
@@ -82,18 +84,15 @@ class Contrast:
         batch = order.permute(projections)
         rows = self._rows(ops.arange(batch_size, dtype="int32"), self._batch_groups, batch_ranks, self._num_views)
         if own_projections is None:
-            own, self._own_order, self._groups = batch, order, self._batch_groups
+            own, self._own_order = batch, order
+            places, self._groups, own_ranks = ops.arange(batch_size, dtype="int32"), self._batch_groups, batch_ranks
         else:
             own_size = ops.shape(own_projections)[0]
             places = order.places(batch_size)[offset : offset + own_size]
             self._own_order = order_of(places, own_size * self._num_views)
             own, places = self._own_order.permute(own_projections), self._own_order.take(places)
-            self._groups = ops.take(self._batch_groups, places)
+            self._groups, own_ranks = ops.take(self._batch_groups, places), ops.take(batch_ranks, places)
         are_all_anchors = own_projections is None and not first_view_only
-        if own_projections is None:
-            places, own_ranks = ops.arange(batch_size, dtype="int32"), batch_ranks
-        else:
-            own_ranks = ops.take(batch_ranks, places)
         self._anchor_rows = rows if are_all_anchors else self._rows(places, self._groups, own_ranks, self._anchor_views)
         self._anchors = _flatten(own[:, : self._anchor_views])
         self._parts = [_ContrastRows(_flatten(batch), rows, is_constant=False, are_anchors=are_all_anchors)]
@@ -237,7 +236,8 @@ class Contrast:
 
     def positive_mean(self) -> Any:
         """For every anchor, the mean dot product with its positives: `(anchors,)`, 0 without a positive."""
-        if self.max_samples is not None:
+        if self.max_samples is not None or not self._are_normalized:
+            # Without normalisation a long row would swallow the others in the sum of a class.
             total = self.pair_sum(
                 self.positives, lambda similarity, _: similarity, lambda similarity, _: ops.ones_like(similarity)
             )
@@ -262,4 +262,5 @@ def _flatten(views: Any) -> Any:
 
 
 def _exp(similarity: Any, largest: Any) -> Any:
-    return ops.exp(similarity if largest is None else similarity - largest)
+    # Not above 0, but for rounding and for the zero rows that fill up a block.
+    return ops.exp(similarity if largest is None else ops.minimum(similarity - largest, 0.0))

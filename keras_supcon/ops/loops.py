@@ -40,9 +40,8 @@ def for_each(lower: Any, upper: Any, body: Callable[[Any, Any], Any], state: Any
                 parallel_iterations=1,
             )
             return state
-    elif backend == "jax" and not are_known:
-        return ops.fori_loop(lower, upper, body, state)
     elif backend == "jax":
+        # Bounds that JAX knows would make a scan of the loop.
         return ops.fori_loop(ops.convert_to_tensor(lower), ops.convert_to_tensor(upper), body, state)
     for index in range(int(lower), int(upper)):
         state = body(index, state)

@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_supcon.ops.blocks import Blocks
+from keras_supcon.ops.blocks import BLOCK_SIZE, Blocks
 from keras_supcon.ops.loops import add_to_block, for_each, gradient_function, loop_bounds
 from keras_supcon.ops.pairs import PairSet, Rows
 
@@ -38,7 +38,7 @@ class _Tiles:
 
     def kept(self, what: Any, tile: Callable[[], Any]) -> Any:
         """`tile()`, computed once if there is a single tile: then the backward pass can have what is in memory anyway."""
-        if not (self.anchors.is_single and self.contrasts.is_single):
+        if not (self.anchors.is_single and self.contrasts.is_single and self.anchors.size <= BLOCK_SIZE):
             return tile()
         if what not in self._kept:
             self._kept[what] = tile()
@@ -93,7 +93,7 @@ def pair_sum(
         contrast_rows: Their `Rows`, in ascending order likewise; ignored without contrasts.
         pairs: The pairs that count.
         value: `value(similarity, parameter)`, elementwise. May give anything for pairs outside the set.
-        slope: The derivative of `value` by the similarity.
+        slope: The derivative of `value` by the similarity; the same object where they are equal.
         parameter: Float tensor `(anchors,)` that takes no gradient, or None.
         block_size: Rows in a block, a tile being a block of anchors by a block of contrasts; None for 1024.
         contrasts_are_constant: Leaves out the gradient of the contrasts.
@@ -111,8 +111,9 @@ def pair_sum(
     >>> ops.convert_to_numpy(total).tolist()  # the dot products with the two other rows
     [1.0, 1.0, 2.0]
     """
+    anchors = ops.convert_to_tensor(anchors)
     if parameter is not None:
-        parameter = ops.stop_gradient(parameter)[:, None]
+        parameter = ops.stop_gradient(ops.convert_to_tensor(parameter))[:, None]
     if contrasts is None:
 
         @ops.custom_gradient
@@ -129,6 +130,7 @@ def pair_sum(
         )
         return sums.forward(), gradient_function(sums.backward)
 
+    contrasts = ops.convert_to_tensor(contrasts)
     return rectangular_sum(anchors, ops.stop_gradient(contrasts) if contrasts_are_constant else contrasts)
 
 
@@ -252,14 +254,20 @@ class _RectangularSum:
     def backward(self, upstream: Any) -> tuple[Any, Any]:
         upstream = self.anchors.split(upstream[:, None])
 
+        def weights(i: Any, j: Any, is_masked: bool) -> Any:
+            return self._tile(self.slope, i, j, is_masked) * upstream[i]
+
+        if self.contrasts_are_constant:
+            # A sum that no tile adds to must not go through the loops: XLA takes it for a constant and loses the inner loop.
+            return self._anchor_gradient(weights), self.contrasts.join(self.contrasts.zeros(self.contrasts.dim))
+
         def anchor_block(i: Any, state: Any) -> Any:
             features = self.anchors.features(i)
 
             def tile(j: Any, state: Any, is_masked: bool) -> Any:
                 contrast_gradient, row_gradient = state
-                weight = self._tile(self.slope, i, j, is_masked) * upstream[i]
-                if not self.contrasts_are_constant:
-                    contrast_gradient = add_to_block(contrast_gradient, j, ops.matmul(ops.transpose(weight), features))
+                weight = weights(i, j, is_masked)
+                contrast_gradient = add_to_block(contrast_gradient, j, ops.matmul(ops.transpose(weight), features))
                 return contrast_gradient, row_gradient + ops.matmul(weight, self.contrasts.features(j))
 
             gradient, contrast_gradient = state
@@ -270,6 +278,16 @@ class _RectangularSum:
         state = self.anchors.zeros(self.anchors.dim), self.contrasts.zeros(self.contrasts.dim)
         gradient, contrast_gradient = for_each(0, self.anchors.count, anchor_block, state)
         return self.anchors.join(gradient), self.contrasts.join(contrast_gradient)
+
+    def _anchor_gradient(self, weights: Callable[[Any, Any, bool], Any]) -> Any:
+        def anchor_block(i: Any, gradient: Any) -> Any:
+            def tile(j: Any, row_gradient: Any, is_masked: bool) -> Any:
+                return row_gradient + ops.matmul(weights(i, j, is_masked), self.contrasts.features(j))
+
+            start = ops.zeros_like(self.anchors.features(i))
+            return add_to_block(gradient, i, self.tiles.for_each_contrast_block(i, tile, start))
+
+        return self.anchors.join(for_each(0, self.anchors.count, anchor_block, self.anchors.zeros(self.anchors.dim)))
 
 
 def pair_max(
@@ -293,8 +311,8 @@ def pair_max(
     Returns:
         Float tensor `(anchors,)`, minus infinity for an anchor without pairs.
     """
-    anchors = Blocks(ops.stop_gradient(anchors), anchor_rows, block_size, pairs.needed)
-    contrasts = Blocks(ops.stop_gradient(contrasts), contrast_rows, block_size, pairs.needed)
+    anchors = Blocks(ops.stop_gradient(ops.convert_to_tensor(anchors)), anchor_rows, block_size, pairs.needed)
+    contrasts = Blocks(ops.stop_gradient(ops.convert_to_tensor(contrasts)), contrast_rows, block_size, pairs.needed)
     tiles = _Tiles(anchors, anchor_rows, contrasts, contrast_rows, pairs)
     lowest = ops.cast(float("-inf"), anchors.dtype)
 

@@ -48,10 +48,6 @@ class RowOrder:
         self._order = None if keys is None else ops.argsort(keys)
         self._back = None if keys is None else ops.argsort(self._order)
 
-    @property
-    def is_changed(self) -> bool:
-        return self._order is not None
-
     def take(self, values: Any) -> Any:
         """Values `(rows,)` that take no gradient, in this order."""
         return values if self._order is None else ops.take(values, self._order, axis=0)

@@ -70,4 +70,4 @@ def row_loss(
         losses = for_each(0, blocks.count, anchor_block, blocks.zeros(1))
         return blocks.join(losses)[:, 0], gradient_function(backward)
 
-    return streamed(anchors, contrasts)
+    return streamed(ops.convert_to_tensor(anchors), ops.convert_to_tensor(contrasts))

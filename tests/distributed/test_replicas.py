@@ -1,10 +1,12 @@
 """Several replicas give what one replica gives on the global batch."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 
-from keras_supcon import ContrastiveModel, ProjectionHead, SupConLoss
+from keras_supcon import ContrastiveModel, ProjectionHead, SupConLoss, losses, metrics
 from keras_supcon.augmentation import SimAugment
 from keras_supcon.distribution import gather_across_replicas
 
@@ -38,13 +40,82 @@ def fitted(x, class_ids, loss, scope=None) -> tuple[list[float], list[np.ndarray
 @pytest.mark.parametrize("summation", ["out", "in"])
 def test_two_replicas_train_the_same_model_as_one(rng, strategy, summation):
     x, class_ids = rng.normal(size=(48, 6)).astype("float32"), rng.integers(0, 4, 48)
-    losses, weights = fitted(x, class_ids, SupConLoss(summation=summation))
+    single_losses, weights = fitted(x, class_ids, SupConLoss(summation=summation))
     mirrored_losses, mirrored_weights = fitted(x, class_ids, SupConLoss(summation=summation), strategy.scope())
-    np.testing.assert_allclose(mirrored_losses, losses, rtol=1e-4)
+    np.testing.assert_allclose(mirrored_losses, single_losses, rtol=1e-4)
     for mirrored, single in zip(mirrored_weights, weights, strict=True):
         np.testing.assert_allclose(mirrored, single, atol=2e-3)
     local_losses, _ = fitted(x, class_ids, SupConLoss(summation=summation, gather=False), strategy.scope())
-    assert local_losses[0] < losses[0] - 0.3  # fewer rows to contrast with: the loss means something else
+    assert local_losses[0] < single_losses[0] - 0.3  # fewer rows to contrast with: the loss means something else
+
+
+LOSSES = {
+    "supcon": losses.supcon_loss,
+    "supcon in blocks": functools.partial(losses.supcon_loss, block_size=3),
+    "supcon in": functools.partial(losses.supcon_loss, summation="in", block_size=3),
+    "supcon with one positive": functools.partial(losses.supcon_loss, denominator="one_positive", summation="in"),
+    "supcon with only negatives": functools.partial(losses.supcon_loss, denominator="only_negatives", block_size=3),
+    "supcon of first views with a limit": functools.partial(losses.supcon_loss, contrast_mode="one", positives_cap=2),
+    "supcon at low temperature": functools.partial(losses.supcon_loss, temperature=0.01, block_size=3),
+    # The shares have 10 and 6 rows: in one block, of 16 contrasts in two.
+    "supcon with more contrasts than a block": functools.partial(losses.supcon_loss, block_size=10),
+    "supcon in with more contrasts than a block": functools.partial(losses.supcon_loss, summation="in", block_size=10),
+    "supcon with a queue": functools.partial(
+        losses.supcon_loss, queue=np.eye(4, dtype="float32"), queue_labels=[1, 2, 0, -1], contrast_mode="one"
+    ),
+    "ntxent": losses.ntxent_loss,
+    "ntlogistic": losses.ntlogistic_loss,
+    "npairs": losses.npairs_loss,
+    "max_margin": losses.max_margin_loss,
+    "triplet": losses.triplet_loss,
+    "triplet semi-hard": functools.partial(losses.triplet_loss, mining="semi_hard", block_size=2),
+    "triplet hard": functools.partial(losses.triplet_loss, mining="hard"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch(rng, strategy, name):
+    import tensorflow as tf
+
+    loss = LOSSES[name]
+    class_ids, projections = np.array([0, 1, 0, 2, -1, 1, 0, 1]), rng.normal(size=(8, 2, 4)).astype("float32")
+
+    def step(class_ids, projections):
+        with tf.GradientTape() as tape:
+            tape.watch(projections)
+            values = loss(class_ids, projections)
+        return values, tape.gradient(values, projections)
+
+    expected = [tensor.numpy() for tensor in step(tf.constant(class_ids), tf.constant(projections))]
+    shares = [slice(0, 5), slice(5, 8)]
+    of_replica = strategy.experimental_distribute_values_from_function(
+        lambda context: (
+            tf.constant(class_ids[shares[context.replica_id_in_sync_group]]),
+            tf.constant(projections[shares[context.replica_id_in_sync_group]]),
+        )
+    )
+    results = tf.function(lambda: strategy.run(step, args=of_replica), autograph=False)()
+    for actual, whole in zip(results, expected, strict=True):
+        actual = np.concatenate([part.numpy() for part in strategy.experimental_local_results(actual)])
+        np.testing.assert_allclose(actual, whole, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "metric", [metrics.AnchorsWithPositive, metrics.ContrastiveAccuracy, metrics.PositivesPerAnchor, metrics.ChanceLoss]
+)
+def test_metrics_see_the_rows_of_all_replicas(rng, strategy, metric):
+    import tensorflow as tf
+
+    class_ids, projections = rng.integers(0, 3, 16), rng.normal(size=(16, 2, 4)).astype("float32")
+    single = metric()
+    single.update_state(class_ids, projections)
+    with strategy.scope():
+        mirrored = metric()
+    dataset = tf.data.Dataset.from_tensor_slices((class_ids, projections)).batch(16)
+    for batch in strategy.experimental_distribute_dataset(dataset):
+        tf.function(lambda batch: strategy.run(lambda y, z: mirrored.update_state(y, z), args=batch))(batch)
+    assert float(mirrored.result()) == pytest.approx(float(single.result()), rel=1e-6)
 
 
 def test_replicas_augment_differently_and_keep_one_seed_state(rng, strategy):

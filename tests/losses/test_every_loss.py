@@ -50,6 +50,7 @@ CLASS_IDS = np.array([0, 1, 0, 2, -1, 1, 0, 1, 3])
 every_loss = pytest.mark.parametrize("name", list(CASES))
 
 
+@pytest.mark.slow
 @every_loss
 @pytest.mark.parametrize("views", [1, 2, 3])
 def test_equals_the_double_loop_in_value_and_gradient(rng, name, views):

@@ -86,6 +86,16 @@ def check(function: Any, reference: Any, batch: Batch, comparable: bool, toleran
     normalize=st.sampled_from([True, True, False]),
     block_size=st.sampled_from([None, 1, 3]),
 )
+@example(  # a row whose candidates are all opposite, in a block that is not full
+    batch=Batch(np.zeros(3, int), np.array([[[1, 0]], [[-1, 0]], [[-1, 0]]], "float32"), "opposite", "float32"),
+    temperature=0.01,
+    summation="out",
+    denominator="all",
+    contrast_mode="all",
+    kept_samples=None,
+    normalize=True,
+    block_size=2,
+)
 def test_supcon(batch, temperature, summation, denominator, contrast_mode, kept_samples, normalize, block_size):
     cap = None if kept_samples is None else kept_samples * batch.projections.shape[1]
     options = {

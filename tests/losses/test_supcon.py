@@ -229,6 +229,56 @@ def test_refuses_a_temperature_that_is_no_positive_number(temperature):
         SupConLoss(temperature)
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"denominator": "none"}, r"`denominator` should be one of \('all', 'one_positive', 'only_negatives'\). Received"),
+        ({"contrast_mode": "first"}, r"`contrast_mode` should be one of \('all', 'one'\). Received: contrast_mode='first'"),
+        ({"positives_cap": -1}, "`positives_cap` should be None or a whole number of at least 0. Received: positives_cap=-1"),
+        ({"positives_cap": 2.0}, "`positives_cap` should be None or a whole number of at least 0"),
+        ({"block_size": 0}, "`block_size` should be None or a whole number of at least 1. Received: block_size=0"),
+    ],
+)
+def test_refuses_options_out_of_range(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SupConLoss(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"positives_cap": 3}, "`positives_cap` should be a multiple of the number of views. Received: positives_cap=3 for 2"),
+        ({"queue": np.ones((4, 5))}, r"`queue` should have shape \(queue, 3\).*Received: queue.shape=\(4, 5\)"),
+        ({"queue": np.ones((4, 3)), "queue_labels": [1, 2]}, "`queue_labels` should have as many rows as `queue`. Received"),
+        ({"queue_labels": [1, 2]}, "`queue_labels` should be None without a `queue`"),
+    ],
+)
+def test_refuses_what_does_not_fit_the_batch(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        supcon_loss([0, 1], [[[1.0, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 1, 1]]], **options)
+
+
+def test_refuses_class_ids_beyond_2_to_the_31():
+    for class_ids in (np.array([0, 2**31]), [0, 2**32 + 3], np.array([0, 2**31], "uint32")):
+        with pytest.raises(ValueError, match="whole class ids"):
+            supcon_loss(class_ids, np.ones((2, 3), "float32"))
+
+
+def test_an_empty_batch_has_no_losses():
+    assert tuple(supcon_loss(np.zeros(0, "int32"), np.zeros((0, 2, 3), "float32")).shape) == (0,)
+
+
+def test_fit_takes_one_hot_rows(rng):
+    x, class_ids = rng.normal(size=(12, 3)).astype("float32"), rng.integers(0, 4, 12)
+    values = []
+    for labels in (class_ids, np.eye(4, dtype="float32")[class_ids]):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+        model.compile(optimizer="sgd", loss=SupConLoss())
+        values.append(model.fit(x, labels, verbose=0).history["loss"])
+    assert values[0] == values[1]
+
+
 def test_refuses_an_unknown_summation():
     with pytest.raises(ValueError, match=r"`summation` should be one of \('out', 'in'\). Received: summation='sum'"):
         SupConLoss(summation="sum")

@@ -41,6 +41,7 @@ LOSSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_batches_of_unknown_and_changing_size_share_one_trace(rng, name):
     import tensorflow as tf
@@ -76,6 +77,7 @@ def sizes_of_tensors(function: Any) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in LOSSES if "triplet" not in name])
 def test_no_tensor_has_the_size_of_all_pairs(name):
     import tensorflow as tf

@@ -76,6 +76,17 @@ def test_a_queue_adds_contrasts_that_take_no_gradient(rng, summation, denominato
     np.testing.assert_array_equal(queue_gradient, 0)
 
 
+@pytest.mark.parametrize("summation", ["out", "in"])
+def test_a_queue_of_many_blocks_beside_a_batch_of_one(rng, summation):
+    projections, queue = rng.normal(size=(8, 2, 3)).astype("float32"), rng.normal(size=(100, 3)).astype("float32")
+    class_ids, queue_ids = np.array([5, 1, 0, 2, -1, 1, 0, 3]), rng.integers(-1, 6, 100)
+    for contrast_mode in ("all", "one"):
+        options = {"summation": summation, "contrast_mode": contrast_mode}
+        loss = supcon_loss(class_ids, projections, queue=queue, queue_labels=queue_ids, block_size=16, **options)
+        expected = double_loop.supcon(class_ids, projections, queue=queue, queue_ids=queue_ids, **options)
+        np.testing.assert_allclose(ops.convert_to_numpy(loss), expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("temperature", [0.004, 0.02, 1.0, 50.0])
 @pytest.mark.parametrize(
     ("summation", "denominator"), list(itertools.product(["out", "in"], ["all", "one_positive", "only_negatives"]))

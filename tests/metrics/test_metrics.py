@@ -71,6 +71,12 @@ def test_chance_is_near_the_loss_of_random_rows_at_a_high_temperature(rng):
     assert float(SupConLoss(temperature=1.0)(class_ids, projections)) == pytest.approx(chance, abs=0.05)
 
 
+def test_chance_loss_counts_anchors_without_a_positive_as_the_loss_does():
+    class_ids, alike = [0, 0, 1, 2], np.ones((4, 3), "float32")
+    chance = result_of(metrics.ChanceLoss(), (class_ids, alike))
+    assert chance == pytest.approx(float(SupConLoss()(class_ids, alike)), rel=1e-5)
+
+
 @pytest.mark.parametrize("metric", CLASSES)
 def test_batches_are_averaged_and_reset(metric):
     metric = metric()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon.ops import l2_normalize
+from keras_supcon.ops import l2_normalize, limit_norm
 from tests.autodiff import value_and_gradient
 
 pytestmark = pytest.mark.neutral
@@ -28,3 +28,12 @@ def test_zero_rows_stay_zero_and_get_no_gradient():
     value, gradient = value_and_gradient(lambda v: ops.sum(l2_normalize(v)), np.zeros((3, 4), "float32"))
     assert value == 0
     np.testing.assert_array_equal(gradient, np.zeros((3, 4)))
+
+
+def test_limit_norm_shortens_long_rows_and_their_gradient():
+    x = np.array([[3e37, 4e37], [3, 4], [0, 0], [1e-30, 0]], "float32")
+    value, gradient = value_and_gradient(lambda v: ops.sum(limit_norm(v, 10.0)), x)
+    np.testing.assert_allclose(ops.convert_to_numpy(limit_norm(x, 10.0)), [[6, 8], [3, 4], [0, 0], [1e-30, 0]], rtol=1e-6)
+    np.testing.assert_allclose(gradient[1:], 1)
+    np.testing.assert_allclose(gradient[0], 2e-37, rtol=1e-5)
+    assert value == 21

@@ -49,6 +49,7 @@ def value(similarity, parameter):
     return ops.exp(similarity if parameter is None else similarity - parameter)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size"), list(itertools.product(SETS, [(7, None), (7, 2), (12, 4), (5, 1), (1, 3)])))
 def test_same_rows_equal_the_full_matrix(rng, name, size):
     num_rows, block_size = size
@@ -63,7 +64,7 @@ def test_same_rows_equal_the_full_matrix(rng, name, size):
 
         def total(z, shift=shift):
             sums = pair_sum(z, rows, None, None, SETS[name], value, value, shift, block_size)
-            return ops.sum(sums * weights)
+            return ops.sum(sums * ops.convert_to_tensor(weights))
 
         for run in (value_and_gradient, compiled_value_and_gradient):
             actual, gradient = run(total, features)
@@ -84,7 +85,7 @@ def test_other_rows_equal_the_full_matrix(rng, name, block_size):
 
     def total(a, c, constant=False):
         sums = pair_sum(a, anchor_rows, c, contrast_rows, SETS[name], value, value, None, block_size, constant)
-        return ops.sum(sums * weights)
+        return ops.sum(sums * ops.convert_to_tensor(weights))
 
     actual, gradient = value_and_gradient(lambda a: total(a, contrasts), anchors)
     np.testing.assert_allclose(actual, weighted.sum(), rtol=1e-5, atol=1e-5)
@@ -93,6 +94,23 @@ def test_other_rows_equal_the_full_matrix(rng, name, block_size):
     np.testing.assert_allclose(gradient, weighted.T @ anchors, rtol=1e-4, atol=1e-5)
     _, gradient = value_and_gradient(lambda a: total(a, contrasts, constant=True), anchors)
     np.testing.assert_allclose(gradient, weighted @ contrasts, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(SETS))
+def test_anchors_of_one_block_may_come_in_any_order(rng, name):
+    """Twenty contrasts in four blocks; which of their tiles need a mask depends on all anchors, not on the first and last."""
+    groups = np.sort(rng.integers(0, 6, 20))
+    contrast_rows, order = rows_of(groups), rng.permutation(20)[:5]
+    anchor_rows = Rows(*(ops.take(vector, order) for vector in contrast_rows))
+    contrasts = rng.uniform(-1, 1, (20, 3)).astype("float32")
+    anchors = contrasts[order]
+    mask = dense_mask(SETS[name], anchor_rows, contrast_rows)
+    products = anchors.astype("float64") @ contrasts.T
+    arguments = (anchors, anchor_rows, contrasts, contrast_rows, SETS[name])
+    actual = ops.convert_to_numpy(pair_sum(*arguments, value, value, None, 6))
+    np.testing.assert_allclose(actual, np.where(mask, np.exp(products), 0).sum(axis=1), rtol=1e-5)
+    largest = ops.convert_to_numpy(pair_max(*arguments, 6))
+    np.testing.assert_allclose(largest, np.where(mask, products, -np.inf).max(axis=1), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "block_size"), list(itertools.product(SETS, [None, 2, 3])))

@@ -27,6 +27,8 @@ def test_a_rule_over_whole_rows_gets_its_gradient(rng, block_size):
     expected = (positive * products**2 - negative * products).sum(axis=1)
     slopes = (2 * positive * products - negative) * weights[:, None]
     for run in (value_and_gradient, compiled_value_and_gradient):
-        value, gradient = run(lambda z: ops.sum(row_loss(z, rows, z, rows, rule, block_size) * weights), z)
+        value, gradient = run(
+            lambda z: ops.sum(row_loss(z, rows, z, rows, rule, block_size) * ops.convert_to_tensor(weights)), z
+        )
         np.testing.assert_allclose(value, expected @ weights, rtol=1e-5)
         np.testing.assert_allclose(gradient, (slopes + slopes.T) @ z, rtol=1e-4, atol=1e-5)
