@@ -77,6 +77,6 @@ def _standardize_queue(queue: Any, queue_labels: Any, dim: int, dtype: Any) -> t
     if rows is not None and labels is not None and rows != labels:
         raise ValueError(
             "`queue_labels` should have as many rows as `queue`. "
-            f"Received: queue_labels.shape={tuple(ops.shape(queue_labels))}, queue.shape={tuple(queue.shape)}"
+            f"Received: queue_labels with {labels} rows, queue.shape={tuple(queue.shape)}"
         )
     return queue, queue_ids

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 _LARGEST_ID = 2**31 - 1
 _ID_SENTENCE = "`y_true` should hold whole class ids from 0 up to 2^31 - 1, or -1 for unlabelled"
@@ -106,6 +107,9 @@ def standardize_labels(y_true: Any) -> Any:
 
 def _require(condition: Any, values: Any, sentence: str) -> Any:
     """Returns `values`, or raises with `sentence` if `condition` is False and its value can be known."""
+    if in_symbolic_scope():
+        # Keras asks for shapes only, on PyTorch with labels that are all 1.
+        return values
     try:
         holds = bool(ops.convert_to_numpy(condition))
     except (AttributeError, NotImplementedError, TypeError, ValueError):  # a symbolic tensor of any backend

@@ -40,7 +40,9 @@ class Blocks:
         return isinstance(self.count, int) and self.count == 1
 
     def split(self, vectors: Any, fill: int = 0) -> Any:
-        """`(rows, dim)` to `(blocks, size, dim)`."""
+        """`(rows, dim)` to `(blocks, size, dim)`, or to a list of the only block."""
+        if self.is_single and self.size == self.num_rows:
+            return [vectors]
         missing = self.count * self.size - self.num_rows
         if not isinstance(missing, int) or missing > 0:
             filling = ops.full((missing, vectors.shape[1]), fill, dtype=vectors.dtype)

@@ -109,10 +109,9 @@ class Contrast:
 
     def _rows(self, places: Any, groups: Any, ranks: Any, kept_views: int) -> Rows:
         """Rows of the first `kept_views` views of samples at the given places."""
-        index = ops.repeat(places * self._num_views, kept_views)
-        if kept_views > 1:
-            index = index + ops.arange(ops.shape(index)[0], dtype="int32") % kept_views
-        return Rows(index, ops.repeat(groups, kept_views), ops.repeat(ranks, kept_views))
+        views = ops.arange(kept_views, dtype="int32")
+        index = ops.reshape((places * self._num_views)[:, None] + views[None], (-1,))
+        return Rows(index, _repeat(groups, kept_views), _repeat(ranks, kept_views))
 
     def _samples_of_class(self, groups: Any) -> Any:
         """For every own sample, how many samples of its class `groups` holds."""
@@ -120,7 +119,7 @@ class Contrast:
         return ops.take(counts, self._groups)
 
     def _of_anchors(self, counts: Any) -> Any:
-        return ops.cast(ops.repeat(counts, self._anchor_views), self._anchors.dtype)
+        return _repeat(ops.cast(counts, self._anchors.dtype), self._anchor_views)
 
     @functools.cached_property
     def num_positives(self) -> Any:
@@ -248,13 +247,19 @@ class Contrast:
     def _class_sum_products(self) -> Any:
         """The dot product with the sum of the positives: products of all rows with class sums, not with one another."""
         sums = sum(ops.segment_sum(part.features, part.rows.group, self._num_groups) for part in self._parts)
-        of_class = ops.repeat(ops.take(sums, self._groups, axis=0), self._anchor_views, axis=0)
-        return ops.sum(self._anchors * (of_class - self._anchors), axis=1)
+        of_class = ops.take(sums, self._groups, axis=0)[:, None]
+        anchors = ops.reshape(self._anchors, (-1, self._anchor_views, self._anchors.shape[1]))
+        return ops.reshape(ops.sum(anchors * (of_class - anchors), axis=2), (-1,))
 
     def per_sample(self, values: Any) -> Any:
         """Means over the anchor views of each sample: `(anchors,)` to `(samples,)`, in the order of the batch."""
         means = ops.mean(ops.reshape(values, (-1, self._anchor_views)), axis=1)
         return self._own_order.restore(means)
+
+
+def _repeat(vector: Any, times: int) -> Any:
+    """`ops.repeat` in two operations; on TensorFlow it takes ten."""
+    return ops.reshape(vector[:, None] + ops.zeros((1, times), dtype=vector.dtype), (-1,)) if times > 1 else vector
 
 
 def _flatten(views: Any) -> Any:

@@ -49,7 +49,8 @@ def l2_normalize(x: Any, axis: int = -1) -> Any:
 
         return unit, gradient_function(backward)
 
-    return normalize(ops.convert_to_tensor(x))
+    x = ops.convert_to_tensor(x)
+    return x if 0 in x.shape else normalize(x)  # nothing has no largest entry
 
 
 def limit_norm(x: Any, largest: float, axis: int = -1) -> Any:
@@ -71,6 +72,8 @@ def limit_norm(x: Any, largest: float, axis: int = -1) -> Any:
     [[6.0, 8.0], [0.0, 3.0]]
     """
     x = ops.convert_to_tensor(x)
+    if 0 in x.shape:
+        return x
     constant = ops.stop_gradient(x)
     peak = ops.max(ops.abs(constant), axis=axis, keepdims=True, initial=_SMALLEST_ROW)
     relative_norm = ops.sqrt(ops.sum(ops.square(constant / peak), axis=axis, keepdims=True))

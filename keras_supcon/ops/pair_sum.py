@@ -168,6 +168,9 @@ class _SymmetricSum:
 
     def forward(self) -> Any:
         blocks = self.blocks
+        if blocks.is_single:
+            rows, _ = self._both_ways(self.value, 0, 0, True)
+            return ops.matmul(rows, blocks.valid(0))[: blocks.num_rows, 0]
 
         def anchor_block(i: Any, sums: Any) -> Any:
             valid = ops.transpose(blocks.valid(i))
@@ -194,6 +197,9 @@ class _SymmetricSum:
             if rows is columns:
                 return rows * (upstream[i] + ops.transpose(upstream[j]))
             return rows * upstream[i] + columns * ops.transpose(upstream[j])
+
+        if blocks.is_single:
+            return ops.matmul(weights(0, 0, True), blocks.features(0))[: blocks.num_rows]
 
         def anchor_block(i: Any, gradient: Any) -> Any:
             features = blocks.features(i)
