@@ -55,6 +55,10 @@ def compiled_value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -
     return float(ops.convert_to_numpy(value)), ops.convert_to_numpy(gradient)
 
 
+# On JAX a loop outside a program is compiled anew at every call, which takes longer than compiling all.
+quickest_value_and_gradient = compiled_value_and_gradient if keras.backend.backend() == "jax" else value_and_gradient
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as an XLA program; on PyTorch, whose Keras trainer does not compile, the function itself."""
     backend = keras.backend.backend()

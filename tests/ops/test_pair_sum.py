@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from keras_supcon.ops import NEGATIVES, OTHERS, POSITIVES, Rows, pair_max, pair_sum
-from tests.autodiff import compiled_value_and_gradient, value_and_gradient
+from tests.autodiff import compiled_value_and_gradient, quickest_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.neutral
 
@@ -66,7 +66,7 @@ def test_same_rows_equal_the_full_matrix(rng, name, size):
             sums = pair_sum(z, rows, None, None, SETS[name], value, value, shift, block_size)
             return ops.sum(sums * ops.convert_to_tensor(weights))
 
-        for run in (value_and_gradient, compiled_value_and_gradient):
+        for run in {quickest_value_and_gradient, compiled_value_and_gradient}:
             actual, gradient = run(total, features)
             np.testing.assert_allclose(actual, weighted.sum(), rtol=1e-5, atol=1e-5)
             np.testing.assert_allclose(gradient, (weighted + weighted.T) @ z, rtol=1e-4, atol=1e-5)
@@ -87,12 +87,12 @@ def test_other_rows_equal_the_full_matrix(rng, name, block_size):
         sums = pair_sum(a, anchor_rows, c, contrast_rows, SETS[name], value, value, None, block_size, constant)
         return ops.sum(sums * ops.convert_to_tensor(weights))
 
-    actual, gradient = value_and_gradient(lambda a: total(a, contrasts), anchors)
+    actual, gradient = quickest_value_and_gradient(lambda a: total(a, contrasts), anchors)
     np.testing.assert_allclose(actual, weighted.sum(), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(gradient, weighted @ contrasts, rtol=1e-4, atol=1e-5)
-    _, gradient = value_and_gradient(lambda c: total(anchors, c), contrasts)
+    _, gradient = quickest_value_and_gradient(lambda c: total(anchors, c), contrasts)
     np.testing.assert_allclose(gradient, weighted.T @ anchors, rtol=1e-4, atol=1e-5)
-    _, gradient = value_and_gradient(lambda a: total(a, contrasts, constant=True), anchors)
+    _, gradient = quickest_value_and_gradient(lambda a: total(a, contrasts, constant=True), anchors)
     np.testing.assert_allclose(gradient, weighted @ contrasts, rtol=1e-4, atol=1e-5)
 
 
