@@ -18,7 +18,7 @@ from tests.losses import double_loop
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
 
 # JAX compiles every operation for every new shape.
-EXAMPLES = 12 if keras.backend.backend() == "jax" else 120
+EXAMPLES = 12 if keras.backend.backend() == "jax" else 100
 SHAPES = ("plain", "zero rows", "identical", "opposite", "tiny", "huge", "every length")
 
 

