@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import keras
+
 from keras_supcon.distribution import gather_across_replicas
 from keras_supcon.ops import Contrast, l2_normalize, standardize_batch
 
@@ -16,3 +18,20 @@ def metric_batch(y_true: Any, y_pred: Any, gather: bool, counts_only: bool = Fal
     (all_projections, all_ids), offset = gather_across_replicas(projections, class_ids)
     own = None if all_projections is projections else projections
     return Contrast(all_ids, all_projections, own_projections=own, offset=offset)
+
+
+class BatchMetric(keras.metrics.Mean):
+    """A mean over the samples of contrastive batches.
+
+    Args:
+        name: Name of the metric.
+        dtype: Dtype of the result.
+        gather: Looks at the rows of all replicas under `tf.distribute`.
+    """
+
+    def __init__(self, name: str, dtype: Any, *, gather: bool) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.gather = gather
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gather": self.gather}

@@ -5,11 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.metrics.batch import metric_batch
+from keras_supcon.metrics.batch import BatchMetric, metric_batch
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class ChanceLoss(keras.metrics.Mean):
+class ChanceLoss(BatchMetric):
     """`log(N - 1)`: what an anchor costs in `SupConLoss`, `NTXentLoss` and `NPairsLoss` where all N rows of a batch look alike.
 
     For the default options. An anchor without a positive costs 0, here as there.
@@ -36,14 +36,10 @@ class ChanceLoss(keras.metrics.Mean):
     """
 
     def __init__(self, name: str = "chance_loss", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self.gather = gather
+        super().__init__(name, dtype, gather=gather)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)
         others = ops.maximum(batch.num_positives + batch.num_negatives, 1.0)
         of_anchors = ops.where(batch.num_positives > 0, ops.log(others), ops.zeros_like(others))
         super().update_state(batch.per_sample(of_anchors), sample_weight=sample_weight)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "gather": self.gather}

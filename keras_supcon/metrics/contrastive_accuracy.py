@@ -5,11 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.metrics.batch import metric_batch
+from keras_supcon.metrics.batch import BatchMetric, metric_batch
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class ContrastiveAccuracy(keras.metrics.Mean):
+class ContrastiveAccuracy(BatchMetric):
     """Share of anchors whose nearest other row of the batch, by cosine, is a positive.
 
     The accuracy of a contrastive batch as a classification: 1 when every view finds a view of its class first. Anchors
@@ -35,8 +35,7 @@ class ContrastiveAccuracy(keras.metrics.Mean):
     """
 
     def __init__(self, name: str = "contrastive_accuracy", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self.gather = gather
+        super().__init__(name, dtype, gather=gather)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather)
@@ -47,6 +46,3 @@ class ContrastiveAccuracy(keras.metrics.Mean):
             weight = weight * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         # All views of a sample have positives, or none has.
         super().update_state(right, sample_weight=weight)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "gather": self.gather}

@@ -5,11 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.metrics.batch import metric_batch
+from keras_supcon.metrics.batch import BatchMetric, metric_batch
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class PositivesPerAnchor(keras.metrics.Mean):
+class PositivesPerAnchor(BatchMetric):
     """Mean number of positives of an anchor: |P(i)| of the paper.
 
     With balanced classes about `views x batch / classes - 1`. The paper's figures: accuracy grows up to some seven positives.
@@ -33,19 +33,15 @@ class PositivesPerAnchor(keras.metrics.Mean):
     """
 
     def __init__(self, name: str = "positives_per_anchor", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self.gather = gather
+        super().__init__(name, dtype, gather=gather)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)
         super().update_state(batch.per_sample(batch.num_positives), sample_weight=sample_weight)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "gather": self.gather}
-
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class AnchorsWithPositive(keras.metrics.Mean):
+class AnchorsWithPositive(BatchMetric):
     """Share of anchors that have a positive at all; of the others the loss is 0, they only serve as negatives.
 
     Below 1 with one view, or unlabelled samples of one view: then the batch is too small for its number of classes.
@@ -66,13 +62,9 @@ class AnchorsWithPositive(keras.metrics.Mean):
     """
 
     def __init__(self, name: str = "anchors_with_positive", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self.gather = gather
+        super().__init__(name, dtype, gather=gather)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)
         has_positive = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
         super().update_state(has_positive, sample_weight=sample_weight)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "gather": self.gather}
