@@ -2,11 +2,15 @@
 
 import math
 import numbers
+import sys
 from typing import Any
+
+import keras
 
 # Not exported by Keras, but the only way to a layer that runs both in a model and in `tf.data` on every backend.
 from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import BaseImagePreprocessingLayer
 
+from keras_supcon.augmentation.seeding import current_seed_sequence
 from keras_supcon.distribution import ReplicaSeedGenerator
 
 
@@ -14,7 +18,8 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
     """Base of the layers that draw once for each image of a batch.
 
     Subclasses write `draw(batch_size, shape)`, the random numbers of a batch, and `transform(images, draws)`, both in terms
-    of `self.backend`, which is TensorFlow inside `tf.data` whatever the backend of Keras.
+    of `self.backend`, which is TensorFlow inside `tf.data` whatever the backend of Keras. `transform` computes in float32
+    and takes the images as they came, integers included: a crop of integers moves a quarter of the bytes.
 
     Args:
         value_range: Lowest and highest pixel value of the images, `(0, 255)` or `(0, 1)`.
@@ -39,10 +44,18 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         self.generator = ReplicaSeedGenerator(seed)
 
     def __call__(self, images: Any, **kwargs: Any) -> Any:
-        if not isinstance(images, dict):
+        if isinstance(images, dict):  # labels stay what they are
+            return {**images, "images": self(images["images"], **kwargs)}
+        if not is_symbolic_tensorflow(images):
             return super().__call__(images, **kwargs)
-        # Inside tf.data the base class casts all it is given to the compute dtype, and labels would be rounded.
-        return {**images, "images": super().__call__(images["images"], **kwargs)}
+        # Keras' own way here casts the whole input first.
+        self.backend.set_backend("tensorflow")
+        converts, self._convert_input_args = self._convert_input_args, False
+        try:
+            return keras.layers.Layer.__call__(self, self.backend.convert_to_tensor(images), **kwargs)
+        finally:
+            self.backend.reset()
+            self._convert_input_args = converts
 
     def call(self, images: Any, training: bool | None = None) -> Any:
         return super().call(images, training=training is not False)
@@ -55,15 +68,15 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         return self.draw(1 if len(shape) == 3 else shape[0], tuple(shape[-3:]))
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
-        images = self.backend.cast(images, self.compute_dtype)
-        return self.transform(images, transformation) if training else self.transform_for_inference(images)
+        images = self.transform(images, transformation) if training else self.transform_for_inference(images)
+        return self.backend.cast(images, self.compute_dtype)
 
     def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
         """The random numbers of a batch: tensors whose first axis is the batch."""
         raise NotImplementedError
 
     def transform(self, images: Any, draws: Any) -> Any:
-        """Applies the draws to `(batch, height, width, channels)` images of the compute dtype."""
+        """Applies the draws to `(batch, height, width, channels)` images of any dtype; gives any float dtype."""
         raise NotImplementedError
 
     def transform_for_inference(self, images: Any) -> Any:
@@ -71,9 +84,15 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         return images
 
     def uniform(self, shape: tuple[Any, ...], low: float = 0.0, high: float = 1.0) -> Any:
-        """Draws float32 numbers in [low, high) from the layer's own generator."""
-        generator = self._get_seed_generator(self.backend._backend)
-        return self.backend.random.uniform(shape, low, high, dtype="float32", seed=generator)
+        """Draws float32 numbers in [low, high) from the layer's own generator, or from the seed of `stateless_seeds`."""
+        return self.backend.random.uniform(shape, low, high, dtype="float32", seed=self._seeds())
+
+    def normal(self, shape: tuple[Any, ...]) -> Any:
+        """Draws standard normal float32 numbers, like `uniform`."""
+        return self.backend.random.normal(shape, dtype="float32", seed=self._seeds())
+
+    def _seeds(self) -> Any:
+        return current_seed_sequence() or self._get_seed_generator(self.backend._backend)
 
     def _constant(self, values: Any) -> Any:
         return self.backend.convert_to_tensor(values, dtype="float32")
@@ -97,11 +116,31 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
             )
 
 
+def is_symbolic_tensorflow(images: Any) -> bool:
+    """Whether the images are in a TensorFlow graph, such as that of `tf.data`, with any backend of Keras."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and tensorflow.is_tensor(images) and not tensorflow.executing_eagerly()
+
+
 def check_probability(name: str, value: float) -> float:
     """Returns `value`, or raises `ValueError` if it is not in [0, 1]."""
-    if not 0 <= value <= 1:
+    if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
         raise ValueError(f"`{name}` should be between 0 and 1. Received: {name}={value!r}")
     return float(value)
+
+
+def check_at_least_0(name: str, value: float) -> float:
+    """Returns `value`, or raises `ValueError` if it is not a finite number of at least 0."""
+    if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
+        raise ValueError(f"`{name}` should be a number of at least 0. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_whole_number(name: str, value: int, low: int) -> int:
+    """Returns `value`, or raises `ValueError` if it is not a whole number of at least `low`."""
+    if not isinstance(value, numbers.Integral) or value < low:
+        raise ValueError(f"`{name}` should be a whole number of at least {low}. Received: {name}={value!r}")
+    return int(value)
 
 
 def check_range(name: str, value: tuple[float, float], low: float, high: float = math.inf) -> tuple[float, float]:

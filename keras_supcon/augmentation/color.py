@@ -1,17 +1,36 @@
 """Random changes of colour, as one affine map of the channels for each image."""
 
 import math
+import numbers
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_supcon.augmentation.base import ImageAugmentation, check_probability
+from keras_supcon.augmentation.base import ImageAugmentation, check_at_least_0, check_probability
 
 # ITU-R BT.601 luma, the grey of Pillow, OpenCV and torchvision.
-_LUMA = np.array([0.299, 0.587, 0.114], "float32")
-_RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], "float64")
+LUMA = np.array([0.299, 0.587, 0.114])
+_RGB_TO_YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
+
+
+def mean_grey(backend: Any, pixels: Any) -> Any:
+    """The mean luma of each image, `(batch,)`."""
+    mean = backend.numpy.mean(pixels, axis=(1, 2))
+    weights = backend.convert_to_tensor(LUMA if pixels.shape[-1] == 3 else np.ones(1), dtype="float32")
+    return backend.numpy.sum(mean * weights, axis=1)
+
+
+def apply_color_map(backend: Any, pixels: Any, matrix: Any, offset: Any = None, high: float | None = None) -> Any:
+    """Float32 `color @ matrix + offset` for every pixel, clipped to [0, high] if that is given."""
+    numpy = backend.numpy
+    _, height, width, channels = backend.shape(pixels)
+    colors = numpy.reshape(pixels, (-1, height * width, channels))
+    colors = colors * matrix if channels == 1 else numpy.matmul(colors, matrix)
+    colors = colors if offset is None else colors + offset
+    colors = colors if high is None else numpy.clip(colors, 0.0, high)
+    return numpy.reshape(colors, (-1, height, width, channels))
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -65,14 +84,11 @@ class RandomColorJitter(ImageAugmentation):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"`{name}` should be a number of at least 0. Received: {name}={value!r}")
-        if not 0 <= hue <= 0.5:
+        self.brightness = check_at_least_0("brightness", brightness)
+        self.contrast = check_at_least_0("contrast", contrast)
+        self.saturation = check_at_least_0("saturation", saturation)
+        if not isinstance(hue, numbers.Real) or not 0 <= hue <= 0.5:
             raise ValueError(f"`hue` should be between 0 and 0.5 of a turn. Received: hue={hue!r}")
-        self.brightness = float(brightness)
-        self.contrast = float(contrast)
-        self.saturation = float(saturation)
         self.hue = float(hue)
         self.probability = check_probability("probability", probability)
 
@@ -89,23 +105,29 @@ class RandomColorJitter(ImageAugmentation):
         return draws
 
     def transform(self, images: Any, draws: Any) -> Any:
-        numpy = self.backend.numpy
         low, high = self.value_range
-        brightness, contrast = draws["brightness"], draws["contrast"]
-        is_rgb = images.shape[-1] == 3
-        pixels = self.backend.cast(images, "float32") - low
-        mean = numpy.mean(pixels, axis=(1, 2))  # (batch, channels)
-        mean_grey = numpy.matmul(mean, self._constant(_LUMA[:, None])) if is_rgb else mean  # (batch, 1)
+        pixels = self.backend.cast(images, "float32")
+        pixels = pixels - low if low else pixels
+        pixels = apply_color_map(self.backend, pixels, *self.color_map(pixels, draws), high - low)
+        return pixels + low if low else pixels
+
+    def color_map(self, pixels: Any, draws: Any) -> tuple[Any, Any]:
+        """The affine map of each image's colours, `color @ matrix + offset`, for pixels whose black is 0.
+
+        Args:
+            pixels: Float32 `(batch, height, width, channels)`.
+            draws: What `draw` gave.
+
+        Returns:
+            Matrices `(batch, channels, channels)` and offsets `(batch, 1, 1)`.
+        """
+        numpy = self.backend.numpy
+        is_rgb = pixels.shape[-1] == 3
+        gain = numpy.reshape(draws["contrast"] * draws["brightness"], (-1, 1, 1))
+        mean = numpy.reshape(mean_grey(self.backend, pixels), (-1, 1, 1))
         # Saturation and hue keep greys as they are, so the offset of the contrast passes through them.
-        offset = (1 - contrast) * brightness * mean_grey[:, 0]
-        gain = contrast * brightness
-        if is_rgb:
-            gain = numpy.reshape(gain, (-1, 1, 1)) * self._chroma_matrix(draws["saturation"], draws["hue"])
-            pixels = numpy.einsum("bhwc,bdc->bhwd", pixels, gain)
-        else:
-            pixels = pixels * numpy.reshape(gain, (-1, 1, 1, 1))
-        pixels = numpy.clip(pixels + numpy.reshape(offset, (-1, 1, 1, 1)), 0.0, high - low)
-        return self.backend.cast(pixels + low, images.dtype)
+        offset = numpy.reshape((1 - draws["contrast"]) * draws["brightness"], (-1, 1, 1)) * mean
+        return gain * self._chroma_matrix(draws["saturation"], draws["hue"]) if is_rgb else gain, offset
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -122,9 +144,9 @@ class RandomColorJitter(ImageAugmentation):
         numpy = self.backend.numpy
         angle = 2 * math.pi * hue
         # Y stays; the plane (I, Q) is turned by the angle and scaled by the saturation. Each of the three terms is constant.
-        grey = np.outer(_YIQ_TO_RGB[:, 0], _RGB_TO_YIQ[0])
-        upright = _YIQ_TO_RGB[:, 1:] @ _RGB_TO_YIQ[1:]
-        turned = _YIQ_TO_RGB[:, 1:] @ np.array([[0.0, -1.0], [1.0, 0.0]]) @ _RGB_TO_YIQ[1:]
+        grey = np.outer(_YIQ_TO_RGB[:, 0], _RGB_TO_YIQ[0]).T
+        upright = (_YIQ_TO_RGB[:, 1:] @ _RGB_TO_YIQ[1:]).T
+        turned = (_YIQ_TO_RGB[:, 1:] @ np.array([[0.0, -1.0], [1.0, 0.0]]) @ _RGB_TO_YIQ[1:]).T
         cosine = numpy.reshape(saturation * numpy.cos(angle), (-1, 1, 1))
         sine = numpy.reshape(saturation * numpy.sin(angle), (-1, 1, 1))
         return self._constant(grey) + cosine * self._constant(upright) + sine * self._constant(turned)
@@ -160,11 +182,13 @@ class RandomGrayscale(ImageAugmentation):
         return self.uniform((batch_size,)) < self.probability
 
     def transform(self, images: Any, draws: Any) -> Any:
-        if images.shape[-1] == 1:
-            return images
-        numpy = self.backend.numpy
-        luma = numpy.matmul(images, self.backend.cast(self._constant(_LUMA[:, None]), images.dtype))
-        return numpy.where(numpy.reshape(draws, (-1, 1, 1, 1)), luma, images)
+        pixels = self.backend.cast(images, "float32")
+        return pixels if images.shape[-1] == 1 else apply_color_map(self.backend, pixels, self.matrix(draws))
+
+    def matrix(self, draws: Any) -> Any:
+        """What turns the colours of the drawn images into their luma, and no others: `color @ matrix`, `(batch, 3, 3)`."""
+        is_grey = self.backend.numpy.reshape(self.backend.cast(draws, "float32"), (-1, 1, 1))
+        return self._constant(np.eye(3)) + is_grey * self._constant(np.repeat(LUMA[:, None], 3, axis=1) - np.eye(3))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "probability": self.probability}

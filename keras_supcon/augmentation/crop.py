@@ -1,11 +1,18 @@
-"""Random-resized crop with flip, as one resampling."""
+"""Crops that set the size: random-resized with flip for training, centred for evaluation; each is one resampling."""
 
 import math
 from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.base import ImageAugmentation, check_image_size, check_probability, check_range
+from keras_supcon.augmentation.base import (
+    ImageAugmentation,
+    check_image_size,
+    check_probability,
+    check_range,
+    check_whole_number,
+)
+from keras_supcon.augmentation.resampling import resample_box
 
 # Draws of area and aspect ratio until one fits into the image, as in the usual implementations.
 _ATTEMPTS = 10
@@ -17,9 +24,9 @@ class RandomResizedCrop(ImageAugmentation):
 
     The share of the image's area and the logarithm of the rectangle's aspect ratio are uniform, independent for each image,
     drawn up to ten times until the rectangle fits; an image for which none fits gives its largest centred
-    rectangle of an allowed aspect. Crop, resize and flip are one separable resampling, written as two matrix
-    products, so that XLA compiles it; shrinking uses a triangle filter as wide as the step (antialiasing), enlarging
-    is bilinear.
+    rectangle of an allowed aspect. Crop, resize and flip are one separable resampling, written as products with
+    small matrices, so that XLA compiles it; shrinking uses a triangle filter as wide as the step (antialiasing),
+    enlarging is bilinear.
 
     When not training the whole image is resized to `image_size`; an image that has that size stays as it is.
 
@@ -87,25 +94,18 @@ class RandomResizedCrop(ImageAugmentation):
         return {"top": top, "left": left, "height": height, "width": width, "flip": flip}
 
     def transform(self, images: Any, draws: Any) -> Any:
-        shape = self.backend.shape(images)
-        rows = self._resampling(draws["top"], draws["height"], shape[1], self.image_size[0])
         flip = draws["flip"]
         # A flipped rectangle starts at its right edge and has a negative width.
-        start, extent = draws["left"] + flip * draws["width"], (1 - 2 * flip) * draws["width"]
-        columns = self._resampling(start, extent, shape[2], self.image_size[1])
-        return self._resample(images, rows, columns)
+        left, width = draws["left"] + flip * draws["width"], (1 - 2 * flip) * draws["width"]
+        return resample_box(self.backend, images, draws["top"], left, draws["height"], width, self.image_size)
 
     def transform_for_inference(self, images: Any) -> Any:
         if tuple(images.shape[1:3]) == self.image_size:
             return images
-        shape = self.backend.shape(images)
-        zero = self.backend.numpy.zeros((1,), "float32")
-        extents = (self.backend.numpy.ones((1,), "float32") * self.backend.cast(size, "float32") for size in shape[1:3])
-        rows, columns = (
-            self.backend.numpy.broadcast_to(self._resampling(zero, extent, in_size, out_size), (shape[0], out_size, in_size))
-            for extent, in_size, out_size in zip(extents, shape[1:3], self.image_size, strict=True)
-        )
-        return self._resample(images, rows, columns)
+        batch, height, width = self.backend.shape(images)[:3]
+        zero = self.backend.numpy.zeros((batch,), "float32")
+        height, width = (zero + self.backend.cast(size, "float32") for size in (height, width))
+        return resample_box(self.backend, images, zero, zero, height, width, self.image_size)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:-3], *self.image_size, input_shape[-1])
@@ -119,20 +119,97 @@ class RandomResizedCrop(ImageAugmentation):
             "flip_probability": self.flip_probability,
         }
 
-    def _resampling(self, start: Any, extent: Any, in_size: Any, out_size: int) -> Any:
-        """Matrices `(batch, out_size, in_size)` that resample `[start, start + extent)` of an axis into `out_size` pixels."""
-        numpy = self.backend.numpy
-        step = numpy.expand_dims(extent / out_size, 1)
-        # Pixel j covers [j, j + 1), so its centre lies at j + 0.5; centres beyond the border take the border pixel.
-        centres = numpy.expand_dims(start, 1) + step * (numpy.arange(out_size, dtype="float32") + 0.5)
-        last = self.backend.cast(in_size, "float32") - 1.0
-        centres = numpy.minimum(numpy.maximum(centres - 0.5, 0.0), last)
-        radius = numpy.maximum(numpy.abs(step), 1.0)
-        distance = numpy.abs(numpy.expand_dims(centres, 2) - numpy.arange(in_size, dtype="float32"))
-        weights = numpy.maximum(1.0 - distance / numpy.expand_dims(radius, 2), 0.0)
-        return weights / numpy.sum(weights, axis=2, keepdims=True)
 
-    def _resample(self, images: Any, rows: Any, columns: Any) -> Any:
-        rows, columns = self.backend.cast(rows, images.dtype), self.backend.cast(columns, images.dtype)
-        images = self.backend.numpy.einsum("boh,bhwc->bowc", rows, images)
-        return self.backend.numpy.einsum("bpw,bowc->bopc", columns, images)
+_METHODS = ("resize_then_crop", "crop_then_resize", "crop_then_distort")
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class CenterCropResize(ImageAugmentation):
+    """Takes the centre of every image at a fixed size, for evaluation; the same with and without `training`.
+
+    The output is float in [0, 1] whatever the range of the input. With `S` the output size and `P` the padding:
+
+    - `"resize_then_crop"`: the image is scaled until it covers `S + P` and the centre of size `S` is cut out (for
+      ImageNet: the short side to 256, the centre 224). Both are one resampling: the rectangle is not rounded to pixels.
+    - `"crop_then_resize"`: the largest centred rectangle of the aspect of `S`, times `S / (S + P)` and rounded down to whole
+      pixels, is cut out and resized to `S`.
+    - `"crop_then_distort"`: the share `S / (S + P)` of height and width about the centre is resized to `S`, whatever
+      the aspect of the image.
+
+    Shrinking has antialiasing.
+
+    Args:
+        image_size: Height and width of the output, in pixels.
+        method: One of the three.
+        crop_padding: `P`, a whole number of at least 0, in pixels of the output.
+        **kwargs: `value_range` of the input, `(0, 255)` unless given; `name`, `dtype`.
+
+    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch, *image_size, channels)`.
+
+    Raises:
+        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+
+    Reference:
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020: the crop methods of its published code.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.augmentation import CenterCropResize
+    >>> images = np.full((2, 50, 40, 3), 255, "uint8")
+    >>> views = np.asarray(CenterCropResize(image_size=(28, 28), crop_padding=4)(images))
+    >>> views.shape, float(views.min())
+    ((2, 28, 28, 3), 1.0)
+    """
+
+    def __init__(
+        self,
+        image_size: tuple[int, int] = (224, 224),
+        method: str = "resize_then_crop",
+        crop_padding: int = 32,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image_size = check_image_size(image_size)
+        if method not in _METHODS:
+            raise ValueError(f"`method` should be one of {_METHODS}. Received: method={method!r}")
+        self.method = method
+        self.crop_padding = check_whole_number("crop_padding", crop_padding, 0)
+
+    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> None:
+        return None
+
+    def transform(self, images: Any, draws: None) -> Any:
+        return self.transform_for_inference(images)
+
+    def transform_for_inference(self, images: Any) -> Any:
+        numpy = self.backend.numpy
+        batch, *sizes = self.backend.shape(images)[:3]
+        sizes = [self.backend.cast(size, "float32") for size in sizes]
+        padded = [size + self.crop_padding for size in self.image_size]
+        if self.method == "crop_then_distort":
+            extents = [size * (kept / whole) for size, kept, whole in zip(sizes, self.image_size, padded, strict=True)]
+        else:
+            # Input pixels for one output pixel, when the image just covers the padded size.
+            step = numpy.minimum(sizes[0] / padded[0], sizes[1] / padded[1])
+            extents = [step * size for size in self.image_size]
+        if self.method == "crop_then_resize":
+            extents = [numpy.maximum(numpy.floor(extent + 1e-3), 1.0) for extent in extents]
+        starts = [(size - extent) / 2 for size, extent in zip(sizes, extents, strict=True)]
+        if self.method == "crop_then_resize":
+            starts = [numpy.floor(start) for start in starts]
+        zero = numpy.zeros((batch,), "float32")
+        (top, left), (height, width) = ([zero + value for value in pair] for pair in (starts, extents))
+        low, high = self.value_range
+        return (resample_box(self.backend, images, top, left, height, width, self.image_size) - low) / (high - low)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape[:-3], *self.image_size, input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "image_size": self.image_size,
+            "method": self.method,
+            "crop_padding": self.crop_padding,
+        }

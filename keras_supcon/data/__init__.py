@@ -2,5 +2,6 @@
 
 from keras_supcon.data.folder import load_folder
 from keras_supcon.data.named import load
+from keras_supcon.data.views import with_views
 
-__all__ = ["load", "load_folder"]
+__all__ = ["load", "load_folder", "with_views"]

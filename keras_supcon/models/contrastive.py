@@ -1,13 +1,15 @@
 """Stage one: contrastive pre-training of an encoder."""
 
-import numbers
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_supcon.augmentation import MultiView
+from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter
+from keras_supcon.augmentation.views import check_num_views
 from keras_supcon.layers import ProjectionHead
-from keras_supcon.models.preprocessing import check_augmenter, check_encoder, encoder_features, prepare_images
+from keras_supcon.models.preprocessing import check_encoder, encoder_features, one_view, prepare_images
 
 _IMAGE_RANK = 4
 
@@ -28,14 +30,17 @@ class ContrastiveModel(keras.Model):
         encoder: Any Keras model or layer that maps images to `(batch, features)`.
         projection_head: Layer from features to projections; `ProjectionHead()` if None.
         augmenter: Layer that augments a batch of images; see `keras_supcon.augmentation`. keras-cv layers work
-            and are called only when training. With None the views of an image differ only by the encoder's own
-            randomness (dropout), integer images are scaled to [0, 1] and float inputs pass unchanged.
-        num_views: Views of each image in a training step, at least 1. Ignored for views made before.
+            and are called only when training. A `MultiView` makes all views at once, each by its own recipe if it has
+            several; the one view of `evaluate`, `predict` and `embed` is then its first augmenter's inference form. With
+            None the views of an image differ only by the encoder's own randomness (dropout), integer images are
+            scaled to [0, 1] and float inputs pass unchanged.
+        num_views: Views of each image in a training step, at least 1. None takes the number of a `MultiView`, and 2
+            otherwise. Ignored for views made before.
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
 
     Raises:
-        ValueError: If an argument is of the wrong kind, the encoder's output is not of rank 2, or the images are neither
-            of rank 4 nor 5.
+        ValueError: If an argument is of the wrong kind, `num_views` is not that of the `MultiView`, the encoder's output is
+            not of rank 2, or the images are neither of rank 4 nor 5.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.1.
@@ -61,22 +66,21 @@ class ContrastiveModel(keras.Model):
         encoder: keras.layers.Layer,
         projection_head: keras.layers.Layer | None = None,
         augmenter: keras.layers.Layer | None = None,
-        num_views: int = 2,
+        num_views: int | None = None,
         **kwargs: Any,
     ) -> None:
         check_encoder(encoder)
-        check_augmenter(augmenter)
+        augmenter = as_augmenter(augmenter)
         if projection_head is not None and not isinstance(projection_head, keras.layers.Layer):
             raise ValueError(
                 f"`projection_head` should be a Keras layer, or None. Received: projection_head={projection_head!r}"
             )
-        if not isinstance(num_views, numbers.Integral) or num_views < 1:
-            raise ValueError(f"`num_views` should be a whole number of at least 1. Received: num_views={num_views!r}")
+        num_views = check_num_views(num_views, augmenter.num_views if isinstance(augmenter, MultiView) else None)
         super().__init__(**kwargs)
         self.encoder = encoder
         self.projection_head = ProjectionHead() if projection_head is None else projection_head
         self.augmenter = augmenter
-        self.num_views = int(num_views)
+        self.num_views = num_views
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self._check_rank(input_shape)
@@ -84,7 +88,7 @@ class ContrastiveModel(keras.Model):
             image = keras.KerasTensor((None, *input_shape[2:]), keras.config.floatx())
         else:
             image = keras.KerasTensor((None, *input_shape[1:]), keras.config.floatx())
-            image = prepare_images(image, self.augmenter, training=False)
+            image = prepare_images(image, one_view(self.augmenter), training=False)
         features = encoder_features(self.encoder, image)
         self.projection_head(features)
         self.built = True
@@ -106,7 +110,7 @@ class ContrastiveModel(keras.Model):
             Float tensor `(batch, features)`.
         """
         images = ops.convert_to_tensor(images)
-        return self.encoder(prepare_images(images, self.augmenter, training=False), training=False)
+        return self.encoder(prepare_images(images, one_view(self.augmenter), training=False), training=False)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -121,9 +125,12 @@ class ContrastiveModel(keras.Model):
     def _views(self, images: Any, training: bool) -> Any:
         if self._holds_views(images.shape):
             return ops.reshape(prepare_images(_merge_views(images), None, training), ops.shape(images))
+        if training and isinstance(self.augmenter, MultiView):
+            return prepare_images(images, self.augmenter, training)
         num_views = self.num_views if training else 1
         # One call a view, not one call on repeated images: some layers draw once for a whole batch.
-        return ops.stack([prepare_images(images, self.augmenter, training) for _ in range(num_views)], axis=1)
+        views = [prepare_images(images, one_view(self.augmenter), training) for _ in range(num_views)]
+        return ops.stack(views, axis=1)
 
     def _holds_views(self, input_shape: tuple[int | None, ...]) -> bool:
         return len(input_shape) == (self._encoder_rank() or _IMAGE_RANK) + 1
@@ -159,8 +166,9 @@ class ContrastiveModel(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "ContrastiveModel":
         config = dict(config)
-        for part in ("encoder", "projection_head", "augmenter"):
+        for part in ("encoder", "projection_head"):
             config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects=custom_objects)
+        config["augmenter"] = deserialize_augmenter(config["augmenter"], custom_objects)
         return cls(**config)
 
 

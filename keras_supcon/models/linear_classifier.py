@@ -6,7 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.models.preprocessing import check_augmenter, check_encoder, encoder_features, prepare_images
+from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter
+from keras_supcon.models.preprocessing import check_encoder, encoder_features, one_view, prepare_images
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -56,7 +57,7 @@ class LinearClassifier(keras.Model):
         **kwargs: Any,
     ) -> None:
         check_encoder(encoder)
-        check_augmenter(augmenter)
+        augmenter = one_view(as_augmenter(augmenter))
         if not isinstance(num_classes, numbers.Integral) or num_classes < 2:
             raise ValueError(f"`num_classes` should be a whole number of at least 2. Received: num_classes={num_classes!r}")
         super().__init__(**kwargs)
@@ -110,6 +111,6 @@ class LinearClassifier(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "LinearClassifier":
         config = dict(config)
-        for part in ("encoder", "augmenter"):
-            config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects=custom_objects)
+        config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"], custom_objects=custom_objects)
+        config["augmenter"] = deserialize_augmenter(config["augmenter"], custom_objects)
         return cls(**config)

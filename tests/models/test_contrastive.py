@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_supcon import ContrastiveModel, ProjectionHead, SupConLoss
-from keras_supcon.augmentation import SimAugment
+from keras_supcon.augmentation import MultiView, RandomResizedCrop, SimAugment
 from keras_supcon.encoders import ResNet
 from keras_supcon.losses import supcon_loss
 
@@ -120,6 +120,37 @@ def test_an_augmenter_without_a_training_argument_is_left_out_at_inference():
     np.testing.assert_allclose(ops.convert_to_numpy(training)[:, 1], ops.convert_to_numpy(head(flat + 1)), rtol=1e-5)
 
 
+def test_a_multi_view_makes_the_views_and_its_first_augmenter_the_inference_form(rng):
+    encoder = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
+    halve = keras.layers.Rescaling(0.5)
+    model = ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter=MultiView([AddOne(), RandomResizedCrop((2, 2)), halve]))
+    assert model.num_views == 3
+    images = rng.uniform(size=(3, 2, 2, 1)).astype("float32")
+    views = ops.convert_to_numpy(model(images, training=True))
+    for v, view in ((0, images + 1), (2, images / 2)):
+        expected = ops.convert_to_numpy(model.projection_head(view.reshape(3, 4)))
+        np.testing.assert_allclose(views[:, v], expected, rtol=1e-5, atol=1e-6)
+    inference = ops.convert_to_numpy(model(images))
+    expected = ops.convert_to_numpy(model.projection_head(images.reshape(3, 4)))[:, None]
+    np.testing.assert_allclose(inference, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(ops.convert_to_numpy(model.embed(images)), images.reshape(3, 4))
+
+
+def test_trains_with_a_multi_view_and_comes_back_from_a_file(digits, tmp_path):
+    encoder = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(8)])
+    augmenter = MultiView([RandomResizedCrop((6, 6)), RandomResizedCrop((6, 6), crop_area=(0.5, 1.0))])
+    model = ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter=augmenter)
+    model.compile(optimizer="sgd", loss=SupConLoss())
+    images, labels = digits[0][:32], digits[1][:32]
+    model.fit(images, labels, batch_size=16, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [layer.crop_area for layer in again.augmenter.augmenters] == [(0.08, 1.0), (0.5, 1.0)]
+    np.testing.assert_array_equal(again.predict(images, verbose=0), model.predict(images, verbose=0))
+    assert model.predict(images, verbose=0).shape == (32, 1, 4)
+    assert again(images, training=True).shape == (32, 2, 4)
+
+
 def test_vectors_and_views_of_vectors_are_welcome_too(rng):
     encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5), keras.layers.Dropout(0.5)])
     model = ContrastiveModel(encoder, ProjectionHead(4, ()))
@@ -164,6 +195,7 @@ def test_round_trips_with_weights_loss_and_optimizer_and_trains_on(digits, tmp_p
         ({"augmenter": "simaugment"}, "`augmenter` should be a Keras layer"),
         ({"num_views": 0}, "`num_views` should be a whole number of at least 1. Received: num_views=0"),
         ({"num_views": 1.5}, "`num_views` should be"),
+        ({"num_views": 2, "augmenter": MultiView(SimAugment(), 3)}, "`num_views` should be None or 3.*Received: num_views=2"),
     ],
 )
 def test_refuses_arguments_of_another_kind(arguments, message):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon import LinearClassifier
+from keras_supcon import LinearClassifier, augmentation
 from keras_supcon.augmentation import SimAugment
 from keras_supcon.encoders import ResNet
 from tests.models.test_contrastive import as_json
@@ -81,6 +81,15 @@ def test_augments_in_training_only(digits):
     unaugmented.build((None, 8, 8, 1))
     unaugmented.head.set_weights(classifier.head.get_weights())
     np.testing.assert_allclose(plain, ops.convert_to_numpy(unaugmented(images)), rtol=1e-3)
+
+
+def test_takes_the_augmenter_of_a_model_with_several_views(digits):
+    """Of a `MultiView` its first recipe: one view for each image and label."""
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    weak, strong = augmentation.SimAugment((8, 8), strength=0.2), augmentation.SimAugment((8, 8))
+    classifier = LinearClassifier(encoder, 10, augmenter=augmentation.MultiView([weak, strong]))
+    assert classifier.augmenter is weak
+    assert classifier(digits[0][:4], training=True).shape == (4, 10)
 
 
 def test_round_trips(digits, tmp_path):

@@ -66,6 +66,8 @@ def test_every_keras_class_is_registered_and_has_an_example(path):
 def test_every_constructor_argument_is_in_the_config(path):
     thing = KERAS_CLASSES[path]
     required = {"image_size": (8, 8), "encoder": keras_supcon.encoders.ResNet(10, width=0.125), "num_classes": 3}
+    required["augmenter"] = keras_supcon.augmentation.SimAugment(image_size=(8, 8))
+    required["layer"] = keras_supcon.augmentation.Invert()
     wanted = inspect.signature(thing.__init__).parameters
     instance = thing(**{name: value for name, value in required.items() if name in wanted})
     arguments = {

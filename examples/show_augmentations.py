@@ -1,0 +1,122 @@
+"""What the augmentations do to two photographs: every operation at five magnitudes, every recipe six times.
+
+python examples/show_augmentations.py --output_dir=build/augmentations
+"""
+
+import pathlib
+
+import numpy as np
+from absl import app, flags
+from keras import ops
+
+from keras_supcon import augmentation
+
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/augmentations", "Folder for operations.jpg and recipes.jpg.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the random numbers.")
+_SIZE = flags.DEFINE_integer("size", 96, "Height and width of each small picture.", lower_bound=24)
+
+MAGNITUDES = (0.0, 0.25, 0.5, 0.75, 1.0)
+NUM_VIEWS = 6
+
+# How a magnitude from 0 to 1 becomes the arguments of a layer whose strength has another name.
+STRENGTHS = {
+    "RandomColorJitter": lambda m: {"brightness": 0.8 * m, "contrast": 0.8 * m, "saturation": 0.8 * m, "hue": 0.2 * m},
+    "RandomGaussianBlur": lambda m: {"sigma": (0.1 + 1.9 * m, 0.1 + 1.9 * m), "kernel_size": 9},
+    "RandomGrayscale": lambda m: {},
+    "RandomSolarize": lambda m: {"threshold": 1 - m},
+    "RandomWarp": lambda m: {"max_length": 0.2 * m},
+}
+WITH_MAGNITUDE = (
+    "ShearX",
+    "ShearY",
+    "TranslateX",
+    "TranslateY",
+    "Rotate",
+    "Posterize",
+    "Solarize",
+    "SolarizeAdd",
+    "Color",
+    "Contrast",
+    "Brightness",
+    "Sharpness",
+    "Cutout",
+)
+WITHOUT_MAGNITUDE = ("AutoContrast", "Equalize", "Invert")
+OPERATIONS = (*WITH_MAGNITUDE, *WITHOUT_MAGNITUDE, *STRENGTHS)
+
+
+def read_photographs(size: int) -> list[np.ndarray]:
+    """The temple and the flower of scikit-learn, centred and square: two uint8 `(size, size, 3)`."""
+    from sklearn.datasets import load_sample_images
+
+    square = augmentation.CenterCropResize((size, size), crop_padding=0)
+    images = np.stack(load_sample_images().images)
+    return list(np.round(255 * ops.convert_to_numpy(square(images))).astype("uint8"))
+
+
+def make_operation(name: str, magnitude: float, seed: int) -> augmentation.RandomApply:
+    """The layer of an operation at a magnitude from 0 (left of the picture) to 1 (right)."""
+    arguments = {"magnitude": magnitude} if name in WITH_MAGNITUDE else {}
+    arguments = STRENGTHS[name](magnitude) if name in STRENGTHS else arguments
+    return getattr(augmentation, name)(**arguments, probability=1.0, seed=seed)
+
+
+def show_operations(photographs: list[np.ndarray], seed: int) -> list[tuple[str, list[np.ndarray]]]:
+    """For every operation its name and five pictures; the photographs alternate from row to row."""
+    rows = []
+    for row, name in enumerate(OPERATIONS):
+        image = photographs[row % len(photographs)]
+        pictures = [ops.convert_to_numpy(make_operation(name, m, seed)(image)) / 255 for m in MAGNITUDES]
+        rows.append((name, pictures))
+    return rows
+
+
+def show_recipes(photographs: list[np.ndarray], size: int, seed: int) -> list[tuple[str, list[np.ndarray]]]:
+    """For every recipe its name and some views of each photograph."""
+    recipes = {
+        "CenterCropResize": augmentation.CenterCropResize((size, size)),
+        "SimAugment": augmentation.SimAugment((size, size), seed=seed),
+        "SimAugment, strength 0.5": augmentation.SimAugment((size, size), strength=0.5, seed=seed),
+        "AutoAugment, imagenet": augmentation.AutoAugment((size, size), seed=seed),
+        "AutoAugment, cifar10": augmentation.AutoAugment((size, size), policy="cifar10", seed=seed),
+        "AutoAugment, svhn": augmentation.AutoAugment((size, size), policy="svhn", seed=seed),
+        "RandAugment, magnitude 0.9": augmentation.RandAugment((size, size), magnitude=0.9, seed=seed),
+        "StackedRandAugment": augmentation.StackedRandAugment((size, size), seed=seed),
+    }
+    images = np.repeat(np.stack(photographs), NUM_VIEWS, axis=0)
+    return [(name, list(ops.convert_to_numpy(recipe(images, training=True)))) for name, recipe in recipes.items()]
+
+
+def draw(rows: list[tuple[str, list[np.ndarray]]], blocks: int, path: pathlib.Path) -> None:
+    """Writes named rows of pictures, in so many blocks side by side, as a picture of their own pixels."""
+    from matplotlib.figure import Figure
+
+    per_row = max(len(pictures) for _, pictures in rows)
+    size, label, gap, dots = rows[0][1][0].shape[0], 15, 3, 100
+    rows_in_block = -(-len(rows) // blocks)
+    block_width = per_row * (size + gap) + 12
+    width, height = blocks * block_width, rows_in_block * (size + gap + label)
+    figure = Figure(figsize=(width / dots, height / dots), dpi=dots)
+    for index, (name, pictures) in enumerate(rows):
+        block, row = divmod(index, rows_in_block)
+        left, top = block * block_width + 4, row * (size + gap + label)
+        figure.text(left / width, 1 - (top + label - 3) / height, name, fontsize=8, va="baseline")
+        for column, picture in enumerate(pictures):
+            x, y = left + column * (size + gap), height - top - label - size
+            axes = figure.add_axes((x / width, y / height, size / width, size / height))
+            axes.imshow(np.clip(picture, 0, 1), interpolation="nearest")
+            axes.set_axis_off()
+    figure.savefig(path, pil_kwargs={"quality": 92, "subsampling": 0})
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    folder = pathlib.Path(_OUTPUT_DIR.value)
+    folder.mkdir(parents=True, exist_ok=True)
+    draw(show_operations(read_photographs(_SIZE.value), _SEED.value), 2, folder / "operations.jpg")
+    draw(show_recipes(read_photographs(2 * _SIZE.value), _SIZE.value, _SEED.value), 1, folder / "recipes.jpg")
+    print(f"Operations at magnitudes {MAGNITUDES} and recipes: {folder}")
+
+
+if __name__ == "__main__":
+    app.run(main)

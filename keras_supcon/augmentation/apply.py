@@ -1,0 +1,64 @@
+"""Any layer with a probability for each image."""
+
+import inspect
+from typing import Any
+
+import keras
+
+from keras_supcon.augmentation.base import ImageAugmentation, check_probability
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class RandomApply(ImageAugmentation):
+    """Gives an image what a layer makes of it, with a probability for each image, and leaves the others as they are.
+
+    Args:
+        layer: A layer from images to images of the same shape: one of this package, of Keras or of keras-cv.
+        probability: Probability that an image is replaced.
+        **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
+
+    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
+
+    Raises:
+        ValueError: For an argument of the wrong kind or out of its range, a layer that changes the shape of the images, and
+            images of another rank or number of channels.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.augmentation import Invert, RandomApply
+    >>> images = np.zeros((1000, 1, 1, 1), "uint8")
+    >>> share = (np.asarray(RandomApply(Invert(), probability=0.3, seed=0)(images)) == 255).mean()
+    >>> bool(abs(share - 0.3) < 0.05)
+    True
+    """
+
+    def __init__(self, layer: keras.layers.Layer, probability: float = 0.5, **kwargs: Any) -> None:
+        if not isinstance(layer, keras.layers.Layer):
+            raise ValueError(f"`layer` should be a Keras layer. Received: layer={layer!r}")
+        super().__init__(**kwargs)
+        self.layer = layer
+        self.probability = check_probability("probability", probability)
+
+    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
+        return self.uniform((batch_size,)) < self.probability
+
+    def transform(self, images: Any, draws: Any) -> Any:
+        takes_training = "training" in inspect.signature(self.layer.call).parameters
+        changed = self.layer(images, training=True) if takes_training else self.layer(images)
+        if tuple(changed.shape[1:]) != tuple(images.shape[1:]):
+            raise ValueError(
+                "`layer` should give images of the shape that it takes. "
+                f"Received: layer={self.layer.name}, from shape {tuple(images.shape)} to {tuple(changed.shape)}"
+            )
+        chosen = self.backend.numpy.reshape(draws, (-1, 1, 1, 1))
+        return self.backend.numpy.where(chosen, changed, self.backend.cast(images, changed.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        layer = keras.saving.serialize_keras_object(self.layer)
+        return {**super().get_config(), "layer": layer, "probability": self.probability}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "RandomApply":
+        layer = keras.saving.deserialize_keras_object(config["layer"], custom_objects=custom_objects)
+        return cls(**{**config, "layer": layer})

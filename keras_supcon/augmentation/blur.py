@@ -1,0 +1,105 @@
+"""Gaussian blur of its own width for each image."""
+
+import numbers
+from typing import Any
+
+import keras
+
+from keras_supcon.augmentation.base import ImageAugmentation, check_probability, check_range
+from keras_supcon.augmentation.resampling import blur_axis
+from keras_supcon.augmentation.selection import where_chosen
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class RandomGaussianBlur(ImageAugmentation):
+    """Blurs an image by a Gaussian whose standard deviation is uniform in `sigma`, drawn for each image.
+
+    The kernel has `kernel_size` taps in each direction, normalised to a sum of 1. At the border the taps that
+    lie outside are left out and the others normalised again, so that a constant image stays constant; the authors' code
+    takes black pixels there.
+
+    Args:
+        sigma: Smallest and largest standard deviation in pixels, positive.
+        kernel_size: Odd number of taps, or None for `2 floor(s / 20) + 1`, a tenth of the image's shorter side `s`: 23 at 224
+            pixels, 3 at 32 and 1, which is no blur, below 20.
+        probability: Probability that an image is blurred.
+        **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
+
+    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels; height and width must be known.
+
+    Raises:
+        ValueError: For an argument out of its range, images smaller than the kernel or of unknown size, and images of
+            another rank or number of channels.
+
+    Reference:
+        Chen et al., SimCLR, ICML 2020, appendix A.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon.augmentation import RandomGaussianBlur
+    >>> images = np.zeros((4, 9, 9, 1), "float32")
+    >>> images[:, 4, 4] = 1
+    >>> blurred = np.asarray(RandomGaussianBlur(sigma=(0.5, 1.0), kernel_size=5, probability=1.0, seed=0)(images))
+    >>> blurred.sum(axis=(1, 2, 3)).round(4).tolist(), bool(blurred.max() < 0.7)
+    ([1.0, 1.0, 1.0, 1.0], True)
+    """
+
+    def __init__(
+        self,
+        sigma: tuple[float, float] = (0.1, 2.0),
+        kernel_size: int | None = None,
+        probability: float = 0.5,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sigma = check_range("sigma", sigma, 0)
+        if kernel_size is not None:
+            if not isinstance(kernel_size, numbers.Integral) or kernel_size < 1 or kernel_size % 2 == 0:
+                raise ValueError(f"`kernel_size` should be an odd whole number, or None. Received: kernel_size={kernel_size!r}")
+            kernel_size = int(kernel_size)
+        self.kernel_size = kernel_size
+        self.probability = check_probability("probability", probability)
+
+    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+        """Which images are blurred, and their standard deviation."""
+        chosen = self.uniform((batch_size,)) < self.probability
+        return {"chosen": chosen, "sigma": self.uniform((batch_size,), *self.sigma)}
+
+    def transform(self, images: Any, draws: dict[str, Any]) -> Any:
+        images = self.backend.cast(images, "float32")
+        radius = self._radius(images.shape)
+        if radius == 0:
+            return images
+
+        def blur(some: Any, sigma: Any) -> Any:
+            columns_first = (0, 2, 1, 3)
+            some = blur_axis(self.backend, some, sigma, radius)
+            some = blur_axis(self.backend, self.backend.numpy.transpose(some, columns_first), sigma, radius)
+            return self.backend.numpy.transpose(some, columns_first)
+
+        return where_chosen(self.backend, draws["chosen"], blur, images, draws["sigma"])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "sigma": self.sigma,
+            "kernel_size": self.kernel_size,
+            "probability": self.probability,
+        }
+
+    def _radius(self, shape: tuple[int | None, ...]) -> int:
+        size = shape[1:3]
+        if None in size:
+            raise ValueError(
+                "`RandomGaussianBlur` should be called on images of known height and width: resize or crop them first. "
+                f"Received: images.shape={tuple(shape)}"
+            )
+        if self.kernel_size is None:
+            return min(size) // 20
+        if self.kernel_size > min(size):
+            raise ValueError(
+                "`kernel_size` should be at most the height and width of the images. "
+                f"Received: kernel_size={self.kernel_size}, images.shape={tuple(shape)}"
+            )
+        return self.kernel_size // 2

@@ -1,0 +1,58 @@
+"""Operations that blend an image with a degenerate form of itself: `degenerate + factor (image - degenerate)`.
+
+The factor is `0.1 + 1.8 magnitude`: below 1 it moves towards the degenerate form, at 1 (magnitude 0.5) the image stays,
+above it moves away. Results are clipped to 0..255.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from keras_supcon.augmentation.color import LUMA, apply_color_map, mean_grey
+
+# The degenerate forms: the grey image, its mean grey, black, and the image smoothed by [[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13.
+NAMES = ("Color", "Contrast", "Brightness", "Sharpness")
+
+
+def apply_enhancement(backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any) -> Any:
+    """Applies to each image its operation of `names`.
+
+    Args:
+        backend: Module of backend functions.
+        names: Some of `NAMES`.
+        images: Float32 `(batch, height, width, channels)` of levels 0 to 255.
+        choice: Position in `names`, `(batch,)`.
+        magnitude: 0 to 1, `(batch,)`.
+    """
+    numpy = backend.numpy
+    channels = images.shape[-1]
+    factor = numpy.reshape(0.1 + 1.8 * magnitude, (-1, 1, 1))
+
+    def share(name: str) -> Any:
+        """How much of the degenerate form of that name enters each image, `(batch, 1, 1)`."""
+        if name not in names:
+            return 0.0
+        return (1.0 - factor) * numpy.reshape(backend.cast(choice == names.index(name), "float32"), (-1, 1, 1))
+
+    is_rgb = channels == 3
+    identity = backend.convert_to_tensor(np.eye(channels), dtype="float32")
+    to_grey = backend.convert_to_tensor(np.repeat(LUMA[:, None], 3, axis=1) if is_rgb else np.eye(1), dtype="float32")
+    matrix = factor * identity + share("Color") * to_grey
+    offset = share("Contrast") * numpy.reshape(mean_grey(backend, images), (-1, 1, 1)) if "Contrast" in names else None
+    if "Sharpness" not in names:
+        return apply_color_map(backend, images, matrix, offset, 255.0)
+    enhanced = apply_color_map(backend, images, matrix, offset)
+    weight = numpy.expand_dims(share("Sharpness"), 3)
+    return numpy.clip(enhanced + weight * _smooth(backend, images), 0.0, 255.0)
+
+
+def _smooth(backend: Any, images: Any) -> Any:
+    """The degenerate form of sharpness; pixels at the border stay as they are."""
+    height, width = images.shape[1:3]
+    if height is not None and width is not None and min(height, width) < 3:
+        return images
+    box = backend.nn.average_pool(images, 3, 1, "valid", "channels_last")
+    inner = images[:, 1:-1, 1:-1]
+    # 9 box means and 4 centres make the 13 of the kernel.
+    change = (box - inner) * (9.0 / 13.0)
+    return images + backend.numpy.pad(change, ((0, 0), (1, 1), (1, 1), (0, 0)))

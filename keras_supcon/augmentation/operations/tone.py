@@ -1,0 +1,103 @@
+"""Operations on the grey levels of each channel, as a table of 256 levels for each image and channel.
+
+The functions take the module of Keras' backend functions, float32 images `(batch, height, width, channels)` of whole
+levels 0 to 255, the place of each pixel's level in the tables laid end to end, and magnitudes `(batch, 1, 1)`. They give
+tables that broadcast to `(batch, channels, 256)`.
+"""
+
+from typing import Any
+
+from keras_supcon.augmentation.resampling import gather
+
+_LEVELS = 256
+
+
+def auto_contrast_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
+    """Stretches each channel from its darkest and brightest pixel to 0 and 255; a flat channel stays."""
+    numpy = backend.numpy
+    low = numpy.expand_dims(numpy.min(images, axis=(1, 2), initial=255.0), 2)
+    high = numpy.expand_dims(numpy.max(images, axis=(1, 2), initial=0.0), 2)
+    gain = 255.0 / numpy.maximum(high - low, 1.0)
+    stretched = numpy.clip((_levels(backend) - low) * gain, 0.0, 255.0)
+    return numpy.where(high > low, stretched, _levels(backend))
+
+
+def equalize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
+    """Spreads the levels of each channel so that they are equally frequent, with the integer steps of Pillow."""
+    numpy = backend.numpy
+    batch, height, width, channels = backend.shape(images)
+    counts = backend.math.segment_sum(
+        numpy.ones_like(numpy.reshape(images, (-1,))), numpy.reshape(index, (-1,)), batch * channels * _LEVELS
+    )
+    counts = numpy.reshape(counts, (batch, channels, _LEVELS))
+    pixels = backend.cast(height * width, "float32")
+    # The brightest level that occurs is not counted, so that it becomes 255.
+    brightest = numpy.max(numpy.where(counts > 0, _levels(backend), -1.0), axis=2, keepdims=True, initial=-1.0)
+    last = numpy.sum(numpy.where(_levels(backend) == brightest, counts, numpy.zeros_like(counts)), axis=2, keepdims=True)
+    step = numpy.floor((pixels - last + 0.5) / 255.0)  # whole numbers: a half keeps the division clear of them
+    below = numpy.cumsum(counts, axis=2) - counts
+    half = numpy.floor(step / 2.0)
+    table = numpy.clip(numpy.floor((below + half + 0.5) / numpy.maximum(step, 1.0)), 0.0, 255.0)
+    return numpy.where(step > 0, table, _levels(backend))
+
+
+def invert_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
+    """255 - level."""
+    return 255.0 - _levels(backend)
+
+
+def posterize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
+    """Keeps the `floor(4 magnitude)` highest bits, at least one."""
+    bits = backend.numpy.maximum(backend.numpy.floor(4.0 * magnitude), 1.0)
+    width = backend.numpy.power(2.0, 8.0 - bits)
+    return backend.numpy.floor(_levels(backend) / width) * width
+
+
+def solarize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
+    """Inverts the levels from `floor(256 magnitude)` on."""
+    threshold = backend.numpy.floor(256.0 * magnitude)
+    return backend.numpy.where(_levels(backend) < threshold, _levels(backend), 255.0 - _levels(backend))
+
+
+def solarize_add_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
+    """Adds `floor(110 magnitude)` to the levels below 128."""
+    addition = backend.numpy.floor(110.0 * magnitude)
+    brighter = backend.numpy.minimum(_levels(backend) + addition, 255.0)
+    return backend.numpy.where(_levels(backend) < 128.0, brighter, _levels(backend))
+
+
+TABLES = {
+    "AutoContrast": auto_contrast_table,
+    "Equalize": equalize_table,
+    "Invert": invert_table,
+    "Posterize": posterize_table,
+    "Solarize": solarize_table,
+    "SolarizeAdd": solarize_add_table,
+}
+
+
+def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any) -> Any:
+    """Applies to each image its operation of `names`.
+
+    Args:
+        backend: Module of backend functions.
+        names: Keys of `TABLES`.
+        images: Float32 `(batch, height, width, channels)` of levels 0 to 255; they are rounded to whole levels.
+        choice: Position in `names`, `(batch,)`.
+        magnitude: 0 to 1, `(batch,)`.
+    """
+    numpy = backend.numpy
+    batch, _, _, channels = backend.shape(images)
+    images = numpy.floor(images + 0.5)
+    first = numpy.reshape(numpy.arange(batch * channels, dtype="int32") * _LEVELS, (-1, 1, 1, channels))
+    index = backend.cast(images, "int32") + first
+    magnitude = numpy.reshape(magnitude, (-1, 1, 1))
+    table = numpy.zeros((batch, channels, _LEVELS), "float32")
+    for position, name in enumerate(names):
+        is_chosen = numpy.reshape(choice == position, (-1, 1, 1))
+        table = numpy.where(is_chosen, TABLES[name](backend, images, index, magnitude), table)
+    return gather(backend, numpy.reshape(table, (-1,)), index)
+
+
+def _levels(backend: Any) -> Any:
+    return backend.numpy.arange(_LEVELS, dtype="float32")

@@ -1,0 +1,47 @@
+"""Work on some images of a batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def where_chosen(backend: Any, chosen: Any, function: Callable[..., Any], images: Any, *parameters: Any) -> Any:
+    """Replaces the chosen images by `function(images, *parameters)`.
+
+    Where the program may have shapes that are known only when it runs (TensorFlow outside XLA, torch), the function
+    sees the chosen images alone and costs nothing for the others. XLA has no such shapes: there all images are computed, in
+    loops that it fuses, and the chosen ones are kept.
+
+    Args:
+        backend: Module of backend functions.
+        chosen: Boolean `(batch,)`.
+        function: From images and parameters to images of the same shape, each image by itself; TensorFlow's batch may be empty.
+        images: Float32 `(batch, height, width, channels)`.
+        *parameters: Tensors whose first axis is the batch.
+
+    Returns:
+        Images of the same shape.
+    """
+    if backend.name == "tensorflow" and not is_for_xla():
+        import tensorflow as tf
+
+        index = tf.where(chosen)
+        rows = index[:, 0]
+        some = function(tf.gather(images, rows), *(tf.gather(parameter, rows) for parameter in parameters))
+        return tf.ensure_shape(tf.tensor_scatter_nd_update(images, index, some), images.shape)
+    if backend.name == "torch" and not images.is_meta:
+        index = chosen.nonzero()[:, 0]
+        if len(index) == 0:
+            return images
+        replaced = images.clone()
+        replaced[index] = function(images[index], *(parameter[index] for parameter in parameters))
+        return replaced
+    chosen = backend.numpy.reshape(chosen, (-1, 1, 1, 1))
+    return backend.numpy.where(chosen, function(images, *parameters), images)
+
+
+def is_for_xla() -> bool:
+    """Whether TensorFlow is tracing a function that XLA will compile, `jit_compile=True` or a TPU's."""
+    import tensorflow as tf
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext  # TensorFlow has no public way to ask
+
+    return not tf.executing_eagerly() and GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())

@@ -1,0 +1,95 @@
+"""Views of images, made in the input pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from keras_supcon.augmentation import MultiView
+from keras_supcon.augmentation.seeding import stateless_seeds
+from keras_supcon.augmentation.views import check_num_views
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+def with_views(
+    dataset: tf.data.Dataset,
+    augmenter: keras.layers.Layer | Sequence[keras.layers.Layer],
+    num_views: int | None = None,
+    seed: int | None = None,
+) -> tf.data.Dataset:
+    """Augments the images of a data set several times, in parallel, on the processor that feeds the model.
+
+    The layers of this package draw from `seed`, the epoch and the position of the element alone, not from their own seeds:
+    one seed gives the same views in every run, whatever the timing, and every pass over the data set gives new
+    ones. Layers of Keras and of keras-cv draw from their own generators, in an order that is left to chance. Where
+    `tf.random.set_seed` is set, some of keras-cv draw the same in every pass: give them `dataset.repeat()`.
+
+    Where `tf.distribute` shards the data set among several workers, it does so by elements, as after
+    `dataset.enumerate()`. To read different files, shard before, and give each worker a seed of its own.
+
+    Args:
+        dataset: Images of shape `(batch, height, width, channels)` or `(height, width, channels)`: alone, first in a tuple
+            such as `(images, labels)` or `(images, labels, sample_weight)`, or as `"images"` in a dictionary.
+        augmenter: A layer, a list of layers, one for each view, or a `MultiView`.
+        num_views: Number of views, at least 1. None takes the number of a list or a `MultiView`, and 2 of a single layer.
+        seed: Integer that fixes the views, together with `tf.random.set_seed` where that is set; None for a random one.
+
+    Returns:
+        The data set with views in the place of the images, `(batch, num_views, height, width, channels)` or
+        `(num_views, height, width, channels)`, and the attribute `class_names` if it had one.
+
+    Raises:
+        ValueError: If an argument is of the wrong kind, the images are of another rank, `num_views` contradicts `augmenter`,
+            or the augmenters give different shapes.
+
+    Example:
+
+    >>> import keras_supcon
+    >>> from keras_supcon.augmentation import SimAugment
+    >>> train = keras_supcon.data.load("digits", "train", batch_size=32)
+    >>> train = keras_supcon.data.with_views(train, SimAugment(image_size=(8, 8), flip_probability=0.0), seed=1)
+    >>> views, labels = next(iter(train))
+    >>> views.shape, labels.shape
+    (TensorShape([32, 2, 8, 8, 1]), TensorShape([32]))
+    """
+    import tensorflow as tf
+
+    if not isinstance(dataset, tf.data.Dataset):
+        raise ValueError(f"`dataset` should be a `tf.data.Dataset`. Received: dataset={dataset!r}")
+    _check_images(dataset.element_spec)
+    if isinstance(augmenter, MultiView):
+        check_num_views(num_views, augmenter.num_views)
+        multi_view = augmenter
+    else:
+        multi_view = MultiView(augmenter, num_views)
+
+    def make_views(element_seed: tf.Tensor, element: Any) -> Any:
+        with stateless_seeds(element_seed):
+            if isinstance(element, tuple):
+                return (multi_view(element[0], training=True), *element[1:])
+            return multi_view(element, training=True)
+
+    # A pair of 32 random bits for each position, new ones each time that the data set is iterated. The seeds come first:
+    # where auto-sharding fails on the second part of a zip, it leaves the first part sharded and shards the whole again.
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
+    views = tf.data.Dataset.zip(seeds, dataset).map(make_views, num_parallel_calls=tf.data.AUTOTUNE)
+    views = views.prefetch(tf.data.AUTOTUNE)
+    if hasattr(dataset, "class_names"):
+        views.class_names = dataset.class_names
+    return views
+
+
+def _check_images(element_spec: Any) -> None:
+    images = element_spec
+    if isinstance(element_spec, tuple) and element_spec:
+        images = element_spec[0]
+    elif isinstance(element_spec, dict):
+        images = element_spec.get("images")
+    if getattr(getattr(images, "shape", None), "rank", None) not in (3, 4):
+        raise ValueError(
+            "`dataset` should give images of shape (height, width, channels) or (batch, height, width, channels): alone, "
+            f"first in a tuple, or as 'images' in a dictionary. Received: dataset.element_spec={element_spec}"
+        )

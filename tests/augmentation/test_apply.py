@@ -1,0 +1,34 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon.augmentation import Invert, RandomApply, RandomResizedCrop
+
+pytestmark = pytest.mark.neutral
+
+
+def test_a_share_of_the_images_is_what_the_layer_makes_of_them(rng):
+    images = rng.integers(0, 256, (4000, 2, 2, 3)).astype("uint8")
+    applied = ops.convert_to_numpy(RandomApply(Invert(), probability=0.3, seed=1)(images))
+    changed = np.all(applied == 255 - images.astype("float32"), axis=(1, 2, 3))
+    np.testing.assert_array_equal(applied[~changed], images[~changed])
+    assert abs(changed.mean() - 0.3) < 0.03
+
+
+def test_takes_layers_of_keras(rng):
+    images = rng.integers(0, 256, (64, 4, 4, 3)).astype("uint8")
+    layer = RandomApply(keras.layers.RandomInvert(factor=1.0), probability=0.5, seed=1)
+    applied = ops.convert_to_numpy(layer(images))
+    changed = np.all(applied == 255 - images.astype("float32"), axis=(1, 2, 3))
+    assert 0 < changed.sum() < 64
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer(images, training=False)), images)
+
+
+def test_refuses_what_is_no_layer_and_layers_that_change_the_shape():
+    with pytest.raises(ValueError, match="`layer` should be a Keras layer. Received: layer=<"):
+        RandomApply(lambda images: images)
+    with pytest.raises(ValueError, match="`probability` should be between 0 and 1. Received: probability=1.5"):
+        RandomApply(Invert(), 1.5)
+    with pytest.raises(ValueError, match="`layer` should give images of the shape that it takes. Received: layer=smaller"):
+        RandomApply(RandomResizedCrop((4, 4), name="smaller"))(np.zeros((2, 8, 8, 3), "uint8"))
