@@ -9,6 +9,8 @@ NEUTRAL_VENV ?= .venv-neutral
 # The packages that the losses are compared with.
 TFA_VENV ?= .venv-tensorflow-addons
 PML_VENV ?= .venv-pytorch-metric-learning
+# The packages that the augmentations are compared with.
+AUGMENTATION_VENV ?= .venv-augmentation-peers
 # The last Python for which TensorFlow Addons has a TensorFlow.
 PYTHON_3_11 ?= $(shell command -v python3.11 || echo $(PYTHON))
 # On a machine without a GPU the CPU build of TensorFlow saves a large download.
@@ -19,7 +21,8 @@ FASHION_MNIST := build/dataset-fashion-mnist/usr/share/datasets/fashion-mnist
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch test-parity benchmark-loss fashion-mnist bazel clean
+.PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch test-parity benchmark-loss benchmark-augmentation \
+	fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
@@ -58,6 +61,10 @@ test-parity: $(VENV)/dev-installed $(TFA_VENV)/installed $(PML_VENV)/installed
 benchmark-loss: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(PML_VENV)/installed
 	$(VENV)/bin/python benchmarks/loss.py --neutral_python=$(NEUTRAL_VENV)/bin/python \
 		--pytorch_metric_learning_python=$(PML_VENV)/bin/python
+
+benchmark-augmentation: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(AUGMENTATION_VENV)/installed
+	$(VENV)/bin/python benchmarks/augmentation.py --neutral_python=$(NEUTRAL_VENV)/bin/python \
+		--peers_python=$(AUGMENTATION_VENV)/bin/python
 
 fashion-mnist: build/tfds/fashion_mnist
 
@@ -100,5 +107,10 @@ $(PML_VENV)/installed: Makefile
 	$(PML_VENV)/bin/python $(PIP) torch==2.13.0 pytorch-metric-learning==2.9.0
 	touch $@
 
+$(AUGMENTATION_VENV)/installed: Makefile
+	test -x $(AUGMENTATION_VENV)/bin/python || $(PYTHON) -m venv $(AUGMENTATION_VENV)
+	$(AUGMENTATION_VENV)/bin/python $(PIP) torch==2.13.0 kornia==0.9.0 albumentations==2.0.8
+	touch $@
+
 clean:
-	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TFA_VENV) $(PML_VENV)
+	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TFA_VENV) $(PML_VENV) $(AUGMENTATION_VENV)

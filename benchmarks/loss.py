@@ -14,15 +14,13 @@ same. Linux with glibc only.
 
 import datetime
 import json
-import os
 import pathlib
-import platform
 import statistics
-import subprocess
 import sys
 from typing import Any
 
 from absl import app, flags
+from harness import available_gigabytes, describe_machine, markdown_table, run_worker, write_results
 from loss_implementations import DIM, IMPLEMENTATIONS, NUM_CLASSES, NUM_VIEWS, TEMPERATURE
 
 _ROWS = flags.DEFINE_list("rows", "512,2048,8192,32768,65536", "Numbers of rows (views x batch) for the default mode.")
@@ -37,7 +35,6 @@ _PYTORCH_METRIC_LEARNING_PYTHON = flags.DEFINE_string(
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/benchmarks/loss", "Folder for results.json and loss.png.")
 _PLOT_ONLY = flags.DEFINE_string("plot_only", None, "A results.json to draw again, beside it, without measuring.")
 
-HERE = pathlib.Path(__file__).resolve().parent
 REFERENCE = next(iter(IMPLEMENTATIONS))
 MODES = {
     "default": {},
@@ -63,40 +60,6 @@ def interpreter(name: str) -> str | None:
     }[IMPLEMENTATIONS[name].environment]
 
 
-def run(name: str, num_rows: int, options: dict[str, Any]) -> dict[str, Any]:
-    """Measures an implementation in a process of its own; `"note"` in the answer says why there is no time."""
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": IMPLEMENTATIONS[name].backend,
-        "PYTHONPATH": str(HERE.parent),
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        # A benchmark of the CPU: a library that found a GPU would be compared with one that did not look.
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "JAX_PLATFORMS": "cpu",
-    }
-    arguments = {
-        "worker": name,
-        "rows": num_rows,
-        "options": json.dumps(options),
-        "repeats": _REPEATS.value,
-        "seconds": _SECONDS.value,
-    }
-    finished = subprocess.run(
-        [
-            interpreter(name),
-            str(HERE / "loss_implementations.py"),
-            *(f"--{flag}={value}" for flag, value in arguments.items()),
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    if finished.returncode:
-        lines = finished.stderr.strip().splitlines() or ["no message"]
-        return {"note": f"failed ({finished.returncode}): {lines[-1]}"}
-    return json.loads(finished.stdout.splitlines()[-1])
-
-
 def measure(name: str, num_rows: int, earlier: list[dict], mode: str = "default") -> dict[str, Any]:
     """One row of a table, with progress on stderr."""
     record = {"implementation": name, "mode": mode, "rows": num_rows}
@@ -104,7 +67,14 @@ def measure(name: str, num_rows: int, earlier: list[dict], mode: str = "default"
     if gigabytes > min(_PEER_MEMORY_GB.value, available_gigabytes()):
         record["note"] = f"not run: about {gigabytes:.{0 if gigabytes >= 10 else 1}f} GB"
     else:
-        record |= run(name, num_rows, MODES[mode])
+        arguments = {
+            "worker": name,
+            "rows": num_rows,
+            "options": json.dumps(MODES[mode]),
+            "repeats": _REPEATS.value,
+            "seconds": _SECONDS.value,
+        }
+        record |= run_worker(interpreter(name), "loss_implementations.py", IMPLEMENTATIONS[name].backend, arguments)
     if "step_seconds" in record:
         record["min_seconds"] = min(record["step_seconds"])
         record["median_seconds"] = statistics.median(record["step_seconds"])
@@ -128,13 +98,6 @@ def expected_gigabytes(name: str, num_rows: int, earlier: list[dict]) -> float:
         return BYTES_PER_PAIR * num_rows**2 / 1e9
     largest = max(measured, key=lambda record: record["rows"])
     return largest["extra_memory_mb"] / 1e3 * (num_rows / largest["rows"]) ** 2
-
-
-def available_gigabytes() -> float:
-    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024 / 1e9
-    raise RuntimeError("/proc/meminfo has no MemAvailable")
 
 
 def check_agreement(records: list[dict]) -> None:
@@ -167,14 +130,14 @@ def compare_modes(num_rows: int, results: dict) -> None:
 def format_table(records: list[dict], subject: str) -> str:
     """A Markdown table; the last column is the minimal time relative to the first row's."""
     relative = "times slower" if subject == "implementation" else "times the default"
-    lines = [[subject, "min time", "median", "extra memory", "later steps", relative], ["---", *["---:"] * 5]]
+    rows = []
     for record in records:
         name = IMPLEMENTATIONS[record["implementation"]].label if subject == "implementation" else record["mode"]
         if "step_seconds" not in record:
-            lines.append([name, record["note"], *[""] * 4])
+            rows.append([name, record["note"], *[""] * 4])
             continue
         ratio = record["min_seconds"] / records[0].get("min_seconds", float("nan"))
-        lines.append(
+        rows.append(
             [
                 name,
                 format_seconds(record["min_seconds"]),
@@ -184,37 +147,13 @@ def format_table(records: list[dict], subject: str) -> str:
                 f"{ratio:.2f}",
             ]
         )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    )
+    return markdown_table([subject, "min time", "median", "extra memory", "later steps", relative], rows)
 
 
 def format_seconds(seconds: float) -> str:
     if seconds >= 1:
         return f"{seconds:.2f} s"
     return f"{seconds * 1e3:.{0 if seconds >= 0.1 else 1}f} ms"
-
-
-def describe_machine() -> dict[str, Any]:
-    processors = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":", 1)[1].strip() for line in processors if line.startswith("model name")), platform.machine())
-    instructions = next((line.split() for line in processors if line.startswith("flags")), [])
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "avx512": "avx512f" in instructions,
-        "available_memory_gb": round(available_gigabytes(), 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-
-
-def write_results(path: pathlib.Path, results: dict) -> None:
-    """Whole or not at all; after every number of rows, for those who stop a long run."""
-    unfinished = path.with_name(f"unfinished-{path.name}")
-    unfinished.write_text(json.dumps(results, indent=2) + "\n")
-    os.replace(unfinished, path)
 
 
 def draw(results: dict, path: pathlib.Path) -> None:

@@ -8,7 +8,6 @@ import argparse
 import ctypes
 import dataclasses
 import functools
-import importlib.metadata
 import json
 import os
 import pathlib
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from harness import versions
 
 TEMPERATURE = 0.1
 DIM = 128
@@ -250,16 +250,6 @@ def measure(prepare: Callable, num_rows: int, options: dict[str, Any], repeats: 
     }
 
 
-def versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worker", choices=IMPLEMENTATIONS, required=True)
@@ -270,7 +260,7 @@ def main() -> None:
     arguments = parser.parse_args()
     prepare = IMPLEMENTATIONS[arguments.worker].prepare
     measurement = measure(prepare, arguments.rows, arguments.options, arguments.repeats, arguments.seconds)
-    print(json.dumps({**measurement, "versions": versions()}))
+    print(json.dumps({**measurement, "versions": versions(PACKAGES)}))
 
 
 if __name__ == "__main__":
