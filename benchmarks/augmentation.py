@@ -45,7 +45,7 @@ _BATCH_SIZES = {
     224: flags.DEFINE_integer("batch_size_224", 32, "Images in a batch at 224 pixels.", lower_bound=1),
 }
 _RECIPES = flags.DEFINE_multi_enum("recipes", list(RECIPES), list(RECIPES), "Recipes to measure; may be given several times.")
-_ROUNDS = flags.DEFINE_integer("rounds", 2, "Measurements of an implementation; their windows count as one set.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 1, "Measurements of an implementation; their windows count as one set.", lower_bound=1)
 _WINDOWS = flags.DEFINE_integer("windows", 4, "Windows of a measurement.", lower_bound=2)
 _WINDOW_SECONDS = flags.DEFINE_float("window_seconds", 1.0, "Length of a window; it lasts longer for a few slow batches.")
 _SECONDS = flags.DEFINE_float("seconds", 15.0, "After so many seconds two windows are enough.")

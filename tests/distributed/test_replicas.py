@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_supcon import ContrastiveModel, ProjectionHead, SupConLoss, losses, metrics
-from keras_supcon.augmentation import SimAugment
+from keras_supcon.augmentation import AutoAugment, RandAugment, SimAugment
 from keras_supcon.distribution import gather_across_replicas
 
 
@@ -118,17 +118,19 @@ def test_metrics_see_the_rows_of_all_replicas(rng, strategy, metric):
     assert float(mirrored.result()) == pytest.approx(float(single.result()), rel=1e-6)
 
 
-def test_replicas_augment_differently_and_keep_one_seed_state(rng, strategy):
+@pytest.mark.parametrize("recipe", [SimAugment, AutoAugment, RandAugment])
+def test_replicas_augment_differently_and_keep_one_seed_state(rng, strategy, recipe):
     import tensorflow as tf
 
     images = np.repeat(rng.integers(0, 256, (1, 16, 16, 3)), 4, axis=0).astype("float32")
     with strategy.scope():
-        layer = SimAugment(image_size=(16, 16), seed=1)
+        layer = recipe(image_size=(16, 16), seed=1)
     run = tf.function(lambda: strategy.run(lambda: layer(images, training=True)))
     first, second = (views.numpy() for views in strategy.experimental_local_results(run()))
     assert not any(np.array_equal(a, b) for a in first for b in second)
-    states = strategy.experimental_local_results(layer.crop.generator.state.value)
-    np.testing.assert_array_equal(*(state.numpy() for state in states))
+    for part in (layer, layer.crop):
+        states = strategy.experimental_local_results(part.generator.state.value)
+        np.testing.assert_array_equal(*(state.numpy() for state in states))
 
 
 def test_gathers_uneven_batches_with_gradient(rng, strategy):
