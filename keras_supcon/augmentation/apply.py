@@ -1,11 +1,11 @@
 """Any layer with a probability for each image."""
 
-import inspect
 from typing import Any
 
 import keras
 
 from keras_supcon.augmentation.base import ImageAugmentation, check_probability
+from keras_supcon.augmentation.calling import as_augmenter, call_augmenter, deserialize_augmenter
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -37,15 +37,14 @@ class RandomApply(ImageAugmentation):
         if not isinstance(layer, keras.layers.Layer):
             raise ValueError(f"`layer` should be a Keras layer. Received: layer={layer!r}")
         super().__init__(**kwargs)
-        self.layer = layer
+        self.layer = as_augmenter(layer)
         self.probability = check_probability("probability", probability)
 
     def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
         return self.uniform((batch_size,)) < self.probability
 
     def transform(self, images: Any, draws: Any) -> Any:
-        takes_training = "training" in inspect.signature(self.layer.call).parameters
-        changed = self.layer(images, training=True) if takes_training else self.layer(images)
+        changed = call_augmenter(self.layer, images, training=True)
         if tuple(changed.shape[1:]) != tuple(images.shape[1:]):
             raise ValueError(
                 "`layer` should give images of the shape that it takes. "
@@ -60,5 +59,4 @@ class RandomApply(ImageAugmentation):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "RandomApply":
-        layer = keras.saving.deserialize_keras_object(config["layer"], custom_objects=custom_objects)
-        return cls(**{**config, "layer": layer})
+        return cls(**{**config, "layer": deserialize_augmenter(config["layer"], custom_objects)})

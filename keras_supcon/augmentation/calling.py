@@ -109,7 +109,7 @@ def _call(layer: keras.layers.Layer, images: Any, training: bool) -> Any:
 
 
 def _call_with_autograph(layer: keras.layers.Layer, images: Any) -> Any:
-    """Calls a layer of keras-cv, or one of its own kind that holds such layers.
+    """Calls a layer of keras-cv, or a wrapper of such layers.
 
     keras-cv has Python conditions on tensors, as in `Equalization`, hence `RandAugment`, and in `RandomApply`. In a graph they
     need AutoGraph, which Keras turns off in its training step and `tf.function` turns on.
