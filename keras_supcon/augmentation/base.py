@@ -71,6 +71,10 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         images = self.transform(images, transformation) if training else self.transform_for_inference(images)
         return self.backend.cast(images, self.compute_dtype)
 
+    def transform_single_image(self, image: Any, transformation: Any, training: bool = True) -> Any:
+        # Keras would squeeze, which needs to know that the batch is of one image; reshaping may lose that.
+        return self.transform_images(self.backend.numpy.expand_dims(image, 0), transformation, training)[0]
+
     def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
         """The random numbers of a batch: tensors whose first axis is the batch."""
         raise NotImplementedError

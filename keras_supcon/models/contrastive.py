@@ -30,8 +30,8 @@ class ContrastiveModel(keras.Model):
         encoder: Any Keras model or layer that maps images to `(batch, features)`.
         projection_head: Layer from features to projections; `ProjectionHead()` if None.
         augmenter: Layer that augments a batch of images; see `keras_supcon.augmentation`. keras-cv layers work;
-            those that draw are left out when not training. A `MultiView` makes all views at once, each by its own recipe if it has
-            several; the one view of `evaluate`, `predict` and `embed` is then its first augmenter's inference form. With
+            those that draw are left out when not training. A `MultiView` makes all views at once, each by its own recipe if it
+            has several; the one view of `evaluate`, `predict` and `embed` is then its first augmenter's inference form. With
             None the views of an image differ only by the encoder's own randomness (dropout), integer images are
             scaled to [0, 1] and float inputs pass unchanged.
         num_views: Views of each image in a training step, at least 1. None takes the number of a `MultiView`, and 2

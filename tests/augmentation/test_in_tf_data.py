@@ -7,39 +7,45 @@ from tests.augmentation.test_every_layer import batch, every_layer
 
 
 @every_layer
-@pytest.mark.parametrize("form", ["batch", "single", "dictionary"])
-def test_maps_batches_single_images_and_dictionaries(rng, layer_class, arguments, form):
+def test_maps_dictionaries_of_batches_of_any_size_and_leaves_the_labels_alone(rng, layer_class, arguments):
     import tensorflow as tf
 
-    images = batch(rng)
-    layer = layer_class(**arguments, seed=1)
-    if form == "dictionary":
-        dataset = tf.data.Dataset.from_tensor_slices({"images": images, "labels": np.arange(8)}).batch(4)
-    else:
-        dataset = tf.data.Dataset.from_tensor_slices(images)
-        dataset = dataset.batch(4) if form == "batch" else dataset
-    views = [view["images"] if form == "dictionary" else view for view in dataset.map(layer)]
-    assert views[0].dtype == tf.float32
-    views = np.stack(views) if form == "single" else np.concatenate(views)
-    assert views.shape == tuple(layer.compute_output_shape(images.shape))
-    assert len({view.tobytes() for view in views}) > 1
-
-
-@every_layer
-def test_labels_beside_the_images_keep_their_type_and_value(rng, layer_class, arguments):
-    import tensorflow as tf
-
+    images, layer = batch(rng), layer_class(**arguments, seed=1)
     labels = np.array([257, 2049, 2**24 + 1, 2**30 + 1] * 2)  # what bfloat16, float16 and float32 cannot hold
-    dataset = tf.data.Dataset.from_tensor_slices({"images": batch(rng), "labels": labels}).batch(8)
-    out = next(iter(dataset.map(layer_class(**arguments, dtype="mixed_bfloat16"))))
-    assert out["labels"].dtype == tf.int64
-    np.testing.assert_array_equal(out["labels"], labels)
+    dataset = tf.data.Dataset.from_tensor_slices({"images": images, "labels": labels}).batch(3).map(layer)
+    views, out_labels = ([element[name] for element in dataset] for name in ("images", "labels"))
+    assert [len(view) for view in views] == [3, 3, 2]
+    assert views[0].dtype == tf.float32
+    assert tuple(dataset.element_spec["images"].shape) == (None, *layer.compute_output_shape(images.shape)[1:])
+    assert len({view.numpy().tobytes() for view in tf.concat(views, axis=0)}) > 1
+    assert out_labels[0].dtype == tf.int64
+    np.testing.assert_array_equal(tf.concat(out_labels, axis=0), labels)
 
 
 @every_layer
-def test_batches_of_unknown_size(rng, layer_class, arguments):
+def test_maps_single_images(rng, layer_class, arguments):
     import tensorflow as tf
 
-    dataset = tf.data.Dataset.from_tensor_slices(batch(rng)).batch(3)
-    layer = layer_class(**arguments)
-    assert [len(views) for views in dataset.map(lambda images: layer(images, training=True))] == [3, 3, 2]
+    images, layer = batch(rng), layer_class(**arguments, seed=1, dtype="mixed_bfloat16")
+    dataset = tf.data.Dataset.from_tensor_slices(images).map(lambda image: layer(image, training=True))
+    views = list(dataset)
+    assert views[0].dtype == tf.bfloat16
+    assert views[0].shape == tuple(layer.compute_output_shape(images.shape[1:]))
+    assert len({view.numpy().tobytes() for view in views}) > 1
+
+
+def test_single_images_of_every_size_come_out_alike(rng):
+    """As decoded files do: nothing is known of their size before the map runs."""
+    import tensorflow as tf
+
+    from keras_supcon.augmentation import AutoAugment, CenterCropResize, SimAugment
+
+    def images():
+        for size in ((7, 300), (64, 48), (200, 90), (1, 1)):
+            yield rng.integers(0, 256, (*size, 3)).astype("uint8")
+
+    files = tf.data.Dataset.from_generator(images, output_signature=tf.TensorSpec((None, None, 3), tf.uint8))
+    for layer in (SimAugment((24, 20)), AutoAugment((24, 20)), CenterCropResize((24, 20))):
+        views = next(iter(files.map(lambda image, layer=layer: layer(image, training=True)).batch(4)))
+        assert views.shape == (4, 24, 20, 3)
+        assert 0 <= float(tf.reduce_min(views)) <= float(tf.reduce_max(views)) <= 1.0001
