@@ -58,12 +58,12 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
             self._convert_input_args = converts
 
     def call(self, images: Any, training: bool | None = None) -> Any:
-        return super().call(images, training=training is not False)
+        self._check_channels(tuple(images.shape))
+        return super().call(images, training=training is None or bool(training))
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         if not training:
             return None
-        self._check_channels(data.shape)
         shape = self.backend.shape(data)
         return self.draw(1 if len(shape) == 3 else shape[0], tuple(shape[-3:]))
 
@@ -102,6 +102,7 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         return self.backend.convert_to_tensor(values, dtype="float32")
 
     def build(self, input_shape: Any) -> None:
+        self._check_channels(tuple(input_shape))
         self.built = True
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -150,3 +150,9 @@ def test_refuses_other_ranks(layer_class, arguments, shape):
 def test_refuses_other_numbers_of_channels(layer_class, arguments, channels):
     with pytest.raises(ValueError, match=r"1 or 3 channels. Received: images.shape=\(2, 8, 8, "):
         layer_class(**arguments)(np.zeros((2, 8, 8, channels), "uint8"))
+    with pytest.raises(ValueError, match=r"1 or 3 channels. Received: images.shape=\(None, 8, 8, "):
+        layer_class(**arguments)(keras.Input((8, 8, channels)))
+    layer = layer_class(**arguments)
+    layer(np.zeros((2, 8, 8, 3), "uint8"), training=False)
+    with pytest.raises(ValueError, match=r"1 or 3 channels"):
+        layer(np.zeros((2, 8, 8, channels), "uint8"), training=False)

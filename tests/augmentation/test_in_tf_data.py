@@ -1,7 +1,6 @@
 """The layers inside `tf.data.Dataset.map`."""
 
 import numpy as np
-import pytest
 
 from tests.augmentation.test_every_layer import batch, every_layer
 
@@ -32,6 +31,21 @@ def test_maps_single_images(rng, layer_class, arguments):
     assert views[0].dtype == tf.bfloat16
     assert views[0].shape == tuple(layer.compute_output_shape(images.shape[1:]))
     assert len({view.numpy().tobytes() for view in views}) > 1
+
+
+def test_sharpness_of_single_images_of_every_size(rng):
+    """An image of known size has the same inner pixels."""
+    import tensorflow as tf
+
+    from keras_supcon.augmentation import Sharpness
+
+    layer = Sharpness(0.0)
+    for size in ((1, 1), (2, 5), (3, 3), (6, 4)):
+        image = rng.integers(0, 256, (*size, 3)).astype("uint8")
+        files = tf.data.Dataset.from_generator(
+            lambda image=image: [image], output_signature=tf.TensorSpec((None, None, 3), tf.uint8)
+        )
+        np.testing.assert_allclose(next(iter(files.map(layer))), layer(image), atol=1e-3)
 
 
 def test_single_images_of_every_size_come_out_alike(rng):

@@ -48,11 +48,25 @@ def apply_enhancement(backend: Any, names: tuple[str, ...], images: Any, choice:
 
 def _smooth(backend: Any, images: Any) -> Any:
     """The degenerate form of sharpness; pixels at the border stay as they are."""
-    height, width = images.shape[1:3]
-    if height is not None and width is not None and min(height, width) < 3:
+    height, width = backend.shape(images)[1:3]
+    if isinstance(height, int) and isinstance(width, int) and min(height, width) < 3:
         return images
+    if not (isinstance(height, int) and isinstance(width, int)):
+        return _smooth_of_any_size(backend, images, height, width)
     box = backend.nn.average_pool(images, 3, 1, "valid", "channels_last")
     inner = images[:, 1:-1, 1:-1]
     # 9 box means and 4 centres make the 13 of the kernel.
     change = (box - inner) * (9.0 / 13.0)
     return images + backend.numpy.pad(change, ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+
+def _smooth_of_any_size(backend: Any, images: Any, height: Any, width: Any) -> Any:
+    """The same for a size that is known only when the program runs, and may leave no pixel inside the border."""
+    numpy = backend.numpy
+    framed = numpy.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    box = backend.nn.average_pool(framed, 3, 1, "valid", "channels_last")
+    rows, columns = (numpy.arange(size, dtype="int32") for size in (height, width))
+    inner_rows = backend.cast(numpy.logical_and(rows > 0, rows < height - 1), "float32")
+    inner_columns = backend.cast(numpy.logical_and(columns > 0, columns < width - 1), "float32")
+    inner = numpy.expand_dims(inner_rows, (1, 2)) * numpy.expand_dims(inner_columns, 1)
+    return images + (box - images) * (9.0 / 13.0) * inner

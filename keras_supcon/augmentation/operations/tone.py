@@ -88,7 +88,7 @@ def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, m
     """
     numpy = backend.numpy
     batch, _, _, channels = backend.shape(images)
-    images = numpy.floor(images + 0.5)
+    images = numpy.clip(numpy.floor(images + 0.5), 0.0, _LEVELS - 1.0)  # a level beyond would be of another table
     first = numpy.reshape(numpy.arange(batch * channels, dtype="int32") * _LEVELS, (-1, 1, 1, channels))
     index = backend.cast(images, "int32") + first
     magnitude = numpy.reshape(magnitude, (-1, 1, 1))

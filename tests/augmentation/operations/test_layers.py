@@ -138,6 +138,15 @@ def test_cutout_covers_the_square_about_its_centre(images, magnitude):
         np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.parametrize("name", ["Equalize", "Invert", "Solarize"])
+def test_pixels_beyond_the_value_range_count_as_its_ends(name):
+    """Levels of one image must never be looked up in the table of another, or outside all tables."""
+    images = np.full((2, 4, 4, 3), 100, "float32")
+    images[0, 0], images[1, 3] = -300, 600
+    layer = getattr(augmentation, name)()
+    np.testing.assert_array_equal(run(layer, images)[0], run(layer, np.clip(images, 0, 255))[0])
+
+
 @pytest.mark.parametrize("name", ["Equalize", "AutoContrast"])
 def test_flat_channels_stay(name):
     images = np.broadcast_to(np.array([0, 100, 255], "uint8"), (2, 8, 8, 3))
