@@ -6,6 +6,8 @@ import keras
 
 from keras_supcon.augmentation.base import ImageAugmentation, check_probability
 from keras_supcon.augmentation.calling import as_augmenter, call_augmenter, deserialize_augmenter
+from keras_supcon.augmentation.crop import CenterCropResize
+from keras_supcon.augmentation.recipe import Recipe
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -13,7 +15,8 @@ class RandomApply(ImageAugmentation):
     """Gives an image what a layer makes of it, with a probability for each image, and leaves the others as they are.
 
     Args:
-        layer: A layer from images to images of the same shape: one of this package, of Keras or of keras-cv.
+        layer: A layer from images to images of the same shape and range of values: one of this package, of Keras or of
+            keras-cv. Recipes change the range.
         probability: Probability that an image is replaced.
         **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
 
@@ -36,6 +39,11 @@ class RandomApply(ImageAugmentation):
     def __init__(self, layer: keras.layers.Layer, probability: float = 0.5, **kwargs: Any) -> None:
         if not isinstance(layer, keras.layers.Layer):
             raise ValueError(f"`layer` should be a Keras layer. Received: layer={layer!r}")
+        if isinstance(layer, (Recipe, CenterCropResize)):
+            raise ValueError(
+                "`layer` should give images of the range that it takes, and recipes give [0, 1]. Apply what they are made of. "
+                f"Received: layer={layer.name}"
+            )
         super().__init__(**kwargs)
         self.layer = as_augmenter(layer)
         self.probability = check_probability("probability", probability)

@@ -94,7 +94,8 @@ class AutoAugment(Recipe):
 
     def transform_views(self, images: Any, draws: list[dict[str, Any]]) -> Any:
         low, high = self.value_range
-        return apply_operations(self.backend, self._names, images * (255.0 / (high - low)), draws) / 255.0
+        images = apply_operations(self.backend, self._names, images * (255.0 / (high - low)), draws)
+        return self.backend.numpy.clip(images / 255.0, 0.0, 1.0)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "policy": self.policy}

@@ -3,6 +3,7 @@
 import math
 import numbers
 import sys
+import zlib
 from typing import Any
 
 import keras
@@ -23,7 +24,7 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
 
     Args:
         value_range: Lowest and highest pixel value of the images, `(0, 255)` or `(0, 1)`.
-        seed: Integer that fixes the random numbers, or None.
+        seed: Integer that fixes the random numbers, or None. Layers of one class need seeds that differ.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -37,11 +38,15 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
     def __init__(self, value_range: tuple[float, float] = (0, 255), seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(data_format="channels_last", **kwargs)
         is_pair = isinstance(value_range, (tuple, list)) and len(value_range) == 2
-        if not is_pair or not all(map(math.isfinite, value_range)) or not value_range[0] < value_range[1]:
+        is_pair = is_pair and all(isinstance(value, numbers.Real) and math.isfinite(value) for value in value_range)
+        if not is_pair or not value_range[0] < value_range[1]:
             raise ValueError(f"`value_range` should be two numbers, lowest first. Received: value_range={value_range}")
         self.value_range = tuple(value_range)
-        self.seed = seed
-        self.generator = ReplicaSeedGenerator(seed)
+        if seed is not None and not isinstance(seed, numbers.Integral):
+            raise ValueError(f"`seed` should be a whole number, or None. Received: seed={seed!r}")
+        self.seed = None if seed is None else int(seed)
+        self.generator = ReplicaSeedGenerator(self._own_seed())
+        self._other_generator = None
 
     def __call__(self, images: Any, **kwargs: Any) -> Any:
         if isinstance(images, dict):  # labels stay what they are
@@ -98,11 +103,24 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
     def _seeds(self) -> Any:
         return current_seed_sequence() or self._get_seed_generator(self.backend._backend)
 
+    def _own_seed(self) -> int | None:
+        """The seed with the name of the class in it: layers of one seed, such as one in another, draw other numbers."""
+        return None if self.seed is None else (self.seed + zlib.crc32(type(self).__name__.encode())) % 2**31
+
+    def _get_seed_generator(self, backend: str | None = None) -> Any:
+        if backend in (None, keras.backend.backend()):
+            return self.generator
+        if self._other_generator is None:  # inside tf.data, with another backend of Keras
+            generator = keras.random.SeedGenerator(self._own_seed(), backend=self.backend)
+            object.__setattr__(self, "_other_generator", generator)  # Keras would take its state for a weight of the layer
+        return self._other_generator
+
     def _constant(self, values: Any) -> Any:
         return self.backend.convert_to_tensor(values, dtype="float32")
 
     def build(self, input_shape: Any) -> None:
-        self._check_channels(tuple(input_shape))
+        if input_shape is not None:  # which it is for TensorFlow's tensors with another backend of Keras
+            self._check_channels(tuple(input_shape))
         self.built = True
 
     def compute_output_shape(self, input_shape: Any) -> Any:

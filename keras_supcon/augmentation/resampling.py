@@ -179,6 +179,8 @@ def gather(backend: Any, table: Any, index: Any) -> Any:
         import tensorflow as tf
 
         return tf.gather_nd(table, tf.expand_dims(index, -1))  # quicker than `gather` for single pixels
+    if table.shape[0] == 0:  # JAX would forget the shape of the index
+        return backend.numpy.zeros((*index.shape, *table.shape[1:]), "float32")
     return backend.numpy.take(table, index, axis=0)
 
 

@@ -94,7 +94,7 @@ class SimAugment(Recipe):
 
 
 def check_strength(strength: float) -> float:
-    """Returns `strength`, or raises `ValueError` if the hue would turn by more than half a circle."""
+    """Returns `strength`, or raises `ValueError` if it is not between 0 and 2."""
     if not isinstance(strength, numbers.Real) or not 0 <= strength <= 2:
         raise ValueError(f"`strength` should be between 0 and 2. Received: strength={strength!r}")
     return float(strength)

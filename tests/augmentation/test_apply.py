@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon.augmentation import Invert, RandomApply, RandomResizedCrop
+from keras_supcon.augmentation import Invert, RandomApply, RandomResizedCrop, SimAugment
 
 pytestmark = pytest.mark.neutral
 
@@ -14,6 +14,13 @@ def test_a_share_of_the_images_is_what_the_layer_makes_of_them(rng):
     changed = np.all(applied == 255 - images.astype("float32"), axis=(1, 2, 3))
     np.testing.assert_array_equal(applied[~changed], images[~changed])
     assert abs(changed.mean() - 0.3) < 0.03
+
+
+def test_layers_of_one_seed_do_not_share_their_draws():
+    """One in the other: 0.5 of 0.5 of the images change."""
+    layer = RandomApply(Invert(probability=0.5, seed=7), probability=0.5, seed=7)
+    share = np.mean(ops.convert_to_numpy(layer(np.zeros((4000, 1, 1, 1), "uint8"))) == 255)
+    assert abs(share - 0.25) < 0.03
 
 
 def test_takes_layers_of_keras(rng):
@@ -32,3 +39,5 @@ def test_refuses_what_is_no_layer_and_layers_that_change_the_shape():
         RandomApply(Invert(), 1.5)
     with pytest.raises(ValueError, match="`layer` should give images of the shape that it takes. Received: layer=smaller"):
         RandomApply(RandomResizedCrop((4, 4), name="smaller"))(np.zeros((2, 8, 8, 3), "uint8"))
+    with pytest.raises(ValueError, match="`layer` should give images of the range that it takes"):
+        RandomApply(SimAugment((8, 8)))

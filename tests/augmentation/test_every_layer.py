@@ -52,7 +52,7 @@ def test_the_table_has_every_layer():
 
 @every_layer
 def test_samples_of_a_batch_and_calls_differ_and_a_seed_repeats_them(rng, layer_class, arguments):
-    images = batch(rng)
+    images = batch(rng, number=32)
     layer, again = layer_class(**arguments, seed=3), layer_class(**arguments, seed=3)
     first, second = ops.convert_to_numpy(layer(images)), ops.convert_to_numpy(layer(images))
     assert len({view.tobytes() for view in first}) > 1
@@ -87,6 +87,34 @@ def test_augments_unless_told_that_it_is_not_training(rng, layer_class, argument
     assert len({view.tobytes() for view in inference}) == 1
     assert not np.array_equal(ops.convert_to_numpy(layer(images)), inference)
     assert not np.array_equal(ops.convert_to_numpy(layer(images, training=True)), inference)
+
+
+@every_layer
+def test_no_images_give_no_images(layer_class, arguments):
+    layer = layer_class(**arguments)
+    images = np.zeros((0, 16, 16, 3), "uint8")
+    assert tuple(layer(images).shape) == tuple(layer.compute_output_shape(images.shape))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": 1.5}, "`seed` should be a whole number, or None. Received: seed=1.5"),
+        ({"seed": "a"}, "`seed` should be a whole number, or None. Received: seed='a'"),
+        ({"value_range": ("0", "1")}, "`value_range` should be two numbers, lowest first"),
+        ({"value_range": (1, 1)}, "`value_range` should be two numbers, lowest first"),
+    ],
+)
+def test_refuses_impossible_seeds_and_ranges(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        augmentation.Invert(**arguments)
+
+
+@pytest.mark.parametrize("seed", [-3, 2**40, np.int64(3)])
+def test_takes_any_whole_number_for_a_seed(seed):
+    images = np.zeros((64, 1, 1, 1), "uint8")
+    first, second = (ops.convert_to_numpy(augmentation.Invert(0.5, seed=seed)(images)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
 
 
 @every_layer
