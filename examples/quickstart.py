@@ -158,6 +158,7 @@ class Experiment:
             image_size=self.image_shape[:2],
             strength=self.settings.strength,
             crop_area=self.settings.crop_area,
+            blur_probability=0.0,  # as the paper has it for small images
             flip_probability=self.settings.flip_probability,
             seed=_SEED.value,
         )
