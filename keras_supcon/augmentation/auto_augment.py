@@ -5,13 +5,13 @@ from typing import Any
 import keras
 
 from keras_supcon.augmentation.operations.layers import draw_places
-from keras_supcon.augmentation.operations.sequence import NONE, OPERATIONS, apply_operations
+from keras_supcon.augmentation.operations.sequence import NONE, OPERATIONS
 from keras_supcon.augmentation.policies import read_policy
-from keras_supcon.augmentation.recipe import Recipe
+from keras_supcon.augmentation.recipe import OperationsRecipe
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class AutoAugment(Recipe):
+class AutoAugment(OperationsRecipe):
     """Random-resized crop, left-right flip, then one of the policy's sub-policies, drawn for each image.
 
     A sub-policy is a short list of operations, each done with a probability of its own at a magnitude of its own; its layer of
@@ -91,11 +91,6 @@ class AutoAugment(Recipe):
                 }
             )
         return draws
-
-    def transform_views(self, images: Any, draws: list[dict[str, Any]]) -> Any:
-        low, high = self.value_range
-        images = apply_operations(self.backend, self._names, images * (255.0 / (high - low)), draws)
-        return self.backend.numpy.clip(images / 255.0, 0.0, 1.0)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "policy": self.policy}

@@ -8,14 +8,14 @@ from keras_supcon.augmentation.base import ImageAugmentation, check_probability,
 from keras_supcon.augmentation.blur import RandomGaussianBlur
 from keras_supcon.augmentation.color import RandomColorJitter, RandomGrayscale
 from keras_supcon.augmentation.operations.layers import draw_places
-from keras_supcon.augmentation.operations.sequence import OPERATIONS, apply_operations
-from keras_supcon.augmentation.recipe import Recipe
+from keras_supcon.augmentation.operations.sequence import OPERATIONS
+from keras_supcon.augmentation.recipe import OperationsRecipe
 from keras_supcon.augmentation.sim_augment import check_strength, jitter_spreads, used_parts
 from keras_supcon.augmentation.warp import RandomWarp
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class RandAugment(Recipe):
+class RandAugment(OperationsRecipe):
     """Random-resized crop, left-right flip, then `num_ops` operations, drawn for each image, all at one magnitude.
 
     Each of the `num_ops` is one of the sixteen operations or none, all 17 equally likely and independent. Geometric ones go to
@@ -76,11 +76,6 @@ class RandAugment(Recipe):
                 }
             )
         return draws
-
-    def transform_views(self, images: Any, draws: list[dict[str, Any]]) -> Any:
-        low, high = self.value_range
-        images = apply_operations(self.backend, OPERATIONS, images * (255.0 / (high - low)), draws)
-        return self.backend.numpy.clip(images / 255.0, 0.0, 1.0)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_ops": self.num_ops, "magnitude": self.magnitude}

@@ -4,6 +4,7 @@ from typing import Any
 
 from keras_supcon.augmentation.base import ImageAugmentation
 from keras_supcon.augmentation.crop import RandomResizedCrop
+from keras_supcon.augmentation.operations.sequence import OPERATIONS, apply_operations
 
 # Far more than the seeds that a user gives to neighbouring layers differ by.
 _PART_STRIDE = 15_485_863
@@ -73,3 +74,14 @@ class Recipe(ImageAugmentation):
             "crop_area": self.crop.crop_area,
             "flip_probability": self.crop.flip_probability,
         }
+
+
+class OperationsRecipe(Recipe):
+    """Base of the recipes whose draws are operations; `_names` are those that may be drawn."""
+
+    _names: tuple[str, ...] = OPERATIONS
+
+    def transform_views(self, images: Any, draws: Any) -> Any:
+        low, high = self.value_range
+        images = apply_operations(self.backend, self._names, images * (255.0 / (high - low)), draws)
+        return self.backend.numpy.clip(images / 255.0, 0.0, 1.0)

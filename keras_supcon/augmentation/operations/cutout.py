@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from keras_supcon.augmentation.operations.geometric import FILL
 from keras_supcon.augmentation.resampling import per_channel
 
 # Half the side of the largest square, as a share of the image's shorter side: 40 of 224 pixels.
 _LARGEST_HALF = 40 / 224
-_FILL = 128.0
 
 
 def apply_cutout(backend: Any, images: Any, center: Any, magnitude: Any) -> Any:
@@ -28,4 +28,4 @@ def apply_cutout(backend: Any, images: Any, center: Any, magnitude: Any) -> Any:
         pixel = numpy.reshape(numpy.arange(size, dtype="float32"), (1, -1))
         covered.append(backend.cast(numpy.logical_and(pixel >= place - half, pixel < place + half), "float32"))
     square = numpy.expand_dims(covered[0], 2) * numpy.expand_dims(covered[1], 1)
-    return images + per_channel(backend, square, images.shape[-1]) * (_FILL - images)
+    return images + per_channel(backend, square, images.shape[-1]) * (FILL - images)

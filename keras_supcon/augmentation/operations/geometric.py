@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_supcon.augmentation.resampling import bilinear, per_channel
 
-# What is shown where the image does not reach, of 255.
+# What is shown where the image does not reach, and under a cutout, of 255.
 FILL = 128.0
 # The paper moves images of 331 pixels by up to 150.
 _LARGEST_TRANSLATION = 150 / 331
