@@ -1,6 +1,20 @@
 """Supervised contrastive learning as Keras 3 building blocks."""
 
-from keras_supcon import augmentation, data, distribution, encoders, evaluation, layers, losses, metrics, models, ops
+from keras_supcon import (
+    augmentation,
+    callbacks,
+    data,
+    distribution,
+    encoders,
+    evaluation,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+    recipes,
+)
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.losses import MaxMarginLoss, NPairsLoss, NTLogisticLoss, NTXentLoss, SupConLoss, TripletLoss
 from keras_supcon.models import ContrastiveModel, LinearClassifier
@@ -18,6 +32,7 @@ __all__ = [
     "SupConLoss",
     "TripletLoss",
     "augmentation",
+    "callbacks",
     "data",
     "distribution",
     "encoders",
@@ -27,4 +42,6 @@ __all__ = [
     "metrics",
     "models",
     "ops",
+    "optimizers",
+    "recipes",
 ]

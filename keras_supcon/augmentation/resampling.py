@@ -6,7 +6,7 @@ Every function takes the module of Keras' backend functions first, as layers may
 import math
 from typing import Any
 
-from keras_supcon.augmentation.selection import is_for_xla
+from keras_supcon.ops.compiling import is_for_xla
 
 # Output pixels that share a band of input pixels. 8 to 32 take about the same time at 224 pixels; a band of 16 rows
 # needs a fifteenth of the products of a full matrix.

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from keras_supcon.ops.compiling import is_for_xla
+
 
 def where_chosen(backend: Any, chosen: Any, function: Callable[..., Any], images: Any, *parameters: Any) -> Any:
     """Replaces the chosen images by `function(images, *parameters)`.
@@ -37,11 +39,3 @@ def where_chosen(backend: Any, chosen: Any, function: Callable[..., Any], images
         return replaced
     chosen = backend.numpy.reshape(chosen, (-1, 1, 1, 1))
     return backend.numpy.where(chosen, function(images, *parameters), images)
-
-
-def is_for_xla() -> bool:
-    """Whether TensorFlow is tracing a function that XLA will compile, `jit_compile=True` or a TPU's."""
-    import tensorflow as tf
-    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext  # TensorFlow has no public way to ask
-
-    return not tf.executing_eagerly() and GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())

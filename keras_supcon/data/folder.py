@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_supcon.data.decode import decode
 from keras_supcon.data.pipeline import batches, check_batching
 
 if TYPE_CHECKING:
@@ -163,14 +164,7 @@ def _decodes(file: pathlib.Path, channels: int) -> bool:
 def _decode(file: tf.Tensor | str, channels: int) -> tf.Tensor:
     import tensorflow as tf
 
-    # The decoders of BMP and GIF cannot change the number of channels.
-    image = tf.io.decode_image(tf.io.read_file(file), expand_animations=False)
-    is_grey = tf.shape(image)[-1] < 3  # one channel, or one and alpha
-    if channels == 1:
-        image = tf.cond(is_grey, lambda: image[..., :1], lambda: tf.image.rgb_to_grayscale(image[..., :3]))
-    else:
-        image = tf.cond(is_grey, lambda: tf.repeat(image[..., :1], 3, axis=-1), lambda: image[..., :3])
-    return tf.ensure_shape(image, (None, None, channels))
+    return decode(tf.io.read_file(file), channels)
 
 
 def _choose(files: list[pathlib.Path], split: str, test_fraction: float, seed: int) -> list[pathlib.Path]:

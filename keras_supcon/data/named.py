@@ -56,8 +56,7 @@ def load(
     (TensorShape([128, 8, 8, 1]), 'uint8', 10)
     """
     check_batching(batch_size, image_size)
-    if not isinstance(name, str) or not isinstance(split, str):
-        raise ValueError(f"`name` and `split` should be strings. Received: name={name!r}, split={split!r}")
+    check_names(name, split)
     if shuffle is None:
         shuffle = split.startswith("train")
     if name == "digits":
@@ -66,11 +65,32 @@ def load(
         images, labels = read_digits(split)
         examples, num_examples, class_names = tf.data.Dataset.from_tensor_slices((images, labels)), len(labels), CLASS_NAMES
     else:
-        examples, num_examples, class_names = _read_tfds(name, split, data_dir, shuffle, seed)
+        import tensorflow_datasets as tfds
+
+        builder, (_, label_key) = prepare_tfds(name, split, data_dir)
+        examples = builder.as_dataset(
+            split=split,
+            shuffle_files=shuffle,
+            read_config=tfds.ReadConfig(shuffle_seed=seed, try_autocache=False),
+            as_supervised=True,
+        )
+        num_examples, class_names = builder.info.splits[split].num_examples, builder.info.features[label_key].names
     return batches(examples, num_examples, class_names, batch_size, image_size, shuffle, seed, drop_remainder)
 
 
-def _read_tfds(name: str, split: str, data_dir: str | None, shuffle: bool, seed: int) -> tuple[Any, int, list[str]]:
+def check_names(name: Any, split: Any) -> None:
+    """Raises `ValueError` unless both are strings."""
+    if not isinstance(name, str) or not isinstance(split, str):
+        raise ValueError(f"`name` and `split` should be strings. Received: name={name!r}, split={split!r}")
+
+
+def prepare_tfds(name: str, split: str, data_dir: str | None) -> tuple[Any, tuple[str, str]]:
+    """The TFDS builder of a data set that is on the disk, and its keys of image and label.
+
+    Raises:
+        ValueError: If TFDS does not know the name or the split, or there is not one image and one class label per example.
+        RuntimeError: If TFDS cannot prepare the data set.
+    """
     import tensorflow_datasets as tfds
 
     try:
@@ -83,7 +103,7 @@ def _read_tfds(name: str, split: str, data_dir: str | None, shuffle: bool, seed:
             "`name` should be 'digits' or an image-classification data set that TensorFlow Datasets knows. "
             f"Received: name={name!r}.{hint} TensorFlow Datasets says: {error}"
         ) from error
-    _, label_key = _supervised_keys(builder, name)
+    keys = _supervised_keys(builder, name)
     if not builder.is_prepared():
         try:
             builder.download_and_prepare()
@@ -92,18 +112,12 @@ def _read_tfds(name: str, split: str, data_dir: str | None, shuffle: bool, seed:
                 f"The data set {name!r} is not in {builder.data_dir!r} and TensorFlow Datasets could not prepare it: {error}"
             ) from error
     try:
-        num_examples = builder.info.splits[split].num_examples
+        builder.info.splits[split]
     except (KeyError, ValueError) as error:
         raise ValueError(
             f"`split` of {name!r} should be one of {tuple(builder.info.splits)} or a slice of them. Received: split={split!r}"
         ) from error
-    examples = builder.as_dataset(
-        split=split,
-        shuffle_files=shuffle,
-        read_config=tfds.ReadConfig(shuffle_seed=seed, try_autocache=False),
-        as_supervised=True,
-    )
-    return examples, num_examples, builder.info.features[label_key].names
+    return builder, keys
 
 
 def _supervised_keys(builder: Any, name: str) -> tuple[str, str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# The shuffle buffer holds the whole data set up to this many bytes of pixels.
-_SHUFFLE_BYTES = 512 * 2**20
+# The shuffle buffer holds the whole data set up to this many bytes.
+SHUFFLE_BYTES = 512 * 2**20
 
 
 def check_batching(batch_size: Any, image_size: Any) -> None:
@@ -65,7 +65,7 @@ def batches(
             f"`image_size` should be given for images of different sizes. Received: image_size=None, images of shape {shape}"
         )
     if shuffle:
-        buffer_size = min(num_examples, max(batch_size, _SHUFFLE_BYTES // shape.num_elements()))
+        buffer_size = min(num_examples, max(batch_size, SHUFFLE_BYTES // shape.num_elements()))
         examples = examples.shuffle(buffer_size, seed=seed, reshuffle_each_iteration=True)
     dataset = examples.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)

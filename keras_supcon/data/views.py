@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_supcon.augmentation import MultiView
+from keras_supcon.augmentation.base import check_whole_number
 from keras_supcon.augmentation.seeding import stateless_seeds
 from keras_supcon.augmentation.views import check_num_views
+from keras_supcon.data.seeding import seed_of
 
 if TYPE_CHECKING:
     import keras
@@ -19,6 +21,8 @@ def with_views(
     augmenter: keras.layers.Layer | Sequence[keras.layers.Layer],
     num_views: int | None = None,
     seed: int | None = None,
+    *,
+    start: int | None = None,
 ) -> tf.data.Dataset:
     """Augments the images of a data set several times, in parallel, on the processor that feeds the model.
 
@@ -36,14 +40,19 @@ def with_views(
         augmenter: A layer, a list of layers, one for each view, or a `MultiView`.
         num_views: Number of views, at least 1. None takes the number of a list or a `MultiView`, and 2 of a single layer.
         seed: Integer that fixes the views, together with `tf.random.set_seed` where that is set; None for a random one.
+        start: For a data set that holds all epochs, such as that of `load_epochs`: how many of its elements came before a
+            restart, 0 at the first start. The views of an element then depend on `seed` and its number since the first start
+            alone, so those after a restart are those without one; and each pass over the data set gives the same.
+            Needs a `seed`.
 
     Returns:
         The data set with views in the place of the images, `(batch, num_views, height, width, channels)` or
-        `(num_views, height, width, channels)`, and the attribute `class_names` if it had one.
+        `(num_views, height, width, channels)`, and the attributes `class_names`, `steps_per_epoch` and `num_examples` if it
+        had them.
 
     Raises:
         ValueError: If an argument is of the wrong kind, the images are of another rank, `num_views` contradicts `augmenter`,
-            or the augmenters give different shapes.
+            the augmenters give different shapes, or there is a `start` without `seed`.
 
     Example:
 
@@ -72,14 +81,28 @@ def with_views(
                 return (multi_view(element[0], training=True), *element[1:])
             return multi_view(element, training=True)
 
-    # A pair of 32 random bits for each position, new ones each time that the data set is iterated. The seeds come first:
-    # where auto-sharding fails on the second part of a zip, it leaves the first part sharded and shards the whole again.
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
-    views = tf.data.Dataset.zip(seeds, dataset).map(make_views, num_parallel_calls=tf.data.AUTOTUNE)
+    # The seeds come first: where auto-sharding fails on the second part of a zip, it leaves the first part sharded and shards
+    # the whole again.
+    views = tf.data.Dataset.zip(_seeds(seed, start), dataset).map(make_views, num_parallel_calls=tf.data.AUTOTUNE)
     views = views.prefetch(tf.data.AUTOTUNE)
-    if hasattr(dataset, "class_names"):
-        views.class_names = dataset.class_names
+    for name in ("class_names", "steps_per_epoch", "num_examples"):
+        if hasattr(dataset, name):
+            setattr(views, name, getattr(dataset, name))
     return views
+
+
+def _seeds(seed: int | None, start: int | None) -> tf.data.Dataset:
+    """An endless data set of pairs of integers, one for each element."""
+    import tensorflow as tf
+
+    if start is None:  # 32 random bits each, new ones each time that the data set is iterated
+        return tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
+    start = check_whole_number("start", start, 0)
+    if seed is None:
+        raise ValueError(
+            f"`seed` should be given with `start`: a restart needs the same one. Received: seed=None, start={start}"
+        )
+    return tf.data.Dataset.counter(start).map(lambda number: tf.cast(seed_of(seed, number), "int64"))
 
 
 def _check_images(element_spec: Any) -> None:

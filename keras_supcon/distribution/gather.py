@@ -2,7 +2,8 @@
 
 from typing import Any
 
-import keras
+from keras_supcon.distribution.replicas import replica_context
+from keras_supcon.ops.compiling import is_for_xla
 
 
 def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
@@ -12,12 +13,17 @@ def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
     gradient of one replica that holds the global batch. Without a strategy, with one replica, and on JAX
     (where `keras.distribution` gives every array its global meaning) and PyTorch the tensors come back unchanged.
 
+    On TPUs and in programs for XLA, where shapes are static, all replicas must hold the same number of rows.
+
     Args:
         *tensors: Tensors of one length on axis 0. The length may differ between replicas.
 
     Returns:
         `(gathered, offset)`: the tensors over all replicas in the order of the replicas, and how many rows lie before
         this replica's own.
+
+    Raises:
+        ValueError: If XLA compiles and the number of rows is not static.
 
     Example:
 
@@ -27,14 +33,20 @@ def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
     >>> tuple(rows.shape), offset
     ((6, 4), 0)
     """
-    if keras.backend.backend() != "tensorflow":
+    context = replica_context()
+    if context is None:
         return tensors, 0
     import tensorflow as tf
 
-    # Keras calls the loss once outside any replica to find shapes; the context is None there.
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return tensors, 0
+    if is_for_xla() or isinstance(context.strategy, tf.distribute.TPUStrategy):
+        num_rows = tensors[0].shape[0]
+        if num_rows is None:
+            raise ValueError(
+                "Programs for XLA should get batches of a static size, as of `dataset.batch(size, drop_remainder=True)`. "
+                f"Received: a tensor of shape {tuple(tensors[0].shape)}"
+            )
+        gathered = tuple(_gather_by_sum(context, tensor) for tensor in tensors)
+        return gathered, context.replica_id_in_sync_group * num_rows
     # One call a tensor: a list that mixes host (int32) and device tensors is refused by TensorFlow.
     gathered = tuple(
         # all_gather forgets the static sizes of the other axes.
@@ -43,3 +55,39 @@ def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
     )
     lengths = context.all_gather(tf.shape(tensors[0])[:1], axis=0)
     return gathered, tf.reduce_sum(lengths[: context.replica_id_in_sync_group])
+
+
+def _gather_by_sum(context: Any, tensor: Any) -> Any:
+    """Every replica puts its rows into zeros of the size of all rows, and the sum over the replicas is the concatenation.
+
+    It moves more than `all_gather`, but XLA has the sum and its gradient wherever there are replicas.
+    """
+    import tensorflow as tf
+
+    own = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync, dtype=tensor.dtype)
+    placed = tf.reshape(own, (-1, *[1] * tensor.shape.rank)) * tensor[tf.newaxis]
+    summed = context.all_reduce(tf.distribute.ReduceOp.SUM, placed)
+    return tf.reshape(summed, (-1, *tensor.shape[1:]))
+
+
+def whole_batch_factor(count: Any) -> Any:
+    """What a replica's mean must be multiplied by, so that the mean over replicas is the mean over the global batch.
+
+    `tf.distribute` averages the replicas' means alike, although the last batch may be shared out unevenly: with counts n
+    and R replicas the factor is n R / sum(n), which is 1 for equal shares.
+
+    Args:
+        count: Float scalar, what this replica's mean is divided by.
+
+    Returns:
+        Float scalar; None where there is one replica, and where shares are equal because shapes are static.
+    """
+    context = replica_context()
+    if context is None:
+        return None
+    import tensorflow as tf
+
+    if is_for_xla() or isinstance(context.strategy, tf.distribute.TPUStrategy):
+        return None
+    total = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
+    return tf.math.divide_no_nan(count * tf.cast(context.num_replicas_in_sync, count.dtype), total)

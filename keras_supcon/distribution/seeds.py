@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_supcon.distribution.replicas import replica_context
+
 # Far more than the seeds that layers of one model differ by.
 _REPLICA_STRIDE = 1_000_003
 
@@ -31,12 +33,10 @@ class ReplicaSeedGenerator(keras.random.SeedGenerator):
 
     def next(self, ordered: bool = True) -> Any:
         seed = super().next(ordered)
-        if keras.backend.backend() != "tensorflow":
+        context = replica_context()
+        if context is None:
             return seed
         import tensorflow as tf
 
-        context = tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1:
-            return seed
         replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
         return seed + tf.stack([replica * _REPLICA_STRIDE, tf.zeros((), seed.dtype)])

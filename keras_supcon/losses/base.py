@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_supcon.distribution.gather import whole_batch_factor
+
 
 class ContrastiveLoss(keras.losses.Loss):
     """A function of a whole batch as a Keras loss, whose labels stay exact.
@@ -33,10 +35,24 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         values = self.call(y_true, ops.convert_to_tensor(y_pred, dtype=self.dtype))
-        return self._reduce(values, values, sample_weight)
+        return self._reduce(values, self._with_gradient_of_the_whole_batch(values, sample_weight), sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return self._function(y_true, y_pred, **self._options())
+
+    def _with_gradient_of_the_whole_batch(self, values: Any, sample_weight: Any) -> Any:
+        """Leaves the values and scales their gradient, where replicas with uneven shares would weigh alike in the mean.
+
+        The values stay what this replica's mean is made of: Keras weighs the means that it reports by the shares.
+        """
+        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
+            count = ops.sum(ops.cast(sample_weight, values.dtype))
+        elif self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight"):
+            count = ops.cast(ops.shape(values)[0], values.dtype)
+        else:
+            return values
+        factor = whole_batch_factor(count)
+        return values if factor is None else factor * values + ops.stop_gradient((1.0 - factor) * values)
 
     def _options(self) -> dict[str, Any]:
         return {option: getattr(self, option) for option in self._option_names}

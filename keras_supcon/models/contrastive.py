@@ -1,21 +1,36 @@
 """Stage one: contrastive pre-training of an encoder."""
 
+import dataclasses
+import numbers
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter
+from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter, holds_keras_cv
 from keras_supcon.augmentation.views import check_num_views
+from keras_supcon.distribution import DistributedFit
 from keras_supcon.layers import ProjectionHead
+from keras_supcon.models.batch_size import check_batch_size, num_replicas
+from keras_supcon.models.gradient_caching import cached_train_step
 from keras_supcon.models.preprocessing import check_encoder, encoder_features, one_view, prepare_images
+from keras_supcon.models.seed_states import SavesSeedStates
 
 _IMAGE_RANK = 4
 
 
+@dataclasses.dataclass(frozen=True)
+class ViewGroup:
+    """Views that are made alike: `make(images, view)` gives the number `view` of them for a micro-batch."""
+
+    num_views: int
+    make: Callable[[Any, Any], Any]
+
+
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class ContrastiveModel(keras.Model):
+class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
     """Augmenter, encoder and projection head, trained by `compile` and `fit` with a contrastive loss.
 
     A training step makes `num_views` augmented views of every image, sends all of them through the encoder and the
@@ -36,6 +51,15 @@ class ContrastiveModel(keras.Model):
             scaled to [0, 1] and float inputs pass unchanged.
         num_views: Views of each image in a training step, at least 1. None takes the number of a `MultiView`, and 2
             otherwise. Ignored for views made before.
+        micro_batch_size: Rows that the encoder sees at once in a training step, at least 1, or None for all views of
+            the batch. A value turns gradient caching on: the encoder runs over one view of `micro_batch_size` images after the
+            other, first without gradient, then, when the loss of the whole batch is known, again with gradient. The loss and
+            the gradients are those of the whole batch, the memory is that of `micro_batch_size` rows, the time that of one
+            forward pass more. The augmenter, the encoder and the head draw in the second pass what they drew in the first, as
+            far as they draw from Keras' seed generators; the views of augmenters from keras-cv are made before, all at once.
+            Batch normalization takes its statistics from each pass of `micro_batch_size` rows (on TensorFlow of one
+            replica, synchronized or not), and its moving averages move once a step, by the mean over all passes. `fit` wants
+            batches of a size, on each replica, that is divisible by it; a last batch that is not full may be of any size.
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
 
     Raises:
@@ -67,6 +91,7 @@ class ContrastiveModel(keras.Model):
         projection_head: keras.layers.Layer | None = None,
         augmenter: keras.layers.Layer | None = None,
         num_views: int | None = None,
+        micro_batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         check_encoder(encoder)
@@ -76,11 +101,17 @@ class ContrastiveModel(keras.Model):
                 f"`projection_head` should be a Keras layer, or None. Received: projection_head={projection_head!r}"
             )
         num_views = check_num_views(num_views, augmenter.num_views if isinstance(augmenter, MultiView) else None)
+        if micro_batch_size is not None and (not isinstance(micro_batch_size, numbers.Integral) or micro_batch_size < 1):
+            raise ValueError(
+                "`micro_batch_size` should be a whole number of at least 1, or None. "
+                f"Received: micro_batch_size={micro_batch_size!r}"
+            )
         super().__init__(**kwargs)
         self.encoder = encoder
         self.projection_head = ProjectionHead() if projection_head is None else projection_head
         self.augmenter = augmenter
         self.num_views = num_views
+        self.micro_batch_size = None if micro_batch_size is None else int(micro_batch_size)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self._check_rank(input_shape)
@@ -111,6 +142,38 @@ class ContrastiveModel(keras.Model):
         """
         images = ops.convert_to_tensor(images)
         return self.encoder(prepare_images(images, one_view(self.augmenter), training=False), training=False)
+
+    def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any) -> Any:
+        check_batch_size(x, batch_size, num_replicas(self), self.micro_batch_size)
+        return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def train_step(self, *arguments: Any) -> Any:
+        if self.micro_batch_size is None:
+            return super().train_step(*arguments)
+        return cached_train_step(self, *arguments)
+
+    def view_groups(self, images: Any) -> tuple[Any, list[ViewGroup]]:
+        """How gradient caching makes the views of a micro-batch.
+
+        Args:
+            images: A batch as `fit` gets it.
+
+        Returns:
+            `(batch, groups)`: what to cut into micro-batches, and the groups of views in their order.
+        """
+        images, augmenter = ops.convert_to_tensor(images), self.augmenter
+        if not self._holds_views(images.shape) and augmenter is not None and holds_keras_cv(augmenter):
+            images = self._views(images, training=True)
+        if self._holds_views(images.shape):
+
+            def take_view(views: Any, view: Any) -> Any:
+                return prepare_images(ops.take(views, view, axis=1), None, training=True)
+
+            return images, [ViewGroup(images.shape[1], take_view)]
+        augmenters = augmenter.augmenters if isinstance(augmenter, MultiView) else [augmenter] * self.num_views
+        if all(one is augmenters[0] for one in augmenters):
+            return images, [ViewGroup(len(augmenters), lambda part, _: prepare_images(part, augmenters[0], training=True))]
+        return images, [ViewGroup(1, lambda part, _, one=one: prepare_images(part, one, training=True)) for one in augmenters]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -161,6 +224,7 @@ class ContrastiveModel(keras.Model):
             "projection_head": keras.saving.serialize_keras_object(self.projection_head),
             "augmenter": keras.saving.serialize_keras_object(self.augmenter),
             "num_views": self.num_views,
+            "micro_batch_size": self.micro_batch_size,
         }
 
     @classmethod

@@ -7,11 +7,13 @@ import keras
 from keras import ops
 
 from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter
+from keras_supcon.distribution import DistributedFit
 from keras_supcon.models.preprocessing import check_encoder, encoder_features, one_view, prepare_images
+from keras_supcon.models.seed_states import SavesSeedStates
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class LinearClassifier(keras.Model):
+class LinearClassifier(SavesSeedStates, DistributedFit, keras.Model):
     """One dense layer on the features of a frozen encoder.
 
     The encoder runs in inference mode (batch normalization and dropout too) and takes no gradient; only the dense layer

@@ -193,3 +193,29 @@ def test_refuses_what_is_no_data_set_of_images(rng):
             data.with_views(dataset, augmenter())
     with pytest.raises(ValueError, match="`augmenter` should give images of one shape and dtype in every view"):
         data.with_views(numbered(rng), [augmenter(), RandomResizedCrop((9, 9))])
+
+
+def test_with_a_start_views_depend_on_the_number_of_the_element_alone(rng):
+    import tensorflow as tf
+
+    images = tf.data.Dataset.from_tensors(batch(rng, size=8, number=1)).repeat(6)
+    layer = SimAugment(image_size=(6, 6))
+    whole = np.stack(list(data.with_views(images, layer, seed=3, start=0).as_numpy_iterator()))
+    assert len(np.unique(whole.reshape(12, -1), axis=0)) == 12
+    tf.random.set_seed(99)
+    rest = data.with_views(images.skip(4), layer, seed=3, start=4)
+    for _ in range(2):
+        np.testing.assert_array_equal(np.stack(list(rest.as_numpy_iterator())), whole[4:])
+    other = np.stack(list(data.with_views(images, layer, seed=4, start=0).as_numpy_iterator()))
+    assert not np.array_equal(other, whole)
+
+
+def test_refuses_a_start_that_cannot_be_repeated():
+    import tensorflow as tf
+
+    images = tf.data.Dataset.from_tensors(np.zeros((2, 8, 8, 1), "uint8"))
+    layer = SimAugment(image_size=(8, 8))
+    with pytest.raises(ValueError, match="`start` should be a whole number of at least 0. Received: start=-1"):
+        data.with_views(images, layer, seed=1, start=-1)
+    with pytest.raises(ValueError, match="`seed` should be given with `start`"):
+        data.with_views(images, layer, start=4)

@@ -1,0 +1,191 @@
+"""All epochs of training as one data set that can begin anywhere."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from keras_supcon.data.digits import CLASS_NAMES, read_digits
+from keras_supcon.data.named import check_names, prepare_tfds
+from keras_supcon.data.pipeline import SHUFFLE_BYTES, centre_resize, check_batching
+from keras_supcon.data.seeding import seed_of
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def load_epochs(
+    name: str,
+    split: str,
+    batch_size: int,
+    epochs: int,
+    image_size: tuple[int, int] | None = None,
+    data_dir: str | None = None,
+    seed: int = 0,
+    *,
+    start: tuple[int, int] = (0, 0),
+    shard: tuple[int, int] = (0, 1),
+    map_image: Callable[[Any, Any], Any] | None = None,
+) -> tf.data.Dataset:
+    """Loads the shuffled training batches of all epochs as one data set, from any batch of any epoch on.
+
+    The order of an epoch depends on `seed`, the number of the epoch and the shard alone: not on `tf.random.set_seed`, not on
+    the epochs before, not on how often the data set was iterated. From `start` on come exactly the batches that would have
+    come without a restart. Records before it are read but not decoded.
+
+    All batches are full; the images of an epoch that are left over, fewer than a batch, are others in each epoch. The examples
+    pass a shuffle buffer still encoded; it holds 512 MB, or all of a smaller data set.
+
+    Args:
+        name: As in `load`.
+        split: As in `load`.
+        batch_size: Images in a batch, of this shard.
+        epochs: Epochs in all, those before `start` included.
+        image_size: `(height, width)` to which images are cropped about the centre and resized; None keeps their size. Not
+            with `map_image`.
+        data_dir: As in `load`.
+        seed: Whole number that fixes orders and the seeds for `map_image`.
+        start: Epoch, and batch within it, to begin with, such as a `keras_supcon.callbacks.Position`.
+        shard: Number of this host, and how many hosts share the data: each has its own examples, and as many batches.
+        map_image: Function of one image and a seed that makes what is batched, such as a random crop or several. It is given
+            the bytes of the file for TFDS (see `decode_and_crop`), uint8 `(8, 8, 1)` for the digits, and an int32 pair for
+            stateless random ops, which differs for each place in each epoch.
+
+    Returns:
+        A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)`, or batches of what `map_image` gives, and
+        int64 labels `(batch,)`. It has the attributes `steps_per_epoch`, `num_examples` (of the shard) and `class_names`.
+
+    Raises:
+        ValueError: As in `load`; and for `epochs`, `start`, `shard` or `seed` out of range, a shard smaller than a batch, or
+            images of different shapes.
+        RuntimeError: If TFDS cannot prepare the data set.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_supcon import data
+    >>> whole = list(data.load_epochs("digits", "train", batch_size=128, epochs=2))
+    >>> rest = data.load_epochs("digits", "train", batch_size=128, epochs=2, start=(1, 3))
+    >>> rest.steps_per_epoch, len(whole), len(rest)
+    (11, 22, 8)
+    >>> all(np.array_equal(a, b) for (a, _), (b, _) in zip(whole[14:], rest))
+    True
+    """
+    check_batching(batch_size, image_size)
+    check_names(name, split)
+    if not _is_whole(epochs, 1):
+        raise ValueError(f"`epochs` should be a whole number of at least 1. Received: epochs={epochs!r}")
+    if not _is_whole(seed):
+        raise ValueError(f"`seed` should be a whole number. Received: seed={seed!r}")
+    if not _is_pair(shard) or not _is_whole(shard[0], 0) or not _is_whole(shard[1], shard[0] + 1):
+        raise ValueError(
+            f"`shard` should be (index, count), two whole numbers with 0 <= index < count. Received: shard={shard!r}"
+        )
+    if map_image is not None and (image_size is not None or not callable(map_image)):
+        raise ValueError(
+            "`map_image` should be a function that also sets the size, without `image_size`, or None. "
+            f"Received: map_image={map_image!r}, image_size={image_size!r}"
+        )
+    records = _read_digits(split, shard) if name == "digits" else _read_tfds(name, split, data_dir, shard)
+    steps = records.num_per_shard // batch_size
+    if steps == 0:
+        raise ValueError(
+            f"`batch_size` should be at most the number of examples of a shard. Received: batch_size={batch_size}, "
+            f"with {records.num_per_shard} examples"
+        )
+    if not _is_pair(start) or not _is_whole(start[0], 0) or not _is_whole(start[1], 0) or start[1] > steps:
+        raise ValueError(
+            f"`start` should be (epoch, batch), whole numbers of at least 0, with no more than the {steps} batches of an "
+            f"epoch. Received: start={start!r}"
+        )
+
+    import tensorflow as tf
+
+    done = min(start[0] * steps + start[1], epochs * steps)
+    first_epoch, first_batch = divmod(done, steps)
+    buffer_size = min(records.num_per_shard, max(batch_size, SHUFFLE_BYTES // records.bytes_per_example))
+
+    def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        tf.random.set_seed(1)  # of this graph, not of the program: it would go into the order as well
+        order = tf.bitcast(seed_of(seed, epoch, -1 - shard[0]), "int64")
+        shuffled = records.dataset.shuffle(buffer_size, seed=order, reshuffle_each_iteration=False)
+        skipped = tf.where(epoch == first_epoch, tf.constant(first_batch * batch_size, "int64"), 0)
+        chosen = shuffled.take(steps * batch_size).enumerate().skip(skipped)
+        return chosen.map(lambda place, example: (epoch, place, example))
+
+    def make_example(epoch: tf.Tensor, place: tf.Tensor, example: Any) -> Any:
+        image, label = example
+        if map_image is None:
+            image = records.decode(image)
+            image = image if image_size is None else centre_resize(image, image_size)
+        else:
+            image = map_image(image, seed_of(seed, epoch, place * shard[1] + shard[0]))  # no two hosts draw alike
+        return image, tf.cast(label, "int64")
+
+    examples = tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
+    examples = examples.map(make_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    _check_shapes(examples.element_spec[0], map_image is not None)
+    dataset = examples.batch(batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(epochs * steps - done)).prefetch(tf.data.AUTOTUNE)
+    dataset.steps_per_epoch, dataset.num_examples, dataset.class_names = steps, records.num_examples, records.class_names
+    return dataset
+
+
+class _Records(NamedTuple):
+    """Examples of a shard before decoding, always in the same order."""
+
+    dataset: Any
+    decode: Callable[[Any], Any]
+    num_examples: int
+    num_per_shard: int  # that all shards have
+    bytes_per_example: int
+    class_names: list[str]
+
+
+def _read_digits(split: str, shard: tuple[int, int]) -> _Records:
+    import tensorflow as tf
+
+    images, labels = read_digits(split)
+    index, count = shard
+    own = slice(len(labels) * index // count, len(labels) * (index + 1) // count)
+    examples = tf.data.Dataset.from_tensor_slices((images[own], labels[own]))
+    num_bytes = max(images[0].nbytes, 1)
+    return _Records(examples, lambda image: image, len(labels[own]), len(labels) // count, num_bytes, list(CLASS_NAMES))
+
+
+def _read_tfds(name: str, split: str, data_dir: str | None, shard: tuple[int, int]) -> _Records:
+    import tensorflow_datasets as tfds
+
+    builder, (image_key, label_key) = prepare_tfds(name, split, data_dir)
+    features, splits = builder.info.features, builder.info.splits
+    own = tfds.even_splits(split, shard[1])[shard[0]]
+    examples = builder.as_dataset(
+        split=own,
+        shuffle_files=False,
+        decoders={image_key: tfds.decode.SkipDecoding()},
+        read_config=tfds.ReadConfig(try_autocache=False),
+        as_supervised=True,
+    )
+    num_all = sum(whole.num_examples for whole in splits.values())
+    num_bytes = max(sum(whole.num_bytes for whole in splits.values()) // max(num_all, 1), 1)
+    num_per_shard = splits[split].num_examples // shard[1]
+    decode, class_names = features[image_key].decode_example, list(features[label_key].names)
+    return _Records(examples, decode, splits[own].num_examples, num_per_shard, num_bytes, class_names)
+
+
+def _check_shapes(spec: Any, is_mapped: bool) -> None:
+    import tensorflow as tf
+
+    for tensor in tf.nest.flatten(spec):
+        if not tensor.shape.is_fully_defined():
+            what = "`map_image` should give one shape" if is_mapped else "`image_size` should be given for images of many sizes"
+            raise ValueError(f"{what}, known beforehand. Received: images of shape {tensor.shape}")
+
+
+def _is_whole(value: Any, low: int | None = None) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and (low is None or value >= low)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == 2

@@ -1,0 +1,155 @@
+"""Keras' `fit`, `evaluate` and `predict` under every `tf.distribute` strategy.
+
+This file holds all that is needed because Keras 3.15 trains under `MultiWorkerMirroredStrategy` no more
+(https://github.com/keras-team/keras/issues/20585), and stops at a first batch that is shared out unevenly. It overrides two
+methods that Keras does not document, `_maybe_symbolic_build` and `_make_function`; a test tells when Keras can do without.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import tree
+
+
+class DistributedFit:
+    """Mix-in for Keras models that are trained under a `tf.distribute` strategy: `class Model(DistributedFit, keras.Model)`.
+
+    Makes `fit`, `evaluate` and `predict` work under `MultiWorkerMirroredStrategy` and with batches that cannot be shared out
+    evenly, refuses what Keras cannot run under a strategy before training begins, and warns of what would not be the
+    same as on one device. Without a strategy, and on JAX and PyTorch, it changes nothing. `ContrastiveModel` and
+    `LinearClassifier` have it.
+
+    A functional model has it by `Model(inputs, outputs)` of such a class.
+
+    Raises:
+        ValueError: By `fit`, under a strategy with several replicas: for `jit_compile=True`, `steps_per_execution`
+            above 1 (not on TPUs), `gradient_accumulation_steps` and `ema_overwrite_frequency`.
+
+    Warns:
+        UserWarning: For batch normalization that is not synchronized and gradient clipping, which then happen in each replica.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_supcon.distribution import DistributedFit
+    >>> class Model(DistributedFit, keras.Model):
+    ...     pass
+    >>> inputs = keras.Input((4,))
+    >>> Model(inputs, keras.layers.Dense(2)(inputs)).output_shape
+    (None, 2)
+    """
+
+    def make_train_function(self, force: bool = False) -> Any:
+        strategy = _strategy_of(self)
+        if strategy is not None and (self.train_function is None or force):
+            refuse_what_keras_cannot_run(self, strategy)
+            warn_of_what_replicas_do_alone(self, strategy)
+            if _is_multi_worker(strategy):
+                self.train_function = self._make_function(_with_vectors(self.train_step))
+                return self.train_function
+        return super().make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        strategy = _strategy_of(self)
+        if strategy is not None and (self.test_function is None or force):
+            refuse_what_keras_cannot_run(self, strategy)
+            if _is_multi_worker(strategy):
+                self.test_function = self._make_function(_with_vectors(self.test_step))
+                return self.test_function
+        return super().make_test_function(force)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        strategy = _strategy_of(self)
+        if strategy is None or iterator is None:
+            super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+            return
+        # Keras takes a batch and averages it over the replicas, which cannot be done with shares of different
+        # lengths nor across workers. The shapes are all that it needs.
+        spec = iterator._distributed_dataset.element_spec
+        with strategy.scope():
+            self._symbolic_build(data_batch=tree.map_structure(_symbolic_share, spec))
+
+
+def refuse_what_keras_cannot_run(model: keras.Model, strategy: Any) -> None:
+    """Raises `ValueError` for the options of a compiled model that fail, late and unclearly, with several replicas."""
+    import tensorflow as tf
+
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return
+    optimizer = _inner_optimizer(model)
+    refused = {
+        "jit_compile": (False, model.jit_compile),
+        "gradient_accumulation_steps": (None, getattr(optimizer, "gradient_accumulation_steps", None)),
+        "ema_overwrite_frequency": (None, getattr(optimizer, "ema_overwrite_frequency", None)),
+    }
+    if not isinstance(strategy, tf.distribute.TPUStrategy):
+        refused["steps_per_execution"] = (1, model.steps_per_execution)
+    for argument, (allowed, received) in refused.items():
+        if received not in (allowed, None, False):
+            raise ValueError(
+                f"`{argument}` should be {allowed} under a strategy with several replicas: Keras cannot run it there. "
+                f"Received: {argument}={received!r}, {replicas} replicas of {type(strategy).__name__}"
+            )
+
+
+def warn_of_what_replicas_do_alone(model: keras.Model, strategy: Any) -> None:
+    """Warns where training with several replicas would not be the same as with one."""
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return
+    single = [layer.name for layer in _batch_normalizations(model) if not layer.synchronized]
+    if single:
+        warnings.warn(
+            f"Batch normalization takes its statistics from each of {replicas} replicas alone in "
+            f"{', '.join(single[:3])}{' and others' if len(single) > 3 else ''}; `synchronized=True` takes them from the "
+            "global batch, as one device does.",
+            stacklevel=3,
+        )
+    names = ("clipnorm", "global_clipnorm", "clipvalue")
+    clipping = [name for name in names if getattr(_inner_optimizer(model), name, None) is not None]
+    if clipping:
+        warnings.warn(
+            f"`{clipping[0]}` clips the gradients of each of {replicas} replicas before they are added, so that training is "
+            "not the same as on one device.",
+            stacklevel=3,
+        )
+
+
+def _inner_optimizer(model: keras.Model) -> Any:
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
+
+
+def _batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    layers = model._flatten_layers(include_self=False)
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+
+
+def _strategy_of(model: Any) -> Any | None:
+    """The strategy that a model was built under; Keras keeps it on the TensorFlow backend alone."""
+    return getattr(model, "_distribute_strategy", None)
+
+
+def _is_multi_worker(strategy: Any) -> bool:
+    import tensorflow as tf
+
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and strategy.extended._in_multi_worker_mode()
+
+
+def _with_vectors(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step whose scalar results have one axis, since Keras averages over the first axis across workers."""
+
+    @functools.wraps(step)
+    def step_with_vectors(*args: Any) -> Any:
+        return tree.map_structure(lambda value: value[None], step(*args))
+
+    return step_with_vectors
+
+
+def _symbolic_share(spec: Any) -> keras.KerasTensor:
+    """What one replica sees of a distributed tensor."""
+    spec = spec._value_specs[0] if hasattr(spec, "_value_specs") else spec
+    return keras.KerasTensor(spec.shape, spec.dtype.name)

@@ -1,0 +1,66 @@
+"""Whether a batch can be shared out, before training begins."""
+
+from typing import Any
+
+import keras
+
+from keras_supcon import distribution
+
+_KERAS_DEFAULT = 32
+
+
+def check_batch_size(x: Any, batch_size: int | None, num_replicas: int, micro_batch_size: int | None) -> None:
+    """Raises `ValueError` if batches of the size that `fit` is known to give cannot be shared out.
+
+    Args:
+        x: First argument of `fit`.
+        batch_size: That of `fit`, for arrays.
+        num_replicas: Replicas that share a batch.
+        micro_batch_size: Rows that the encoder sees at once, or None.
+    """
+    size = _known_batch_size(x, batch_size)
+    if size is None:
+        return
+    if size % num_replicas:
+        raise ValueError(
+            f"`batch_size` should be divisible by the number of replicas, {num_replicas}. Received: batch_size={size}"
+        )
+    share = size // num_replicas
+    if micro_batch_size is not None and share > micro_batch_size and share % micro_batch_size:
+        of_replica = f" on each of {num_replicas} replicas" if num_replicas > 1 else ""
+        raise ValueError(
+            f"The batch size{of_replica} should be divisible by `micro_batch_size`. "
+            f"Received: micro_batch_size={micro_batch_size}, batches of {share}"
+        )
+
+
+def num_replicas(model: keras.Model) -> int:
+    """How many replicas share the batches of a model."""
+    if keras.backend.backend() == "jax":
+        return distribution.num_replicas(keras.distribution.distribution())
+    return distribution.num_replicas(getattr(model, "_distribute_strategy", None))
+
+
+def _known_batch_size(x: Any, batch_size: int | None) -> int | None:
+    """The size of full batches, where the data say it before they are read."""
+    if hasattr(x, "element_spec"):  # tf.data
+        return _tf_data_batch_size(x)
+    if hasattr(x, "__array__") or isinstance(x, (list, tuple)):
+        size = _KERAS_DEFAULT if batch_size is None else batch_size
+        return min(size, len(x)) if hasattr(x, "__len__") else size
+    return getattr(x, "batch_size", None)  # torch's DataLoader
+
+
+def _tf_data_batch_size(dataset: Any) -> int | None:
+    spec = dataset.element_spec
+    images = spec[0] if isinstance(spec, tuple) else spec
+    shape = getattr(images, "shape", None)
+    if shape is not None and shape.rank and shape[0] is not None:
+        return shape[0]
+    # Without `drop_remainder=True` the size is known to the step of the pipeline that made the batches alone.
+    while dataset is not None:
+        size = getattr(dataset, "_batch_size", None)
+        if size is not None:
+            return int(size)
+        dataset = getattr(dataset, "_input_dataset", None)
+    return None

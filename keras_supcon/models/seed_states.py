@@ -1,0 +1,71 @@
+"""The states of seed generators in the files of Keras."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+_KEY = "seed_states"
+
+
+class SavesSeedStates:
+    """Puts the seed states of a model and all its parts into `.keras` and `.weights.h5`. Goes before `keras.Model`.
+
+    Keras saves the weights of each layer, to which the states of seed generators do not belong: a loaded model would repeat
+    the dropout masks and augmentations from the start of training. A file without them, from before or of another class,
+    loads and leaves the states as they are. On torch, dropout without a `seed` draws from torch's own generator instead.
+
+    Raises:
+        ValueError: On loading, if the file has the states of another number of generators.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> import keras
+    >>> from keras_supcon.models.seed_states import SavesSeedStates, seed_states
+    >>> class Noisy(SavesSeedStates, keras.Model):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.dropout = keras.layers.Dropout(0.5, seed=7)
+    ...     def call(self, x, training=False):
+    ...         return self.dropout(x, training=training)
+    >>> trained, fresh = Noisy(), Noisy()
+    >>> y = trained(keras.ops.ones((2, 3)), training=True), fresh(keras.ops.ones((2, 3)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     trained.save_weights(os.path.join(folder, "a.weights.h5"))
+    ...     fresh.load_weights(os.path.join(folder, "a.weights.h5"))
+    >>> [bool(keras.ops.all(a == b)) for a, b in zip(seed_states(trained), seed_states(fresh))]
+    [True]
+    """
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        states = seed_states(self)
+        if states:
+            store[_KEY] = np.stack([ops.convert_to_numpy(state) for state in states])
+
+    def load_own_variables(self, store: Any) -> None:
+        keys = list(store.keys())
+        super().load_own_variables({key: store[key] for key in keys if key != _KEY})
+        if _KEY not in keys:
+            return
+        states, values = seed_states(self), np.asarray(store[_KEY])
+        if len(states) != len(values):
+            raise ValueError(
+                f"The file should be of a model with as many seed generators (dropout, augmentation): `{self.name}` has "
+                f"{len(states)}. Received: a file with the states of {len(values)}"
+            )
+        for state, value in zip(states, values, strict=True):
+            state.assign(value)
+
+
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """The states of all seed generators of a model and its parts, each once, in the order in which they were made."""
+    seen = {id(variable) for variable in (*model.weights, *model.metrics_variables)}
+    states = []
+    for variable in model.variables:
+        if id(variable) not in seen:
+            seen.add(id(variable))
+            states.append(variable)
+    return states

@@ -1,0 +1,189 @@
+"""Layer-wise adaptive rate scaling (You et al., 2017)."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_supcon.optimizers.arguments import check_not_negative, check_positive, is_number
+
+# The last names of the paths of biases and of the scales and shifts of normalization layers.
+_VECTORS = ("bias$", "gamma$", "beta$")
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class LARS(keras.optimizers.Optimizer):
+    """Momentum whose step in each variable is in proportion to the norm of that variable.
+
+    With weights `w`, their gradient `g`, their velocity `v` (0 at first), the rate `lr` and the trust ratio of a direction
+
+        r(u) = trust_coefficient ||w|| / ||u||, and 1 where a norm is 0 or the variable is excluded
+
+    a step is `g <- g + weight_decay w`, unless the variable is excluded from that, and then
+
+        classic_momentum=True:    v <- momentum v + lr r(g) g;  w <- w - v
+            with nesterov                                       w <- w - (momentum v + lr r(g) g)
+        classic_momentum=False:   v <- momentum v + g;          w <- w - lr r(v) v
+            with nesterov         u = momentum v + g;           w <- w - lr r(u) u
+
+    The decay is coupled: it is part of the gradient whose norm is taken, other than the decay of Keras' own optimizers. A
+    variable that is excluded from adaptation takes the whole rate, without the trust coefficient. With all excluded,
+    `exclude_from_adaptation=(".",)`, this is momentum SGD with coupled decay, and with `classic_momentum=False` the rate stays
+    outside the velocity, as in PyTorch and in TensorFlow 1.
+
+    Exclusions are regular expressions searched in the path of a variable, such as
+    `"resnet/conv_norm/batch_normalization/gamma"`, alike on every backend, and are saved with the optimizer. By default biases
+    and the scales and shifts of normalization layers are excluded from both. The authors' code excludes batch normalization
+    alone, which `("gamma$", "beta$")` does: its biases decay and adapt. Its own ImageNet models have no bias in pre-training.
+
+    Norms, and the step itself, are computed in float32 also for variables of half precision.
+
+    Args:
+        learning_rate: Non-negative float, a `keras.optimizers.schedules.LearningRateSchedule`, or a callable without
+            arguments.
+        momentum: In [0, 1).
+        weight_decay: Non-negative coefficient of the coupled L2 decay.
+        trust_coefficient: Positive float; the paper's eta.
+        nesterov: Whether to look one step of momentum ahead.
+        classic_momentum: Whether the velocity holds the scaled steps (as published for SimCLR and SupCon) or the gradients.
+        exclude_from_adaptation: Regular expressions; variables whose path has a match take the ratio 1.
+        exclude_from_weight_decay: Regular expressions; variables whose path has a match do not decay.
+        name: Name of the optimizer.
+        **kwargs: `clipnorm`, `clipvalue`, `global_clipnorm`, `use_ema`, `ema_momentum`, `ema_overwrite_frequency`,
+            `loss_scale_factor` and `gradient_accumulation_steps` of `keras.optimizers.Optimizer`.
+
+    Attributes:
+        coupled_weight_decay: The `weight_decay` above. The attribute `weight_decay` is that of Keras, whose own (decoupled)
+            decay is off, and stays None.
+
+    Raises:
+        ValueError: For an argument out of its range, or an exclusion that is no regular expression.
+
+    Reference:
+        You et al., Large Batch Training of Convolutional Networks, 2017, algorithm 1; Khosla et al., NeurIPS 2020, section 4.4,
+        with the two forms of momentum of SimCLR's published code.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras
+    >>> import keras_supcon
+    >>> optimizer = keras_supcon.optimizers.LARS(1.0, momentum=0.0, trust_coefficient=0.1)
+    >>> kernel = keras.Variable(np.array([3.0, 4.0], "float32"), name="kernel")
+    >>> optimizer.apply([np.array([0.0, 20.0], "float32")], [kernel])  # a step of length 0.1 x 5, whatever the gradient's
+    >>> print(np.asarray(kernel).round(4))
+    [3.  3.5]
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | Callable[[], Any],
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust_coefficient: float = 0.001,
+        nesterov: bool = False,
+        classic_momentum: bool = True,
+        exclude_from_adaptation: Sequence[str] = _VECTORS,
+        exclude_from_weight_decay: Sequence[str] = _VECTORS,
+        name: str = "lars",
+        **kwargs: Any,
+    ) -> None:
+        if not callable(learning_rate):
+            learning_rate = check_not_negative("learning_rate", learning_rate)
+        if not (is_number(momentum) and 0 <= momentum < 1):
+            raise ValueError(f"`momentum` should be at least 0 and below 1. Received: momentum={momentum!r}")
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)  # without weight_decay: Keras' is decoupled
+        self.momentum = float(momentum)
+        self.coupled_weight_decay = check_not_negative("weight_decay", weight_decay)
+        self.trust_coefficient = check_positive("trust_coefficient", trust_coefficient)
+        self.nesterov = bool(nesterov)
+        self.classic_momentum = bool(classic_momentum)
+        # `exclude_from_weight_decay` is a method of Keras' optimizers.
+        self._not_adapted = _check_patterns("exclude_from_adaptation", exclude_from_adaptation)
+        self._not_decayed = _check_patterns("exclude_from_weight_decay", exclude_from_weight_decay)
+
+    def build(self, variables: list[Any]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self.momentums = self.add_optimizer_variables(variables, "momentum")
+        # Decided here, since `update_step` sees variables without a path on TensorFlow.
+        paths = [_path(variable) for variable in variables]
+        self._adapts = tuple(not _matches(self._not_adapted, path) for path in paths)
+        self._decays = tuple(self.coupled_weight_decay > 0 and not _matches(self._not_decayed, path) for path in paths)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        index = self._get_variable_index(variable)
+        dtype = keras.backend.result_type(keras.backend.standardize_dtype(variable.dtype), "float32")
+        weights, velocity = ops.cast(variable, dtype), ops.cast(self.momentums[index], dtype)
+        gradient, learning_rate = ops.cast(ops.convert_to_tensor(gradient), dtype), ops.cast(learning_rate, dtype)
+        if self._decays[index]:
+            gradient = gradient + self.coupled_weight_decay * weights
+        addend = gradient
+        if self.classic_momentum:
+            addend = learning_rate * self._trust_ratio(index, weights, gradient) * gradient
+        velocity = self.momentum * velocity + addend
+        step = self.momentum * velocity + addend if self.nesterov else velocity
+        if not self.classic_momentum:
+            step = learning_rate * self._trust_ratio(index, weights, step) * step
+        self.assign(self.momentums[index], velocity)
+        self.assign(variable, weights - step)
+
+    def _trust_ratio(self, index: int, weights: Any, direction: Any) -> Any:
+        if not self._adapts[index]:
+            return 1.0
+        weight_norm, direction_norm = (ops.sqrt(ops.sum(ops.square(tensor))) for tensor in (weights, direction))
+        one = ops.ones_like(weight_norm)
+        is_defined = ops.logical_and(weight_norm > 0, direction_norm > 0)
+        ratio = self.trust_coefficient * weight_norm / ops.where(is_defined, direction_norm, one)
+        return ops.where(is_defined, ratio, one)
+
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+        """Of no use here, since Keras does not save what it sets: the argument of the same name says what does not decay.
+
+        Args:
+            var_list: Not used.
+            var_names: Not used.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError("`LARS` takes what does not decay as its argument `exclude_from_weight_decay`.")
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "momentum": self.momentum,
+            "weight_decay": self.coupled_weight_decay,
+            "trust_coefficient": self.trust_coefficient,
+            "nesterov": self.nesterov,
+            "classic_momentum": self.classic_momentum,
+            "exclude_from_adaptation": list(self._not_adapted),
+            "exclude_from_weight_decay": list(self._not_decayed),
+        }
+
+
+def _check_patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:
+    is_sequence = isinstance(patterns, Sequence) and not isinstance(patterns, str)
+    if not is_sequence or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ValueError(f"`{name}` should be a sequence of regular expressions. Received: {name}={patterns!r}")
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(
+                f"`{name}` should be a sequence of regular expressions. Received: {name}={patterns!r}, of which {pattern!r} is "
+                f"none: {error}"
+            ) from error
+    return tuple(patterns)
+
+
+def _matches(patterns: tuple[str, ...], path: str) -> bool:
+    return any(re.search(pattern, path) for pattern in patterns)
+
+
+def _path(variable: Any) -> str:
+    # A variable of TensorFlow's own has a name such as "dense/kernel:0".
+    return variable.path if hasattr(variable, "path") else variable.name.partition(":")[0]

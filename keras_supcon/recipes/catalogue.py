@@ -1,0 +1,56 @@
+"""Recipes by name."""
+
+import copy
+import difflib
+
+from keras_supcon.recipes import cifar10, imagenet, supcontrast
+from keras_supcon.recipes.recipe import Recipe
+
+_RECIPES = {recipe.name: recipe for recipe in (*imagenet.RECIPES, *cifar10.RECIPES, *supcontrast.RECIPES)}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all recipes.
+
+    A name is `method_dataset_encoder`. Those of the authors' TensorFlow code have nothing before it, those of their
+    PyTorch code begin with `supcontrast_`.
+
+    Returns:
+        The names, in the order of the sources.
+
+    Example:
+
+    >>> from keras_supcon import recipes
+    >>> [name for name in recipes.names() if name.startswith("supcon_")]  # doctest: +NORMALIZE_WHITESPACE
+    ['supcon_imagenet_resnet50', 'supcon_imagenet_resnet101', 'supcon_imagenet_resnet200', 'supcon_cifar10_resnet50']
+    """
+    return tuple(_RECIPES)
+
+
+def get(name: str) -> Recipe:
+    """A published training run.
+
+    Args:
+        name: One of `names()`.
+
+    Returns:
+        A `Recipe` of your own: `dataclasses.replace` changes its fields, `dataclasses.asdict` makes a dictionary of it.
+
+    Raises:
+        ValueError: For an unknown name.
+
+    Reference:
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, and its two published codes.
+
+    Example:
+
+    >>> from keras_supcon import recipes
+    >>> recipe = recipes.get("supcon_imagenet_resnet50")
+    >>> recipe.training.optimizer, recipe.training.epochs, recipe.training.batch_size
+    ('lars', 350, 6144)
+    """
+    if not isinstance(name, str) or name not in _RECIPES:
+        similar = difflib.get_close_matches(str(name), _RECIPES, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+        raise ValueError(f"`name` should be one of {names()}. Received: name={name!r}.{hint}")
+    return copy.deepcopy(_RECIPES[name])

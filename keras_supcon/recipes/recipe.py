@@ -1,0 +1,156 @@
+"""What a published training run is made of."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Component:
+    """A class, by its name, and the arguments to make it with.
+
+    Args:
+        name: Name of a class in the module that the field of `Recipe` or `Stage` names.
+        arguments: Its keyword arguments.
+
+    Example:
+
+    >>> import keras_supcon
+    >>> loss = keras_supcon.recipes.get("supcon_imagenet_resnet50").training.loss
+    >>> loss.name, loss.arguments["temperature"]
+    ('SupConLoss', 0.1)
+    >>> type(getattr(keras_supcon.losses, loss.name)(**loss.arguments)).__name__
+    'SupConLoss'
+    """
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of training: a loss, an optimizer and a schedule, in epochs.
+
+    The learning rate rises linearly from `warmup_learning_rate` to its peak,
+    `scale_learning_rate(base_learning_rate, batch_size, learning_rate_rule)`, within `warmup_epochs`, and then falls by `decay`
+    until `epochs` are over, those of the warm-up among them.
+
+    Args:
+        loss: Class in `keras_supcon.losses`; for classifiers one in `keras.losses`, on one-hot labels.
+        loss_weight: Factor of the loss, as `loss_weights` of `compile`.
+        augmentation: Class in `keras_supcon.augmentation`; its `image_size` is that of the recipe.
+        epochs: Whole number, at least 1.
+        warmup_epochs: The first of these epochs; 0 for no warm-up.
+        batch_size: Images over all replicas, each with all of its views.
+        optimizer: `"lars"`, `"rmsprop"` or `"sgd"`.
+        base_learning_rate: Learning rate under `learning_rate_rule`.
+        learning_rate_rule: `"linear"`, for a batch of 256, or `"none"`.
+        momentum: In [0, 1).
+        nesterov: Whether the momentum looks ahead.
+        rho: Share of the old value in RMSprop's mean square; None for the others.
+        epsilon: RMSprop's, inside the root; None for the others.
+        decay: `"cosine"`: half a wave from the peak to `final_learning_rate` of it; `"exponential"`: times `decay_rate` after
+            every `decay_epochs`, in stairs; `"piecewise"`: times `decay_rate` at each of `decay_boundaries`.
+        decay_rate: See `decay`; None for the cosine.
+        decay_epochs: See `decay`; None for the others.
+        decay_boundaries: Epochs after the warm-up; empty for the others.
+        warmup_learning_rate: Learning rate of the first step.
+        final_learning_rate: Share of the peak in [0, 1) that the cosine ends at.
+        weight_decay: Coefficient of the L2 decay that is part of the gradient (half of it times the squared norm in the loss).
+        weight_decay_parts: What decays: some of `"encoder"`, `"projection_head"`, `"classifier"`.
+        weight_decay_exclusions: Regular expressions, as `LARS` takes them: variables that neither decay nor, with LARS, adapt.
+
+    Example:
+
+    >>> from keras_supcon import optimizers, recipes
+    >>> stage = recipes.get("supcon_imagenet_resnet50").training
+    >>> round(optimizers.scale_learning_rate(stage.base_learning_rate, stage.batch_size, stage.learning_rate_rule), 4)
+    9.6
+    """
+
+    loss: Component
+    loss_weight: float = 1.0
+    augmentation: Component
+    epochs: int
+    warmup_epochs: int = 0
+    batch_size: int
+    optimizer: Literal["lars", "rmsprop", "sgd"]
+    base_learning_rate: float
+    learning_rate_rule: Literal["linear", "none"]
+    momentum: float = 0.9
+    nesterov: bool = False
+    rho: float | None = None
+    epsilon: float | None = None
+    decay: Literal["cosine", "exponential", "piecewise"]
+    decay_rate: float | None = None
+    decay_epochs: float | None = None
+    decay_boundaries: tuple[int, ...] = ()
+    warmup_learning_rate: float = 0.0
+    final_learning_rate: float = 0.0
+    weight_decay: float
+    weight_decay_parts: tuple[Literal["encoder", "projection_head", "classifier"], ...]
+    weight_decay_exclusions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A published training run, as data.
+
+    Numbers are those of the source. `differences` says what comes out otherwise when they are run with this package.
+
+    Args:
+        name: Name under which `get` finds it.
+        source: Where the numbers are from.
+        method: `"supcon"`, `"simclr"` or `"cross_entropy"`.
+        dataset: Name in TensorFlow Datasets, as `keras_supcon.data.load` takes it.
+        num_classes: Classes of the data set.
+        num_examples: Training images of the data set.
+        image_size: Height and width of the images at the encoder, in pixels.
+        pixel_mean: Mean of each channel in [0, 1] that the source takes off the pixels.
+        pixel_deviation: What it divides them by then.
+        encoder: Class in `keras_supcon.encoders`.
+        normalize_features: Whether the heads see features of length one, `keras.layers.UnitNormalization` on the encoder.
+        synchronized_batch_norm: Whether batch normalization covers all replicas.
+        head: Class in `keras_supcon.layers` for the projections, or None for a classifier.
+        num_views: Views of an image in `training`.
+        training: Contrastive pre-training, or the training of encoder and classifier with cross-entropy.
+        linear_classifier: The classifier on the frozen encoder, or None where `training` makes the classifier.
+        evaluation: Class in `keras_supcon.augmentation` for test images; its `image_size` is that of the recipe.
+        dtype_policy: Precision in Keras' terms.
+        num_replicas: Processors that shared a batch, or None if the source does not say.
+        accuracy: Published top-1 accuracy on the test images (for ImageNet the validation images), in [0, 1], or None.
+        differences: What this package does otherwise than the source.
+        notes: What else to know of the source.
+
+    Example:
+
+    >>> from keras_supcon import augmentation, encoders, recipes
+    >>> recipe = recipes.get("supcon_cifar10_resnet50")
+    >>> encoder = getattr(encoders, recipe.encoder.name)(**recipe.encoder.arguments)
+    >>> views = recipe.training.augmentation
+    >>> augmenter = getattr(augmentation, views.name)(image_size=recipe.image_size, **views.arguments)
+    >>> recipe.training.epochs, recipe.linear_classifier.decay_boundaries
+    (1000, (60, 75, 90))
+    """
+
+    name: str
+    source: str
+    method: Literal["supcon", "simclr", "cross_entropy"]
+    dataset: str
+    num_classes: int
+    num_examples: int
+    image_size: tuple[int, int]
+    pixel_mean: tuple[float, float, float]
+    pixel_deviation: tuple[float, float, float]
+    encoder: Component
+    normalize_features: bool
+    synchronized_batch_norm: bool
+    head: Component | None
+    num_views: int
+    training: Stage
+    linear_classifier: Stage | None
+    evaluation: Component
+    dtype_policy: Literal["float32", "mixed_bfloat16"]
+    num_replicas: int | None
+    accuracy: float | None
+    differences: tuple[str, ...]
+    notes: tuple[str, ...] = ()

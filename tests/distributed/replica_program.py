@@ -1,0 +1,202 @@
+"""Trains the same models on the same data with one or several replicas, and writes what became of them.
+
+    python -m tests.distributed.replica_program --engine=mirrored --replicas=2 --output_dir=folder
+
+Each engine needs a process of its own: devices and strategies are chosen before the first tensor.
+"""
+
+import functools
+import os
+import pathlib
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import keras
+import numpy as np
+from absl import app, flags
+from keras import ops
+
+import keras_supcon
+from keras_supcon import losses
+from keras_supcon.distribution import gather_across_replicas
+
+_ENGINE = flags.DEFINE_enum("engine", "default", ["default", "mirrored", "multi_worker"], "What to train with.")
+_REPLICAS = flags.DEFINE_integer("replicas", 1, "Number of replicas on this machine.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the results, a file for each worker.", required=True)
+
+BATCH_SIZE, FEATURES, CLASSES, EPOCHS = 16, 6, 3, 4
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+class QueueModel(keras_supcon.ContrastiveModel):
+    """Contrasts with the projections of former batches of all replicas, which are weights of the model."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        initializer = keras.initializers.RandomNormal(seed=5)
+        self.queue = self.add_weight(shape=(32, 4), initializer=initializer, trainable=False, name="queue")
+        self.queue_labels = self.add_weight(shape=(32,), initializer="zeros", dtype="int32", trainable=False, name="labels")
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = keras_supcon.SupConLoss(name="queue")
+        loss._function = functools.partial(
+            losses.supcon_loss, queue=ops.stop_gradient(self.queue * 1.0), queue_labels=self.queue_labels + 0
+        )
+        value = loss(y, y_pred)
+        if training:
+            (projections, labels), _ = gather_across_replicas(y_pred[:, 0], ops.cast(y, "int32"))
+            kept = self.queue.shape[0]
+            projections = ops.stop_gradient(ops.cast(projections, "float32"))
+            self.queue.assign(ops.concatenate([projections, self.queue * 1.0])[:kept])
+            self.queue_labels.assign(ops.concatenate([labels, self.queue_labels + 0])[:kept])
+        return value
+
+
+def sgd():
+    return keras.optimizers.SGD(0.05, momentum=0.9)
+
+
+def encoder(shape=(FEATURES,)):
+    # On JAX a batch has its global meaning everywhere.
+    synchronized = {"synchronized": True} if ON_TENSORFLOW else {}
+    normalization = keras.layers.BatchNormalization(**synchronized)
+    return keras.Sequential([keras.Input(shape), keras.layers.Dense(8, activation="tanh"), normalization])
+
+
+def contrastive(loss=None, cls=keras_supcon.ContrastiveModel, **options):
+    model = cls(encoder(), keras_supcon.ProjectionHead(4, ()), **options)
+    model.compile(optimizer=sgd(), loss=loss)
+    return model
+
+
+def classifier():
+    inner = encoder()
+    inner.build((None, FEATURES))
+    model = keras_supcon.LinearClassifier(inner, CLASSES)
+    model.compile(optimizer=sgd(), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+class FunctionalModel(keras_supcon.distribution.DistributedFit, keras.Model):
+    """The losses work in any Keras model."""
+
+
+def every_loss():
+    """An encoder with six heads, each with a loss of its own."""
+    heads = {
+        "supcon": keras_supcon.SupConLoss(),
+        "ntxent": keras_supcon.NTXentLoss(),
+        "ntlogistic": keras_supcon.NTLogisticLoss(),
+        "npairs": keras_supcon.NPairsLoss(),
+        "triplet": keras_supcon.TripletLoss(),
+        "max_margin": keras_supcon.MaxMarginLoss(),
+    }
+    views = keras.Input((2, FEATURES))
+    features = encoder((2, FEATURES))(views)
+    model = FunctionalModel(views, {name: keras.layers.Dense(4)(features) for name in heads})
+    # Tracing six losses for every replica takes a minute; the other cases train as a user does, in a graph.
+    model.compile(optimizer=sgd(), loss=heads, run_eagerly=ON_TENSORFLOW)
+    return model
+
+
+# name: (how to make the model, number of samples); 53 leave a last batch of 5, shared out as 3 and 2, or 2, 2, 1 and none.
+CASES = {
+    "every loss": (every_loss, 48),
+    "queue": (lambda: contrastive(cls=QueueModel), 48),
+    "uneven": (lambda: contrastive(keras_supcon.SupConLoss(summation="in")), 53),
+    "gradient caching": (lambda: contrastive(keras_supcon.SupConLoss(), micro_batch_size=4), 48),
+    "classifier": (classifier, 48),
+}
+
+
+class HalfMendedModel(keras_supcon.distribution.DistributedFit, keras.Model):
+    """Builds under a strategy, and leaves the average over replicas to Keras."""
+
+    make_train_function = keras.Model.make_train_function
+
+
+def fails(cls, strategy):
+    """Whether a model cannot be fitted."""
+    with strategy.scope():
+        inputs = keras.Input((FEATURES,))
+        model = cls(inputs, keras.layers.Dense(1)(inputs))
+        model.compile(optimizer=sgd(), loss="mse")
+    try:
+        model.fit(batches(np.ones((16, FEATURES), "float32"), np.ones((16, 1), "float32")), verbose=0)
+    except ValueError:
+        return True
+    return False
+
+
+EVALUATED = ("uneven", "classifier")
+
+
+def train(name, strategy):
+    """Losses of the epochs and weights, of some an evaluation and predictions too."""
+    make, num_samples = CASES[name]
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(num_samples, 2, FEATURES)).astype("float32")
+    labels = rng.integers(0, CLASSES, num_samples)
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = make()
+        if isinstance(model, keras_supcon.LinearClassifier):
+            x = x[:, 0]
+        if not model.built:
+            model.build((None, *x.shape[1:]))
+        model.optimizer.build(model.trainable_variables)  # or the first step would be traced twice
+    data = batches(x, dict.fromkeys(model.output, labels) if isinstance(model, FunctionalModel) else labels)
+    history = model.fit(data, epochs=EPOCHS, verbose=0, shuffle=False).history
+    results = {f"history of {name}": np.array(values) for name, values in history.items()}
+    results |= {f"weight {i}": np.asarray(ops.convert_to_numpy(weight)) for i, weight in enumerate(model.weights)}
+    if name in EVALUATED:
+        evaluation = model.evaluate(data, verbose=0, return_dict=True)
+        results |= {f"evaluation of {metric}": np.array(value) for metric, value in evaluation.items()}
+        # Workers read every second sample each: the predictions are all there, in another order.
+        results["predictions"] = np.sort(model.predict(data, verbose=0).reshape(num_samples, -1), axis=0)
+    return results
+
+
+def batches(x, labels):
+    if not ON_TENSORFLOW:
+        return ArrayBatches(x, labels)
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return tf.data.Dataset.from_tensor_slices((x, labels)).batch(BATCH_SIZE).with_options(options)
+
+
+class ArrayBatches(keras.utils.PyDataset):
+    def __init__(self, x, labels):
+        super().__init__()
+        self.data = x, labels
+
+    def __len__(self):
+        return -(-len(self.data[0]) // BATCH_SIZE)
+
+    def __getitem__(self, index):
+        share = slice(index * BATCH_SIZE, (index + 1) * BATCH_SIZE)
+        return keras.tree.map_structure(lambda array: array[share], self.data)
+
+
+def main(argv):
+    virtual = {"num_virtual_cpus": _REPLICAS.value} if ON_TENSORFLOW and _ENGINE.value == "mirrored" else {}
+    strategy = keras_supcon.distribution.strategy(_ENGINE.value, **virtual)
+    results = {"replicas": np.array(keras_supcon.distribution.num_replicas(strategy))}
+    for name in CASES:
+        if name == "uneven" and keras.backend.backend() == "jax" and keras_supcon.distribution.num_replicas(strategy) > 1:
+            continue  # JAX itself cannot lay out 5 rows over 2 devices
+        try:
+            outcome = train(name, strategy)
+        except Exception as error:
+            raise RuntimeError(f"in the case {name!r}") from error
+        results |= {f"{name}/{part}": value for part, value in outcome.items()}
+    if _ENGINE.value == "multi_worker":
+        results["Keras alone fails"] = np.array([fails(model, strategy) for model in (keras.Model, HalfMendedModel)])
+    index, _ = keras_supcon.distribution.worker(strategy)
+    np.savez(pathlib.Path(_OUTPUT_DIR.value) / f"worker-{index}.npz", **results)
+
+
+if __name__ == "__main__":
+    app.run(main)

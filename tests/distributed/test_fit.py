@@ -1,0 +1,111 @@
+"""What is refused, and what is warned of, before training under a strategy begins."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_supcon import ContrastiveModel, LinearClassifier, ProjectionHead, SupConLoss
+
+
+def fit(strategy, batch_size=8, batch_norm=None, micro_batch_size=None, drop_remainder=False, optimizer=None, **compiling):
+    """`optimizer`: options of SGD."""
+    import tensorflow as tf
+
+    with strategy.scope():
+        layers = [keras.Input((4,)), keras.layers.Dense(4), *([batch_norm] if batch_norm else [])]
+        model = ContrastiveModel(keras.Sequential(layers), ProjectionHead(4, ()), micro_batch_size=micro_batch_size)
+        model.compile(optimizer=keras.optimizers.SGD(0.1, **(optimizer or {})), loss=SupConLoss(), **compiling)
+    rows, labels = np.random.default_rng(0).normal(size=(16, 4)).astype("float32"), np.arange(16) % 2
+    dataset = tf.data.Dataset.from_tensor_slices((rows, labels)).batch(batch_size, drop_remainder=drop_remainder)
+    return model.fit(dataset, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("argument", "options"),
+    [
+        ("jit_compile", {"jit_compile": True}),
+        ("steps_per_execution", {"steps_per_execution": 2}),
+        ("gradient_accumulation_steps", {"optimizer": {"gradient_accumulation_steps": 2}}),
+        ("ema_overwrite_frequency", {"optimizer": {"use_ema": True, "ema_overwrite_frequency": 2}}),
+    ],
+)
+def test_what_keras_cannot_run_is_refused(strategy, argument, options):
+    with pytest.raises(ValueError, match=f"`{argument}` should be .* under a strategy with several replicas: Keras cannot"):
+        fit(strategy, **options)
+
+
+def test_evaluation_is_refused_too(strategy):
+    with strategy.scope():
+        encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+        model = LinearClassifier(encoder, 2)
+        model.compile(loss="sparse_categorical_crossentropy", jit_compile=True)
+    with pytest.raises(ValueError, match="`jit_compile` should be False under a strategy"):
+        model.evaluate(np.zeros((4, 4), "float32"), np.zeros(4, "int32"), verbose=0)
+
+
+def test_batch_normalization_of_each_replica_alone_is_warned_of(strategy):
+    with pytest.warns(UserWarning, match="Batch normalization takes its statistics from each of 2 replicas alone in alone;"):
+        fit(strategy, batch_norm=keras.layers.BatchNormalization(name="alone"))
+
+
+def test_clipping_of_each_replica_alone_is_warned_of(strategy):
+    with pytest.warns(UserWarning, match="`global_clipnorm` clips the gradients of each of 2 replicas"):
+        fit(strategy, optimizer={"global_clipnorm": 1.0})
+
+
+def test_nothing_is_warned_of_without_reason(strategy, recwarn):
+    fit(strategy, batch_norm=keras.layers.BatchNormalization(synchronized=True))
+    assert not [warning for warning in recwarn if "replicas" in str(warning.message)]
+
+
+@pytest.mark.parametrize("drop_remainder", [True, False])
+def test_a_batch_size_that_replicas_or_micro_batches_cannot_share_is_refused(strategy, drop_remainder):
+    with pytest.raises(
+        ValueError, match="`batch_size` should be divisible by the number of replicas, 2. Received: batch_size=5"
+    ):
+        fit(strategy, batch_size=5, drop_remainder=drop_remainder)
+    message = "The batch size on each of 2 replicas should be divisible by `micro_batch_size`. Received: micro_batch_size=3"
+    with pytest.raises(ValueError, match=message):
+        fit(strategy, batch_size=8, micro_batch_size=3, drop_remainder=drop_remainder)
+
+
+def test_a_first_batch_that_is_shared_out_unevenly_trains(strategy):
+    import tensorflow as tf
+
+    with strategy.scope():
+        encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+        model = ContrastiveModel(encoder, ProjectionHead(4, ()))
+        model.compile(optimizer="sgd", loss=SupConLoss())
+    rows = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
+    # One batch of seven: Keras alone stops at it.
+    dataset = tf.data.Dataset.from_tensor_slices((rows, np.arange(7) % 2)).batch(8)
+    assert np.isfinite(model.fit(dataset, verbose=0).history["loss"][0])
+
+
+def test_rows_gathered_by_a_sum_are_those_gathered(rng, strategy):
+    """The form for XLA and TPUs, with the same gradient."""
+    import tensorflow as tf
+
+    from keras_supcon.distribution.gather import _gather_by_sum, gather_across_replicas
+
+    rows = rng.normal(size=(2, 3, 4)).astype("float32")
+    weights = rng.normal(size=(6, 4)).astype("float32")
+
+    def step(own):
+        results = []
+        for by_sum in (True, False):
+            with tf.GradientTape() as tape:
+                tape.watch(own)
+                context = tf.distribute.get_replica_context()
+                gathered = _gather_by_sum(context, own) if by_sum else gather_across_replicas(own)[0][0]
+                value = tf.reduce_sum(tf.sin(gathered) * weights)
+            results.append((gathered, tape.gradient(value, own)))
+        return results
+
+    own = strategy.experimental_distribute_values_from_function(lambda c: tf.constant(rows[c.replica_id_in_sync_group]))
+    summed, gathered = tf.function(lambda own: strategy.run(step, (own,)))(own)
+    for actual, expected in zip(summed, gathered, strict=True):
+        for one, other in zip(
+            strategy.experimental_local_results(actual), strategy.experimental_local_results(expected), strict=True
+        ):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
