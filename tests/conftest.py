@@ -4,6 +4,18 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# A test runs its program once or twice, on little: LLVM's optimizations would take longer than they save. XLA's own passes,
+# on the graph of a program, stay as they are.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        os.environ.get("XLA_FLAGS", ""),
+    ]
+)
+
+import gc
 
 import keras
 import numpy as np
@@ -17,6 +29,30 @@ if BACKEND == "tensorflow":
     # Two logical processors, so that tests can run two replicas. Only possible before TensorFlow starts.
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was imported, some million objects, out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    """Gives back what the tests of a module traced and compiled, as far as the backends let go of it."""
+    yield
+    keras.backend.clear_session()
+    if BACKEND == "tensorflow":
+        # TensorFlow registers every custom gradient of every traced function for ever, and with it the graph.
+        from tensorflow.python.framework.ops import gradient_registry
+
+        for name in [name for name in gradient_registry.list() if name.startswith("CustomGradient")]:
+            del gradient_registry._registry[name]
+    elif BACKEND == "jax":
+        import jax
+
+        jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """The layers inside `tf.data.Dataset.map`."""
 
 import numpy as np
+import pytest
 
 from tests.augmentation.test_every_layer import batch, every_layer
 
@@ -21,6 +22,7 @@ def test_maps_dictionaries_of_batches_of_any_size_and_leaves_the_labels_alone(rn
     np.testing.assert_array_equal(tf.concat(out_labels, axis=0), labels)
 
 
+@pytest.mark.slow
 @every_layer
 def test_maps_single_images(rng, layer_class, arguments):
     import tensorflow as tf

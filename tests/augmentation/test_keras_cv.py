@@ -70,6 +70,7 @@ def test_maps_data_sets_and_keeps_labels_that_float32_cannot_hold(rng, recipe, a
     assert number_of_different(views) == 8
 
 
+@pytest.mark.slow
 @every_recipe
 def test_a_seed_repeats_the_views_and_every_pass_over_a_data_set_gives_new_ones(rng, recipe, arguments):
     import tensorflow as tf
@@ -123,6 +124,7 @@ def test_mixed_precision(rng, recipe, arguments):
     assert np.all(np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(views, "float32"))))
 
 
+@pytest.mark.slow
 @every_recipe
 def test_trains_in_a_model_that_is_asked_for_xla(rng, recipe, arguments):
     encoder = keras.Sequential([keras.Input((12, 10, 3)), keras.layers.Flatten(), keras.layers.Dense(6)])
@@ -206,7 +208,7 @@ def container_of(layers: list[keras.layers.Layer], name: str):
 
 
 @pytest.mark.parametrize("name", ["RandomAugmentationPipeline", "RandomApply", "RandomChoice", "Augmenter"])
-@pytest.mark.parametrize("place", ["eager", "tf.data"])
+@pytest.mark.parametrize("place", ["eager", pytest.param("tf.data", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("form", ["images", "dictionary"])
 def test_our_layers_work_in_the_containers_of_keras_cv(rng, name, place, form):
     import tensorflow as tf

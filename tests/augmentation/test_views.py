@@ -111,6 +111,7 @@ def test_round_trips(rng, tmp_path, layer):
     np.testing.assert_array_equal(as_array(reloaded(images, training=True)), as_array(model(images, training=True)))
 
 
+@pytest.mark.slow
 def test_trains_inside_a_compiled_model(rng):
     layers = [MultiView(RandomResizedCrop((12, 10))), keras.layers.Flatten(), keras.layers.Dense(1)]
     model = keras.Sequential([keras.Input((16, 16, 3)), *layers])

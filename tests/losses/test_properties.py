@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from keras import ops
 
 from keras_supcon import losses
-from tests.autodiff import value_and_gradient
+from tests.autodiff import compiled, quickest_value_and_gradient
 from tests.losses import double_loop
 
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
 
-# JAX compiles every operation for every new shape.
+# JAX compiles for every new shape and option.
 EXAMPLES = 12 if keras.backend.backend() == "jax" else 100
 SHAPES = ("plain", "zero rows", "identical", "opposite", "tiny", "huge", "every length")
 
@@ -61,17 +61,24 @@ def batches(draw) -> Batch:
     return Batch(class_ids, projections.astype("float32"), shape, dtype)
 
 
+def block_of(batch: Batch, smallest: int | None) -> int | None:
+    """Rows in a block: no fewer than the smallest, and no more than five blocks, as step by step each pair of them counts."""
+    rows = batch.projections.shape[0] * batch.projections.shape[1]
+    return None if smallest is None else max(smallest, -(-rows // 5))
+
+
 def check(function: Any, reference: Any, batch: Batch, comparable: bool, tolerance: float) -> None:
     def loss(z: Any) -> Any:
         return function(batch.class_ids, ops.cast(z, batch.dtype))
 
-    value, gradient = value_and_gradient(lambda z: ops.mean(loss(z)), batch.projections)
+    value, gradient = quickest_value_and_gradient(lambda z: ops.mean(loss(z)), batch.projections)
     assert np.isfinite(value)
     assert np.all(np.isfinite(gradient))
     if comparable:
         rounded = ops.convert_to_numpy(ops.cast(ops.cast(batch.projections, batch.dtype), "float32"))
         expected = reference(batch.class_ids, rounded)
-        per_sample = ops.convert_to_numpy(loss(batch.projections))
+        per_sample = compiled(loss) if keras.backend.backend() == "jax" else loss
+        per_sample = ops.convert_to_numpy(per_sample(batch.projections))
         np.testing.assert_allclose(per_sample, expected, rtol=tolerance, atol=tolerance)
 
 
@@ -84,7 +91,7 @@ def check(function: Any, reference: Any, batch: Batch, comparable: bool, toleran
     contrast_mode=st.sampled_from(["all", "one"]),
     kept_samples=st.sampled_from([None, None, 0, 1, 3]),
     normalize=st.sampled_from([True, True, False]),
-    block_size=st.sampled_from([None, 1, 3]),
+    smallest_block=st.sampled_from([None, 1, 3]),
 )
 @example(  # a row whose candidates are all opposite, in a block that is not full
     batch=Batch(np.zeros(3, int), np.array([[[1, 0]], [[-1, 0]], [[-1, 0]]], "float32"), "opposite", "float32"),
@@ -94,9 +101,9 @@ def check(function: Any, reference: Any, batch: Batch, comparable: bool, toleran
     contrast_mode="all",
     kept_samples=None,
     normalize=True,
-    block_size=2,
+    smallest_block=2,
 )
-def test_supcon(batch, temperature, summation, denominator, contrast_mode, kept_samples, normalize, block_size):
+def test_supcon(batch, temperature, summation, denominator, contrast_mode, kept_samples, normalize, smallest_block):
     cap = None if kept_samples is None else kept_samples * batch.projections.shape[1]
     options = {
         "temperature": temperature,
@@ -109,7 +116,7 @@ def test_supcon(batch, temperature, summation, denominator, contrast_mode, kept_
     # Without normalisation logits of 1e40 / tau have no float32.
     is_short = np.abs(batch.projections).max() < 10
     check(
-        functools.partial(losses.supcon_loss, block_size=block_size, **options),
+        functools.partial(losses.supcon_loss, block_size=block_of(batch, smallest_block), **options),
         lambda y, z: double_loop.supcon(y, z, **options),
         batch,
         comparable=normalize or is_short,
@@ -136,16 +143,18 @@ RELATIVES = {
 
 @pytest.mark.parametrize("name", list(RELATIVES))
 @settings(max_examples=EXAMPLES // 4, deadline=None, derandomize=True)
-@given(batch=batches(), normalize=st.sampled_from([True, True, False]), block_size=st.sampled_from([None, 1, 3]))
+@given(batch=batches(), normalize=st.sampled_from([True, True, False]), smallest_block=st.sampled_from([None, 1, 3]))
 @example(  # all rows at one point: every distance is a distance of 0
-    batch=Batch(np.array([0, 0, 1, 1]), np.ones((4, 2, 3), "float32"), "identical", "float32"), normalize=True, block_size=None
+    batch=Batch(np.array([0, 0, 1, 1]), np.ones((4, 2, 3), "float32"), "identical", "float32"),
+    normalize=True,
+    smallest_block=None,
 )
-def test_relatives(name, batch, normalize, block_size):
+def test_relatives(name, batch, normalize, smallest_block):
     function, reference = RELATIVES[name]
     # Of equal distances rounding makes unequal ones, and another negative is the nearest that is farther.
     has_ties = batch.shape in ("zero rows", "identical", "opposite") or batch.projections.shape[2] == 1
     check(
-        functools.partial(function, normalize=normalize, block_size=block_size),
+        functools.partial(function, normalize=normalize, block_size=block_of(batch, smallest_block)),
         reference,
         batch,
         comparable=normalize and not (name == "triplet semi_hard" and has_ties),

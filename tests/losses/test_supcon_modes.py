@@ -2,17 +2,21 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_supcon.losses import supcon_loss
-from tests.autodiff import compiled_value_and_gradient, value_and_gradient
+from tests.autodiff import compiled_value_and_gradient, quickest_value_and_gradient
 from tests.losses import double_loop
 
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
 
 CLASS_IDS = np.array([0, 1, 0, 2, -1, 1, 0, 1])  # classes of one and of three samples, one unlabelled sample
+SUMMATIONS = ("out", "in")
+DENOMINATORS = ("all", "one_positive", "only_negatives")
+CONTRAST_MODES = ("all", "one")
 
 
 def assert_close(actual, expected, rtol=1e-5):
@@ -20,13 +24,24 @@ def assert_close(actual, expected, rtol=1e-5):
     np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol * max(np.abs(expected).max(), 1e-3))
 
 
-@pytest.mark.parametrize("contrast_mode", ["all", "one"])
-@pytest.mark.parametrize("denominator", ["all", "one_positive", "only_negatives"])
-@pytest.mark.parametrize("summation", ["out", "in"])
+def step_by_step(block_size):
+    """Runs without a program, in one tile and in several. On JAX, where nothing is quick without one, a program of one tile."""
+    runs = [(quickest_value_and_gradient, None), (quickest_value_and_gradient, block_size)]
+    return runs[:1] if keras.backend.backend() == "jax" else runs
+
+
+@pytest.mark.parametrize("contrast_mode", CONTRAST_MODES)
+@pytest.mark.parametrize("denominator", DENOMINATORS)
+@pytest.mark.parametrize("summation", SUMMATIONS)
 @pytest.mark.parametrize("views", [1, 2, 3, 4])
 def test_equals_the_double_loop_eager_and_compiled(rng, views, summation, denominator, contrast_mode):
     projections = rng.normal(size=(8, views, 3)).astype("float32")
-    for positives_cap in (None, 0, views, 2 * views):
+    block_size = 5  # several tiles, of which the last is not full
+    # Programs take long to compile. Each mode has one of every limit in blocks and one in a single tile, but at one number
+    # of views each.
+    turn = views + SUMMATIONS.index(summation) + DENOMINATORS.index(denominator) + CONTRAST_MODES.index(contrast_mode)
+    programs = {0: [(compiled_value_and_gradient, block_size)], 2: [(compiled_value_and_gradient, None)]}
+    for number, positives_cap in enumerate((None, 0, views, 2 * views)):
         options = {
             "temperature": 0.1,
             "summation": summation,
@@ -39,24 +54,20 @@ def test_equals_the_double_loop_eager_and_compiled(rng, views, summation, denomi
             return double_loop.supcon(CLASS_IDS, z, **options)
 
         expected, expected_gradient = expected_loss(projections).mean(), double_loop.gradient(expected_loss, projections)
-        # In one tile, and in several of which the last is not full; those take twice as long to compile.
-        of_program = 5 if positives_cap in (None, views) else None
-        for run, block_size in ((value_and_gradient, None), (compiled_value_and_gradient, of_program)):
+        for run, size in {*step_by_step(block_size), *programs.get((number + turn) % 4, [])}:
 
-            def mean_loss(z, options=options, block_size=block_size):
-                return ops.mean(supcon_loss(CLASS_IDS, z, block_size=block_size, **options))
+            def mean_loss(z, options=options, size=size):
+                return ops.mean(supcon_loss(CLASS_IDS, z, block_size=size, **options))
 
             value, gradient = run(mean_loss, projections)
             assert_close(value, expected)
             assert_close(gradient, expected_gradient)
 
 
-@pytest.mark.parametrize("block_size", [None, 4])
 @pytest.mark.parametrize(
-    ("summation", "denominator", "positives_cap"),
-    list(itertools.product(["out", "in"], ["all", "one_positive", "only_negatives"], [None, 2])),
+    ("summation", "denominator", "positives_cap"), list(itertools.product(SUMMATIONS, DENOMINATORS, [None, 2]))
 )
-def test_a_queue_adds_contrasts_that_take_no_gradient(rng, summation, denominator, positives_cap, block_size):
+def test_a_queue_adds_contrasts_that_take_no_gradient(rng, summation, denominator, positives_cap):
     projections, queue = rng.normal(size=(8, 2, 3)).astype("float32"), rng.normal(size=(7, 3)).astype("float32")
     queue_ids = np.array([1, 1, 5, -1, 0, 2, 2])
     options = {"temperature": 0.2, "summation": summation, "denominator": denominator, "positives_cap": positives_cap}
@@ -64,13 +75,20 @@ def test_a_queue_adds_contrasts_that_take_no_gradient(rng, summation, denominato
     def expected_loss(z):
         return double_loop.supcon(CLASS_IDS, z, queue=queue, queue_ids=queue_ids, **options)
 
-    value, gradient = compiled_value_and_gradient(
-        lambda z: ops.mean(supcon_loss(CLASS_IDS, z, queue=queue, queue_labels=queue_ids, block_size=block_size, **options)),
-        projections,
-    )
-    assert_close(value, expected_loss(projections).mean())
-    assert_close(gradient, double_loop.gradient(expected_loss, projections))
-    _, queue_gradient = value_and_gradient(
+    expected, expected_gradient = expected_loss(projections).mean(), double_loop.gradient(expected_loss, projections)
+    # Of the programs with and without a limit one is in blocks.
+    turn = SUMMATIONS.index(summation) + DENOMINATORS.index(denominator) + (positives_cap is None)
+    program = (compiled_value_and_gradient, (None, 4)[turn % 2])
+    for run, size in {*step_by_step(4), program}:
+        value, gradient = run(
+            lambda z, size=size: ops.mean(
+                supcon_loss(CLASS_IDS, z, queue=queue, queue_labels=queue_ids, block_size=size, **options)
+            ),
+            projections,
+        )
+        assert_close(value, expected)
+        assert_close(gradient, expected_gradient)
+    _, queue_gradient = quickest_value_and_gradient(
         lambda q: ops.mean(supcon_loss(CLASS_IDS, projections, queue=q, queue_labels=queue_ids, **options) + 0 * ops.sum(q)),
         queue,
     )
@@ -100,7 +118,9 @@ def test_equals_the_double_loop_at_low_and_high_temperature(rng, temperature, su
     def expected_loss(z):
         return double_loop.supcon(CLASS_IDS, z, **options)
 
-    value, gradient = value_and_gradient(lambda z: ops.mean(supcon_loss(CLASS_IDS, z, block_size=6, **options)), projections)
+    value, gradient = quickest_value_and_gradient(
+        lambda z: ops.mean(supcon_loss(CLASS_IDS, z, block_size=6, **options)), projections
+    )
     # Logits of 250 carry rounding of their own size.
     rtol = 1e-5 * max(1.0, 0.1 / temperature)
     assert_close(value, expected_loss(projections).mean(), rtol)

@@ -95,6 +95,7 @@ def test_configuration_survives(metric):
     assert (restored.name, restored.gather) == ("mine", False)
 
 
+@pytest.mark.slow
 def test_compile_takes_them_and_a_contrastive_model_logs_them(digits, tmp_path):
     images, labels = digits[0][:96], digits[1][:96]
     model = ContrastiveModel(
