@@ -22,7 +22,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch test-parity benchmark-loss benchmark-augmentation \
-	fashion-mnist bazel clean
+	benchmark-gradient-caching fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
@@ -65,6 +65,9 @@ benchmark-loss: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(PML_VENV)/ins
 benchmark-augmentation: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(AUGMENTATION_VENV)/installed
 	$(VENV)/bin/python benchmarks/augmentation.py --neutral_python=$(NEUTRAL_VENV)/bin/python \
 		--peers_python=$(AUGMENTATION_VENV)/bin/python
+
+benchmark-gradient-caching: $(VENV)/demo-installed
+	$(VENV)/bin/python benchmarks/gradient_caching.py
 
 fashion-mnist: build/tfds/fashion_mnist
 

@@ -3,6 +3,7 @@
 Needs only the standard library, because the processes that measure a peer import it as well.
 """
 
+import ctypes
 import importlib.metadata
 import json
 import os
@@ -70,6 +71,24 @@ def available_gigabytes() -> float:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024 / 1e9
     raise RuntimeError("/proc/meminfo has no MemAvailable")
+
+
+def memory_bytes(field: str) -> int:
+    """`VmRSS`, the memory of this process now, or `VmHWM`, its highest since `forget_peak_memory`."""
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/self/status has no {field}")
+
+
+def forget_peak_memory() -> None:
+    """Starts `VmHWM` anew (Linux, proc(5), clear_refs).
+
+    Not `ru_maxrss`: a process inherits that from the one that started it, and it holds the peak of loading the libraries;
+    either would hide a step that needs less. With the present memory as the base every megabyte of a step counts.
+    """
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed and kept: a later step would take it without being charged
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
 def markdown_table(header: list[str], rows: list[list[str]], num_left: int = 1) -> str:

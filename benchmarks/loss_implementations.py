@@ -5,18 +5,16 @@ needs only NumPy and the library that is measured (no absl, no TensorFlow where 
 """
 
 import argparse
-import ctypes
 import dataclasses
 import functools
 import json
 import os
-import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from harness import versions
+from harness import forget_peak_memory, memory_bytes, versions
 
 TEMPERATURE = 0.1
 DIM = 128
@@ -202,24 +200,6 @@ def random_batch(num_rows: int) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(0)
     projections = generator.normal(size=(num_rows // NUM_VIEWS, NUM_VIEWS, DIM)) / DIM**0.5
     return projections.astype("float32"), generator.integers(0, NUM_CLASSES, num_rows // NUM_VIEWS)
-
-
-def memory_bytes(field: str) -> int:
-    """`VmRSS`, the memory of this process now, or `VmHWM`, its highest since `forget_peak_memory`."""
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"/proc/self/status has no {field}")
-
-
-def forget_peak_memory() -> None:
-    """Starts `VmHWM` anew (Linux, proc(5), clear_refs).
-
-    Not `ru_maxrss`: a process inherits that from the one that started it, and it holds the peak of loading the libraries;
-    either would hide a step that needs less. With the present memory as the base every megabyte of a step counts.
-    """
-    ctypes.CDLL(None).malloc_trim(0)  # what was freed and kept: a later step would take it without being charged
-    pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
 def measure(prepare: Callable, num_rows: int, options: dict[str, Any], repeats: int, seconds: float) -> dict[str, Any]:
