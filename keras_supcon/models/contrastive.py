@@ -60,7 +60,8 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
             Batch normalization takes its statistics from each pass of `micro_batch_size` rows (on TensorFlow of one
             replica, synchronized or not), and its moving averages move once a step, by the mean over all passes. `fit` wants
             batches of a size, on each replica, that is divisible by it; a last batch that is not full may be of any size.
-        **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.Model`. The dtype of an encoder in `"mixed_float16"` is
+            the model's too unless given, so that `compile` scales the loss.
 
     Raises:
         ValueError: If an argument is of the wrong kind, `num_views` is not that of the `MultiView`, the encoder's output is
@@ -106,6 +107,8 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
                 "`micro_batch_size` should be a whole number of at least 1, or None. "
                 f"Received: micro_batch_size={micro_batch_size!r}"
             )
+        if _computes_in_float16(encoder):
+            kwargs.setdefault("dtype", "mixed_float16")  # Keras scales the loss by the policy of the outermost model alone
         super().__init__(**kwargs)
         self.encoder = encoder
         self.projection_head = ProjectionHead() if projection_head is None else projection_head
@@ -234,6 +237,10 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
             config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects=custom_objects)
         config["augmenter"] = deserialize_augmenter(config["augmenter"], custom_objects)
         return cls(**config)
+
+
+def _computes_in_float16(encoder: keras.layers.Layer) -> bool:
+    return any(layer.dtype_policy.name == "mixed_float16" for layer in encoder._flatten_layers())
 
 
 def _merge_views(views: Any) -> Any:

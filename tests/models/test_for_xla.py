@@ -1,0 +1,89 @@
+"""The steps of training and evaluation that a TPU would run, compiled by XLA with static shapes.
+
+All but the sum over replicas, for which XLA has no operation on a CPU. The other recipes are in
+`tests/augmentation/test_every_layer.py`.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_supcon import ContrastiveModel, LinearClassifier, ProjectionHead, SupConLoss, augmentation, encoders, optimizers
+
+pytestmark = pytest.mark.slow
+
+SIZE, BATCH = 16, 8
+
+
+@pytest.fixture
+def batches(rng):
+    """Two batches of one static size, with weights as they pad the last batch of an evaluation."""
+    import tensorflow as tf
+
+    images = rng.integers(0, 256, (2 * BATCH, SIZE, SIZE, 3)).astype("uint8")
+    labels = np.arange(2 * BATCH) % 4
+    weights = np.float32(np.arange(2 * BATCH) < 13)
+    return tf.data.Dataset.from_tensor_slices((images, labels, weights)).batch(BATCH, drop_remainder=True)
+
+
+def without_weights(batches):
+    return batches.map(lambda images, labels, _: (images, labels))
+
+
+def schedule():
+    return keras.optimizers.schedules.CosineDecay(0.0, 10, warmup_target=0.3, warmup_steps=2)
+
+
+@pytest.mark.parametrize(("micro_batch_size", "policy"), [(None, "mixed_bfloat16"), (4, "float32")])
+def test_pretraining_and_its_evaluation(batches, micro_batch_size, policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = ContrastiveModel(
+            encoders.ResNet(10, width=0.125, stem="cifar"),
+            ProjectionHead(16, (32,), batch_norm=True),
+            augmenter=augmentation.SimAugment((SIZE, SIZE), seed=0),
+            micro_batch_size=micro_batch_size,
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile(optimizer=optimizers.LARS(schedule(), weight_decay=1e-4), loss=SupConLoss(), jit_compile=True)
+    history = model.fit(without_weights(batches), epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert np.isfinite(model.evaluate(without_weights(batches), verbose=0))
+
+
+def test_the_linear_classifier_and_its_weighted_evaluation(batches):
+    encoder = encoders.ResNet(10, width=0.125, stem="cifar")
+    classifier = LinearClassifier(encoder, 4, augmenter=augmentation.SimAugment((SIZE, SIZE), seed=0))
+    rate = optimizers.WarmUp(keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.97, staircase=True), warmup_steps=1)
+    classifier.compile(
+        optimizer=keras.optimizers.RMSprop(rate, rho=0.9, momentum=0.9, epsilon=1e-3),
+        loss="sparse_categorical_crossentropy",
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=True,
+    )
+    classifier.fit(without_weights(batches), epochs=1, verbose=0)
+    compiled = classifier.evaluate(batches, verbose=0, return_dict=True)
+    classifier.compile(
+        loss="sparse_categorical_crossentropy",
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=False,
+    )
+    assert compiled["accuracy"] == classifier.evaluate(batches, verbose=0, return_dict=True)["accuracy"]
+
+
+def test_cross_entropy(batches):
+    model = keras.Sequential(
+        [
+            augmentation.SimAugment((SIZE, SIZE), seed=0),
+            encoders.ResNet(10, width=0.125, stem="cifar"),
+            keras.layers.Dense(4),
+        ]
+    )
+    model.compile(
+        optimizer=optimizers.LARS(schedule(), nesterov=True, classic_momentum=False, exclude_from_adaptation=(".",)),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=True,
+    )
+    history = model.fit(without_weights(batches), epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
