@@ -28,7 +28,8 @@ def strategy(kind: str = "auto", tpu: str | None = None, num_virtual_cpus: int |
             - `"mirrored"`: all GPUs of this machine; without a GPU all (virtual) processors. On JAX all devices.
             - `"multi_worker"`: the machines in the environment variable `TF_CONFIG`. On JAX the processes that
               `keras.distribution.initialize` finds.
-            - `"tpu"`: a Cloud TPU, by `tf.distribute.TPUStrategy`. On JAX all TPU devices of all hosts.
+            - `"tpu"`: a Cloud TPU, by `tf.distribute.TPUStrategy`. On JAX all TPU devices; those of several hosts after
+              `jax.distributed.initialize()`.
         tpu: Name of the TPU or its address `grpc://host:port`; `"local"` on a TPU virtual machine. None takes `TPU_NAME` from
             the environment, and `"local"` without that.
         num_virtual_cpus: Splits this machine's processor into so many devices, to try several replicas without GPUs.

@@ -46,8 +46,7 @@ def _known_batch_size(x: Any, batch_size: int | None) -> int | None:
     if hasattr(x, "element_spec"):  # tf.data
         return _tf_data_batch_size(x)
     if hasattr(x, "__array__") or isinstance(x, (list, tuple)):
-        size = _KERAS_DEFAULT if batch_size is None else batch_size
-        return min(size, len(x)) if hasattr(x, "__len__") else size
+        return _KERAS_DEFAULT if batch_size is None else batch_size
     return getattr(x, "batch_size", None)  # torch's DataLoader
 
 

@@ -51,10 +51,7 @@ def test_replicas_train_what_one_device_trains(results, engine):
     for worker in results(kind, int(count)):
         assert worker["replicas"] == int(count)
         compared = [name for name in worker if "/" in name]
-        # JAX itself cannot lay out five rows over two devices.
-        missing = {name for name in single if "/" in name} - set(compared)
-        assert all(name.startswith("uneven/") for name in missing), missing
-        assert not missing or BACKEND == "jax"
+        assert set(compared) == {name for name in single if "/" in name}
         for name in compared:
             np.testing.assert_allclose(worker[name], single[name], rtol=TOLERANCE, atol=TOLERANCE, err_msg=f"{engine}: {name}")
 
