@@ -21,6 +21,7 @@ from keras_supcon.callbacks.training_state import (
     set_generator_states,
     training_state,
 )
+from keras_supcon.distribution import worker
 
 _NAME = re.compile(r"epoch-(\d+)-batch-(\d+)\.npz")
 
@@ -226,7 +227,7 @@ class Checkpoint(keras.callbacks.Callback):
                     "`checkpoint.restore(model)` first, or give another `directory` to a new training run"
                 )
             self._position = self._epoch_steps = None
-        self._is_chief = _is_chief(self.model)
+        self._is_chief = worker(getattr(self.model, "distribute_strategy", None))[0] == 0
         if self._is_chief:
             self.directory.mkdir(parents=True, exist_ok=True)
             remove_unfinished(self.directory)
@@ -343,25 +344,6 @@ class Checkpoint(keras.callbacks.Callback):
 
 def _is_whole(value: Any, low: int) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= low
-
-
-def _is_chief(model: keras.Model) -> bool:
-    """Whether this process is the one of several that writes."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.process_index() == 0
-    if keras.backend.backend() == "torch":
-        from torch import distributed
-
-        return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
-    resolver = getattr(getattr(model, "distribute_strategy", None), "cluster_resolver", None)
-    task_type = getattr(resolver, "task_type", None)
-    if task_type is None:
-        return True
-    if "chief" in resolver.cluster_spec().jobs:
-        return task_type == "chief"
-    return task_type == "worker" and not resolver.task_id
 
 
 def _with_short_first_epoch(model: keras.Model, callbacks: list[Any], batches: int) -> list[Any]:

@@ -91,7 +91,7 @@ def worker(strategy: Any) -> tuple[int, int]:
     """Which of the processes that train together this is.
 
     Args:
-        strategy: What `keras_supcon.distribution.strategy` gave.
+        strategy: What `keras_supcon.distribution.strategy` gave; the other backends than TensorFlow know without it.
 
     Returns:
         `(index, count)`. The worker of index 0 is the chief, which writes what is written once.
@@ -102,10 +102,15 @@ def worker(strategy: Any) -> tuple[int, int]:
     >>> distribution.worker(distribution.strategy("default"))
     (0, 1)
     """
-    if isinstance(strategy, keras.distribution.DataParallel):
+    if keras.backend.backend() == "jax":
         import jax
 
         return jax.process_index(), jax.process_count()
+    if keras.backend.backend() == "torch":
+        from torch import distributed
+
+        initialized = distributed.is_available() and distributed.is_initialized()
+        return (distributed.get_rank(), distributed.get_world_size()) if initialized else (0, 1)
     resolver = getattr(strategy, "cluster_resolver", None)
     if resolver is None or not getattr(strategy.extended, "_in_multi_worker_mode", bool)():
         return 0, 1

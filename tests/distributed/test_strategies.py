@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import types
 
 import keras
 import pytest
@@ -113,6 +114,23 @@ def test_the_processor_can_be_split(tmp_path):
     )
     finished = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "MirroredStrategy 3 (0, 1)"
+
+
+@of_tensorflow
+@pytest.mark.parametrize(
+    ("task", "jobs", "expected"),
+    [
+        (("worker", 0), {"worker": WORKERS}, (0, 2)),
+        (("worker", 1), {"worker": WORKERS}, (1, 2)),
+        (("chief", 0), {"worker": WORKERS, "chief": ["127.0.0.1:1"]}, (0, 3)),
+        (("worker", 0), {"worker": WORKERS, "chief": ["127.0.0.1:1"]}, (1, 3)),
+    ],
+)
+def test_the_first_worker_is_the_chief(task, jobs, expected):
+    cluster = types.SimpleNamespace(as_dict=lambda: jobs)
+    resolver = types.SimpleNamespace(task_type=task[0], task_id=task[1], cluster_spec=lambda: cluster)
+    extended = types.SimpleNamespace(_in_multi_worker_mode=lambda: True)
+    assert distribution.worker(types.SimpleNamespace(cluster_resolver=resolver, extended=extended)) == expected
 
 
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="of the other backends")
