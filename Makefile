@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Keras on JAX and on PyTorch, without TensorFlow.
 NEUTRAL_VENV ?= .venv-neutral
+# The newest TensorFlow that has a build for TPUs, here its CPU build.
+TPU_TENSORFLOW_VENV ?= .venv-tensorflow-2.20
 # The packages that the losses are compared with.
 TFA_VENV ?= .venv-tensorflow-addons
 PML_VENV ?= .venv-pytorch-metric-learning
@@ -21,7 +23,7 @@ FASHION_MNIST := build/dataset-fashion-mnist/usr/share/datasets/fashion-mnist
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch test-parity benchmark-loss benchmark-augmentation \
+.PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch test-tpu-tensorflow test-parity benchmark-loss benchmark-augmentation \
 	benchmark-gradient-caching fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
@@ -29,7 +31,7 @@ demo: $(VENV)/demo-installed
 
 # The backends at the same time: much of a test run is tracing on one core.
 test: lint doctest
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-neutral test-parity
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-neutral test-parity test-tpu-tensorflow
 
 check: lint
 	$(VENV)/bin/python -m pytest -q -m "not slow"
@@ -54,6 +56,12 @@ test-jax: $(NEUTRAL_VENV)/installed
 
 test-torch: $(NEUTRAL_VENV)/installed
 	KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python -m pytest -q -m neutral
+
+# The fast tests and the steps of a TPU; PYTEST_MARKS= runs all.
+PYTEST_MARKS ?= not slow
+test-tpu-tensorflow: $(TPU_TENSORFLOW_VENV)/installed
+	$(TPU_TENSORFLOW_VENV)/bin/python -m pytest -q -m "$(PYTEST_MARKS)"
+	$(TPU_TENSORFLOW_VENV)/bin/python -m pytest -q tests/models/test_for_xla.py
 
 test-parity: $(VENV)/dev-installed $(TFA_VENV)/installed $(PML_VENV)/installed
 	TFA_PYTHON=$(TFA_VENV)/bin/python PML_PYTHON=$(PML_VENV)/bin/python $(VENV)/bin/python -m pytest -q tests/parity
@@ -100,6 +108,11 @@ $(NEUTRAL_VENV)/installed: setup.py
 	$(NEUTRAL_VENV)/bin/python $(PIP) --editable '.[jax,torch,report,dev]'
 	touch $@
 
+$(TPU_TENSORFLOW_VENV)/installed: setup.py
+	test -x $(TPU_TENSORFLOW_VENV)/bin/python || $(PYTHON) -m venv $(TPU_TENSORFLOW_VENV)
+	$(TPU_TENSORFLOW_VENV)/bin/python $(PIP) --editable '.[tensorflow-cpu,report,dev]' tensorflow-cpu==2.20.0
+	touch $@
+
 $(TFA_VENV)/installed: Makefile
 	test -x $(TFA_VENV)/bin/python || $(PYTHON_3_11) -m venv $(TFA_VENV)
 	$(TFA_VENV)/bin/python $(PIP) tensorflow-cpu==2.14.1 tensorflow-addons==0.23.0
@@ -116,4 +129,4 @@ $(AUGMENTATION_VENV)/installed: Makefile
 	touch $@
 
 clean:
-	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TFA_VENV) $(PML_VENV) $(AUGMENTATION_VENV)
+	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TPU_TENSORFLOW_VENV) $(TFA_VENV) $(PML_VENV) $(AUGMENTATION_VENV)

@@ -254,6 +254,13 @@ class TestOnTensorFlow:
         model.compile(optimizer=keras.optimizers.SGD(0.1), loss=SupConLoss(), jit_compile=True)
         assert np.isfinite(model.train_on_batch(x[:, 0] * 255, y))
 
+    def test_xla_refuses_a_rest(self, rng):
+        x, y = batch(rng, rows=10)
+        model = compiled(small_encoder(), 4)
+        model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=True)
+        with pytest.raises(ValueError, match="Programs for XLA should get batches of a static size that `micro_batch_size`"):
+            model.train_on_batch(x, y)
+
     @pytest.mark.parametrize("drop_remainder", [True, False])
     def test_an_unknown_batch_size_of_tf_data_is_found(self, rng, drop_remainder):
         import tensorflow as tf

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_supcon.distribution.replicas import replica_context
 from keras_supcon.models.gradient_caching import passes
 from keras_supcon.models.seed_states import seed_states
+from keras_supcon.ops.compiling import is_for_xla
 
 
 def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
@@ -59,6 +60,11 @@ class _Cut:
         self.size = min(size, batch.shape[0]) if static else size
         self.even = static and batch.shape[0] % self.size == 0
         self.count = -(-self.num_rows // self.size)
+        if not self.even and is_for_xla():
+            raise ValueError(
+                "Programs for XLA should get batches of a static size that `micro_batch_size` divides. "
+                f"Received: micro_batch_size={size}, a batch of {batch.shape[0]}"
+            )
 
     def rows(self, tensor: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
         start = index * self.size
