@@ -121,8 +121,10 @@ def test_versions_agree():
 
 def test_bazel_has_a_target_for_every_program_and_every_folder_of_tests():
     build = (ROOT / "BUILD").read_text()
-    for program in (*ROOT.glob("examples/*.py"), *ROOT.glob("tools/*.py")):
-        assert f'main = "{program.relative_to(ROOT)}"' in build
+    for module in (*ROOT.glob("examples/*.py"), *ROOT.glob("tools/*.py")):
+        is_program = '__name__ == "__main__"' in module.read_text()
+        role = "main = " if is_program else "srcs = ["
+        assert f'{role}"{module.relative_to(ROOT)}"' in build
     for folder in ROOT.glob("tests/*/"):
         if (folder / "__init__.py").exists():
             assert f'        "{folder.name}",\n' in build

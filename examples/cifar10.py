@@ -1,0 +1,29 @@
+"""SupCon, SimCLR and cross-entropy on CIFAR-10 and CIFAR-100 by the recipes of the paper's PyTorch code.
+
+    python examples/cifar10.py --model_dir=supcon
+    python examples/cifar10.py --model_dir=simclr --dataset=cifar100 --method=simclr
+    python examples/cifar10.py --model_dir=small --encoder_depth=18 --encoder_width=0.25 --batch_size=256 --epochs=20
+
+A run that was stopped goes on when it is started again. In --model_dir: pretrain/ and linear/ (or cross_entropy/) with
+checkpoints, epochs.csv and logs for TensorBoard, encoder.keras, classifier.keras and results.json, which is written at the end.
+
+Images are read whole, and the model augments them.
+"""
+
+import two_stage
+from absl import flags
+
+import keras_supcon
+
+_DATASET = flags.DEFINE_enum("dataset", "cifar10", ["cifar10", "cifar100"], "Data set.")
+_METHOD = flags.DEFINE_enum("method", "supcon", ["supcon", "simclr", "cross_entropy"], "How the encoder is trained.")
+flags.adopt_module_key_flags(two_stage)
+
+
+def make_experiment() -> two_stage.Experiment:
+    recipe = keras_supcon.recipes.get(f"supcontrast_{_METHOD.value}_{_DATASET.value}_resnet50")
+    return two_stage.Experiment(recipe, recipe.dataset, "test", recipe.image_size)
+
+
+if __name__ == "__main__":
+    two_stage.main(make_experiment)

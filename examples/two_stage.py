@@ -1,0 +1,551 @@
+"""What the programs that follow a published recipe share: flags, input, two stages of training, evaluation, results.
+
+A program makes a subclass of `Experiment`, which says where images become views, and calls `main` with it.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import difflib
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import app, flags, logging
+
+import keras_supcon
+from keras_supcon import augmentation, distribution, encoders, layers, losses, optimizers
+from keras_supcon.recipes import Component, Recipe, Stage
+
+BOTH_STAGES = "pretrain_then_linear"
+_MODES = ("pretrain", "linear", BOTH_STAGES, "cross_entropy")
+_MODEL_DIR = flags.DEFINE_string(
+    "model_dir", None, "Folder for checkpoints, models and results.json; all workers share it.", required=True
+)
+_MODE = flags.DEFINE_enum("mode", None, _MODES, "What to train. Default: all stages of the recipe.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
+_TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Training images, as TFDS names them.")
+_EVAL_SPLIT = flags.DEFINE_string("eval_split", None, "Images to measure on. Default: the data set's usual ones.")
+_STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "default", "mirrored", "multi_worker", "tpu"], "What to train on.")
+_TPU = flags.DEFINE_string("tpu", None, "Name or address of a TPU; 'local' on a TPU virtual machine.")
+_NUM_VIRTUAL_CPUS = flags.DEFINE_integer("num_virtual_cpus", None, "Splits the processor, to try replicas without GPUs.")
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size",
+    None,
+    "Images in a batch over all replicas. Default: the recipe's. The learning rate follows it by the recipe's rule.",
+    lower_bound=1,
+)
+_LINEAR_BATCH_SIZE = flags.DEFINE_integer(
+    "linear_batch_size", None, "Likewise for the linear classifier. Default: the recipe's, at most --batch_size.", lower_bound=1
+)
+_EPOCHS = flags.DEFINE_integer(
+    "epochs",
+    None,
+    "Epochs of pre-training, or of cross-entropy. Default: the recipe's. Warm-up and decay are shortened alike.",
+    lower_bound=1,
+)
+_LINEAR_EPOCHS = flags.DEFINE_integer("linear_epochs", None, "Likewise for the linear classifier.", lower_bound=1)
+_MICRO_BATCH_SIZE = flags.DEFINE_integer(
+    "micro_batch_size", None, "Images that a replica's encoder sees at once in pre-training, to save memory.", lower_bound=1
+)
+_ENCODER_DEPTH = flags.DEFINE_integer("encoder_depth", None, "Depth of the ResNet. Default: the recipe's.")
+_ENCODER_WIDTH = flags.DEFINE_float("encoder_width", None, "Width of the ResNet. Default: the recipe's.")
+_MIXED_PRECISION = flags.DEFINE_enum(
+    "mixed_precision",
+    None,
+    ["none", "float16", "bfloat16"],
+    "Default: the recipe's on GPUs and TPUs, none on processors. GPUs before Ampere are faster with float16.",
+)
+_CHECKPOINT_EVERY = flags.DEFINE_integer(
+    "checkpoint_every", None, "Also writes a checkpoint after so many batches of an epoch, not only at its end.", lower_bound=1
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Fixes the random numbers.")
+
+
+class Experiment:
+    """One recipe on one data set. As it is, images are read whole and become views in the model.
+
+    Args:
+        recipe: What to do; the flags replace some of its numbers.
+        dataset: Name for `keras_supcon.data.load_epochs`.
+        eval_split: Where --eval_split is not given.
+        image_size: Height and width at the encoder.
+
+    Raises:
+        ValueError: If flags, environment and data do not go together; nothing was written then.
+        RuntimeError: If the TPU cannot be reached or the data set cannot be prepared.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: str, eval_split: str, image_size: tuple[int, int]) -> None:
+        self.recipe, self.dataset, self.image_size = recipe, dataset, image_size
+        self.mode = choose_mode(recipe)
+        if keras.backend.backend() not in ("tensorflow", "jax"):
+            raise ValueError(f"KERAS_BACKEND should be tensorflow or jax. Received: KERAS_BACKEND={keras.backend.backend()}")
+        self.strategy = distribution.strategy(_STRATEGY.value, _TPU.value, _NUM_VIRTUAL_CPUS.value)
+        self.replicas = distribution.num_replicas(self.strategy)
+        self.worker, self.workers = distribution.worker(self.strategy)
+        # Of a TPU pod one process directs the pipelines of all hosts.
+        self.hosts = getattr(getattr(self.strategy, "extended", None), "num_hosts", self.workers)
+        if keras.backend.backend() != "tensorflow":
+            tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads the images
+        keras.utils.set_random_seed(_SEED.value)
+        keras.config.set_dtype_policy(choose_dtype_policy(recipe))
+        self.model_dir = pathlib.Path(_MODEL_DIR.value)
+        self.stages = self.choose_stages()
+        for name, stage in self.stages.items():
+            self.check_batch_size(name, stage)
+        if self.mode == "linear" and not self.encoder_path.is_file():
+            raise ValueError(
+                f"`--model_dir` should hold encoder.keras, which --mode=pretrain writes. Received: --model_dir={self.model_dir}"
+            )
+        self.eval_split = _EVAL_SPLIT.value or eval_split
+        self.steps_per_epoch = {}
+        for name, stage in self.stages.items():
+            share, shard = stage.batch_size // self.hosts, (0, self.hosts)
+            train = self.read(_TRAIN_SPLIT.value, share, map_image=as_stored, shard=shard)
+            self.steps_per_epoch[name] = train.steps_per_epoch
+        self.class_names = train.class_names
+        if self.mode != "pretrain":
+            self.num_eval_images = self.read(self.eval_split, 1, map_image=as_stored).num_examples
+
+    @property
+    def encoder_path(self) -> pathlib.Path:
+        return self.model_dir / "encoder.keras"
+
+    @property
+    def is_chief(self) -> bool:
+        return self.worker == 0
+
+    def choose_stages(self) -> dict[str, Stage]:
+        """The stages that will be run, with the numbers of the flags."""
+        recipe = self.recipe
+        training = resize(recipe.training, _EPOCHS.value, _BATCH_SIZE.value)
+        if self.mode == "cross_entropy":
+            return {"cross_entropy": training}
+        linear_batch_size = _LINEAR_BATCH_SIZE.value or min(recipe.linear_classifier.batch_size, training.batch_size)
+        linear = resize(recipe.linear_classifier, _LINEAR_EPOCHS.value, linear_batch_size)
+        stages = {"pretrain": training, "linear": linear}
+        return stages if self.mode == BOTH_STAGES else {self.mode: stages[self.mode]}
+
+    def check_batch_size(self, name: str, stage: Stage) -> None:
+        flag = "--linear_batch_size" if name == "linear" else "--batch_size"
+        if stage.batch_size % self.replicas:
+            raise ValueError(
+                f"`{flag}` should be divisible by the number of replicas, {self.replicas}. Received: {flag}={stage.batch_size}"
+            )
+        share, micro = stage.batch_size // self.replicas, _MICRO_BATCH_SIZE.value
+        if name == "pretrain" and micro is not None and share % min(micro, share):
+            raise ValueError(
+                f"`--micro_batch_size` should divide the {share} images of a batch on each of {self.replicas} replicas. "
+                f"Received: --micro_batch_size={micro}"
+            )
+
+    def run(self) -> None:
+        """Trains, evaluates and writes the results; goes on where an earlier run in the same folder was stopped."""
+        results = {}
+        if "pretrain" in self.stages:
+            results["pretrain"] = self.pretrain()
+        if "linear" in self.stages:
+            results |= self.train_linear_classifier()
+        if "cross_entropy" in self.stages:
+            results |= self.train_with_cross_entropy()
+        if self.is_chief:
+            path = self.model_dir / "results.json"
+            unfinished = path.with_name(f"unfinished-{path.name}")
+            unfinished.write_text(json.dumps({**self.describe(), **results}, indent=2) + "\n")
+            os.replace(unfinished, path)
+            if "top_1" in results:
+                print(f"top-1 {results['top_1']:.2%}, top-5 {results['top_5']:.2%} of {results['images_evaluated']} images")
+            print(f"results: {path}")
+
+    def pretrain(self) -> dict[str, Any]:
+        stage = self.stages["pretrain"]
+        with one_line_errors(), self.strategy.scope():
+            encoder = self.make_encoder()
+            model = self.make_contrastive_model(encoder)
+            model.compile(
+                optimizer=make_optimizer(stage, self.steps_per_epoch["pretrain"]),
+                loss=make(losses, stage.loss),
+                loss_weights=stage.loss_weight,
+            )
+        summary = self.fit("pretrain", model, self.recipe.num_views)
+        self.save(encoder, self.encoder_path)
+        wait_for_all(self.strategy)
+        return summary
+
+    def train_linear_classifier(self) -> dict[str, Any]:
+        stage = self.stages["linear"]
+        with one_line_errors(), self.strategy.scope():
+            # From the file also after pre-training: replicas may differ in averages that were not synchronized.
+            encoder = keras.saving.load_model(self.encoder_path)
+            model = keras_supcon.LinearClassifier(
+                encoder, len(self.class_names), self.make_augmenter(stage), classifier_activation="softmax"
+            )
+            model.build((None, *self.image_shape))
+            if stage.optimizer == "rmsprop":  # the decay of Keras' is outside of the gradient
+                add_weight_decay(model, stage)
+            self.compile_classifier("linear", model)
+        results = {"linear": self.fit("linear", model, num_views=1), **self.evaluate("linear", model)}
+        self.save(model, self.model_dir / "classifier.keras")
+        return results
+
+    def train_with_cross_entropy(self) -> dict[str, Any]:
+        stage = self.stages["cross_entropy"]
+        with one_line_errors(), self.strategy.scope():
+            encoder = self.make_encoder()
+            images = keras.Input(self.image_shape, dtype="uint8")
+            classifier = keras.layers.Dense(len(self.class_names), activation="softmax", dtype="float32", name="classifier")
+            model = Classifier(images, classifier(encoder(self.make_augmenter(stage)(images))))
+            self.compile_classifier("cross_entropy", model)
+        results = {
+            "cross_entropy": self.fit("cross_entropy", model, num_views=1),
+            **self.evaluate("cross_entropy", model),
+        }
+        self.save(encoder, self.encoder_path)
+        self.save(keras.Model(model.inputs, model.outputs), self.model_dir / "classifier.keras")
+        return results
+
+    def compile_classifier(self, name: str, model: keras.Model) -> None:
+        loss = self.stages[name].loss
+        self.top_1 = keras.metrics.CategoricalAccuracy(name="top_1")
+        top_5 = keras.metrics.TopKCategoricalAccuracy(min(5, len(self.class_names)), name="top_5")
+        model.compile(
+            optimizer=make_optimizer(self.stages[name], self.steps_per_epoch[name]),
+            loss=make(keras.losses, loss),
+            # Weighted, so that images that fill up the last batch of an evaluation do not count.
+            weighted_metrics=[self.top_1, top_5, make(keras.metrics, loss, name="cross_entropy")],
+        )
+
+    def fit(self, name: str, model: keras.Model, num_views: int) -> dict[str, Any]:
+        """Trains a compiled model from its newest checkpoint to the end of its stage."""
+        stage, folder = self.stages[name], self.model_dir / name
+        checkpoint = keras_supcon.callbacks.Checkpoint(folder / "checkpoints", save_freq=_CHECKPOINT_EVERY.value or "epoch")
+        with one_line_errors():
+            position = checkpoint.restore(model)
+            if self.is_chief:
+                folder.mkdir(parents=True, exist_ok=True)
+                (self.model_dir / "results.json").unlink(missing_ok=True)  # of an earlier run
+        if self.is_chief:
+            where = f"from epoch {position.epoch + 1}, batch {position.batch + 1}" if any(position) else "from the start"
+            where = "done before" if position.epoch >= stage.epochs else where
+            print(f"\n{name}: {stage.epochs} epochs of {self.steps_per_epoch[name]} batches of {stage.batch_size}, {where}")
+        log = folder / "epochs.csv"
+        checkpoint.fit(
+            model,
+            lambda position: self.training_batches(name, num_views, position),
+            stage.epochs,
+            self.steps_per_epoch[name],
+            callbacks=[keras.callbacks.CSVLogger(log, append=True), *self.tensorboard(folder)] if self.is_chief else [],
+            verbose="auto" if self.is_chief else 0,
+        )
+        return {
+            "epochs": stage.epochs,
+            "batch_size": stage.batch_size,
+            "peak_learning_rate": peak_learning_rate(stage),
+            "steps": int(keras.ops.convert_to_numpy(model.optimizer.iterations)),
+            "loss": last_loss(log) if self.is_chief else None,
+        }
+
+    def save(self, model: keras.Model, path: pathlib.Path) -> None:
+        """Writes a file that appears whole or not at all."""
+        # All workers write one, since on JAX all have to take part in what is computed for it. That of the chief is kept.
+        unfinished = path.with_name(f"unfinished-{self.worker}-{path.name}")
+        model.save(unfinished)
+        if self.is_chief:
+            os.replace(unfinished, path)
+        else:
+            unfinished.unlink()
+
+    def tensorboard(self, folder: pathlib.Path) -> list[keras.callbacks.Callback]:
+        if importlib.util.find_spec("tensorboard") is None:  # Keras' callback would fail in the first batch
+            reason = "it is not installed (pip install tensorboard)"
+        elif self.workers > 1 and keras.backend.backend() == "jax":  # the chief would wait in it for the others
+            reason = "its callback does not run with several processes on JAX"
+        else:
+            return [keras.callbacks.TensorBoard(folder / "logs", write_graph=False)]
+        print(f"No curves for TensorBoard: {reason}. The losses are in {folder / 'epochs.csv'}.", file=sys.stderr)
+        return []
+
+    def evaluate(self, name: str, model: keras.Model) -> dict[str, Any]:
+        """Scores every image of the evaluation split once."""
+        batch_size = self.stages[name].batch_size
+        steps = -(-self.num_eval_images // batch_size)
+        batches = self.evaluation_batches(batch_size, steps)
+        # Of the scores `loss` is Keras' mean over the blank images as well; the weighted metrics leave them out.
+        scores = model.evaluate(batches, steps=steps, return_dict=True, verbose="auto" if self.is_chief else 0)
+        images_evaluated = round(float(keras.ops.convert_to_numpy(self.top_1.count)))  # the sum of all weights
+        if images_evaluated != self.num_eval_images:
+            raise RuntimeError(f"{images_evaluated} images were scored, and there are {self.num_eval_images}")
+        return {
+            "images_evaluated": images_evaluated,
+            "top_1": scores["top_1"],
+            "top_5": scores["top_5"],
+            "eval_loss": scores["cross_entropy"],
+        }
+
+    def training_batches(self, name: str, num_views: int, position: Any) -> Any:
+        """Batches of one stage from a position on: views for pre-training, images with one-hot labels for classifiers."""
+        stage, num_classes = self.stages[name], len(self.class_names)
+
+        def of_host(index: int, count: int) -> tf.data.Dataset:
+            batches = self.read(
+                _TRAIN_SPLIT.value,
+                stage.batch_size // count,
+                epochs=stage.epochs,
+                start=position,
+                shard=(index, count),
+                map_image=self.map_training_image(stage, num_views),
+            )
+            if name != "pretrain":
+                batches = batches.map(lambda images, labels: (images, tf.one_hot(labels, num_classes)))
+            return batches
+
+        return self.distribute(of_host, stage.batch_size)
+
+    def evaluation_batches(self, batch_size: int, steps: int) -> Any:
+        """All images of the evaluation split with weight 1, and images with weight 0 that fill up the last batches."""
+        num_classes = len(self.class_names)
+
+        def decode(encoded: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            return self.map_evaluation_image(encoded), tf.one_hot(label, num_classes), 1.0
+
+        def of_host(index: int, count: int) -> tf.data.Dataset:
+            # All hosts read all files, in the same order, and decode the images of their share alone.
+            files = self.read(self.eval_split, 1, map_image=as_stored).unbatch()
+            images = files.shard(count, index).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+            blank = tf.data.Dataset.from_tensors(
+                tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), images.element_spec)
+            )
+            share = batch_size // count
+            return images.concatenate(blank.repeat()).take(steps * share).batch(share, drop_remainder=True)
+
+        return self.distribute(of_host, batch_size)
+
+    def distribute(self, of_host: Callable[[int, int], tf.data.Dataset], batch_size: int) -> Any:
+        """What `fit` and `evaluate` take, from a function of a host's index and their count to that host's batches.
+
+        Given a data set, `tf.distribute` would take it for that of the whole batch, and have every host read all of it.
+        """
+        if not isinstance(self.strategy, tf.distribute.Strategy):
+            return of_host(self.worker, self.workers).prefetch(tf.data.AUTOTUNE)
+
+        def of_replicas(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            batches = of_host(context.input_pipeline_id, context.num_input_pipelines)
+            if context.num_replicas_in_sync > context.num_input_pipelines:
+                batches = batches.rebatch(batch_size // context.num_replicas_in_sync, drop_remainder=True)
+            return batches.prefetch(tf.data.AUTOTUNE)
+
+        return self.strategy.distribute_datasets_from_function(of_replicas)
+
+    def read(self, split: str, batch_size: int, map_image: Any, epochs: int = 1, **options: Any) -> tf.data.Dataset:
+        return keras_supcon.data.load_epochs(
+            self.dataset,
+            split,
+            batch_size,
+            epochs,
+            data_dir=_DATA_DIR.value,
+            seed=_SEED.value,
+            map_image=map_image,
+            **options,
+        )
+
+    def make_encoder(self) -> keras.Model:
+        flags_given = {"depth": _ENCODER_DEPTH.value, "width": _ENCODER_WIDTH.value}
+        arguments = {name: value for name, value in flags_given.items() if value is not None}
+        # On JAX a batch means the global batch anyway.
+        is_split = self.replicas > 1 and keras.backend.backend() == "tensorflow"
+        arguments["synchronized_batch_norm"] = self.recipe.synchronized_batch_norm and is_split
+        encoder = make(encoders, self.recipe.encoder, **arguments)
+        if self.recipe.normalize_features:
+            encoder = keras.Sequential([encoder, keras.layers.UnitNormalization(dtype="float32")], name="encoder")
+        encoder.build((None, *self.image_shape))
+        return encoder
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return (*self.image_size, 3)
+
+    def make_contrastive_model(self, encoder: keras.Model) -> keras_supcon.ContrastiveModel:
+        recipe = self.recipe
+        model = keras_supcon.ContrastiveModel(
+            encoder,
+            make(layers, recipe.head),
+            augmenter=self.make_augmenter(recipe.training),
+            num_views=recipe.num_views,
+            micro_batch_size=_MICRO_BATCH_SIZE.value,
+        )
+        model.build((None, *self.image_shape))
+        return model
+
+    def make_augmenter(self, stage: Stage, **arguments: Any) -> keras.layers.Layer:
+        # In float32, since levels of pixels are lost in bfloat16.
+        fixed = {"image_size": self.image_size, "seed": _SEED.value, "dtype": "float32"}
+        return make(augmentation, stage.augmentation, **fixed, **arguments)
+
+    def map_training_image(self, stage: Stage, num_views: int) -> Callable[[Any, Any], Any] | None:
+        """How an image is read, as `map_image` of `load_epochs`."""
+        return None
+
+    def map_evaluation_image(self, encoded: tf.Tensor) -> tf.Tensor:
+        padding = self.recipe.evaluation.arguments["crop_padding"] * self.image_size[0] // self.recipe.image_size[0]
+        return keras_supcon.data.decode_and_centre(encoded, self.image_size, padding)
+
+    def describe(self) -> dict[str, Any]:
+        own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+        return {
+            "recipe": self.recipe.name,
+            "mode": self.mode,
+            "dataset": self.dataset,
+            "eval_split": self.eval_split,
+            "backend": keras.backend.backend(),
+            "strategy": type(self.strategy).__name__.strip("_"),
+            "replicas": self.replicas,
+            "workers": self.workers,
+            "devices": keras.distribution.list_devices(),
+            "dtype_policy": keras.config.dtype_policy().name,
+            "flags": {flag.name: flag.value for flag in own},
+        }
+
+
+class Classifier(distribution.DistributedFit, keras.Model):
+    """Encoder and classifier that are trained together."""
+
+
+def main(make_experiment: Callable[[], Experiment]) -> None:
+    """Runs a program; what the user can put right ends it with one line and exit code 1."""
+
+    def run(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
+        with one_line_errors():
+            experiment = make_experiment()
+        experiment.run()
+
+    # TensorFlow and TFDS would tell all that they do, and absl repeat it; --verbosity=0 brings the latter back.
+    tf.get_logger().setLevel("WARNING")
+    logging.set_verbosity(logging.WARNING)
+    app.run(run)
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError) as error:
+        sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {' '.join(str(error).split())}")
+
+
+def as_stored(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """A `map_image` that decodes nothing."""
+    return image
+
+
+def choose_mode(recipe: Recipe) -> str:
+    is_contrastive = recipe.method != "cross_entropy"
+    mode = _MODE.value or (BOTH_STAGES if is_contrastive else "cross_entropy")
+    if (mode != "cross_entropy") != is_contrastive:
+        everything = map(keras_supcon.recipes.get, keras_supcon.recipes.names())
+        others = [
+            other.name
+            for other in everything
+            if other.dataset == recipe.dataset and (other.method == "cross_entropy") == is_contrastive
+        ]
+        nearest = difflib.get_close_matches(recipe.name, others, n=1, cutoff=0)[0]
+        raise ValueError(
+            f"`--mode={mode}` needs another recipe, such as {nearest!r}. Received: --mode={mode} with {recipe.name!r}"
+        )
+    return mode
+
+
+def choose_dtype_policy(recipe: Recipe) -> str:
+    if _MIXED_PRECISION.value is not None:
+        return "float32" if _MIXED_PRECISION.value == "none" else f"mixed_{_MIXED_PRECISION.value}"
+    on_processor = all(device.startswith("cpu") for device in keras.distribution.list_devices())
+    return "float32" if on_processor else recipe.dtype_policy
+
+
+def resize(stage: Stage, epochs: int | None, batch_size: int | None) -> Stage:
+    """The stage in another number of epochs, with warm-up and decay in proportion, and with another batch."""
+    share = 1 if epochs is None else epochs / stage.epochs
+    return dataclasses.replace(
+        stage,
+        epochs=epochs or stage.epochs,
+        batch_size=batch_size or stage.batch_size,
+        warmup_epochs=stage.warmup_epochs * share,
+        decay_epochs=None if stage.decay_epochs is None else stage.decay_epochs * share,
+        decay_boundaries=tuple(boundary * share for boundary in stage.decay_boundaries),
+    )
+
+
+def make(module: Any, component: Component, **arguments: Any) -> Any:
+    return getattr(module, component.name)(**{**component.arguments, **arguments})
+
+
+def peak_learning_rate(stage: Stage) -> float:
+    return optimizers.scale_learning_rate(stage.base_learning_rate, stage.batch_size, stage.learning_rate_rule)
+
+
+def make_schedule(stage: Stage, steps_per_epoch: int) -> optimizers.WarmUp:
+    """The learning rate over the steps that are taken, which leave out the last images of an epoch if they fill no batch."""
+    peak, decays = peak_learning_rate(stage), keras.optimizers.schedules
+    warmup_steps = round(stage.warmup_epochs * steps_per_epoch)
+    if stage.decay == "cosine":
+        steps = max(stage.epochs * steps_per_epoch - warmup_steps, 1)
+        decay = decays.CosineDecay(peak, steps, alpha=stage.final_learning_rate)
+    elif stage.decay == "exponential":
+        steps = max(stage.decay_epochs * steps_per_epoch, 1)
+        decay = decays.ExponentialDecay(peak, steps, stage.decay_rate, staircase=True)
+    else:
+        boundaries = [round(epochs * steps_per_epoch) for epochs in stage.decay_boundaries]
+        rates = [peak * stage.decay_rate**number for number in range(len(boundaries) + 1)]
+        decay = decays.PiecewiseConstantDecay(boundaries, rates)
+    return optimizers.WarmUp(decay, warmup_steps, stage.warmup_learning_rate)
+
+
+def make_optimizer(stage: Stage, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    schedule = make_schedule(stage, steps_per_epoch)
+    if stage.optimizer == "rmsprop":
+        return keras.optimizers.RMSprop(schedule, rho=stage.rho, momentum=stage.momentum, epsilon=stage.epsilon)
+    # Stochastic gradient descent is LARS that adapts nothing: unlike Keras' it has the decay inside the gradient.
+    is_sgd = stage.optimizer == "sgd"
+    return optimizers.LARS(
+        schedule,
+        momentum=stage.momentum,
+        weight_decay=stage.weight_decay,
+        nesterov=stage.nesterov,
+        classic_momentum=not is_sgd,
+        exclude_from_adaptation=(".",) if is_sgd else stage.weight_decay_exclusions,
+        exclude_from_weight_decay=stage.weight_decay_exclusions,
+    )
+
+
+def add_weight_decay(model: keras.Model, stage: Stage) -> None:
+    """Puts the decay of a stage into the loss of a built model."""
+    for variable in model.trainable_variables:
+        if not any(re.search(pattern, variable.path) for pattern in stage.weight_decay_exclusions):
+            variable.regularizer = keras.regularizers.L2(stage.weight_decay / 2)
+
+
+def wait_for_all(strategy: Any) -> None:
+    """Returns when all workers have come here."""
+    if distribution.worker(strategy)[1] == 1:
+        return
+    if keras.backend.backend() == "jax":
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices("two_stage")
+    else:
+        strategy.reduce("SUM", strategy.run(lambda: tf.ones(())), axis=None)
+
+
+def last_loss(log: pathlib.Path) -> float:
+    """The loss of the last epoch, of this or an earlier run."""
+    with log.open(newline="") as file:
+        return float(list(csv.DictReader(file))[-1]["loss"])

@@ -1,0 +1,277 @@
+"""The program as users start it, on a small ImageNet of real JPEG files.
+
+TPUs, GPUs and JAX with several processes are not run here: the tests need a processor alone.
+"""
+
+import csv
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import keras_supcon  # noqa: F401, registers the classes that a saved model names
+from tests.distributed.engines import worker_environments
+from tests.examples import small_imagenet
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked"),
+]
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROGRAM = ROOT / "examples" / "imagenet_tpu.py"
+SECONDS = 300
+EPOCHS, BATCH_SIZE, EPOCH_STEPS = 2, 16, 4
+SMALL = (
+    f"--batch_size={BATCH_SIZE}",
+    f"--epochs={EPOCHS}",
+    f"--linear_epochs={EPOCHS}",
+    "--image_size=32",
+    "--encoder_depth=10",
+    "--encoder_width=0.125",
+)
+
+# Imports what takes longer than the small trainings once, and forks a process for each start of the program. No operation
+# runs before the fork, so that each process starts TensorFlow for itself.
+SERVER = f"""
+import json, os, runpy, signal, sys
+import keras, tensorflow, tensorflow_datasets, keras_supcon
+print("ready", flush=True)
+for line in sys.stdin:
+    command = json.loads(line)
+    if "wait" in command:
+        print(os.waitstatus_to_exitcode(os.waitpid(command["wait"], 0)[1]), flush=True)
+        continue
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm({SECONDS})
+        os.environ.update(command["environment"])
+        for number, path in zip((1, 2), command["logs"]):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        sys.argv, sys.path[0] = command["arguments"], os.path.dirname(command["arguments"][0])
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        sys.exit()
+    print(pid, flush=True)
+"""
+
+
+class Programs:
+    """Starts the program, in several processes at the same time if need be."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder, self.logs = folder, {}
+        # One thread: the sums of several depend on how the machine shares them out.
+        environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_NUM_INTRAOP_THREADS": "1"}
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", SERVER], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.server.stdout.readline() == "ready\n"
+
+    def start(self, *flags: str, **environment: str) -> int:
+        logs = [str(self.folder / f"{len(self.logs)}.{stream}") for stream in ("out", "err")]
+        pid = self._ask({"arguments": [str(PROGRAM), *flags], "environment": environment, "logs": logs})
+        self.logs[pid] = logs
+        return pid
+
+    def wait(self, pid: int) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error."""
+        return self._ask({"wait": pid}), *(pathlib.Path(log).read_text() for log in self.logs[pid])
+
+    def run(self, *flags: str, **environment: str) -> tuple[int, str, str]:
+        return self.wait(self.start(*flags, **environment))
+
+    def close(self) -> None:
+        self.server.stdin.close()
+        self.server.wait(timeout=60)
+
+    def _ask(self, command: dict) -> int:
+        self.server.stdin.write(json.dumps(command) + "\n")
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    programs = Programs(tmp_path_factory.mktemp("logs"))
+    yield programs
+    programs.close()
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tfds")
+    small_imagenet.write("imagenet2012", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(programs, data_dir, tmp_path_factory):
+    """The folder of a run on one device that nothing disturbed."""
+    model_dir = tmp_path_factory.mktemp("finished") / "made" / "by the program"
+    code, _, errors = programs.run(f"--model_dir={model_dir}", f"--data_dir={data_dir}", *SMALL)
+    assert code == 0, errors
+    return model_dir
+
+
+def read_results(model_dir: pathlib.Path) -> dict:
+    return json.loads((model_dir / "results.json").read_text())
+
+
+def read_epochs(model_dir: pathlib.Path, stage: str) -> list[dict[str, str]]:
+    with (model_dir / stage / "epochs.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def saved_weights(model_dir: pathlib.Path, name: str) -> list[np.ndarray]:
+    return keras.saving.load_model(model_dir / name).get_weights()
+
+
+def all_files(model_dir: pathlib.Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(path.relative_to(model_dir)): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in model_dir.rglob("*")
+        if path.is_file()
+    }
+
+
+def check_results(model_dir: pathlib.Path, strategy: str, replicas: int, workers: int) -> None:
+    results = read_results(model_dir)
+    assert (results["strategy"], results["replicas"], results["workers"]) == (strategy, replicas, workers)
+    assert (results["recipe"], results["mode"]) == ("supcon_imagenet_resnet50", "pretrain_then_linear")
+    assert results["flags"]["encoder_depth"] == 10
+    for stage, base_learning_rate in (("pretrain", 0.4), ("linear", 0.05)):
+        assert results[stage]["steps"] == EPOCHS * EPOCH_STEPS
+        assert results[stage]["peak_learning_rate"] == pytest.approx(base_learning_rate * BATCH_SIZE / 256)
+        epochs = read_epochs(model_dir, stage)
+        assert [int(epoch["epoch"]) for epoch in epochs] == list(range(EPOCHS))
+        assert results[stage]["loss"] == float(epochs[-1]["loss"])
+    assert results["images_evaluated"] == small_imagenet.NUM_EVAL
+    # Shares of all images, and of a thousand classes that were seen only a little.
+    for share in (results["top_1"], results["top_5"]):
+        assert share * small_imagenet.NUM_EVAL == pytest.approx(round(share * small_imagenet.NUM_EVAL), abs=1e-3)
+    assert 0 <= results["top_1"] <= results["top_5"] <= 1
+    assert 4 < results["eval_loss"] < 8
+    assert not list(model_dir.rglob("unfinished-*"))
+
+
+def check_same_evaluation_on_one_device(programs, model_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
+    """Each image was scored once: one device, which nothing shares out, comes to the same scores."""
+    shared = read_results(model_dir)
+    flags = ("--mode=linear", "--strategy=default", "--linear_batch_size=11")  # both batches are full
+    code, _, errors = programs.run(f"--model_dir={model_dir}", f"--data_dir={data_dir}", *SMALL, *flags)
+    assert code == 0, errors
+    alone = read_results(model_dir)
+    assert alone["strategy"] != shared["strategy"]
+    assert alone["linear"]["steps"] == shared["linear"]["steps"]  # nothing was trained
+    for name in ("images_evaluated", "top_1", "top_5", "eval_loss"):
+        assert alone[name] == pytest.approx(shared[name], rel=1e-5)
+
+
+def test_trains_and_evaluates_on_one_device(programs, data_dir, finished):
+    check_results(finished, "DefaultDistributionStrategy", replicas=1, workers=1)
+    encoder = keras.saving.load_model(finished / "encoder.keras")
+    classifier = keras.saving.load_model(finished / "classifier.keras")
+    assert classifier.num_classes == 1000
+    for ours, theirs in zip(encoder.get_weights(), classifier.encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)  # frozen
+
+
+def test_trains_and_evaluates_on_two_replicas(programs, data_dir, tmp_path):
+    flags = ("--strategy=mirrored", "--num_virtual_cpus=2", "--micro_batch_size=4")
+    code, _, errors = programs.run(f"--model_dir={tmp_path}", f"--data_dir={data_dir}", *SMALL, *flags)
+    assert code == 0, errors
+    check_results(tmp_path, "MirroredStrategy", replicas=2, workers=1)
+    check_same_evaluation_on_one_device(programs, tmp_path, data_dir)
+
+
+def test_trains_and_evaluates_with_two_workers(programs, data_dir, tmp_path):
+    flags = (f"--model_dir={tmp_path}", f"--data_dir={data_dir}", *SMALL)  # --strategy=auto finds TF_CONFIG
+    workers = [programs.start(*flags, **environment) for environment in worker_environments(2)]
+    (code, output, errors), (other_code, other_output, other_errors) = map(programs.wait, workers)
+    assert (code, other_code) == (0, 0), errors + other_errors
+    check_results(tmp_path, "CollectiveAllReduceStrategy", replicas=2, workers=2)
+    assert "top-1" in output
+    assert other_output == ""  # the chief speaks for all
+    check_same_evaluation_on_one_device(programs, tmp_path, data_dir)
+
+
+def test_killed_in_both_stages_it_ends_with_the_same_bits(programs, data_dir, finished, tmp_path):
+    flags = [f"--model_dir={tmp_path}", f"--data_dir={data_dir}", *SMALL, "--checkpoint_every=1"]
+    for stage in ("pretrain", "linear"):
+        pid = programs.start(*flags)
+        kill_after_a_checkpoint(pid, tmp_path / stage / "checkpoints")
+        assert programs.wait(pid)[0] == -signal.SIGKILL
+        assert (tmp_path / "encoder.keras").exists() == (stage == "linear")
+        assert not (tmp_path / "results.json").exists()
+    code, output, errors = programs.run(*flags)
+    assert code == 0, errors
+    assert "pretrain: 2 epochs of 4 batches of 16, done before" in output
+    assert re.search("linear: 2 epochs of 4 batches of 16, from epoch [12], batch", output)
+    assert read_results(tmp_path)["images_evaluated"] == small_imagenet.NUM_EVAL
+    for name in ("encoder.keras", "classifier.keras"):
+        for ours, undisturbed in zip(saved_weights(tmp_path, name), saved_weights(finished, name), strict=True):
+            assert ours.tobytes() == undisturbed.tobytes()
+
+
+def kill_after_a_checkpoint(pid: int, folder: pathlib.Path) -> None:
+    end = time.monotonic() + SECONDS
+    while not list(folder.glob("epoch-*")):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "message"),
+    [
+        (["--recipe=supcon_imagenet_resnet5"], {}, "Did you mean 'supcon_imagenet_resnet50'"),
+        (["--mode=cross_entropy"], {}, "needs another recipe, such as 'cross_entropy_imagenet_resnet50'"),
+        (["--recipe=cross_entropy_imagenet_resnet50", "--mode=linear"], {}, "such as 'supcon_imagenet_resnet50'"),
+        (["--dataset=digit"], {}, "Did you mean 'digits'"),
+        (["--data_dir={tmp_path}/empty"], {}, "The data set 'imagenet2012' is not in"),
+        (["--eval_split=test"], {}, "`split` of 'imagenet2012' should be one of ('train', 'validation')"),
+        (["--batch_size=65"], {}, "`batch_size` should be at most the number of examples of a shard"),
+        (
+            ["--strategy=mirrored", "--num_virtual_cpus=2", "--batch_size=15"],
+            {},
+            "`--batch_size` should be divisible by the number of replicas, 2. Received: --batch_size=15",
+        ),
+        (
+            ["--strategy=mirrored", "--num_virtual_cpus=2", "--linear_batch_size=15"],
+            {},
+            "`--linear_batch_size` should be divisible",
+        ),
+        (["--micro_batch_size=5"], {}, "`--micro_batch_size` should divide the 16 images"),
+        (["--tpu=grpc://127.0.0.1:1"], {}, "`tpu` should be a TPU that can be reached"),
+        (["--strategy=multi_worker"], {"TF_CONFIG": "{worker"}, "TF_CONFIG should be JSON"),
+        (["--encoder_depth=11"], {}, "`depth` should be one of"),
+        (["--mode=linear"], {}, "`--model_dir` should hold encoder.keras"),
+        (["--epochs=0"], {}, "--epochs"),
+    ],
+)
+def test_a_wrong_flag_is_named_in_a_line_and_nothing_is_written(programs, data_dir, tmp_path, flags, environment, message):
+    model_dir = tmp_path / "models"
+    flags = [flag.format(tmp_path=tmp_path) for flag in flags]
+    code, output, errors = programs.run(f"--model_dir={model_dir}", f"--data_dir={data_dir}", *SMALL, *flags, **environment)
+    assert code == 1
+    assert "Traceback" not in errors
+    assert [message in line for line in (output + errors).splitlines()].count(True) == 1
+    assert not model_dir.exists()
+
+
+def test_a_checkpoint_of_another_encoder_is_refused_and_kept(programs, data_dir, finished):
+    before = all_files(finished)
+    flags = [f"--model_dir={finished}", f"--data_dir={data_dir}", *SMALL, "--encoder_width=0.25"]
+    code, _, errors = programs.run(*flags)
+    assert code == 1
+    assert "Traceback" not in errors
+    assert "is of another model or optimizer, and nothing was restored" in errors.splitlines()[-1]
+    assert all_files(finished) == before
