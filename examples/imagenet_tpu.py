@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import recipe_to_keras
 import tensorflow as tf
 import two_stage
 from absl import flags
@@ -60,7 +61,7 @@ class ImageNet(two_stage.Experiment):
         augmenter = self.make_augmenter(self.recipe.training, value_range=(0, 1))
         model = keras_supcon.ContrastiveModel(
             keras.Sequential([augmenter, encoder]),
-            two_stage.make(keras_supcon.layers, self.recipe.head),
+            recipe_to_keras.make(keras_supcon.layers, self.recipe.head),
             num_views=self.recipe.num_views,
             micro_batch_size=flags.FLAGS.micro_batch_size,
         )
