@@ -221,9 +221,12 @@ def _split_processor(num_virtual_cpus: int) -> None:
 def _jax_distribution(kind: str) -> Any:
     if kind == "multi_worker":
         keras.distribution.initialize()
-    devices = keras.distribution.list_devices("tpu" if kind == "tpu" else None)
-    if kind == "tpu" and not devices:
-        raise RuntimeError("`kind` should be 'tpu' where JAX sees a TPU. Received: kind='tpu', and JAX sees none")
+    try:
+        devices = keras.distribution.list_devices("tpu" if kind == "tpu" else None)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"`kind` should be 'tpu' only where JAX has a TPU. Received: kind='tpu'. JAX says: {error}"
+        ) from error
     if kind == "default" or (kind == "auto" and len(devices) == 1):
         return _OneDevice()
     # The data of several processes are shared out when they are read, see `keras_supcon.data.load_epochs`.

@@ -147,5 +147,5 @@ def test_torch_has_one_replica():
 
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
 def test_jax_without_a_tpu_refuses_one():
-    with pytest.raises(RuntimeError, match="JAX sees none"):
+    with pytest.raises(RuntimeError, match="`kind` should be 'tpu' only where JAX has a TPU. Received: kind='tpu'. JAX says"):
         distribution.strategy("tpu")
