@@ -3,7 +3,7 @@ r"""SupCon on ImageNet by the authors' recipes, on one device, several GPUs, sev
     python examples/imagenet_tpu.py --data_dir=gs://bucket/tfds --model_dir=/mnt/supcon --tpu=local
     python examples/imagenet_tpu.py --data_dir=tfds --model_dir=supcon --batch_size=1024 --micro_batch_size=64  # GPUs
     KERAS_BACKEND=jax python examples/imagenet_tpu.py --data_dir=tfds --model_dir=supcon --strategy=tpu
-    python examples/imagenet_tpu.py --dataset=digits --model_dir=/tmp/trial --batch_size=128 --epochs=2 --linear_epochs=2 \
+    python examples/imagenet_tpu.py --dataset=digits --model_dir=build/trial --batch_size=128 --epochs=2 --linear_epochs=2 \
         --image_size=32 --encoder_depth=10 --encoder_width=0.25  # two CPU cores, a minute, to see all of it run
 
 Several machines: the same command on each, with TF_CONFIG set and a --model_dir that all of them see. A run that was stopped

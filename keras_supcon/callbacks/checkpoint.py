@@ -13,15 +13,9 @@ import numpy as np
 from keras import ops
 
 from keras_supcon.callbacks.checkpoint_file import read_checkpoint, remove_unfinished, write_checkpoint
-from keras_supcon.callbacks.training_state import (
-    check_same,
-    describe,
-    describe_variable,
-    generator_states,
-    set_generator_states,
-    training_state,
-)
+from keras_supcon.callbacks.training_state import check_same, describe, describe_variable, training_state
 from keras_supcon.distribution import worker
+from keras_supcon.models.seed_states import generator_states, set_generator_states
 
 _NAME = re.compile(r"epoch-(\d+)-batch-(\d+)\.npz")
 

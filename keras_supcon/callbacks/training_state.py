@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import keras
-import numpy as np
 
 _FORMAT = 1
 _MOST_NAMED = 3
@@ -61,26 +60,6 @@ def describe_variable(index: int, path: str, variable: Any, owner: str) -> dict[
     """The place of an array in the file, what it is, and whether it belongs to the model, the optimizer or neither."""
     shape, dtype = list(map(int, variable.shape)), keras.backend.standardize_dtype(variable.dtype)
     return {"entry": f"{index:05d}", "path": path, "shape": shape, "dtype": dtype, "of": owner}
-
-
-def generator_states() -> list[np.ndarray]:
-    """Random generators outside the model: torch's own, from which its dropout draws where it was not given a seed."""
-    if keras.backend.backend() != "torch":
-        return []
-    import torch
-
-    return [torch.get_rng_state().numpy(), *([torch.cuda.get_rng_state().numpy()] if torch.cuda.is_available() else [])]
-
-
-def set_generator_states(states: list[np.ndarray]) -> None:
-    """Takes the generators back to what `generator_states` gave."""
-    if not states:
-        return
-    import torch
-
-    torch.set_rng_state(torch.from_numpy(states[0]))
-    if len(states) > 1 and torch.cuda.is_available():
-        torch.cuda.set_rng_state(torch.from_numpy(states[1]))
 
 
 def check_same(path: pathlib.Path, stored: dict[str, Any], present: dict[str, Any]) -> None:

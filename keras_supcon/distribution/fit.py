@@ -101,7 +101,7 @@ def warn_of_what_replicas_do_alone(model: keras.Model, strategy: Any) -> None:
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return
-    single = [layer.name for layer in _batch_normalizations(model) if not layer.synchronized]
+    single = [layer.name for layer in batch_normalizations(model) if layer.trainable and not layer.synchronized]
     if single:
         warnings.warn(
             f"Batch normalization takes its statistics from each of {replicas} replicas alone in "
@@ -123,9 +123,10 @@ def _inner_optimizer(model: keras.Model) -> Any:
     return getattr(model.optimizer, "inner_optimizer", model.optimizer)
 
 
-def _batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+def batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Those of the model and all its parts."""
     layers = model._flatten_layers(include_self=False)
-    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def _strategy_of(model: Any) -> Any | None:

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_supcon.distribution.fit import batch_normalizations
+
 
 def project(model: keras.Model, views: Any) -> Any:
     """Projections `(rows, dim)` of one view of a micro-batch."""
@@ -32,8 +34,7 @@ def synchronized_states(model: keras.Model) -> set[int]:
 
 
 def synchronized_batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    layers = model._flatten_layers(include_self=False)
-    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.synchronized]
+    return [layer for layer in batch_normalizations(model) if layer.synchronized]
 
 
 @contextlib.contextmanager

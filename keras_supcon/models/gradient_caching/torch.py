@@ -7,7 +7,7 @@ import keras
 import torch
 
 from keras_supcon.models.gradient_caching import passes
-from keras_supcon.models.seed_states import seed_states
+from keras_supcon.models.seed_states import generator_states, seed_states, set_generator_states
 
 
 def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
     num_views = sum(group.num_views for group in groups)
     seeds, states = seed_states(model), passes.running_states(model)
     first_seeds, first_states = _copies(seeds), _copies(states)
-    torch_draws = _TorchDraws(batch)
+    generators = generator_states()
 
     def run(make: Callable[..., Any], view: int, rows: slice) -> torch.Tensor:
         _assign(states, first_states)
@@ -41,7 +41,7 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
     gradient = projections.grad.transpose(0, 1).reshape(num_views * num_rows, -1)
 
     _assign(seeds, first_seeds)
-    torch_draws.repeat()
+    set_generator_states(generators)
     changes, activity_loss, done = [torch.zeros_like(state) for state in first_states], 0.0, 0
     for one_pass in plan:
         again = run(*one_pass)
@@ -63,20 +63,6 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
     with torch.no_grad():
         model.optimizer.apply([weight.value.grad for weight in trainable], trainable)
     return model.compute_metrics(x, y, projections.detach(), sample_weight=sample_weight)
-
-
-class _TorchDraws:
-    """Repeats what layers draw from torch's own generators, as dropout of a wrapped `torch.nn.Module` does."""
-
-    def __init__(self, batch: torch.Tensor) -> None:
-        self.device = batch.device if batch.is_cuda else None
-        self.state = torch.get_rng_state()
-        self.device_state = torch.cuda.get_rng_state(self.device) if self.device is not None else None
-
-    def repeat(self) -> None:
-        torch.set_rng_state(self.state)
-        if self.device is not None:
-            torch.cuda.set_rng_state(self.device_state, self.device)
 
 
 def _copies(variables: list[Any]) -> list[torch.Tensor]:
