@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.base import ImageAugmentation, check_probability
+from keras_supcon.arguments import check_probability
+from keras_supcon.augmentation.base import ImageAugmentation
 from keras_supcon.augmentation.calling import as_augmenter, call_augmenter, deserialize_augmenter
 from keras_supcon.augmentation.crop import CenterCropResize
 from keras_supcon.augmentation.recipe import Recipe

@@ -1,7 +1,5 @@
 """What all augmentation layers share."""
 
-import math
-import numbers
 import sys
 import zlib
 from typing import Any
@@ -11,6 +9,7 @@ import keras
 # Not exported by Keras, but the only way to a layer that runs both in a model and in `tf.data` on every backend.
 from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import BaseImagePreprocessingLayer
 
+from keras_supcon.arguments import is_number, is_pair, is_whole
 from keras_supcon.augmentation.seeding import current_seed_sequence
 from keras_supcon.distribution import ReplicaSeedGenerator
 
@@ -37,12 +36,10 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
 
     def __init__(self, value_range: tuple[float, float] = (0, 255), seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(data_format="channels_last", **kwargs)
-        is_pair = isinstance(value_range, (tuple, list)) and len(value_range) == 2
-        is_pair = is_pair and all(isinstance(value, numbers.Real) and math.isfinite(value) for value in value_range)
-        if not is_pair or not value_range[0] < value_range[1]:
+        if not (is_pair(value_range) and all(map(is_number, value_range)) and value_range[0] < value_range[1]):
             raise ValueError(f"`value_range` should be two numbers, lowest first. Received: value_range={value_range}")
         self.value_range = tuple(value_range)
-        if seed is not None and not isinstance(seed, numbers.Integral):
+        if seed is not None and not is_whole(seed):
             raise ValueError(f"`seed` should be a whole number, or None. Received: seed={seed!r}")
         self.seed = None if seed is None else int(seed)
         self.generator = ReplicaSeedGenerator(self._own_seed())
@@ -143,45 +140,3 @@ def is_symbolic_tensorflow(images: Any) -> bool:
     """Whether the images are in a TensorFlow graph, such as that of `tf.data`, with any backend of Keras."""
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and tensorflow.is_tensor(images) and not tensorflow.executing_eagerly()
-
-
-def check_probability(name: str, value: float) -> float:
-    """Returns `value`, or raises `ValueError` if it is not in [0, 1]."""
-    if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
-        raise ValueError(f"`{name}` should be between 0 and 1. Received: {name}={value!r}")
-    return float(value)
-
-
-def check_at_least_0(name: str, value: float) -> float:
-    """Returns `value`, or raises `ValueError` if it is not a finite number of at least 0."""
-    if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
-        raise ValueError(f"`{name}` should be a number of at least 0. Received: {name}={value!r}")
-    return float(value)
-
-
-def check_whole_number(name: str, value: int, low: int) -> int:
-    """Returns `value`, or raises `ValueError` if it is not a whole number of at least `low`."""
-    if not isinstance(value, numbers.Integral) or value < low:
-        raise ValueError(f"`{name}` should be a whole number of at least {low}. Received: {name}={value!r}")
-    return int(value)
-
-
-def check_range(name: str, value: tuple[float, float], low: float, high: float = math.inf) -> tuple[float, float]:
-    """Returns `value`, or raises `ValueError` if it is not two ordered numbers above `low` and up to `high`."""
-    try:
-        first, second = value
-        is_valid = low < first <= second <= high
-    except TypeError:
-        is_valid = False
-    if not is_valid:
-        bound = "" if high == math.inf else f" and at most {high}"
-        raise ValueError(f"`{name}` should be two numbers above {low}{bound}, lowest first. Received: {name}={value!r}")
-    return (float(first), float(second))
-
-
-def check_image_size(image_size: tuple[int, int]) -> tuple[int, int]:
-    """Returns `(height, width)`, or raises `ValueError` if they are not two positive integers."""
-    is_pair = isinstance(image_size, (tuple, list)) and len(image_size) == 2
-    if not is_pair or not all(isinstance(size, numbers.Integral) and size >= 1 for size in image_size):
-        raise ValueError(f"`image_size` should be (height, width), both at least 1. Received: image_size={image_size!r}")
-    return (int(image_size[0]), int(image_size[1]))

@@ -1,11 +1,11 @@
 """Gaussian blur of its own width for each image."""
 
-import numbers
 from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.base import ImageAugmentation, check_probability, check_range
+from keras_supcon.arguments import check_probability, check_range, is_whole
+from keras_supcon.augmentation.base import ImageAugmentation
 from keras_supcon.augmentation.resampling import blur_axis
 from keras_supcon.augmentation.selection import where_chosen
 
@@ -55,7 +55,7 @@ class RandomGaussianBlur(ImageAugmentation):
         super().__init__(**kwargs)
         self.sigma = check_range("sigma", sigma, 0)
         if kernel_size is not None:
-            if not isinstance(kernel_size, numbers.Integral) or kernel_size < 1 or kernel_size % 2 == 0:
+            if not is_whole(kernel_size, 1) or kernel_size % 2 == 0:
                 raise ValueError(f"`kernel_size` should be an odd whole number, or None. Received: kernel_size={kernel_size!r}")
             kernel_size = int(kernel_size)
         self.kernel_size = kernel_size

@@ -1,13 +1,13 @@
 """Random changes of colour, as one affine map of the channels for each image."""
 
 import math
-import numbers
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_supcon.augmentation.base import ImageAugmentation, check_at_least_0, check_probability
+from keras_supcon.arguments import check_between, check_not_negative, check_probability
+from keras_supcon.augmentation.base import ImageAugmentation
 
 # ITU-R BT.601 luma, the grey of Pillow, OpenCV and torchvision.
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -84,12 +84,10 @@ class RandomColorJitter(ImageAugmentation):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.brightness = check_at_least_0("brightness", brightness)
-        self.contrast = check_at_least_0("contrast", contrast)
-        self.saturation = check_at_least_0("saturation", saturation)
-        if not isinstance(hue, numbers.Real) or not 0 <= hue <= 0.5:
-            raise ValueError(f"`hue` should be between 0 and 0.5 of a turn. Received: hue={hue!r}")
-        self.hue = float(hue)
+        self.brightness = check_not_negative("brightness", brightness)
+        self.contrast = check_not_negative("contrast", contrast)
+        self.saturation = check_not_negative("saturation", saturation)
+        self.hue = check_between("hue", hue, 0, 0.5)
         self.probability = check_probability("probability", probability)
 
     def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:

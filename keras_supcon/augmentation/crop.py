@@ -5,13 +5,8 @@ from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.base import (
-    ImageAugmentation,
-    check_image_size,
-    check_probability,
-    check_range,
-    check_whole_number,
-)
+from keras_supcon.arguments import check_choice, check_image_size, check_probability, check_range, check_whole_number
+from keras_supcon.augmentation.base import ImageAugmentation
 from keras_supcon.augmentation.resampling import resample_box
 
 # Draws of area and aspect ratio until one fits into the image, as in the usual implementations.
@@ -63,7 +58,7 @@ class RandomResizedCrop(ImageAugmentation):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.image_size = check_image_size(image_size)
+        self.image_size = check_image_size("image_size", image_size)
         self.crop_area = check_range("crop_area", crop_area, 0, 1)
         self.aspect_ratio = check_range("aspect_ratio", aspect_ratio, 0)
         self.flip_probability = check_probability("flip_probability", flip_probability)
@@ -170,10 +165,8 @@ class CenterCropResize(ImageAugmentation):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.image_size = check_image_size(image_size)
-        if method not in _METHODS:
-            raise ValueError(f"`method` should be one of {_METHODS}. Received: method={method!r}")
-        self.method = method
+        self.image_size = check_image_size("image_size", image_size)
+        self.method = check_choice("method", method, _METHODS)
         self.crop_padding = check_whole_number("crop_padding", crop_padding, 0)
 
     def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> None:

@@ -3,12 +3,11 @@
 keras-cv is imported when a recipe is made, not with this module.
 """
 
-import numbers
 from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.base import check_probability, check_whole_number
+from keras_supcon.arguments import check_between, check_probability, check_whole_number
 from keras_supcon.augmentation.calling import call_augmenter
 from keras_supcon.augmentation.recipe import Recipe
 
@@ -175,9 +174,7 @@ class KerasCVSimAugment(KerasCVRecipe):
         **kwargs: Any,
     ) -> None:
         super().__init__(image_size, crop_area, flip_probability, **kwargs)
-        if not isinstance(strength, numbers.Real) or not 0 <= strength <= 1.25:
-            raise ValueError(f"`strength` should be between 0 and 1.25. Received: strength={strength!r}")
-        self.strength = float(strength)
+        self.strength = check_between("strength", strength, 0, 1.25)
         self.grayscale_probability = check_probability("grayscale_probability", grayscale_probability)
         self.blur_probability = check_probability("blur_probability", blur_probability)
         self.pipeline = self.make_pipeline()

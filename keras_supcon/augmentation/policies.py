@@ -1,9 +1,9 @@
 """Learned sequences of operations as data: the policies of AutoAugment."""
 
 import difflib
-import numbers
 from typing import Any
 
+from keras_supcon.arguments import is_number
 from keras_supcon.augmentation.operations.sequence import OPERATIONS
 
 _WITHOUT_MAGNITUDE = ("AutoContrast", "Equalize", "Invert")
@@ -148,6 +148,6 @@ def _check_step(step: Any) -> PolicyStep:
     for what, value in (("probability", probability), ("magnitude", magnitude)):
         if what == "magnitude" and value is None and name in _WITHOUT_MAGNITUDE:
             continue
-        if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+        if not (is_number(value) and 0 <= value <= 1):
             raise ValueError(f"Every {what} in `policy` should be between 0 and 1. Received: {value!r} in {step!r}")
     return (name, float(probability), None if magnitude is None else float(magnitude))

@@ -4,13 +4,14 @@ from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.base import ImageAugmentation, check_probability, check_whole_number
+from keras_supcon.arguments import check_between, check_probability, check_whole_number
+from keras_supcon.augmentation.base import ImageAugmentation
 from keras_supcon.augmentation.blur import RandomGaussianBlur
 from keras_supcon.augmentation.color import RandomColorJitter, RandomGrayscale
 from keras_supcon.augmentation.operations.layers import draw_places
 from keras_supcon.augmentation.operations.sequence import OPERATIONS
 from keras_supcon.augmentation.recipe import OperationsRecipe
-from keras_supcon.augmentation.sim_augment import check_strength, jitter_spreads, used_parts
+from keras_supcon.augmentation.sim_augment import jitter_spreads, used_parts
 from keras_supcon.augmentation.warp import RandomWarp
 
 
@@ -132,7 +133,7 @@ class StackedRandAugment(RandAugment):
         **kwargs: Any,
     ) -> None:
         super().__init__(image_size, num_ops, magnitude, crop_area, flip_probability, **kwargs)
-        self.strength = check_strength(strength)
+        self.strength = check_between("strength", strength, 0, 2)
         own_range = {"value_range": (0.0, self.value_range[1] - self.value_range[0])}  # of what the crop hands on
         self.jitter = self.part(RandomColorJitter, *jitter_spreads(self.strength), **own_range)
         self.grayscale = self.part(RandomGrayscale, check_probability("grayscale_probability", grayscale_probability))

@@ -1,11 +1,11 @@
 """The augmentation of SimCLR, and of SupCon on CIFAR."""
 
-import numbers
 from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.base import ImageAugmentation, check_probability
+from keras_supcon.arguments import check_between, check_probability
+from keras_supcon.augmentation.base import ImageAugmentation
 from keras_supcon.augmentation.blur import RandomGaussianBlur
 from keras_supcon.augmentation.color import RandomColorJitter, RandomGrayscale, apply_color_map
 from keras_supcon.augmentation.recipe import Recipe
@@ -62,7 +62,7 @@ class SimAugment(Recipe):
         **kwargs: Any,
     ) -> None:
         super().__init__(image_size, crop_area, flip_probability, **kwargs)
-        self.strength = check_strength(strength)
+        self.strength = check_between("strength", strength, 0, 2)
         self.jitter = self.part(RandomColorJitter, *jitter_spreads(self.strength))
         self.grayscale = self.part(RandomGrayscale, check_probability("grayscale_probability", grayscale_probability))
         self.warp = self.part(RandomWarp, probability=check_probability("warp_probability", warp_probability))
@@ -91,13 +91,6 @@ class SimAugment(Recipe):
             "blur_probability": self.blur.probability,
             "warp_probability": self.warp.probability,
         }
-
-
-def check_strength(strength: float) -> float:
-    """Returns `strength`, or raises `ValueError` if it is not between 0 and 2."""
-    if not isinstance(strength, numbers.Real) or not 0 <= strength <= 2:
-        raise ValueError(f"`strength` should be between 0 and 2. Received: strength={strength!r}")
-    return float(strength)
 
 
 def jitter_spreads(strength: float) -> tuple[float, float, float, float]:

@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.base import ImageAugmentation, check_probability
+from keras_supcon.arguments import check_probability
+from keras_supcon.augmentation.base import ImageAugmentation
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")

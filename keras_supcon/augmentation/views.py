@@ -1,13 +1,13 @@
 """Several views of every image."""
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_supcon.augmentation.base import check_whole_number, is_symbolic_tensorflow
+from keras_supcon.arguments import check_whole_number, is_whole
+from keras_supcon.augmentation.base import is_symbolic_tensorflow
 from keras_supcon.augmentation.calling import as_augmenter, call_augmenter, deserialize_augmenter
 
 _DEFAULT_NUM_VIEWS = 2
@@ -130,7 +130,7 @@ def check_num_views(num_views: int | None, given: int | None = None) -> int:
     """
     if num_views is None:
         return given or _DEFAULT_NUM_VIEWS
-    num_views = check_whole_number("num_views", num_views, low=1)
+    num_views = check_whole_number("num_views", num_views, at_least=1)
     if given is not None and num_views != given:
         raise ValueError(
             f"`num_views` should be None or {given}, the number of augmenters, one for each view. "
@@ -146,7 +146,7 @@ def _check_independent(augmenters: list[keras.layers.Layer]) -> None:
             f"Received: augmenter={augmenters}"
         )
     seeds = [getattr(augmenter, "seed", None) for augmenter in augmenters]
-    seeds = [seed for seed in seeds if isinstance(seed, numbers.Integral)]
+    seeds = [seed for seed in seeds if is_whole(seed)]
     if len(set(seeds)) < len(seeds):
         raise ValueError(
             "`augmenter` should be layers of different seeds: those of one seed draw the same numbers, and the views would "

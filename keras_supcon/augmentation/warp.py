@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_supcon.augmentation.base import ImageAugmentation, check_at_least_0, check_probability, check_whole_number
+from keras_supcon.arguments import check_not_negative, check_probability, check_whole_number
+from keras_supcon.augmentation.base import ImageAugmentation
 from keras_supcon.augmentation.resampling import bilinear
 from keras_supcon.augmentation.selection import where_chosen
 
@@ -45,7 +46,7 @@ class RandomWarp(ImageAugmentation):
 
     def __init__(self, max_length: float = 23 / 224, grid_size: int = 2, probability: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.max_length = check_at_least_0("max_length", max_length)
+        self.max_length = check_not_negative("max_length", max_length)
         self.grid_size = check_whole_number("grid_size", grid_size, 2)
         self.probability = check_probability("probability", probability)
 

@@ -1,7 +1,6 @@
 """Training that goes on, bit for bit, where it was killed."""
 
 import itertools
-import numbers
 import os
 import pathlib
 import re
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_supcon.arguments import check_whole_number, is_whole
 from keras_supcon.callbacks.checkpoint_file import read_checkpoint, remove_unfinished, write_checkpoint
 from keras_supcon.callbacks.training_state import check_same, describe, describe_variable, training_state
 from keras_supcon.distribution import worker
@@ -89,15 +89,13 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         if not isinstance(directory, (str, os.PathLike)) or not str(directory) or "://" in str(directory):
             raise ValueError(f"`directory` should be a path of a mounted file system. Received: directory={directory!r}")
-        if save_freq != "epoch" and not _is_whole(save_freq, 1):
+        if save_freq != "epoch" and not is_whole(save_freq, 1):
             raise ValueError(
                 f"`save_freq` should be 'epoch' or a whole number of batches, at least 1. Received: save_freq={save_freq!r}"
             )
-        if not _is_whole(keep, 1):
-            raise ValueError(f"`keep` should be a whole number of at least 1. Received: keep={keep!r}")
         self.directory = pathlib.Path(directory)
         self.save_freq = save_freq
-        self.keep = int(keep)
+        self.keep = check_whole_number("keep", keep, at_least=1)
         self._model_at = None  # the model whose state is that of `_position`
         self._position = None  # None: nothing has been done, and training may begin anywhere
         self._is_restored = False  # nothing has happened to that model since `restore`
@@ -181,8 +179,7 @@ class Checkpoint(keras.callbacks.Callback):
         """
         if not callable(dataset):
             raise ValueError(f"`dataset` should be a function from a position to batches. Received: dataset={dataset!r}")
-        if not _is_whole(epochs, 1):
-            raise ValueError(f"`epochs` should be a whole number of at least 1. Received: epochs={epochs!r}")
+        epochs = check_whole_number("epochs", epochs, at_least=1)
         if not (self._is_restored and self._model_at is model):
             self.restore(model)
         position = self._position or Position()
@@ -278,7 +275,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _check_steps(self, model: keras.Model, position: Position, batches: Any, steps_per_epoch: int | None) -> int:
         steps = getattr(batches, "steps_per_epoch", None) if steps_per_epoch is None else steps_per_epoch
-        if not _is_whole(steps, 1):
+        if not is_whole(steps, 1):
             raise ValueError(
                 "`steps_per_epoch` should be a whole number of at least 1, or None for a data set with that attribute. "
                 f"Received: steps_per_epoch={steps_per_epoch!r}, dataset={batches!r}"
@@ -334,10 +331,6 @@ class Checkpoint(keras.callbacks.Callback):
         write_checkpoint(self.directory / f"epoch-{position.epoch:04d}-batch-{position.batch:06d}.npz", description, arrays)
         for path in self._paths()[: -self.keep]:
             path.unlink(missing_ok=True)
-
-
-def _is_whole(value: Any, low: int) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= low
 
 
 def _with_short_first_epoch(model: keras.Model, callbacks: list[Any], batches: int) -> list[Any]:

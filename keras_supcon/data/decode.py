@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keras_supcon.augmentation.base import check_image_size, check_range, check_whole_number
+from keras_supcon.arguments import check_image_size, check_range, check_whole_number
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -68,7 +68,7 @@ def decode_and_crop(
     """
     import tensorflow as tf
 
-    image_size = check_image_size(image_size)
+    image_size = check_image_size("image_size", image_size)
     crop_area, aspect_ratio = check_range("crop_area", crop_area, 0, 1), check_range("aspect_ratio", aspect_ratio, 0)
 
     def crop(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -117,7 +117,7 @@ def decode_and_centre(encoded: tf.Tensor, image_size: tuple[int, int], crop_padd
     """
     import tensorflow as tf
 
-    image_size, crop_padding = check_image_size(image_size), check_whole_number("crop_padding", crop_padding, 0)
+    image_size, crop_padding = check_image_size("image_size", image_size), check_whole_number("crop_padding", crop_padding, 0)
     size = tf.constant(image_size, "float32")
 
     def rectangle(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from keras_supcon.arguments import check_whole_number, is_pair, is_whole
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 from keras_supcon.data.named import check_names, prepare_tfds
 from keras_supcon.data.pipeline import SHUFFLE_BYTES, centre_resize, check_batching
@@ -74,11 +74,10 @@ def load_epochs(
     """
     check_batching(batch_size, image_size)
     check_names(name, split)
-    if not _is_whole(epochs, 1):
-        raise ValueError(f"`epochs` should be a whole number of at least 1. Received: epochs={epochs!r}")
-    if not _is_whole(seed):
+    epochs = check_whole_number("epochs", epochs, at_least=1)
+    if not is_whole(seed):
         raise ValueError(f"`seed` should be a whole number. Received: seed={seed!r}")
-    if not _is_pair(shard) or not _is_whole(shard[0], 0) or not _is_whole(shard[1], shard[0] + 1):
+    if not is_pair(shard) or not is_whole(shard[0], 0) or not is_whole(shard[1], shard[0] + 1):
         raise ValueError(
             f"`shard` should be (index, count), two whole numbers with 0 <= index < count. Received: shard={shard!r}"
         )
@@ -94,7 +93,7 @@ def load_epochs(
             f"`batch_size` should be at most the number of examples of a shard. Received: batch_size={batch_size}, "
             f"with {records.num_per_shard} examples"
         )
-    if not _is_pair(start) or not _is_whole(start[0], 0) or not _is_whole(start[1], 0) or start[1] > steps:
+    if not is_pair(start) or not is_whole(start[0], 0) or not is_whole(start[1], 0) or start[1] > steps:
         raise ValueError(
             f"`start` should be (epoch, batch), whole numbers of at least 0, with no more than the {steps} batches of an "
             f"epoch. Received: start={start!r}"
@@ -181,11 +180,3 @@ def _check_shapes(spec: Any, is_mapped: bool) -> None:
         if not tensor.shape.is_fully_defined():
             what = "`map_image` should give one shape" if is_mapped else "`image_size` should be given for images of many sizes"
             raise ValueError(f"{what}, known beforehand. Received: images of shape {tensor.shape}")
-
-
-def _is_whole(value: Any, low: int | None = None) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and (low is None or value >= low)
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, (tuple, list)) and len(value) == 2

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_supcon.arguments import check_below_1
 from keras_supcon.data.decode import decode
 from keras_supcon.data.pipeline import batches, check_batching
 
@@ -78,8 +79,7 @@ def load_folder(
         raise ValueError("`image_size` should be (height, width). Received: image_size=None")
     if split not in _SPLITS:
         raise ValueError(f"`split` should be one of {_SPLITS}. Received: split={split!r}")
-    if not 0 <= test_fraction < 1:
-        raise ValueError(f"`test_fraction` should be at least 0 and below 1. Received: test_fraction={test_fraction!r}")
+    check_below_1("test_fraction", test_fraction)
     if channels not in (1, 3):
         raise ValueError(f"`channels` should be 1 or 3. Received: channels={channels!r}")
     if on_unreadable not in ("raise", "skip"):

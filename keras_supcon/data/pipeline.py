@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from keras_supcon.arguments import check_image_size, check_whole_number
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -15,14 +16,9 @@ SHUFFLE_BYTES = 512 * 2**20
 
 def check_batching(batch_size: Any, image_size: Any) -> None:
     """Raises `ValueError` unless the batch size is positive and the image size None or (height, width) of at least 1."""
-    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-        raise ValueError(f"`batch_size` should be a whole number of at least 1. Received: batch_size={batch_size!r}")
+    check_whole_number("batch_size", batch_size, at_least=1)
     if image_size is not None:
-        is_pair = isinstance(image_size, (tuple, list)) and len(image_size) == 2
-        if not is_pair or not all(isinstance(size, numbers.Integral) and size >= 1 for size in image_size):
-            raise ValueError(
-                f"`image_size` should be (height, width), whole numbers of at least 1. Received: image_size={image_size!r}"
-            )
+        check_image_size("image_size", image_size)
 
 
 def batches(

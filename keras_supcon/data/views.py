@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from keras_supcon.arguments import check_whole_number
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.base import check_whole_number
 from keras_supcon.augmentation.seeding import stateless_seeds
 from keras_supcon.augmentation.views import check_num_views
 from keras_supcon.data.seeding import seed_of

@@ -1,11 +1,10 @@
 """ResNet v1 encoders."""
 
-import math
-import numbers
 from typing import Any
 
 import keras
 
+from keras_supcon.arguments import check_below_1, check_choice, is_number, is_whole
 from keras_supcon.encoders.standardization import ImageStandardization
 
 # Blocks in each of the four stages. Depths below 50 use basic blocks, the others bottlenecks.
@@ -157,16 +156,12 @@ class ResNet(keras.Model):
         synchronized_batch_norm: bool = False,
         **kwargs: Any,
     ) -> None:
-        if not isinstance(depth, numbers.Integral) or depth not in _STAGES:
+        if not is_whole(depth) or depth not in _STAGES:
             raise ValueError(f"`depth` should be one of {tuple(_STAGES)}. Received: depth={depth!r}")
-        if stem not in _STEMS:
-            raise ValueError(f"`stem` should be one of {_STEMS}. Received: stem={stem!r}")
-        if not (isinstance(width, numbers.Real) and math.isfinite(width) and 64 * width >= 1):
+        if not (is_number(width) and 64 * width >= 1):
             raise ValueError(f"`width` should be at least 1/64, one channel. Received: width={width!r}")
-        if not 0 <= batch_norm_momentum < 1:
-            raise ValueError(
-                f"`batch_norm_momentum` should be at least 0 and below 1. Received: batch_norm_momentum={batch_norm_momentum!r}"
-            )
+        check_choice("stem", stem, _STEMS)
+        check_below_1("batch_norm_momentum", batch_norm_momentum)
         super().__init__(**kwargs)
         self.depth = depth
         self.width = width

@@ -1,12 +1,12 @@
 """The projection network of contrastive training."""
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_supcon.arguments import check_whole_number
 from keras_supcon.ops import l2_normalize
 
 
@@ -53,8 +53,7 @@ class ProjectionHead(keras.layers.Layer):
         if not isinstance(hidden_units, Sequence):
             raise ValueError(f"`hidden_units` should be a sequence of integers. Received: hidden_units={hidden_units}")
         for name, width in (("output_dim", output_dim), *(("hidden_units", units) for units in hidden_units)):
-            if not isinstance(width, numbers.Integral) or width < 1:
-                raise ValueError(f"`{name}` should be positive and whole. Received: {name}={width!r}")
+            check_whole_number(name, width, at_least=1)
         self.output_dim = int(output_dim)
         self.hidden_units = tuple(int(units) for units in hidden_units)
         self.batch_norm = batch_norm

@@ -5,8 +5,8 @@ from typing import Any
 
 from keras import ops
 
+from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.distribution import gather_across_replicas
-from keras_supcon.losses.arguments import check_whole_number
 from keras_supcon.ops import Contrast, l2_normalize, limit_norm, standardize_batch, standardize_labels
 
 # Squared it is far from the largest float32, so that sums of dot products stay finite.
@@ -27,7 +27,7 @@ def contrast_batch(
     queue_labels: Any = None,
 ) -> Contrast:
     """The `Contrast` of a batch: its dot products are the logits `z_i.z_j / temperature`."""
-    check_whole_number("block_size", block_size, smallest=1)
+    check_whole_number_or_none("block_size", block_size, at_least=1)
     class_ids, projections = standardize_batch(y_true, y_pred)
     num_views, dim = projections.shape[1:]
     if positives_cap is not None and positives_cap % num_views:

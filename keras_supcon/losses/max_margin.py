@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.losses.arguments import check_positive, check_whole_number
+from keras_supcon.arguments import check_positive, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.contrast_batch import contrast_batch
 from keras_supcon.ops import distance_anchors, distance_contrasts
@@ -124,7 +124,7 @@ class MaxMarginLoss(ContrastiveLoss):
         dtype: Any = None,
     ) -> None:
         check_positive("margin", margin)
-        check_whole_number("block_size", block_size, smallest=1)
+        check_whole_number_or_none("block_size", block_size, at_least=1)
         super().__init__(
             max_margin_loss,
             margin=float(margin),

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_supcon.losses.arguments import check_whole_number
+from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.supcon import supcon_loss
 
@@ -92,7 +92,7 @@ class NPairsLoss(ContrastiveLoss):
         name: str = "npairs_loss",
         dtype: Any = None,
     ) -> None:
-        check_whole_number("block_size", block_size, smallest=1)
+        check_whole_number_or_none("block_size", block_size, at_least=1)
         super().__init__(
             npairs_loss,
             normalize=normalize,

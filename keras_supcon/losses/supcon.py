@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.losses.arguments import check_choice, check_positive, check_whole_number
+from keras_supcon.arguments import check_choice, check_positive, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.contrast_batch import contrast_batch
 from keras_supcon.ops import Contrast
@@ -241,5 +241,5 @@ def _check_options(
     check_choice("summation", summation, _SUMMATIONS)
     check_choice("denominator", denominator, _DENOMINATORS)
     check_choice("contrast_mode", contrast_mode, _CONTRAST_MODES)
-    check_whole_number("positives_cap", positives_cap, smallest=0)
-    check_whole_number("block_size", block_size, smallest=1)
+    check_whole_number_or_none("positives_cap", positives_cap, at_least=0)
+    check_whole_number_or_none("block_size", block_size, at_least=1)

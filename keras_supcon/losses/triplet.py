@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.losses.arguments import check_choice, check_not_negative, check_whole_number
+from keras_supcon.arguments import check_choice, check_not_negative, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.contrast_batch import contrast_batch
 from keras_supcon.ops import distance_anchors, distance_contrasts
@@ -210,4 +210,4 @@ class TripletLoss(ContrastiveLoss):
 def _check_options(margin: float, mining: str, block_size: int | None) -> None:
     check_not_negative("margin", margin)
     check_choice("mining", mining, _MINING)
-    check_whole_number("block_size", block_size, smallest=1)
+    check_whole_number_or_none("block_size", block_size, at_least=1)

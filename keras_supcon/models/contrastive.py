@@ -1,13 +1,13 @@
 """Stage one: contrastive pre-training of an encoder."""
 
 import dataclasses
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter, holds_keras_cv
 from keras_supcon.augmentation.views import check_num_views
@@ -102,11 +102,7 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
                 f"`projection_head` should be a Keras layer, or None. Received: projection_head={projection_head!r}"
             )
         num_views = check_num_views(num_views, augmenter.num_views if isinstance(augmenter, MultiView) else None)
-        if micro_batch_size is not None and (not isinstance(micro_batch_size, numbers.Integral) or micro_batch_size < 1):
-            raise ValueError(
-                "`micro_batch_size` should be a whole number of at least 1, or None. "
-                f"Received: micro_batch_size={micro_batch_size!r}"
-            )
+        micro_batch_size = check_whole_number_or_none("micro_batch_size", micro_batch_size, at_least=1)
         if _computes_in_float16(encoder):
             kwargs.setdefault("dtype", "mixed_float16")  # Keras scales the loss by the policy of the outermost model alone
         super().__init__(**kwargs)

@@ -1,11 +1,11 @@
 """Stage two: a classifier on the frozen encoder."""
 
-import numbers
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_supcon.arguments import check_whole_number
 from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter
 from keras_supcon.distribution import DistributedFit
 from keras_supcon.models.preprocessing import check_encoder, encoder_features, one_view, prepare_images
@@ -60,11 +60,10 @@ class LinearClassifier(SavesSeedStates, DistributedFit, keras.Model):
     ) -> None:
         check_encoder(encoder)
         augmenter = one_view(as_augmenter(augmenter))
-        if not isinstance(num_classes, numbers.Integral) or num_classes < 2:
-            raise ValueError(f"`num_classes` should be a whole number of at least 2. Received: num_classes={num_classes!r}")
+        num_classes = check_whole_number("num_classes", num_classes, at_least=2)
         super().__init__(**kwargs)
         self.encoder = encoder
-        self.num_classes = int(num_classes)
+        self.num_classes = num_classes
         self.augmenter = augmenter
         self.classifier_activation = classifier_activation
         # float32: probabilities in half precision lose the small classes.

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.optimizers.arguments import check_not_negative, check_positive, is_number
+from keras_supcon.arguments import check_below_1, check_not_negative, check_positive
 
 # The last names of the paths of biases and of the scales and shifts of normalization layers.
 _VECTORS = ("bias$", "gamma$", "beta$")
@@ -92,10 +92,9 @@ class LARS(keras.optimizers.Optimizer):
     ) -> None:
         if not callable(learning_rate):
             learning_rate = check_not_negative("learning_rate", learning_rate)
-        if not (is_number(momentum) and 0 <= momentum < 1):
-            raise ValueError(f"`momentum` should be at least 0 and below 1. Received: momentum={momentum!r}")
+        momentum = check_below_1("momentum", momentum)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)  # without weight_decay: Keras' is decoupled
-        self.momentum = float(momentum)
+        self.momentum = momentum
         self.coupled_weight_decay = check_not_negative("weight_decay", weight_decay)
         self.trust_coefficient = check_positive("trust_coefficient", trust_coefficient)
         self.nesterov = bool(nesterov)

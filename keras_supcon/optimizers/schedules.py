@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.optimizers.arguments import check_not_negative, check_positive, check_whole_number
+from keras_supcon.arguments import check_choice, check_not_negative, check_positive, check_whole_number
 
 # The batch for which base rates are given under the linear rule.
 _BASE_BATCH_SIZE = 256
@@ -117,8 +117,7 @@ def scale_learning_rate(base_learning_rate: float, batch_size: int, rule: str = 
     """
     check_positive("base_learning_rate", base_learning_rate)
     check_whole_number("batch_size", batch_size, 1)
-    if rule not in _RULES:
-        raise ValueError(f"`rule` should be one of {_RULES}. Received: rule={rule!r}")
+    check_choice("rule", rule, _RULES)
     factor = {"linear": batch_size / _BASE_BATCH_SIZE, "square_root": math.sqrt(batch_size), "none": 1.0}[rule]
     return float(base_learning_rate * factor)
 

@@ -105,7 +105,7 @@ def test_grayscale_is_luma_in_all_channels_at_the_stated_rate(photographs):
     [
         ({"brightness": -0.1}, "`brightness` should be a number of at least 0. Received: brightness=-0.1"),
         ({"contrast": float("nan")}, "`contrast` should be"),
-        ({"hue": 0.6}, "`hue` should be between 0 and 0.5 of a turn"),
+        ({"hue": 0.6}, "`hue` should be between 0 and 0.5. Received: hue=0.6"),
         ({"probability": -1}, "`probability` should be between 0 and 1"),
     ],
 )

@@ -97,7 +97,10 @@ def test_an_xla_program_gives_the_same_as_a_step_by_step_call(photographs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_size": (0, 8)}, r"`image_size` should be \(height, width\), both at least 1. Received: image_size=\(0, 8\)"),
+        (
+            {"image_size": (0, 8)},
+            r"`image_size` should be \(height, width\), whole numbers of at least 1. Received: image_size=\(0, 8\)",
+        ),
         ({"image_size": 8}, "`image_size` should be"),
         ({"image_size": (7.9, 7)}, "`image_size` should be"),
         ({"crop_area": (0, 1)}, "`crop_area` should be two numbers above 0 and at most 1"),

@@ -57,8 +57,8 @@ def test_round_trips():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"output_dim": 0}, "`output_dim` should be positive and whole. Received: output_dim=0"),
-        ({"hidden_units": (4, -1)}, "`hidden_units` should be positive and whole. Received: hidden_units=-1"),
+        ({"output_dim": 0}, "`output_dim` should be a whole number of at least 1. Received: output_dim=0"),
+        ({"hidden_units": (4, -1)}, "`hidden_units` should be a whole number of at least 1. Received: hidden_units=-1"),
         ({"hidden_units": 128}, "`hidden_units` should be a sequence"),
         ({"hidden_units": None}, "`hidden_units` should be a sequence"),
     ],

@@ -219,7 +219,7 @@ def test_the_loss_may_have_weights_of_its_own(rng):
 
 @pytest.mark.parametrize("micro_batch_size", [0, -1, 2.0, "4"])
 def test_wrong_sizes_are_refused(micro_batch_size):
-    with pytest.raises(ValueError, match="`micro_batch_size` should be a whole number of at least 1, or None. Received"):
+    with pytest.raises(ValueError, match="`micro_batch_size` should be None or a whole number of at least 1. Received"):
         ContrastiveModel(small_encoder(), micro_batch_size=micro_batch_size)
 
 

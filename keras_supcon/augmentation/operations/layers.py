@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.base import ImageAugmentation, check_probability
+from keras_supcon.arguments import check_probability
+from keras_supcon.augmentation.base import ImageAugmentation
 from keras_supcon.augmentation.operations import geometric
 from keras_supcon.augmentation.operations.sequence import NONE, apply_operations
 

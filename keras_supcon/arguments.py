@@ -1,0 +1,83 @@
+"""Checks of arguments, in one wording for the whole package.
+
+Each returns the value as the plain Python number that configs and messages want, or raises `ValueError`. A bool is no number.
+"""
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+
+def check_positive(name: str, value: Any) -> float:
+    if not (is_number(value) and value > 0):
+        raise ValueError(f"`{name}` should be a positive number. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_not_negative(name: str, value: Any) -> float:
+    if not (is_number(value) and value >= 0):
+        raise ValueError(f"`{name}` should be a number of at least 0. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_between(name: str, value: Any, low: float, high: float) -> float:
+    if not (is_number(value) and low <= value <= high):
+        raise ValueError(f"`{name}` should be between {low} and {high}. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_probability(name: str, value: Any) -> float:
+    return check_between(name, value, 0, 1)
+
+
+def check_below_1(name: str, value: Any) -> float:
+    if not (is_number(value) and 0 <= value < 1):
+        raise ValueError(f"`{name}` should be at least 0 and below 1. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_whole_number(name: str, value: Any, at_least: int) -> int:
+    if not is_whole(value, at_least):
+        raise ValueError(f"`{name}` should be a whole number of at least {at_least}. Received: {name}={value!r}")
+    return int(value)
+
+
+def check_whole_number_or_none(name: str, value: Any, at_least: int) -> int | None:
+    if value is not None and not is_whole(value, at_least):
+        raise ValueError(f"`{name}` should be None or a whole number of at least {at_least}. Received: {name}={value!r}")
+    return None if value is None else int(value)
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise ValueError(f"`{name}` should be one of {tuple(choices)}. Received: {name}={value!r}")
+    return value
+
+
+def check_range(name: str, value: Any, low: float, high: float = math.inf) -> tuple[float, float]:
+    """Wants two ordered numbers above `low` and up to `high`."""
+    if not (is_pair(value) and all(map(is_number, value)) and low < value[0] <= value[1] <= high):
+        bound = "" if high == math.inf else f" and at most {high}"
+        raise ValueError(f"`{name}` should be two numbers above {low}{bound}, lowest first. Received: {name}={value!r}")
+    return (float(value[0]), float(value[1]))
+
+
+def check_image_size(name: str, value: Any) -> tuple[int, int]:
+    if not (is_pair(value) and all(is_whole(size, 1) for size in value)):
+        raise ValueError(f"`{name}` should be (height, width), whole numbers of at least 1. Received: {name}={value!r}")
+    return (int(value[0]), int(value[1]))
+
+
+def is_number(value: Any) -> bool:
+    """Whether the value is a finite real number."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any, at_least: float = -math.inf) -> bool:
+    """Whether the value is an integer, NumPy's included, that is large enough."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= at_least
+
+
+def is_pair(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == 2
