@@ -92,8 +92,12 @@ OPTIMIZERS = {
 }
 
 
+# Without a program training is quick to start on TensorFlow, and no different on PyTorch; on JAX it is slow.
+EAGER_OR_NOT = [True, pytest.param(False, marks=pytest.mark.slow)] if BACKEND == "tensorflow" else [False]
+
+
 @neutral
-@pytest.mark.parametrize("run_eagerly", [BACKEND == "tensorflow", pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("run_eagerly", EAGER_OR_NOT)
 @pytest.mark.parametrize(
     "optimizer", ["momentum", *(pytest.param(name, marks=pytest.mark.slow) for name in OPTIMIZERS if name != "momentum")]
 )

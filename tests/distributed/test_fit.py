@@ -1,10 +1,12 @@
-"""What is refused, and what is warned of, before training under a strategy begins."""
+"""What happens before the first step: the model is built, under a strategy some options are refused or warned of."""
 
 import keras
 import numpy as np
 import pytest
 
 from keras_supcon import ContrastiveModel, LinearClassifier, ProjectionHead, SupConLoss
+from keras_supcon.distribution import DistributedFit
+from keras_supcon.metrics import ContrastiveAccuracy
 
 
 def fit(strategy, batch_size=8, batch_norm=None, micro_batch_size=None, drop_remainder=False, optimizer=None, **compiling):
@@ -80,6 +82,48 @@ def test_a_first_batch_that_is_shared_out_unevenly_trains(strategy):
     # One batch of seven: Keras alone stops at it.
     dataset = tf.data.Dataset.from_tensor_slices((rows, np.arange(7) % 2)).batch(8)
     assert np.isfinite(model.fit(dataset, verbose=0).history["loss"][0])
+
+
+class CountingModel(ContrastiveModel):
+    """Counts how often its step is traced."""
+
+    traced = 0
+
+    def train_step(self, data):
+        self.traced += 1
+        return super().train_step(data)
+
+
+def counting_model():
+    encoder = keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(3)])  # unbuilt, as a user's may be
+    model = CountingModel(encoder, ProjectionHead(4, ()), num_views=1)
+    model.compile(optimizer="adam", loss=SupConLoss(), metrics=[ContrastiveAccuracy()])
+    return model
+
+
+def test_without_a_strategy_the_first_step_is_traced_once(rng):
+    """Keras' own way is to make the variables in it, and then TensorFlow traces it again."""
+    rows, labels = rng.normal(size=(16, 4)).astype("float32"), np.arange(16) % 2
+    by_fit, by_batch, unlabelled = counting_model(), counting_model(), counting_model()
+    by_fit.fit(rows, labels, batch_size=8, verbose=0)
+    by_batch.train_on_batch(rows, labels)
+    unlabelled.fit(rows, batch_size=8, verbose=0)
+    assert (by_fit.traced, by_batch.traced, unlabelled.traced) == (1, 1, 1)
+
+
+def test_sparse_data_train_as_keras_trains_them(rng):
+    import tensorflow as tf
+
+    inputs = keras.Input((4,), sparse=True)
+    rows = rng.normal(size=(16, 4)).astype("float32") * rng.integers(0, 2, (16, 4))
+    weights = {}
+    for bases in ((DistributedFit, keras.Model), (keras.Model,)):
+        outputs = keras.layers.Dense(3, kernel_initializer=keras.initializers.GlorotUniform(seed=0))(inputs)
+        model = type("Model", bases, {})(inputs, outputs)
+        model.compile(optimizer="sgd", loss=SupConLoss())
+        model.fit(tf.data.Dataset.from_tensors((tf.sparse.from_dense(rows), np.arange(16) % 2)), verbose=0)
+        weights[bases] = model.get_weights()[0]
+    np.testing.assert_array_equal(*weights.values())
 
 
 def test_rows_gathered_by_a_sum_are_those_gathered(rng, strategy):
