@@ -30,8 +30,8 @@ demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
 
 # The backends at the same time: much of a test run is tracing on one core.
-test: lint doctest
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-neutral test-parity test-tpu-tensorflow
+test: lint
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-neutral test-tpu-tensorflow test-parity doctest
 
 check: lint
 	$(VENV)/bin/python -m pytest -q -m "not slow"

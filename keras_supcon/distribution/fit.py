@@ -20,8 +20,8 @@ class DistributedFit:
 
     Makes `fit`, `evaluate` and `predict` work under `MultiWorkerMirroredStrategy` and with batches that cannot be shared out
     evenly, refuses what Keras cannot run under a strategy before training begins, and warns of what would not be the
-    same as on one device. Without a strategy it builds a model before its first step, which TensorFlow then traces once,
-    not twice: training begins in half the time. On JAX and PyTorch it changes nothing. `ContrastiveModel` and
+    same as on one device. Without a strategy it builds a model before its first step, which TensorFlow then traces once
+    and not twice. On JAX and PyTorch it changes nothing. `ContrastiveModel` and
     `LinearClassifier` have it.
 
     A functional model has it by `Model(inputs, outputs)` of such a class.

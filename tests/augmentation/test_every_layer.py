@@ -55,6 +55,7 @@ def test_the_table_has_every_layer():
     assert set(augmentation.__all__) - TESTED_ON_THEIR_OWN == set(LAYERS)
 
 
+@pytest.mark.slow
 @every_layer
 def test_samples_of_a_batch_and_calls_differ_and_a_seed_repeats_them(rng, layer_class, arguments):
     images = batch(rng)
@@ -169,6 +170,7 @@ def test_mixed_precision(rng, layer_class, arguments, policy):
 RECIPES = ("SimAugment", "AutoAugment", "RandAugment", "StackedRandAugment")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [

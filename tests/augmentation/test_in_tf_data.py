@@ -6,6 +6,7 @@ import pytest
 from tests.augmentation.test_every_layer import batch, every_layer
 
 
+@pytest.mark.slow
 @every_layer
 def test_maps_dictionaries_of_batches_of_any_size_and_leaves_the_labels_alone(rng, layer_class, arguments):
     import tensorflow as tf

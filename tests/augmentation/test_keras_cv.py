@@ -53,6 +53,7 @@ def test_when_not_training_it_does_what_our_recipe_does(photographs, recipe, arg
     np.testing.assert_allclose(np.asarray(recipe(**arguments)(images, training=False)), ours, atol=1e-5)
 
 
+@pytest.mark.slow
 @every_recipe
 @pytest.mark.parametrize("form", ["single", "dictionary"])
 def test_maps_data_sets_and_keeps_labels_that_float32_cannot_hold(rng, recipe, arguments, form):
@@ -207,6 +208,7 @@ def container_of(layers: list[keras.layers.Layer], name: str):
     return getattr(keras_cv.layers, name)(layers, **arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RandomAugmentationPipeline", "RandomApply", "RandomChoice", "Augmenter"])
 @pytest.mark.parametrize("place", ["eager", pytest.param("tf.data", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("form", ["images", "dictionary"])

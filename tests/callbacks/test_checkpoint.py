@@ -92,15 +92,14 @@ OPTIMIZERS = {
 }
 
 
-# Without a program training is quick to start on TensorFlow, and no different on PyTorch; on JAX it is slow.
-EAGER_OR_NOT = [True, pytest.param(False, marks=pytest.mark.slow)] if BACKEND == "tensorflow" else [False]
+# On TensorFlow all eagerly, which starts sooner, and in a graph the two whose state is more than slots of the weights.
+CASES = [(name, BACKEND == "tensorflow") for name in OPTIMIZERS]
+CASES += [(name, False) for name in ("averages", "loss scale") if BACKEND == "tensorflow"]
 
 
+@pytest.mark.slow
 @neutral
-@pytest.mark.parametrize("run_eagerly", EAGER_OR_NOT)
-@pytest.mark.parametrize(
-    "optimizer", ["momentum", *(pytest.param(name, marks=pytest.mark.slow) for name in OPTIMIZERS if name != "momentum")]
-)
+@pytest.mark.parametrize(("optimizer", "run_eagerly"), CASES)
 def test_training_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, optimizer, run_eagerly):
     def model(seed):
         return small_model(optimizer=OPTIMIZERS[optimizer](), seed=seed, run_eagerly=run_eagerly)
@@ -114,6 +113,7 @@ def test_training_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, optimizer, r
     assert_same_bits(state(trained(tmp_path / "cut", model(4))), expected)  # nothing is left to do
 
 
+@pytest.mark.slow
 @neutral
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras executes one step at a time on torch")
 def test_steps_executed_together_count_one_by_one(tmp_path):
@@ -173,6 +173,7 @@ def test_histories_have_the_epochs_that_were_run(tmp_path):
     assert run(epochs=EPOCHS + 1).epoch == [3]
 
 
+@pytest.mark.slow
 @neutral
 def test_other_callbacks_can_still_stop_training(tmp_path):
     class Stop(keras.callbacks.Callback):
@@ -245,6 +246,7 @@ def test_names_that_keras_counts_up_do_not_matter(tmp_path):
     assert_same_bits(state(second), state(first))
 
 
+@pytest.mark.slow
 @neutral
 @pytest.mark.parametrize("damage", ["truncated", "empty", "flipped", "no archive"])
 def test_a_damaged_newest_file_is_named_with_the_way_on(tmp_path, damage):
@@ -334,6 +336,7 @@ def test_a_file_that_the_system_cuts_short_keeps_the_previous_checkpoint(tmp_pat
     assert_same_bits(state(trained(tmp_path)), state(trained(tmp_path / "whole")))
 
 
+@pytest.mark.slow
 @neutral
 def test_fit_goes_on_where_the_checkpoint_ends_or_not_at_all(tmp_path):
     with pytest.raises(InterruptError):
@@ -363,6 +366,7 @@ def test_fit_goes_on_where_the_checkpoint_ends_or_not_at_all(tmp_path):
         assert_same_bits(state(model), state(trained(tmp_path / "whole")))
 
 
+@pytest.mark.slow
 @neutral
 def test_after_an_interruption_the_same_object_restores_again(tmp_path):
     model, checkpoint = small_model(), Checkpoint(tmp_path, save_freq=2)
@@ -372,6 +376,7 @@ def test_after_an_interruption_the_same_object_restores_again(tmp_path):
     assert_same_bits(state(model), state(trained(tmp_path / "whole")))
 
 
+@pytest.mark.slow
 @neutral
 def test_a_plain_fit_whose_length_is_unknown_can_be_finished(tmp_path):
     model = small_model()
@@ -430,6 +435,7 @@ def test_a_process_that_is_not_the_first_writes_nothing_and_keeps_count(tmp_path
     assert names(tmp_path) == [*before, unfinished]
 
 
+@pytest.mark.slow
 def test_restores_the_copies_of_all_replicas(tmp_path, strategy):
     expected = state(trained(tmp_path, epochs=1))
     with strategy.scope():

@@ -29,6 +29,7 @@ def noisy(image, seed):
     return tf.cast(image, "float32") + tf.random.stateless_uniform((8, 8, 1), seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("map_image", [None, noisy])
 def test_begins_anywhere_as_if_it_had_begun_at_the_start(map_image):
     import tensorflow as tf
@@ -200,6 +201,7 @@ def test_refuses_impossible_arguments(arguments, message):
         digits(**arguments)
 
 
+@pytest.mark.slow
 def test_views_made_from_it_go_on_as_well():
     from keras_supcon.augmentation import SimAugment
 

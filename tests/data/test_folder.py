@@ -90,6 +90,7 @@ def test_unreadable_files_can_be_skipped_with_a_counted_warning(folder):
         data.load_folder(folder, "all", 8, (32, 32), on_unreadable="skip")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "jpg"])
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_grey_and_colour_files_of_every_kind_become_what_is_asked_for(tmp_path, photographs, suffix, mode):

@@ -29,6 +29,7 @@ def epoch(dataset) -> np.ndarray:
     return views[np.argsort(labels)]
 
 
+@pytest.mark.slow
 def test_views_depend_on_the_seed_and_the_place_and_not_on_timing(rng):
     import tensorflow as tf
 
@@ -42,6 +43,7 @@ def test_views_depend_on_the_seed_and_the_place_and_not_on_timing(rng):
         np.testing.assert_array_equal(other, epochs[0])
 
 
+@pytest.mark.slow
 def test_epochs_views_elements_and_seeds_differ(rng):
     dataset = data.with_views(numbered(rng), augmenter(), 3, seed=7)
     first, second = epoch(dataset), epoch(dataset)
@@ -60,6 +62,7 @@ def test_repeating_equals_iterating_again(rng):
     np.testing.assert_array_equal(repeated, expected)
 
 
+@pytest.mark.slow
 def test_fit_sees_new_views_in_each_epoch_and_a_seed_repeats_the_run(rng):
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1, kernel_initializer="ones")])
     model.compile(optimizer=keras.optimizers.SGD(0.0), loss="mse", jit_compile=False)
@@ -72,6 +75,7 @@ def test_fit_sees_new_views_in_each_epoch_and_a_seed_repeats_the_run(rng):
     np.testing.assert_allclose(again, first, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_contrastive_model_trains_on_them():
     encoder = keras.Sequential([keras.Input((*SIZE, 1)), keras.layers.Flatten(), keras.layers.Dense(8)])
     model = ContrastiveModel(encoder, ProjectionHead(4, ()))
@@ -88,6 +92,7 @@ def test_the_state_of_the_layers_has_no_part_in_it(rng):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer.generator.state), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [None, 5])
 @pytest.mark.parametrize("form", ["images", "pair", "triple", "dictionary"])
 def test_keeps_the_structure_around_the_images(rng, form, batch_size):
@@ -195,6 +200,7 @@ def test_refuses_what_is_no_data_set_of_images(rng):
         data.with_views(numbered(rng), [augmenter(), RandomResizedCrop((9, 9))])
 
 
+@pytest.mark.slow
 def test_with_a_start_views_depend_on_the_number_of_the_element_alone(rng):
     import tensorflow as tf
 

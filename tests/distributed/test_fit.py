@@ -45,16 +45,19 @@ def test_evaluation_is_refused_too(strategy):
         model.evaluate(np.zeros((4, 4), "float32"), np.zeros(4, "int32"), verbose=0)
 
 
+@pytest.mark.slow
 def test_batch_normalization_of_each_replica_alone_is_warned_of(strategy):
     with pytest.warns(UserWarning, match="Batch normalization takes its statistics from each of 2 replicas alone in alone;"):
         fit(strategy, batch_norm=keras.layers.BatchNormalization(name="alone"))
 
 
+@pytest.mark.slow
 def test_clipping_of_each_replica_alone_is_warned_of(strategy):
     with pytest.warns(UserWarning, match="`global_clipnorm` clips the gradients of each of 2 replicas"):
         fit(strategy, optimizer={"global_clipnorm": 1.0})
 
 
+@pytest.mark.slow
 def test_nothing_is_warned_of_without_reason(strategy, recwarn):
     fit(strategy, batch_norm=keras.layers.BatchNormalization(synchronized=True))
     assert not [warning for warning in recwarn if "replicas" in str(warning.message)]
@@ -71,6 +74,7 @@ def test_a_batch_size_that_replicas_or_micro_batches_cannot_share_is_refused(str
         fit(strategy, batch_size=8, micro_batch_size=3, drop_remainder=drop_remainder)
 
 
+@pytest.mark.slow
 def test_a_first_batch_that_is_shared_out_unevenly_trains(strategy):
     import tensorflow as tf
 

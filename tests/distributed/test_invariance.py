@@ -1,4 +1,4 @@
-"""The number of replicas changes nothing: same data, same weights after twelve steps.
+"""The number of replicas changes nothing: same data, same weights after ten steps.
 
 `replica_program.py` trains with every loss, a queue, synchronized batch normalization, a last batch that cannot be shared out
 evenly, gradient caching, and a classifier; here its results under each engine are compared with those of one device.
@@ -18,7 +18,7 @@ BACKEND = keras.backend.backend()
 if BACKEND == "torch":
     pytest.skip("Keras does not distribute on PyTorch", allow_module_level=True)
 
-# The largest difference seen is 2e-5, after sums in another order have gone through twelve steps.
+# The largest difference seen is 2e-5, after sums in another order have gone through ten steps.
 TOLERANCE = 2e-4
 ENGINES = {"jax": ["mirrored 2"], "tensorflow": ["mirrored 2", "mirrored 4", "multi_worker 2"]}[BACKEND]
 

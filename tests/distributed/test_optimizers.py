@@ -7,6 +7,7 @@ import pytest
 from keras_supcon.optimizers import LARS, WarmUp
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classic", [True, False])
 def test_the_trust_ratio_is_that_of_the_gradient_of_the_whole_batch(rng, strategy, classic):
     import contextlib

@@ -10,6 +10,7 @@ from keras_supcon.augmentation import AutoAugment, RandAugment, SimAugment
 from keras_supcon.distribution import gather_across_replicas
 
 
+@pytest.mark.slow
 def test_without_gathering_each_replica_contrasts_with_its_own_rows(rng, strategy):
     class_ids, projections = np.array([0, 1, 0, 1]), rng.normal(size=(4, 2, 4)).astype("float32")
 
@@ -113,6 +114,7 @@ def test_replicas_augment_differently_and_keep_one_seed_state(rng, strategy, rec
         np.testing.assert_array_equal(*(state.numpy() for state in states))
 
 
+@pytest.mark.slow
 def test_gathers_uneven_batches_with_gradient(rng, strategy):
     import tensorflow as tf
 

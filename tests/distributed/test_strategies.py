@@ -61,6 +61,7 @@ def test_auto_reads_the_environment(monkeypatch, environment, tpu, gpus, kind):
     assert strategies._kind_of_environment(tpu, gpus) == kind
 
 
+@pytest.mark.slow
 @of_tensorflow
 @pytest.mark.parametrize(
     ("text", "reason"),
@@ -105,6 +106,7 @@ def test_devices_cannot_be_split_after_tensorflow_started():
         distribution.strategy("mirrored", num_virtual_cpus=0)
 
 
+@pytest.mark.slow
 @of_tensorflow
 def test_the_processor_can_be_split(tmp_path):
     code = (

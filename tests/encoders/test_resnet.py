@@ -36,6 +36,7 @@ def test_standardized_images_have_mean_0_and_deviation_1_and_flat_ones_are_zero(
     np.testing.assert_array_equal(ops.convert_to_numpy(ImageStandardization()(np.zeros((1, 4, 4, 1), "uint8"))), 0)
 
 
+@pytest.mark.slow
 def test_moving_averages_are_near_the_truth_after_fifty_steps_unlike_those_of_keras_default(rng):
     images = rng.normal(size=(64, 8, 8, 1)).astype("float32")
 

@@ -19,6 +19,7 @@ def test_has_as_many_parameters_as_the_published_network(depth, parameters):
     assert count(encoder.trainable_variables) == parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [101, 152, 200])
 def test_deeper_networks_have_depth_weighted_layers(depth):
     encoder = ResNet(depth=depth, width=1 / 64)
@@ -28,6 +29,7 @@ def test_deeper_networks_have_depth_weighted_layers(depth):
     assert len(kernels) - shortcuts + 1 == depth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "width", "features"), [(10, 0.25, 128), (18, 0.5, 256), (18, 1 / 64, 8), (50, 0.125, 256)])
 @pytest.mark.parametrize("stem", ["imagenet", "cifar"])
 def test_maps_images_of_any_size_to_pooled_features(depth, width, features, stem):

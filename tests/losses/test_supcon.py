@@ -255,6 +255,7 @@ def test_an_empty_batch_has_no_losses():
     assert tuple(supcon_loss(np.zeros(0, "int32"), np.zeros((0, 2, 3), "float32")).shape) == (0,)
 
 
+@pytest.mark.slow
 def test_fit_takes_one_hot_rows(rng):
     x, class_ids = rng.normal(size=(12, 3)).astype("float32"), rng.integers(0, 4, 12)
     values = []

@@ -117,6 +117,7 @@ def test_compile_takes_them_and_a_contrastive_model_logs_them(digits, tmp_path):
     assert again["chance_loss"] == pytest.approx(np.log(47), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_without_labels_the_positives_are_the_other_views(digits):
     model = ContrastiveModel(
         keras_supcon.encoders.ResNet(depth=10, width=0.125, stem="cifar"),

@@ -60,6 +60,7 @@ def test_views_made_before_pass_in_order_and_are_not_augmented(rng):
         np.testing.assert_allclose(projections[:, v], ops.convert_to_numpy(one), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_loss_that_fit_reports_is_the_formula_on_the_projections(rng):
     model = small_model(augmenter=None)
     views, class_ids = rng.uniform(size=(8, 2, 8, 8, 1)).astype("float32"), rng.integers(0, 3, 8)
@@ -69,6 +70,7 @@ def test_the_loss_that_fit_reports_is_the_formula_on_the_projections(rng):
     np.testing.assert_allclose(reported, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_learns_to_separate_the_digits(digits):
     images, labels = digits[0][:512], digits[1][:512]
     model = small_model(augmenter=SimAugment((8, 8), strength=0.2, crop_area=(0.7, 1.0), flip_probability=0.0, seed=1))
@@ -80,6 +82,7 @@ def test_learns_to_separate_the_digits(digits):
     assert similarity[same].mean() > similarity[~same].mean() + 0.4
 
 
+@pytest.mark.slow
 def test_without_labels_every_image_is_its_own_class(digits):
     images = digits[0][:32]
     unlabelled, distinct = (small_model() for _ in range(2))
@@ -161,6 +164,7 @@ def test_vectors_and_views_of_vectors_are_welcome_too(rng):
     assert model(x[:, None, :].repeat(3, axis=1)).shape == (8, 3, 4)
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains(digits):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -172,6 +176,7 @@ def test_mixed_precision_trains(digits):
     assert np.all(np.isfinite(losses))
 
 
+@pytest.mark.slow
 def test_round_trips_with_weights_loss_and_optimizer_and_trains_on(digits, tmp_path):
     images, labels = digits[0][:64], digits[1][:64]
     model = small_model(num_views=3, name="mine")

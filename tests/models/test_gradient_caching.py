@@ -62,6 +62,7 @@ def compiled(encoder, micro_batch_size, head=None, loss=None, rate=1.0, **option
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["plain", "sample weights", "without labels", "penalties and activities"])
 def test_gradients_are_those_of_the_plain_step(rng, case):
     """To 1e-6 of the largest, for micro-batches that divide the batch, that leave a rest, and that hold all of it."""
@@ -96,6 +97,7 @@ def test_the_encoder_sees_one_micro_batch_at_a_time(rng):
         assert max(counts) == most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", ["dropout", "augmentation", "several recipes"])
 def test_the_second_pass_draws_what_the_first_drew(rng, noise):
     """Half the squared output of a linear model is of degree two in its weights: weights . gradient = 2 loss.
@@ -247,6 +249,7 @@ def test_it_survives_saving(rng, tmp_path):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.data, XLA and keras-cv")
 class TestOnTensorFlow:
+    @pytest.mark.slow
     def test_xla_compiles_augmentation_and_dropout(self, rng):
         x, y = batch(rng, rows=8)
         augmenter = MultiView([SimAugment((SIZE, SIZE), seed=3), SimAugment((SIZE, SIZE), seed=4, blur_probability=0.0)])
@@ -269,6 +272,7 @@ class TestOnTensorFlow:
         with pytest.raises(ValueError, match="Received: micro_batch_size=4, batches of 10"):
             compiled(small_encoder(), 4).fit(dataset.map(lambda x, y: (x, y)).prefetch(1), verbose=0)
 
+    @pytest.mark.slow
     def test_xla_compiles_the_same_step(self, rng):
         x, y = batch(rng, rows=8)
         results = []
@@ -280,6 +284,7 @@ class TestOnTensorFlow:
         for plain, xla in zip(results[0][1], results[1][1], strict=True):
             np.testing.assert_allclose(xla, plain, atol=1e-4)
 
+    @pytest.mark.slow
     def test_views_of_keras_cv_are_made_before(self, rng):
         """Its generators cannot be put back: the views are made at once, and both passes see them."""
         import keras_cv

@@ -92,6 +92,7 @@ def test_takes_the_augmenter_of_a_model_with_several_views(digits):
     assert classifier(digits[0][:4], training=True).shape == (4, 10)
 
 
+@pytest.mark.slow
 def test_round_trips(digits, tmp_path):
     images, labels = digits[0][:64], digits[1][:64]
     classifier = compiled_classifier(small_encoder(), augmenter=SimAugment(image_size=(8, 8)), name="mine")

@@ -34,6 +34,7 @@ def losses_in(policy, wrapper=None):
     return model, np.array(losses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_the_loss_falls_as_in_float32(policy):
     _, expected = losses_in("float32")
@@ -47,6 +48,7 @@ def test_the_loss_falls_as_in_float32(policy):
         assert np.isfinite(keras.ops.convert_to_numpy(weight).astype("float32")).all()
 
 
+@pytest.mark.slow
 def test_an_encoder_in_float16_has_its_loss_scaled():
     """Keras looks at the policy of the outermost model, which the encoder's own does not change."""
     model, _ = losses_in("mixed_float16")
@@ -60,6 +62,7 @@ def test_the_policy_of_the_model_may_be_given():
     assert model.dtype_policy.name == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e4, 1e-4, 0.0])
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_extreme_images_give_no_nan(policy, scale):

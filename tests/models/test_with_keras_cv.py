@@ -52,6 +52,7 @@ def flat_encoder() -> keras.Model:
     return keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(6)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_augments_in_fit_and_not_elsewhere_and_comes_back_from_a_file(rng, tmp_path, form):
     images = rng.integers(0, 256, (8, 8, 8, 3)).astype("uint8")

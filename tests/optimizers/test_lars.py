@@ -167,6 +167,7 @@ def test_every_argument_survives_the_config():
     assert {name: restored.get_config()[name] for name in options} == options
 
 
+@pytest.mark.slow
 def test_training_goes_on_after_saving_as_if_it_had_not_stopped(tmp_path, xy):
     def fit(model):
         model.fit(*xy, batch_size=8, epochs=2, shuffle=False, verbose=0)
@@ -223,6 +224,7 @@ def test_two_half_batches_accumulated_are_one_batch(rng):
     np.testing.assert_allclose(ops.convert_to_numpy(halves), ops.convert_to_numpy(whole), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_trains_in_mixed_float16_and_skips_what_is_not_finite(xy):
     x, y = xy
     keras.config.set_dtype_policy("mixed_float16")

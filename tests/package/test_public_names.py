@@ -100,6 +100,7 @@ def test_every_constructor_argument_is_in_the_config(path):
     assert arguments <= set(instance.get_config())
 
 
+@pytest.mark.slow
 def test_import_does_not_load_tensorflow_on_the_other_backends():
     backend = keras.backend.backend()
     code = "import sys, keras_supcon; print('tensorflow' in sys.modules)"
