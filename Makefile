@@ -23,15 +23,16 @@ FASHION_MNIST := build/dataset-fashion-mnist/usr/share/datasets/fashion-mnist
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint doctest test-tensorflow test-neutral test-jax test-torch test-tpu-tensorflow test-parity benchmark-loss benchmark-augmentation \
-	benchmark-gradient-caching fashion-mnist bazel clean
+.PHONY: demo test check lint doctest test-tensorflow test-programs test-neutral test-jax test-torch test-tpu-tensorflow test-parity \
+	benchmark-loss benchmark-augmentation benchmark-gradient-caching fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
 
 # The backends at the same time: much of a test run is tracing on one core.
 test: lint
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-neutral test-tpu-tensorflow test-parity doctest
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-neutral test-programs test-tpu-tensorflow \
+		test-parity doctest
 
 check: lint
 	$(VENV)/bin/python -m pytest -q -m "not slow"
@@ -44,9 +45,15 @@ lint: $(VENV)/dev-installed
 doctest: $(VENV)/dev-installed
 	$(VENV)/bin/python -m pytest -q --doctest-modules keras_supcon
 
+# Whose tests start programs of their own.
+PROGRAMS := tests/callbacks tests/distributed tests/examples
+
 test-tensorflow: $(VENV)/dev-installed
 	$(MAKE) --no-print-directory $(FASHION_MNIST) || echo "No Debian package dataset-fashion-mnist: its tests are skipped."
-	FASHION_MNIST=$(FASHION_MNIST) $(VENV)/bin/python -m pytest -q
+	FASHION_MNIST=$(FASHION_MNIST) $(VENV)/bin/python -m pytest -q $(addprefix --ignore=,$(PROGRAMS))
+
+test-programs: $(VENV)/dev-installed
+	$(VENV)/bin/python -m pytest -q $(PROGRAMS)
 
 test-neutral: test-jax
 	$(MAKE) --no-print-directory test-torch
