@@ -11,6 +11,7 @@ are only measured on: no setting and no epoch was chosen by them.
 
 import dataclasses
 import json
+import logging
 import os
 import pathlib
 import signal
@@ -255,6 +256,7 @@ def choose_settings() -> Settings:
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
+    logging.getLogger("tensorflow").setLevel("ERROR")  # it takes the predictions of many models for one that is traced often
     keras.utils.set_random_seed(_SEED.value)
     output_dir = pathlib.Path(_OUTPUT_DIR.value)
     try:
