@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_supcon.arguments import check_below_1
+from keras_supcon.arguments import check_below_1, check_choice
 from keras_supcon.data.decode import decode
 from keras_supcon.data.pipeline import batches, check_batching
 
@@ -77,8 +77,7 @@ def load_folder(
     check_batching(batch_size, image_size)
     if image_size is None:
         raise ValueError("`image_size` should be (height, width). Received: image_size=None")
-    if split not in _SPLITS:
-        raise ValueError(f"`split` should be one of {_SPLITS}. Received: split={split!r}")
+    check_choice("split", split, _SPLITS)
     check_below_1("test_fraction", test_fraction)
     if channels not in (1, 3):
         raise ValueError(f"`channels` should be 1 or 3. Received: channels={channels!r}")

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from keras_supcon.arguments import check_whole_number
+
 _KINDS = ("auto", "default", "mirrored", "multi_worker", "tpu")
 _TPU_PORT = 8470
 _CONNECTION_SECONDS = 10
@@ -207,10 +209,7 @@ def _tpu_strategy(tpu: str) -> Any:
 def _split_processor(num_virtual_cpus: int) -> None:
     import tensorflow as tf
 
-    if not isinstance(num_virtual_cpus, int) or num_virtual_cpus < 1:
-        raise ValueError(
-            f"`num_virtual_cpus` should be a whole number of at least 1. Received: num_virtual_cpus={num_virtual_cpus!r}"
-        )
+    check_whole_number("num_virtual_cpus", num_virtual_cpus, at_least=1)
     devices = [tf.config.LogicalDeviceConfiguration()] * num_virtual_cpus
     try:
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)

@@ -52,10 +52,8 @@ class ProjectionHead(keras.layers.Layer):
         super().__init__(**kwargs)
         if not isinstance(hidden_units, Sequence):
             raise ValueError(f"`hidden_units` should be a sequence of integers. Received: hidden_units={hidden_units}")
-        for name, width in (("output_dim", output_dim), *(("hidden_units", units) for units in hidden_units)):
-            check_whole_number(name, width, at_least=1)
-        self.output_dim = int(output_dim)
-        self.hidden_units = tuple(int(units) for units in hidden_units)
+        self.output_dim = check_whole_number("output_dim", output_dim, at_least=1)
+        self.hidden_units = tuple(check_whole_number("hidden_units", units, at_least=1) for units in hidden_units)
         self.batch_norm = batch_norm
         self.hidden_layers = []
         for units in self.hidden_units:

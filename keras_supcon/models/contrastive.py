@@ -110,7 +110,7 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         self.projection_head = ProjectionHead() if projection_head is None else projection_head
         self.augmenter = augmenter
         self.num_views = num_views
-        self.micro_batch_size = None if micro_batch_size is None else int(micro_batch_size)
+        self.micro_batch_size = micro_batch_size
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self._check_rank(input_shape)

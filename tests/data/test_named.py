@@ -8,7 +8,8 @@ import pytest
 from keras_supcon import data
 from keras_supcon.data.digits import read_digits
 
-DEBIAN_FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
+# The package of Debian, installed, or unpacked elsewhere.
+FASHION_MNIST = pathlib.Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
 
 @pytest.fixture(scope="session")
@@ -16,11 +17,10 @@ def fashion_mnist_dir(tmp_path_factory) -> pathlib.Path:
     """The first tenth of the real data set in the form of TFDS, written by our tool from Debian's files."""
     from tools.prepare_fashion_mnist import prepare
 
-    source = pathlib.Path(os.environ.get("FASHION_MNIST", DEBIAN_FASHION_MNIST))
-    if not source.is_dir():
+    if not FASHION_MNIST.is_dir():
         pytest.skip("Fashion-MNIST is not here: `make test` fetches it from Debian, or set FASHION_MNIST to its folder")
     tenth, data_dir = tmp_path_factory.mktemp("tenth"), tmp_path_factory.mktemp("tfds")
-    for file in source.glob("*.gz"):
+    for file in FASHION_MNIST.glob("*.gz"):
         num_images = 6000 if file.name.startswith("train") else 1000
         header, row = (16, 784) if "images" in file.name else (8, 1)
         raw = gzip.decompress(file.read_bytes())
@@ -31,8 +31,7 @@ def fashion_mnist_dir(tmp_path_factory) -> pathlib.Path:
 
 
 def source_file(name: str, header: int) -> bytes:
-    source = pathlib.Path(os.environ.get("FASHION_MNIST", DEBIAN_FASHION_MNIST))
-    return gzip.decompress((source / name).read_bytes())[header:]
+    return gzip.decompress((FASHION_MNIST / name).read_bytes())[header:]
 
 
 def gathered(dataset) -> tuple[np.ndarray, np.ndarray]:
