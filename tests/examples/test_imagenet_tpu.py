@@ -4,6 +4,7 @@ TPUs, GPUs and JAX with several processes are not run here: the tests need a pro
 """
 
 import csv
+import functools
 import json
 import os
 import pathlib
@@ -30,6 +31,12 @@ ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = ROOT / "examples" / "imagenet_tpu.py"
 SECONDS = 300
 EPOCHS, BATCH_SIZE, EPOCH_STEPS = 2, 16, 4
+# name: (flags, number of workers, class of the strategy, number of replicas); --strategy=auto finds TF_CONFIG.
+ENGINES = {
+    "default": ((), 1, "DefaultDistributionStrategy", 1),
+    "mirrored": (("--strategy=mirrored", "--num_virtual_cpus=2", "--micro_batch_size=4"), 1, "MirroredStrategy", 2),
+    "multi_worker": ((), 2, "CollectiveAllReduceStrategy", 2),
+}
 SMALL = (
     f"--batch_size={BATCH_SIZE}",
     f"--epochs={EPOCHS}",
@@ -113,12 +120,39 @@ def data_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(programs, data_dir, tmp_path_factory):
-    """The folder of a run on one device that nothing disturbed."""
-    model_dir = tmp_path_factory.mktemp("finished") / "made" / "by the program"
-    code, _, errors = programs.run(f"--model_dir={model_dir}", f"--data_dir={data_dir}", *SMALL)
-    assert code == 0, errors
-    return model_dir
+def train(programs, data_dir):
+    """Starts a training, in as many processes as the engine has workers."""
+
+    def start(engine: str, model_dir: pathlib.Path, *flags: str) -> list[int]:
+        own, workers, *_ = ENGINES[engine]
+        environments = worker_environments(workers) if workers > 1 else [{}]
+        flags = (f"--model_dir={model_dir}", f"--data_dir={data_dir}", *SMALL, *own, *flags)
+        return [programs.start(*flags, **environment) for environment in environments]
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def undisturbed(programs, train, tmp_path_factory):
+    """The folder of a run of an engine that nothing disturbed."""
+
+    @functools.cache
+    def run(engine: str) -> pathlib.Path:
+        model_dir = tmp_path_factory.mktemp("undisturbed") / "made" / "by the program"
+        (code, output, errors), *others = map(programs.wait, train(engine, model_dir))
+        assert code == 0, errors
+        assert "top-1" in output
+        for other_code, other_output, other_errors in others:
+            assert other_code == 0, other_errors
+            assert other_output == ""  # the chief speaks for all
+        return model_dir
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(undisturbed):
+    return undisturbed("default")
 
 
 def read_results(model_dir: pathlib.Path) -> dict:
@@ -175,50 +209,41 @@ def check_same_evaluation_on_one_device(programs, model_dir: pathlib.Path, data_
         assert alone[name] == pytest.approx(shared[name], rel=1e-5)
 
 
-def test_trains_and_evaluates_on_one_device(programs, data_dir, finished):
-    check_results(finished, "DefaultDistributionStrategy", replicas=1, workers=1)
-    encoder = keras.saving.load_model(finished / "encoder.keras")
-    classifier = keras.saving.load_model(finished / "classifier.keras")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_trains_and_evaluates(programs, data_dir, undisturbed, engine):
+    model_dir = undisturbed(engine)
+    check_results(model_dir, *ENGINES[engine][2:], workers=ENGINES[engine][1])
+    encoder = keras.saving.load_model(model_dir / "encoder.keras")
+    classifier = keras.saving.load_model(model_dir / "classifier.keras")
     assert classifier.num_classes == 1000
     for ours, theirs in zip(encoder.get_weights(), classifier.encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)  # frozen
+    if engine != "default":
+        check_same_evaluation_on_one_device(programs, model_dir, data_dir)
 
 
-def test_trains_and_evaluates_on_two_replicas(programs, data_dir, tmp_path):
-    flags = ("--strategy=mirrored", "--num_virtual_cpus=2", "--micro_batch_size=4")
-    code, _, errors = programs.run(f"--model_dir={tmp_path}", f"--data_dir={data_dir}", *SMALL, *flags)
-    assert code == 0, errors
-    check_results(tmp_path, "MirroredStrategy", replicas=2, workers=1)
-    check_same_evaluation_on_one_device(programs, tmp_path, data_dir)
-
-
-def test_trains_and_evaluates_with_two_workers(programs, data_dir, tmp_path):
-    flags = (f"--model_dir={tmp_path}", f"--data_dir={data_dir}", *SMALL)  # --strategy=auto finds TF_CONFIG
-    workers = [programs.start(*flags, **environment) for environment in worker_environments(2)]
-    (code, output, errors), (other_code, other_output, other_errors) = map(programs.wait, workers)
-    assert (code, other_code) == (0, 0), errors + other_errors
-    check_results(tmp_path, "CollectiveAllReduceStrategy", replicas=2, workers=2)
-    assert "top-1" in output
-    assert other_output == ""  # the chief speaks for all
-    check_same_evaluation_on_one_device(programs, tmp_path, data_dir)
-
-
-def test_killed_in_both_stages_it_ends_with_the_same_bits(programs, data_dir, finished, tmp_path):
-    flags = [f"--model_dir={tmp_path}", f"--data_dir={data_dir}", *SMALL, "--checkpoint_every=1"]
-    for stage in ("pretrain", "linear"):
-        pid = programs.start(*flags)
-        kill_after_a_checkpoint(pid, tmp_path / stage / "checkpoints")
-        assert programs.wait(pid)[0] == -signal.SIGKILL
+# Several replicas take long to start: they are killed once, in the middle of the first stage.
+@pytest.mark.parametrize(
+    ("engine", "stages"), [("default", ("pretrain", "linear")), ("mirrored", ("pretrain",)), ("multi_worker", ("pretrain",))]
+)
+def test_killed_it_goes_on_and_ends_with_the_same_bits(programs, train, undisturbed, tmp_path, engine, stages):
+    """Of several workers the last one is killed, as when a machine dies: the others end by themselves."""
+    for stage in stages:
+        pids = train(engine, tmp_path, "--checkpoint_every=1")
+        kill_after_a_checkpoint(pids[-1], tmp_path / stage / "checkpoints")
+        assert programs.wait(pids[-1])[0] == -signal.SIGKILL
+        assert all(programs.wait(pid)[0] != 0 for pid in pids[:-1])
         assert (tmp_path / "encoder.keras").exists() == (stage == "linear")
         assert not (tmp_path / "results.json").exists()
-    code, output, errors = programs.run(*flags)
+    (code, output, errors), *others = map(programs.wait, train(engine, tmp_path, "--checkpoint_every=1"))
     assert code == 0, errors
-    assert "pretrain: 2 epochs of 4 batches of 16, done before" in output
-    assert re.search("linear: 2 epochs of 4 batches of 16, from epoch [12], batch", output)
-    assert read_results(tmp_path)["images_evaluated"] == small_imagenet.NUM_EVAL
+    assert all(other_code == 0 for other_code, *_ in others)
+    assert re.search(f"{stages[-1]}: 2 epochs of 4 batches of 16, from epoch [12], batch", output)
+    assert ("pretrain: 2 epochs of 4 batches of 16, done before" in output) == ("linear" in stages)
+    check_results(tmp_path, *ENGINES[engine][2:], workers=ENGINES[engine][1])
     for name in ("encoder.keras", "classifier.keras"):
-        for ours, undisturbed in zip(saved_weights(tmp_path, name), saved_weights(finished, name), strict=True):
-            assert ours.tobytes() == undisturbed.tobytes()
+        for ours, expected in zip(saved_weights(tmp_path, name), saved_weights(undisturbed(engine), name), strict=True):
+            assert ours.tobytes() == expected.tobytes()
 
 
 def kill_after_a_checkpoint(pid: int, folder: pathlib.Path) -> None:
