@@ -1,16 +1,20 @@
 """Layer-wise adaptive rate scaling (You et al., 2017)."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_supcon.arguments import check_below_1, check_not_negative, check_positive
 
 # The last names of the paths of biases and of the scales and shifts of normalization layers.
-_VECTORS = ("bias$", "gamma$", "beta$")
+_VECTORS = ("bias$", "gamma$", "beta$", "scale$")
+# What a saved optimizer holds besides its variables.
+_PATTERNS, _CHOICES = "exclusions", ("adapts", "decays")
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -34,9 +38,11 @@ class LARS(keras.optimizers.Optimizer):
     outside the velocity, as in PyTorch and in TensorFlow 1.
 
     Exclusions are regular expressions searched in the path of a variable, such as
-    `"resnet/conv_norm/batch_normalization/gamma"`, alike on every backend, and are saved with the optimizer. By default biases
-    and the scales and shifts of normalization layers are excluded from both. The authors' code excludes batch normalization
-    alone, which `("gamma$", "beta$")` does: its biases decay and adapt. Its own ImageNet models have no bias in pre-training.
+    `"resnet/conv_norm/batch_normalization/gamma"`, alike on every backend. They are saved with the optimizer, and so is what
+    they exclude: in a model from a file the paths may be others, since Keras counts the names of layers up within a process
+    (`conv2d_1`). By default biases and the scales and shifts of normalization layers are excluded from both. The authors' code
+    excludes batch normalization alone, which `("gamma$", "beta$")` does: its biases decay and adapt. Its own ImageNet models
+    have no bias in pre-training.
 
     Norms, and the step itself, are computed in float32 also for variables of half precision.
 
@@ -138,6 +144,25 @@ class LARS(keras.optimizers.Optimizer):
         is_defined = ops.logical_and(weight_norm > 0, direction_norm > 0)
         ratio = self.trust_coefficient * weight_norm / ops.where(is_defined, direction_norm, one)
         return ops.where(is_defined, ratio, one)
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        if self.built:
+            store[_PATTERNS] = np.frombuffer(self._patterns(), "uint8")
+            for key in _CHOICES:
+                store[key] = np.array(getattr(self, f"_{key}"), "uint8")
+
+    def load_own_variables(self, store: Any) -> None:
+        own = (_PATTERNS, *_CHOICES)
+        super().load_own_variables({key: store[key] for key in store.keys() if key not in own})  # noqa: SIM118
+        if self.built and _PATTERNS in store.keys() and np.asarray(store[_PATTERNS]).tobytes() == self._patterns():  # noqa: SIM118
+            for key in _CHOICES:
+                chosen = tuple(map(bool, np.asarray(store[key])))
+                if len(chosen) == len(self.momentums):
+                    setattr(self, f"_{key}", chosen)
+
+    def _patterns(self) -> bytes:
+        return json.dumps([self._not_adapted, self._not_decayed, self.coupled_weight_decay > 0]).encode()
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
         """Of no use here, since Keras does not save what it sets: the argument of the same name says what does not decay.

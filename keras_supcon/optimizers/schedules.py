@@ -148,4 +148,4 @@ def epochs_to_steps(epochs: float, num_examples: int, batch_size: int) -> int:
     check_not_negative("epochs", epochs)
     check_whole_number("num_examples", num_examples, 1)
     check_whole_number("batch_size", batch_size, 1)
-    return int(epochs * num_examples / batch_size)
+    return int(round(epochs * num_examples / batch_size, 6))  # 0.29 times 100 is a little less than 29

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon import ProjectionHead
+from keras_supcon import ContrastiveModel, ProjectionHead
 from keras_supcon.optimizers import LARS, WarmUp
 
 pytestmark = pytest.mark.neutral
@@ -130,11 +130,12 @@ def test_with_all_excluded_it_is_keras_sgd(rng):
 
 def test_by_default_kernels_alone_adapt_and_decay():
     convolution = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization(), keras.layers.GlobalAveragePooling2D()]
-    model = keras.Sequential([keras.Input((8, 8, 4)), *convolution, ProjectionHead(4, (4,)), keras.layers.LayerNormalization()])
+    normalizations = [keras.layers.LayerNormalization(), keras.layers.RMSNormalization()]
+    model = keras.Sequential([keras.Input((8, 8, 4)), *convolution, ProjectionHead(4, (4,)), *normalizations])
     optimizer = LARS(0.1, weight_decay=1e-4)
     optimizer.build(model.trainable_variables)
     names = [variable.name for variable in model.trainable_variables]
-    assert names == ["kernel", "bias", "gamma", "beta", "kernel", "bias", "kernel", "gamma", "beta"]
+    assert names == ["kernel", "bias", "gamma", "beta", "kernel", "bias", "kernel", "gamma", "beta", "scale"]
     assert optimizer._adapts == optimizer._decays == tuple(name == "kernel" for name in names)
 
 
@@ -182,6 +183,24 @@ def test_training_goes_on_after_saving_as_if_it_had_not_stopped(tmp_path, xy):
     fit(reloaded)
     for resumed, uninterrupted in zip(reloaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(resumed, uninterrupted, rtol=1e-6, atol=1e-7)
+
+
+def test_a_loaded_model_excludes_what_the_trained_one_did(tmp_path, rng):
+    """Although its paths are others: Keras counts names up, and makes the variables of a loaded part without the whole."""
+    x = rng.normal(size=(8, 6)).astype("float32")
+    keras.utils.set_random_seed(0)
+    encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
+    model = ContrastiveModel(encoder, ProjectionHead(4, (5,)), name="whole")
+    model.compile(LARS(0.1, trust_coefficient=0.1, exclude_from_adaptation=("^whole/", "bias$")), "mse")
+    model.train_on_batch(x, np.zeros((8, 2, 4)))
+    assert any(path.startswith("whole/") for path in (weight.path for weight in model.trainable_weights))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert [weight.path for weight in loaded.trainable_weights] != [weight.path for weight in model.trainable_weights]
+    for one in (model, loaded):
+        one.train_on_batch(x, np.zeros((8, 2, 4)))
+    for ours, expected in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize(

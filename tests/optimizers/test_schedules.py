@@ -73,6 +73,7 @@ def test_fractions_of_steps_add_up_over_the_epochs():
     assert epochs_to_steps(350, 1_281_167, 6144) == 72_983  # and not 350 times 208
     assert epochs_to_steps(0, 10, 3) == 0
     assert epochs_to_steps(0.5, 100, 10) == 5
+    assert epochs_to_steps(0.29, 100, 1) == 29  # in floats the product is a little less
 
 
 @pytest.mark.parametrize(
