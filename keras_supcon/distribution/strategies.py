@@ -183,7 +183,7 @@ def _read_tf_config(required: bool) -> list[str]:
     for kind, addresses in cluster.items():
         if not isinstance(addresses, list) or not all(isinstance(address, str) for address in addresses):
             raise wrong(f"`cluster.{kind}` is not a list of addresses")
-    own = cluster.get(task.get("type"), [])
+    own = cluster.get(str(task.get("type")), [])
     index = task.get("index")
     if not isinstance(index, int) or not 0 <= index < len(own):
         raise wrong(f"`task` is of type {task.get('type')!r} and index {index!r}, of which `cluster` has {len(own)}")

@@ -74,6 +74,7 @@ def test_auto_reads_the_environment(monkeypatch, environment, tpu, gpus, kind):
         (tf_config(task={"type": "worker", "index": 2}), "index 2, of which `cluster` has 2"),
         (tf_config(task={"type": "chief", "index": 0}), "type 'chief' and index 0, of which `cluster` has 0"),
         (tf_config(task={"type": "worker", "index": "1"}), "index '1'"),
+        (tf_config(task={"type": ["worker"], "index": 1}), "type ['worker'] and index 1"),
     ],
 )
 def test_a_wrong_tf_config_is_refused_before_anything_is_set_up(monkeypatch, text, reason):
