@@ -7,6 +7,8 @@ import keras
 from keras_supcon import distribution
 
 _KERAS_DEFAULT = 32
+# Steps of a tf.data pipeline that make other batches of those before.
+_CHANGE_BATCHES = ("Rebatch", "Unbatch", "FlatMap", "Interleave")
 
 
 def check_batch_size(x: Any, batch_size: int | None, num_replicas: int, micro_batch_size: int | None) -> None:
@@ -61,5 +63,6 @@ def _tf_data_batch_size(dataset: Any) -> int | None:
         size = getattr(dataset, "_batch_size", None)
         if size is not None:
             return int(size)
-        dataset = getattr(dataset, "_input_dataset", None)
+        is_other = any(step in type(dataset).__name__ for step in _CHANGE_BATCHES)
+        dataset = None if is_other else getattr(dataset, "_input_dataset", None)
     return None

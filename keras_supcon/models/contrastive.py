@@ -57,9 +57,11 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
             the gradients are those of the whole batch, the memory is that of `micro_batch_size` rows, the time that of one
             forward pass more. The augmenter, the encoder and the head draw in the second pass what they drew in the first, as
             far as they draw from Keras' seed generators; the views of augmenters from keras-cv are made before, all at once.
+            What layers of the encoder and the head add to the loss is taken for a mean over rows, as activity regularizers are.
             Batch normalization takes its statistics from each pass of `micro_batch_size` rows (on TensorFlow of one
             replica, synchronized or not), and its moving averages move once a step, by the mean over all passes. `fit` wants
             batches of a size, on each replica, that is divisible by it; a last batch that is not full may be of any size.
+            On TensorFlow `compile` uses XLA for it by `jit_compile=True` alone, which wants all batches of that size.
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`. The dtype of an encoder in `"mixed_float16"` is
             the model's too unless given, so that `compile` scales the loss.
 
@@ -150,6 +152,11 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         if self.micro_batch_size is None:
             return super().train_step(*arguments)
         return cached_train_step(self, *arguments)
+
+    def _resolve_auto_jit_compile(self) -> bool:
+        # On a GPU Keras would choose XLA, which takes no rest of a batch.
+        cuts_batches = self.micro_batch_size is not None and keras.backend.backend() == "tensorflow"
+        return False if cuts_batches else super()._resolve_auto_jit_compile()
 
     def view_groups(self, images: Any) -> tuple[Any, list[ViewGroup]]:
         """How gradient caching makes the views of a micro-batch.

@@ -1,5 +1,7 @@
 """What happens before the first step: the model is built, under a strategy some options are refused or warned of."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -61,6 +63,72 @@ def test_clipping_of_each_replica_alone_is_warned_of(strategy):
 def test_nothing_is_warned_of_without_reason(strategy, recwarn):
     fit(strategy, batch_norm=keras.layers.BatchNormalization(synchronized=True))
     assert not [warning for warning in recwarn if "replicas" in str(warning.message)]
+
+
+def test_a_frozen_encoder_is_not_warned_of(strategy, recwarn):
+    with strategy.scope():
+        encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.BatchNormalization()])
+        model = LinearClassifier(encoder, 2)
+        model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", run_eagerly=True)
+    model.fit(np.zeros((4, 4), "float32"), np.zeros(4, "int32"), batch_size=4, verbose=0)
+    assert not [warning for warning in recwarn if "replicas" in str(warning.message)]
+
+
+@pytest.mark.parametrize(
+    ("outside", "message"),
+    [
+        ("model", "The model should be made within `strategy.scope\\(\\)`. Received: .* made outside, under the 2 replicas"),
+        ("encoder", "The trained weights, .* should be made within .* Received: '.*kernel' from outside of the scope"),
+        ("compile", "The optimizer, .* should be made within .* Received: 'sgd.*/iteration' from outside of the scope"),
+    ],
+)
+def test_what_was_made_outside_of_the_scope_is_refused(strategy, outside, message):
+    def scope_of(part):
+        return contextlib.nullcontext() if outside == part else strategy.scope()
+
+    with scope_of("encoder") if outside != "model" else scope_of("model"):
+        encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+    with scope_of("model"):
+        model = ContrastiveModel(encoder, ProjectionHead(4, ()))
+    with scope_of("compile") if outside != "model" else scope_of("model"):
+        model.compile(optimizer=keras.optimizers.SGD(0.1), loss=SupConLoss())
+    with strategy.scope(), pytest.raises(ValueError, match=message):
+        model.fit(np.zeros((4, 4), "float32"), np.zeros(4, "int32"), batch_size=4, verbose=0)
+
+
+@pytest.mark.slow
+def test_replicas_drop_differently_and_keep_one_seed_state(strategy):
+    seen = []
+
+    class Collect(keras.layers.Layer):
+        def call(self, x, training=False):
+            if training:
+                seen.append(x.numpy())
+            return x
+
+    with strategy.scope():
+        dropout = keras.layers.Dropout(0.5, seed=3)
+        model = ContrastiveModel(
+            keras.Sequential([keras.Input((64,)), dropout, Collect(), keras.layers.Dense(2)]),
+            ProjectionHead(4, ()),
+            num_views=1,
+        )
+        model.compile(optimizer="sgd", loss=SupConLoss(), run_eagerly=True)
+    model.fit(np.ones((4, 64), "float32"), np.zeros(4), batch_size=4, verbose=0)
+    first, second = seen
+    assert not np.array_equal(first, second)
+    states = strategy.experimental_local_results(dropout.seed_generator.state.value)
+    np.testing.assert_array_equal(*(state.numpy() for state in states))
+
+
+def test_eager_steps_may_use_numbers(rng):
+    def accuracy(y_true, y_pred):
+        return float(np.mean(y_pred.numpy()))
+
+    inputs = keras.Input((4,))
+    model = type("Model", (DistributedFit, keras.Model), {})(inputs, keras.layers.Dense(1)(inputs))
+    model.compile(optimizer="sgd", loss="mse", metrics=[accuracy], run_eagerly=True)
+    model.fit(rng.normal(size=(8, 4)), np.zeros((8, 1)), verbose=0)
 
 
 @pytest.mark.parametrize("drop_remainder", [True, False])

@@ -272,6 +272,29 @@ class TestOnTensorFlow:
         with pytest.raises(ValueError, match="Received: micro_batch_size=4, batches of 10"):
             compiled(small_encoder(), 4).fit(dataset.map(lambda x, y: (x, y)).prefetch(1), verbose=0)
 
+    def test_batches_that_are_made_anew_are_not_judged_by_those_before(self, rng):
+        import tensorflow as tf
+
+        dataset = tf.data.Dataset.from_tensor_slices(batch(rng, rows=24)).batch(6)
+        model = compiled(small_encoder(), 4)
+        model.compile(optimizer="sgd", loss=SupConLoss(), run_eagerly=True)
+        model.fit(dataset.rebatch(8), verbose=0)
+        with pytest.raises(ValueError, match="batches of 6"):
+            model.fit(dataset.shuffle(2), verbose=0)
+
+    def test_xla_is_not_chosen_for_it_on_a_gpu(self, monkeypatch):
+        """As Keras does by itself for what XLA can compile."""
+        import tensorflow as tf
+
+        devices = [tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")]
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: devices)
+        for micro_batch_size, expected in ((None, True), (4, False)):
+            model = ContrastiveModel(small_encoder(), ProjectionHead(6, (8,)), micro_batch_size=micro_batch_size)
+            model.compile(optimizer="sgd", loss=SupConLoss())
+            assert model.jit_compile == expected
+        model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=True)
+        assert model.jit_compile
+
     @pytest.mark.slow
     def test_xla_compiles_the_same_step(self, rng):
         x, y = batch(rng, rows=8)

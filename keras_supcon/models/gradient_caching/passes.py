@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.distribution.fit import batch_normalizations
+from keras_supcon.distribution.batch_normalization import batch_normalizations
 
 
 def project(model: keras.Model, views: Any) -> Any:

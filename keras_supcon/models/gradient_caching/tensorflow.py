@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_supcon.distribution.empty_shares import call_on_a_row_at_least
 from keras_supcon.distribution.replicas import replica_context
 from keras_supcon.models.gradient_caching import passes
 from keras_supcon.models.seed_states import seed_states
@@ -40,7 +41,7 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
     with passes.statistics_of_micro_batches(model):
         gradients, changes, activity_loss = _propagate(model, cut, groups, gradient, states, first_states)
     passes.forget_activity_losses(model)
-    _assign(states, _averaged(model, states, first_states, changes, cut.count * num_views))
+    _assign(states, _averaged(model, states, first_states, changes, cut.num_micro_batches * num_views))
 
     context = replica_context()
     replicas = 1 if context is None else context.num_replicas_in_sync
@@ -59,10 +60,13 @@ class _Cut:
         static = batch.shape[0] is not None and batch.shape[0] > 0
         self.size = min(size, batch.shape[0]) if static else size
         self.even = static and batch.shape[0] % self.size == 0
-        self.count = -(-self.num_rows // self.size)
+        self.num_micro_batches = -(-self.num_rows // self.size)
+        # A replica without rows makes a pass on none, which gives the shape of the projections.
+        self.count = self.num_micro_batches if self.even else tf.maximum(self.num_micro_batches, 1)
         if not self.even and is_for_xla():
             raise ValueError(
-                "Programs for XLA should get batches of a static size that `micro_batch_size` divides. "
+                "Programs for XLA should get batches of a static size that `micro_batch_size` divides, as of "
+                "`dataset.batch(size, drop_remainder=True)`; `compile(jit_compile=False)` does without XLA. "
                 f"Received: micro_batch_size={size}, a batch of {batch.shape[0]}"
             )
 
@@ -80,7 +84,7 @@ def _project(model: keras.Model, cut: _Cut, groups: list[Any], begin: Callable[[
     def body(index: tf.Tensor, rows: tf.TensorArray, group: Any) -> tuple[tf.Tensor, tf.TensorArray]:
         nonlocal dim
         begin()
-        projections = passes.project(model, group.make(cut.rows(cut.batch, index % cut.count), index // cut.count))
+        projections = _project_views(model, group.make(cut.rows(cut.batch, index % cut.count), index // cut.count))
         dim = projections.shape[-1]
         return index + 1, rows.write(index, projections)
 
@@ -94,9 +98,12 @@ def _project(model: keras.Model, cut: _Cut, groups: list[Any], begin: Callable[[
             (tf.constant(0), rows),
             parallel_iterations=1,
         )
-        # An empty share of a replica makes no pass, which leaves nothing to concatenate but the shape.
         parts.append(tf.reshape(rows.stack() if cut.even else rows.concat(), (-1, dim)))
     return tf.concat(parts, 0)
+
+
+def _project_views(model: keras.Model, views: tf.Tensor) -> tf.Tensor:
+    return call_on_a_row_at_least(functools.partial(passes.project, model), views, model)
 
 
 def _propagate(
@@ -105,7 +112,7 @@ def _propagate(
     """Gradients of the weights, the sums over passes of what the states changed by, and the activity losses."""
     trainable = model.trainable_weights
     without_gradient: set[int] = set()
-    num_rows = tf.cast(cut.num_rows * sum(group.num_views for group in groups), "float32")
+    num_rows = tf.cast(tf.maximum(cut.num_rows, 1) * sum(group.num_views for group in groups), "float32")
 
     def body(
         index: tf.Tensor, total: list[tf.Tensor], changes: list[tf.Tensor], activity: tf.Tensor, group: Any, first: int
@@ -114,7 +121,7 @@ def _propagate(
         view = index // cut.count
         with tf.GradientTape() as tape:
             views = group.make(cut.rows(cut.batch, index % cut.count), view)
-            projections = passes.project(model, views)
+            projections = _project_views(model, views)
             target = tf.reduce_sum(projections * cut.rows(gradient[first + view], index % cut.count))
             losses = passes.activity_losses(model)
             if losses:
