@@ -61,14 +61,15 @@ def read_checkpoint(path: pathlib.Path) -> tuple[dict[str, Any], list[np.ndarray
         RuntimeError: If the file is truncated or damaged.
         OSError: If it cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            description = json.loads(archive.read(_DESCRIPTION))
-            arrays = [_read_array(archive, variable) for variable in description["variables"]]
-    except OSError:
-        raise
-    except Exception as error:  # damage can look like anything to zipfile, json and NumPy
-        raise RuntimeError(f"The checkpoint {str(path)!r} is damaged or not whole ({error})") from error
+    with open(path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                description = json.loads(archive.read(_DESCRIPTION))
+                arrays = [_read_array(archive, variable) for variable in description["variables"]]
+        except Exception as error:  # damage can look like anything to zipfile, json and NumPy
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a place before the beginning of the file
+                raise
+            raise RuntimeError(f"The checkpoint {str(path)!r} is damaged or not whole ({error})") from error
     return description, arrays
 
 
