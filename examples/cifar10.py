@@ -4,8 +4,9 @@
     python examples/cifar10.py --model_dir=simclr --dataset=cifar100 --method=simclr
     python examples/cifar10.py --model_dir=small --encoder_depth=18 --encoder_width=0.25 --batch_size=256 --epochs=20
 
-A run that was stopped goes on when it is started again. In --model_dir: pretrain/ and linear/ (or cross_entropy/) with
-checkpoints, epochs.csv and logs for TensorBoard, encoder.keras, classifier.keras and results.json, which is written at the end.
+A run that was stopped goes on when it is started again; only its --epochs may be raised. In --model_dir: pretrain/ and linear/
+(or cross_entropy/) with run.json, checkpoints, epochs.csv and logs for TensorBoard, encoder.keras, classifier.keras and
+results.json, which is written at the end.
 
 Images are read whole, and the model augments them.
 """

@@ -6,11 +6,13 @@ r"""SupCon on ImageNet by the authors' recipes, on one device, several GPUs, sev
     python examples/imagenet_tpu.py --dataset=digits --model_dir=build/trial --batch_size=128 --epochs=2 --linear_epochs=2 \
         --image_size=32 --encoder_depth=10 --encoder_width=0.25  # two CPU cores, a minute, to see all of it run
 
-Several machines: the same command on each, with TF_CONFIG set and a --model_dir that all of them see. A run that was stopped
-goes on when it is started again.
+TensorFlow reads the images on JAX too: pip install '.[tensorflow,jax]'.
 
-In --model_dir: pretrain/ and linear/ (or cross_entropy/) with checkpoints, epochs.csv and logs for TensorBoard, encoder.keras,
-classifier.keras and results.json, which is written at the end.
+Several machines: the same command on each, with TF_CONFIG set and a --model_dir that all of them see. A run that was stopped
+goes on when it is started again; only its --epochs may be raised. If a machine dies, all end, and are started again.
+
+In --model_dir: pretrain/ and linear/ (or cross_entropy/) with run.json, checkpoints, epochs.csv and logs for TensorBoard,
+encoder.keras, classifier.keras and results.json, which is written at the end.
 
 A processor decodes of each image the windows of its crops alone. All that follows, flip and policy, is done in the model.
 """

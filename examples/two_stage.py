@@ -5,10 +5,9 @@ A program makes a subclass of `Experiment`, which says where images become views
 
 import contextlib
 import csv
+import dataclasses
 import difflib
 import importlib.util
-import json
-import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 from absl import app, flags, logging
+from image_batches import ImageBatches, as_stored
 from recipe_to_keras import add_weight_decay, make, make_optimizer, peak_learning_rate, resize
+from run_folder import digest, is_seen, read_record, refuse_another_run, whole_file, write_json, write_record
+from workers import choose_strategy, new_start, number_of_chief, wait_for_all
 
 import keras_supcon
 from keras_supcon import augmentation, distribution, encoders, layers, losses
@@ -87,11 +89,14 @@ class Experiment:
         self.mode = choose_mode(recipe)
         if keras.backend.backend() not in ("tensorflow", "jax"):
             raise ValueError(f"KERAS_BACKEND should be tensorflow or jax. Received: KERAS_BACKEND={keras.backend.backend()}")
-        self.strategy = distribution.strategy(_STRATEGY.value, _TPU.value, _NUM_VIRTUAL_CPUS.value)
+        if "://" in _MODEL_DIR.value:
+            raise ValueError(
+                f"`--model_dir` should be a folder of a mounted file system. Received: --model_dir={_MODEL_DIR.value}"
+            )
+        self.strategy = choose_strategy(_STRATEGY.value, _TPU.value, _NUM_VIRTUAL_CPUS.value)
         self.replicas = distribution.num_replicas(self.strategy)
         self.worker, self.workers = distribution.worker(self.strategy)
-        # Of a TPU pod one process directs the pipelines of all hosts.
-        self.hosts = getattr(getattr(self.strategy, "extended", None), "num_hosts", self.workers)
+        self.batches = ImageBatches(dataset, _DATA_DIR.value, _SEED.value, self.strategy, self.worker, self.workers)
         if keras.backend.backend() != "tensorflow":
             tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads the images
         keras.utils.set_random_seed(_SEED.value)
@@ -104,15 +109,16 @@ class Experiment:
             raise ValueError(
                 f"`--model_dir` should hold encoder.keras, which --mode=pretrain writes. Received: --model_dir={self.model_dir}"
             )
+        self.check_folder()
         self.eval_split = _EVAL_SPLIT.value or eval_split
         self.steps_per_epoch = {}
         for name, stage in self.stages.items():
-            share, shard = stage.batch_size // self.hosts, (0, self.hosts)
-            train = self.read(_TRAIN_SPLIT.value, share, map_image=as_stored, shard=shard)
+            hosts = self.batches.hosts
+            train = self.batches.read(_TRAIN_SPLIT.value, stage.batch_size // hosts, as_stored, shard=(0, hosts))
             self.steps_per_epoch[name] = train.steps_per_epoch
         self.class_names = train.class_names
         if self.mode != "pretrain":
-            self.num_eval_images = self.read(self.eval_split, 1, map_image=as_stored).num_examples
+            self.num_eval_images = self.batches.read(self.eval_split, 1, as_stored).num_examples
 
     @property
     def encoder_path(self) -> pathlib.Path:
@@ -146,6 +152,37 @@ class Experiment:
                 f"Received: --micro_batch_size={micro}"
             )
 
+    def record(self, name: str) -> dict[str, Any]:
+        """What the weights of a stage come from, but for the number of epochs."""
+        published = self.recipe.linear_classifier if name == "linear" else self.recipe.training
+        stage = dataclasses.asdict(resize(published, None, self.stages[name].batch_size))
+        del stage["epochs"]
+        encoder = {**self.recipe.encoder.arguments, **self.encoder_flags()}
+        source = {"dataset": self.dataset, "train_split": _TRAIN_SPLIT.value, "image_size": self.image_size}
+        return {"recipe": self.recipe.name, **source, "seed": _SEED.value, "encoder": encoder, **stage}
+
+    def check_folder(self) -> None:
+        """Raises `ValueError` if the folder holds what this run is not the continuation of."""
+        for name, stage in self.stages.items():
+            refuse_another_run(self.model_dir / name, self.record(name))
+            done = self.checkpoint(name).newest() or (0, 0)
+            if done > (stage.epochs, 0):
+                raise ValueError(f"{str(self.model_dir / name)!r} has {done.epoch} epochs. Received: {stage.epochs} epochs")
+        pretraining = read_record(self.model_dir / "pretrain")
+        trains_encoder = next(iter(self.stages))
+        if trains_encoder != "linear" and self.encoder_path.exists() and read_record(self.model_dir / trains_encoder) is None:
+            raise ValueError(
+                f"{str(self.model_dir)!r} holds the encoder of another run, which --mode={self.mode} would replace. Give "
+                "another --model_dir, or delete that folder"
+            )
+        if self.mode == BOTH_STAGES and pretraining and read_record(self.model_dir / "linear"):
+            before, now = pretraining["epochs"], self.stages["pretrain"].epochs
+            if before != now:
+                raise ValueError(
+                    f"{str(self.model_dir / 'linear')!r} holds the classifier of an encoder that was trained for {before} "
+                    f"epochs. Give another --model_dir, or delete that folder. Received: --epochs={now}"
+                )
+
     def run(self) -> None:
         """Trains, evaluates and writes the results; goes on where an earlier run in the same folder was stopped."""
         results = {}
@@ -157,9 +194,7 @@ class Experiment:
             results |= self.train_with_cross_entropy()
         if self.is_chief:
             path = self.model_dir / "results.json"
-            unfinished = path.with_name(f"unfinished-{path.name}")
-            unfinished.write_text(json.dumps({**self.describe(), **results}, indent=2) + "\n")
-            os.replace(unfinished, path)
+            write_json(path, {**self.describe(), **results})
             if "top_1" in results:
                 print(f"top-1 {results['top_1']:.2%}, top-5 {results['top_5']:.2%} of {results['images_evaluated']} images")
             print(f"results: {path}")
@@ -191,7 +226,8 @@ class Experiment:
             if stage.optimizer == "rmsprop":  # the decay of Keras' is outside of the gradient
                 add_weight_decay(model, stage)
             self.compile_classifier("linear", model)
-        results = {"linear": self.fit("linear", model, num_views=1), **self.evaluate("linear", model)}
+        trained = self.fit("linear", model, num_views=1, encoder_digest=digest(encoder))
+        results = {"linear": trained, **self.evaluate("linear", model)}
         self.save(model, self.model_dir / "classifier.keras")
         return results
 
@@ -222,28 +258,41 @@ class Experiment:
             weighted_metrics=[self.top_1, top_5, make(keras.metrics, loss, name="cross_entropy")],
         )
 
-    def fit(self, name: str, model: keras.Model, num_views: int) -> dict[str, Any]:
-        """Trains a compiled model from its newest checkpoint to the end of its stage."""
+    def fit(self, name: str, model: keras.Model, num_views: int, **record: Any) -> dict[str, Any]:
+        """Trains a compiled model from its newest checkpoint to the end of its stage.
+
+        Args:
+            name: The stage.
+            model: Built and compiled.
+            num_views: Views of each image in a batch.
+            **record: What its weights come from, besides `self.record`.
+        """
         stage, folder = self.stages[name], self.model_dir / name
-        checkpoint = keras_supcon.callbacks.Checkpoint(folder / "checkpoints", save_freq=_CHECKPOINT_EVERY.value or "epoch")
+        checkpoint = self.checkpoint(name)
         with one_line_errors():
+            record = {**self.record(name), **record}
+            refuse_another_run(folder, record)
             position = checkpoint.restore(model)
-            if self.is_chief:
-                folder.mkdir(parents=True, exist_ok=True)
-                (self.model_dir / "results.json").unlink(missing_ok=True)  # of an earlier run
+            epochs_before = (read_record(folder) or {"epochs": stage.epochs})["epochs"]
+            self.share_folder(folder, {**record, "epochs": stage.epochs})
         if self.is_chief:
             where = f"from epoch {position.epoch + 1}, batch {position.batch + 1}" if any(position) else "from the start"
             where = "done before" if position.epoch >= stage.epochs else where
             print(f"\n{name}: {stage.epochs} epochs of {self.steps_per_epoch[name]} batches of {stage.batch_size}, {where}")
+            if epochs_before != stage.epochs:
+                print(
+                    f"The learning rate is that of {stage.epochs} epochs from here on; before it was that of {epochs_before}."
+                )
         log = folder / "epochs.csv"
-        checkpoint.fit(
-            model,
-            lambda position: self.training_batches(name, num_views, position),
-            stage.epochs,
-            self.steps_per_epoch[name],
-            callbacks=[keras.callbacks.CSVLogger(log, append=True), *self.tensorboard(folder)] if self.is_chief else [],
-            verbose="auto" if self.is_chief else 0,
-        )
+        with one_line_errors(OSError):
+            checkpoint.fit(
+                model,
+                lambda position: self.training_batches(name, num_views, position),
+                stage.epochs,
+                self.steps_per_epoch[name],
+                callbacks=[keras.callbacks.CSVLogger(log, append=True), *self.tensorboard(folder)] if self.is_chief else [],
+                verbose="auto" if self.is_chief else 0,
+            )
         return {
             "epochs": stage.epochs,
             "batch_size": stage.batch_size,
@@ -252,15 +301,33 @@ class Experiment:
             "loss": last_loss(log) if self.is_chief else None,
         }
 
+    def checkpoint(self, name: str) -> keras_supcon.callbacks.Checkpoint:
+        save_freq = _CHECKPOINT_EVERY.value or "epoch"
+        return keras_supcon.callbacks.Checkpoint(self.model_dir / name / "checkpoints", save_freq=save_freq)
+
+    def share_folder(self, folder: pathlib.Path, record: dict[str, Any]) -> None:
+        """The chief writes the record of a start, and every worker looks for it.
+
+        Raises:
+            RuntimeError: If a worker does not see it: it would go on from other weights than the chief.
+        """
+        start = new_start()
+        if self.is_chief:
+            write_record(folder, {**record, "start": start})
+            (self.model_dir / "results.json").unlink(missing_ok=True)  # of an earlier run
+        start = number_of_chief(self.strategy, start)
+        if not self.is_chief and not is_seen(folder, start):
+            raise RuntimeError(
+                "`--model_dir` should be a folder that all workers share. "
+                f"Received: --model_dir={self.model_dir}, which on worker {self.worker} is another than on the first"
+            )
+        wait_for_all(self.strategy)
+
     def save(self, model: keras.Model, path: pathlib.Path) -> None:
         """Writes a file that appears whole or not at all."""
         # All workers write one, since on JAX all have to take part in what is computed for it. That of the chief is kept.
-        unfinished = path.with_name(f"unfinished-{self.worker}-{path.name}")
-        model.save(unfinished)
-        if self.is_chief:
-            os.replace(unfinished, path)
-        else:
-            unfinished.unlink()
+        with one_line_errors(OSError), whole_file(path, self.worker, keep=self.is_chief) as unfinished:
+            model.save(unfinished)
 
     def tensorboard(self, folder: pathlib.Path) -> list[keras.callbacks.Callback]:
         if importlib.util.find_spec("tensorboard") is None:  # Keras' callback would fail in the first batch
@@ -276,7 +343,7 @@ class Experiment:
         """Scores every image of the evaluation split once."""
         batch_size = self.stages[name].batch_size
         steps = -(-self.num_eval_images // batch_size)
-        batches = self.evaluation_batches(batch_size, steps)
+        batches = self.batches.evaluation(self.eval_split, batch_size, steps, self.map_evaluation_image)
         # Of the scores `loss` is Keras' mean over the blank images as well; the weighted metrics leave them out.
         scores = model.evaluate(batches, steps=steps, return_dict=True, verbose="auto" if self.is_chief else 0)
         images_evaluated = round(float(keras.ops.convert_to_numpy(self.top_1.count)))  # the sum of all weights
@@ -291,73 +358,13 @@ class Experiment:
 
     def training_batches(self, name: str, num_views: int, position: Any) -> Any:
         """Batches of one stage from a position on: views for pre-training, images with one-hot labels for classifiers."""
-        stage, num_classes = self.stages[name], len(self.class_names)
-
-        def of_host(index: int, count: int) -> tf.data.Dataset:
-            batches = self.read(
-                _TRAIN_SPLIT.value,
-                stage.batch_size // count,
-                epochs=stage.epochs,
-                start=position,
-                shard=(index, count),
-                map_image=self.map_training_image(stage, num_views),
-            )
-            if name != "pretrain":
-                batches = batches.map(lambda images, labels: (images, tf.one_hot(labels, num_classes)))
-            return batches
-
-        return self.distribute(of_host, stage.batch_size)
-
-    def evaluation_batches(self, batch_size: int, steps: int) -> Any:
-        """All images of the evaluation split with weight 1, and images with weight 0 that fill up the last batches."""
-        num_classes = len(self.class_names)
-
-        def decode(encoded: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return self.map_evaluation_image(encoded), tf.one_hot(label, num_classes), 1.0
-
-        def of_host(index: int, count: int) -> tf.data.Dataset:
-            # All hosts read all files, in the same order, and decode the images of their share alone.
-            files = self.read(self.eval_split, 1, map_image=as_stored).unbatch()
-            images = files.shard(count, index).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-            blank = tf.data.Dataset.from_tensors(
-                tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), images.element_spec)
-            )
-            share = batch_size // count
-            return images.concatenate(blank.repeat()).take(steps * share).batch(share, drop_remainder=True)
-
-        return self.distribute(of_host, batch_size)
-
-    def distribute(self, of_host: Callable[[int, int], tf.data.Dataset], batch_size: int) -> Any:
-        """What `fit` and `evaluate` take, from a function of a host's index and their count to that host's batches.
-
-        Given a data set, `tf.distribute` would take it for that of the whole batch, and have every host read all of it.
-        """
-        if not isinstance(self.strategy, tf.distribute.Strategy):
-            return of_host(self.worker, self.workers).prefetch(tf.data.AUTOTUNE)
-
-        def of_replicas(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            batches = of_host(context.input_pipeline_id, context.num_input_pipelines)
-            if context.num_replicas_in_sync > context.num_input_pipelines:
-                batches = batches.rebatch(batch_size // context.num_replicas_in_sync, drop_remainder=True)
-            return batches.prefetch(tf.data.AUTOTUNE)
-
-        return self.strategy.distribute_datasets_from_function(of_replicas)
-
-    def read(self, split: str, batch_size: int, map_image: Any, epochs: int = 1, **options: Any) -> tf.data.Dataset:
-        return keras_supcon.data.load_epochs(
-            self.dataset,
-            split,
-            batch_size,
-            epochs,
-            data_dir=_DATA_DIR.value,
-            seed=_SEED.value,
-            map_image=map_image,
-            **options,
-        )
+        stage = self.stages[name]
+        map_image = self.map_training_image(stage, num_views)
+        one_hot = name != "pretrain"
+        return self.batches.training(_TRAIN_SPLIT.value, stage.batch_size, stage.epochs, position, map_image, one_hot)
 
     def make_encoder(self) -> keras.Model:
-        flags_given = {"depth": _ENCODER_DEPTH.value, "width": _ENCODER_WIDTH.value}
-        arguments = {name: value for name, value in flags_given.items() if value is not None}
+        arguments = self.encoder_flags()
         # On JAX a batch means the global batch anyway.
         is_split = self.replicas > 1 and keras.backend.backend() == "tensorflow"
         arguments["synchronized_batch_norm"] = self.recipe.synchronized_batch_norm and is_split
@@ -366,6 +373,10 @@ class Experiment:
             encoder = keras.Sequential([encoder, keras.layers.UnitNormalization(dtype="float32")], name="encoder")
         encoder.build((None, *self.image_shape))
         return encoder
+
+    def encoder_flags(self) -> dict[str, Any]:
+        given = {"depth": _ENCODER_DEPTH.value, "width": _ENCODER_WIDTH.value}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -425,7 +436,16 @@ def main(make_experiment: Callable[[], Experiment]) -> None:
             raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
         with one_line_errors():
             experiment = make_experiment()
-        experiment.run()
+        try:
+            experiment.run()
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+            if experiment.workers == 1:
+                raise
+            reason = str(error).strip().splitlines()[0]
+            sys.exit(
+                f"{program_name()}: Another worker has ended, and training with it. Start all again: they go on from the "
+                f"newest checkpoint. TensorFlow says: {reason}"
+            )
 
     # TensorFlow and TFDS would tell all that they do, and absl repeat it; --verbosity=0 brings the latter back.
     tf.get_logger().setLevel("WARNING")
@@ -434,16 +454,17 @@ def main(make_experiment: Callable[[], Experiment]) -> None:
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
+def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Ends the program with one line for errors of these kinds, or for all that say what a user can put right."""
+    kinds = kinds or (ValueError, RuntimeError, OSError)
     try:
         yield
-    except (ValueError, RuntimeError, OSError) as error:
-        sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {' '.join(str(error).split())}")
+    except kinds as error:
+        sys.exit(f"{program_name()}: {' '.join(str(error).split())}")
 
 
-def as_stored(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """A `map_image` that decodes nothing."""
-    return image
+def program_name() -> str:
+    return pathlib.Path(sys.argv[0]).name
 
 
 def choose_mode(recipe: Recipe) -> str:
@@ -468,18 +489,6 @@ def choose_dtype_policy(recipe: Recipe) -> str:
         return "float32" if _MIXED_PRECISION.value == "none" else f"mixed_{_MIXED_PRECISION.value}"
     on_processor = all(device.startswith("cpu") for device in keras.distribution.list_devices())
     return "float32" if on_processor else recipe.dtype_policy
-
-
-def wait_for_all(strategy: Any) -> None:
-    """Returns when all workers have come here."""
-    if distribution.worker(strategy)[1] == 1:
-        return
-    if keras.backend.backend() == "jax":
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices("two_stage")
-    else:
-        strategy.reduce("SUM", strategy.run(lambda: tf.ones(())), axis=None)
 
 
 def last_loss(log: pathlib.Path) -> float:

@@ -103,6 +103,23 @@ class Checkpoint(keras.callbacks.Callback):
         self._runs_own_fit = False
         self._generator_states = []  # to be set once more when training begins
 
+    def newest(self) -> Position | None:
+        """Where training would go on, without a model: nothing is read but the names of the files.
+
+        Returns:
+            The position, or None without a checkpoint.
+
+        Example:
+
+        >>> import tempfile
+        >>> from keras_supcon.callbacks import Checkpoint
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     print(Checkpoint(directory).newest())
+        None
+        """
+        paths = self._paths()
+        return Position(*map(int, _NAME.fullmatch(paths[-1].name).groups())) if paths else None
+
     def restore(self, model: keras.Model) -> Position:
         """Brings a model to the newest checkpoint; does nothing to it if there is none.
 

@@ -207,8 +207,10 @@ def test_other_callbacks_can_still_stop_training(tmp_path):
 def test_keeps_the_newest_and_clears_away_what_a_dead_process_left(tmp_path):
     (tmp_path / "unfinished-epoch-0000-batch-000001.npz").write_bytes(b"half")
     (tmp_path / "notes.txt").write_text("mine")
+    assert Checkpoint(tmp_path).newest() is None
     assert Checkpoint(tmp_path).restore(small_model()) == Position(0, 0)
     trained(tmp_path, save_freq=4, keep=3)
+    assert Checkpoint(tmp_path).newest() == Position(3, 0)
     kept = ["epoch-0002-batch-000000.npz", "epoch-0002-batch-000004.npz", "epoch-0003-batch-000000.npz"]
     assert names(tmp_path) == [*kept, "notes.txt"]
 
