@@ -55,8 +55,7 @@ test-tensorflow: $(VENV)/dev-installed
 test-programs: $(VENV)/dev-installed
 	$(VENV)/bin/python -m pytest -q $(PROGRAMS)
 
-test-neutral: test-jax
-	$(MAKE) --no-print-directory test-torch
+test-neutral: test-jax test-torch
 
 test-jax: $(NEUTRAL_VENV)/installed
 	KERAS_BACKEND=jax $(NEUTRAL_VENV)/bin/python -m pytest -q -m neutral

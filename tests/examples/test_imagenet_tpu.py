@@ -4,7 +4,6 @@ TPUs, GPUs and JAX with several processes are not run here: the tests need a pro
 """
 
 import csv
-import functools
 import json
 import os
 import pathlib
@@ -134,26 +133,21 @@ def train(programs, data_dir):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(programs, train, tmp_path_factory):
-    """The folder of a run of an engine that nothing disturbed."""
-
-    @functools.cache
-    def run(engine: str) -> pathlib.Path:
-        model_dir = tmp_path_factory.mktemp("undisturbed") / "made" / "by the program"
-        (code, output, errors), *others = map(programs.wait, train(engine, model_dir))
-        assert code == 0, errors
-        assert "top-1" in output
-        for other_code, other_output, other_errors in others:
-            assert other_code == 0, other_errors
-            assert other_output == ""  # the chief speaks for all
-        return model_dir
-
-    return run
+def finished(programs, train, tmp_path_factory):
+    """The folder of a run on one device that nothing disturbed."""
+    model_dir = tmp_path_factory.mktemp("finished") / "made" / "by the program"
+    wait_for_success(programs, train("default", model_dir))
+    return model_dir
 
 
-@pytest.fixture(scope="module")
-def finished(undisturbed):
-    return undisturbed("default")
+def wait_for_success(programs: Programs, pids: list[int]) -> str:
+    """Standard output of the first of several workers; the others say nothing, since the chief speaks for all."""
+    (code, output, errors), *others = map(programs.wait, pids)
+    assert code == 0, errors
+    for other_code, other_output, other_errors in others:
+        assert other_code == 0, other_errors
+        assert other_output == ""
+    return output
 
 
 def read_results(model_dir: pathlib.Path) -> dict:
@@ -216,9 +210,7 @@ def scores(model_dir: pathlib.Path, data_dir: pathlib.Path) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_trains_and_evaluates(data_dir, undisturbed, engine):
-    model_dir = undisturbed(engine)
+def check_finished(model_dir: pathlib.Path, data_dir: pathlib.Path, engine: str) -> None:
     check_results(model_dir, *ENGINES[engine][2:], workers=ENGINES[engine][1])
     encoder = keras.saving.load_model(model_dir / "encoder.keras")
     classifier = keras.saving.load_model(model_dir / "classifier.keras")
@@ -230,31 +222,48 @@ def test_trains_and_evaluates(data_dir, undisturbed, engine):
         assert results[name] == pytest.approx(score, rel=1e-4), name
 
 
-# Several replicas take long to start: they are killed once, in the middle of the first stage.
-@pytest.mark.parametrize(
-    ("engine", "stages"), [("default", ("pretrain", "linear")), ("mirrored", ("pretrain",)), ("multi_worker", ("pretrain",))]
-)
-def test_killed_it_goes_on_and_ends_with_the_same_bits(programs, train, undisturbed, tmp_path, engine, stages):
-    """Of several workers the last one is killed, as when a machine dies: the others end by themselves and say why."""
-    for stage in stages:
-        pids = train(engine, tmp_path, "--checkpoint_every=1")
-        kill_after_a_checkpoint(pids[-1], tmp_path / stage / "checkpoints")
-        assert programs.wait(pids[-1])[0] == -signal.SIGKILL
-        for pid in pids[:-1]:
-            code, _, errors = programs.wait(pid)
-            assert code == 1
-            assert "imagenet_tpu.py: Another worker has ended, and training with it. Start all again" in errors.splitlines()[-1]
+def check_same_weights(model_dir: pathlib.Path, undisturbed: pathlib.Path, name: str) -> None:
+    for ours, expected in zip(saved_weights(model_dir, name), saved_weights(undisturbed, name), strict=True):
+        assert ours.tobytes() == expected.tobytes()
+
+
+def test_trains_and_evaluates(data_dir, finished):
+    check_finished(finished, data_dir, "default")
+
+
+def test_killed_in_both_stages_it_ends_with_the_same_bits(programs, train, data_dir, finished, tmp_path):
+    for stage in ("pretrain", "linear"):
+        (pid,) = train("default", tmp_path, "--checkpoint_every=1")
+        kill_after_a_checkpoint(pid, tmp_path / stage / "checkpoints")
+        assert programs.wait(pid)[0] == -signal.SIGKILL
         assert (tmp_path / "encoder.keras").exists() == (stage == "linear")
         assert not (tmp_path / "results.json").exists()
-    (code, output, errors), *others = map(programs.wait, train(engine, tmp_path, "--checkpoint_every=1"))
-    assert code == 0, errors
-    assert all(other_code == 0 for other_code, *_ in others)
-    assert re.search(f"{stages[-1]}: 2 epochs of 4 batches of 16, from epoch [12], batch", output)
-    assert ("pretrain: 2 epochs of 4 batches of 16, done before" in output) == ("linear" in stages)
-    check_results(tmp_path, *ENGINES[engine][2:], workers=ENGINES[engine][1])
+    output = wait_for_success(programs, train("default", tmp_path, "--checkpoint_every=1"))
+    assert "pretrain: 2 epochs of 4 batches of 16, done before" in output
+    assert re.search("linear: 2 epochs of 4 batches of 16, from epoch [12], batch", output)
+    check_finished(tmp_path, data_dir, "default")
     for name in ("encoder.keras", "classifier.keras"):
-        for ours, expected in zip(saved_weights(tmp_path, name), saved_weights(undisturbed(engine), name), strict=True):
-            assert ours.tobytes() == expected.tobytes()
+        check_same_weights(tmp_path, finished, name)
+
+
+@pytest.mark.parametrize("engine", ["mirrored", "multi_worker"])
+def test_several_replicas_go_on_when_one_was_killed(programs, train, data_dir, tmp_path, engine):
+    """Of several workers the last one is killed, as when a machine dies: the others end by themselves and say why."""
+    undisturbed, model_dir = tmp_path / "undisturbed", tmp_path / "killed"
+    wait_for_success(programs, train(engine, undisturbed, "--mode=pretrain"))
+    *survivors, pid = train(engine, model_dir, "--checkpoint_every=1")
+    kill_after_a_checkpoint(pid, model_dir / "pretrain" / "checkpoints")
+    assert programs.wait(pid)[0] == -signal.SIGKILL
+    for survivor in survivors:
+        code, _, errors = programs.wait(survivor)
+        assert code == 1
+        assert "imagenet_tpu.py: Another worker has ended, and training with it. Start all again" in errors.splitlines()[-1]
+    assert not (model_dir / "encoder.keras").exists()
+    output = wait_for_success(programs, train(engine, model_dir, "--checkpoint_every=1"))
+    assert re.search("pretrain: 2 epochs of 4 batches of 16, from epoch [12], batch", output)
+    assert "top-1" in output
+    check_finished(model_dir, data_dir, engine)
+    check_same_weights(model_dir, undisturbed, "encoder.keras")
 
 
 def kill_after_a_checkpoint(pid: int, folder: pathlib.Path) -> None:
