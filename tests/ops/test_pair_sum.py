@@ -57,6 +57,8 @@ def test_same_rows_equal_the_full_matrix(rng, name, size):
     rows, features = rows_of(groups), rng.uniform(-1, 1, (num_rows, 3)).astype("float32")
     weights, parameter = rng.normal(size=num_rows).astype("float32"), rng.normal(size=num_rows).astype("float32")
     mask = dense_mask(SETS[name], rows, rows)
+    # Programs take long to compile: one of each set and size, with the parameter in every second.
+    compiled_shift = (None, parameter)[(list(SETS).index(name) + (block_size or 0)) % 2]
     for shift in (None, parameter):
         z = features.astype("float64")
         tile = np.where(mask, np.exp(z @ z.T - (0 if shift is None else shift[:, None])), 0)
@@ -66,7 +68,7 @@ def test_same_rows_equal_the_full_matrix(rng, name, size):
             sums = pair_sum(z, rows, None, None, SETS[name], value, value, shift, block_size)
             return ops.sum(sums * ops.convert_to_tensor(weights))
 
-        for run in {quickest_value_and_gradient, compiled_value_and_gradient}:
+        for run in {quickest_value_and_gradient, *([compiled_value_and_gradient] if shift is compiled_shift else [])}:
             actual, gradient = run(total, features)
             np.testing.assert_allclose(actual, weighted.sum(), rtol=1e-5, atol=1e-5)
             np.testing.assert_allclose(gradient, (weighted + weighted.T) @ z, rtol=1e-4, atol=1e-5)
