@@ -441,7 +441,7 @@ def main(make_experiment: Callable[[], Experiment]) -> None:
         except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
             if experiment.workers == 1:
                 raise
-            reason = str(error).strip().splitlines()[0]
+            reason = str(error).strip().partition("\n")[0]  # the text may be empty
             sys.exit(
                 f"{program_name()}: Another worker has ended, and training with it. Start all again: they go on from the "
                 f"newest checkpoint. TensorFlow says: {reason}"
