@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from harness import versions
+from harness import torch_device, versions, wait_for_torch
 
 CROP_AREA = (0.2, 1.0)
 ASPECT_RATIO = (3 / 4, 4 / 3)
@@ -297,8 +297,15 @@ def torch_step(augment: Callable, images: np.ndarray) -> Step:
     import torch
 
     torch.set_num_threads(os.cpu_count())
-    images = torch.from_numpy(images)
-    return torch.inference_mode()(lambda: augment(images))
+    images = torch.from_numpy(images).to(torch_device())
+
+    @torch.inference_mode()
+    def step():
+        views = augment(images)
+        wait_for_torch()
+        return views
+
+    return step
 
 
 def kornia_step(augment: Callable, images: np.ndarray) -> Step:

@@ -1,6 +1,6 @@
-"""What the benchmarks share: a process for each measurement, the machine, the table and the file of results.
+"""What the benchmarks share: a process for each measurement, the steps, the machine, the table and the file of results.
 
-Needs only the standard library, because the processes that measure a peer import it as well.
+Importing it needs only the standard library, because the processes that measure a peer import it as well.
 """
 
 import ctypes
@@ -10,9 +10,16 @@ import os
 import pathlib
 import platform
 import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
+# For a benchmark of the CPU: a library that found a GPU would be compared with one that did not look.
+CPU_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+OUT_OF_TIME = "not run: out of time"
 
 
 def run_worker(python: str, program: str, backend: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -20,25 +27,85 @@ def run_worker(python: str, program: str, backend: str, arguments: dict[str, Any
 
     Without a GPU, by another Python interpreter if need be. `"note"` in the answer says why there is no measurement.
     """
+    *_, last = worker_records(python, program, backend, arguments, CPU_ENVIRONMENT)
+    return last
+
+
+def worker_records(
+    python: str,
+    program: str,
+    backend: str,
+    arguments: dict[str, Any],
+    environment: dict[str, str],
+    timeout: float | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Runs a program of this folder and yields the JSON of its lines, each as soon as it is there.
+
+    Ends the program after `timeout` seconds, and when the caller stops. A program that fails or runs out of time has one
+    more record at the end, a `"note"` that says so.
+    """
+    command = [python, str(HERE / program), *(f"--{flag}={value}" for flag, value in arguments.items())]
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
         "PYTHONPATH": str(HERE.parent),
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        # A benchmark of the CPU: a library that found a GPU would be compared with one that did not look.
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "JAX_PLATFORMS": "cpu",
+        **environment,
     }
-    finished = subprocess.run(
-        [python, str(HERE / program), *(f"--{flag}={value}" for flag, value in arguments.items())],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    if finished.returncode:
-        lines = finished.stderr.strip().splitlines() or ["no message"]
-        return {"note": f"failed ({finished.returncode}): {lines[-1]}"}
-    return json.loads(finished.stdout.splitlines()[-1])
+    # A file and not a pipe for the errors: nobody reads them before the end, and a full pipe would stop the program.
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        is_late = threading.Event()
+        timer = threading.Timer(timeout or 0, lambda: (is_late.set(), process.kill()))
+        if timeout is not None:
+            timer.start()
+        try:
+            for line in process.stdout:
+                if line.startswith("{") and line.endswith("\n"):  # the last one of a program that was ended may be cut
+                    yield json.loads(line)
+            process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
+        if is_late.is_set():
+            yield {"note": OUT_OF_TIME}
+        elif process.returncode:
+            errors.seek(0)
+            lines = errors.read().strip().splitlines() or ["no message"]
+            yield {"note": f"failed ({process.returncode}): {lines[-1]}"}
+
+
+def time_steps(step: Callable[[], Any], repeats: int, seconds: float) -> tuple[list[float], Any]:
+    """Times steps until there are `repeats` of them, or `seconds` are over and there are two.
+
+    Returns:
+        The seconds of each, and what the last one returned.
+    """
+    times: list[float] = []
+    result = None
+    while len(times) < 2 or (len(times) < repeats and sum(times) < seconds):
+        result = None  # what the step before made is not to lie beside what this one makes
+        start = time.perf_counter()
+        result = step()
+        times.append(time.perf_counter() - start)
+    return times, result
+
+
+def torch_device() -> str:
+    """Where torch computes. The benchmarks of the CPU hide GPUs from their workers."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def wait_for_torch() -> None:
+    """Returns when the GPU, if there is one, has done what it was told."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
@@ -99,6 +166,12 @@ def markdown_table(header: list[str], rows: list[list[str]], num_left: int = 1) 
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
     )
+
+
+def format_seconds(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.{0 if seconds >= 0.1 else 1}f} ms"
 
 
 def write_results(path: pathlib.Path, results: dict) -> None:

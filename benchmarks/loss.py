@@ -20,8 +20,8 @@ import sys
 from typing import Any
 
 from absl import app, flags
-from harness import available_gigabytes, describe_machine, markdown_table, run_worker, write_results
-from loss_implementations import DIM, IMPLEMENTATIONS, NUM_CLASSES, NUM_VIEWS, TEMPERATURE
+from harness import available_gigabytes, describe_machine, format_seconds, markdown_table, run_worker, write_results
+from loss_implementations import DIM, IMPLEMENTATIONS, NUM_CLASSES, NUM_VIEWS, TEMPERATURE, expected_gigabytes
 
 _ROWS = flags.DEFINE_list("rows", "512,2048,8192,32768,65536", "Numbers of rows (views x batch) for the default mode.")
 _MODE_ROWS = flags.DEFINE_integer("mode_rows", 8192, "Number of rows for the other modes; 0 leaves them out.", lower_bound=0)
@@ -46,10 +46,6 @@ MODES = {
     "positives_cap 4": {"positives_cap": 4},
     "not normalised": {"normalize": False},
 }
-# Where a peer has not been measured yet: float32 arrays of rows x rows that the largest of them keeps, about twelve.
-BYTES_PER_PAIR = 50
-# With fewer rows the memory of a peer is not yet that of its pairs.
-SMALLEST_ROWS_TO_EXTRAPOLATE = 2048
 
 
 def interpreter(name: str) -> str | None:
@@ -63,7 +59,12 @@ def interpreter(name: str) -> str | None:
 def measure(name: str, num_rows: int, earlier: list[dict], mode: str = "default") -> dict[str, Any]:
     """One row of a table, with progress on stderr."""
     record = {"implementation": name, "mode": mode, "rows": num_rows}
-    gigabytes = expected_gigabytes(name, num_rows, earlier)
+    measured = {
+        record["rows"]: record["extra_memory_mb"] / 1e3
+        for record in earlier
+        if record["implementation"] == name and "extra_memory_mb" in record
+    }
+    gigabytes = expected_gigabytes(num_rows, measured) if IMPLEMENTATIONS[name].is_dense else 0.0
     if gigabytes > min(_PEER_MEMORY_GB.value, available_gigabytes()):
         record["note"] = f"not run: about {gigabytes:.{0 if gigabytes >= 10 else 1}f} GB"
     else:
@@ -83,21 +84,6 @@ def measure(name: str, num_rows: int, earlier: list[dict], mode: str = "default"
         outcome = record["note"]
     print(f"{num_rows} rows, {IMPLEMENTATIONS[name].label}, {mode}: {outcome}", file=sys.stderr, flush=True)
     return record
-
-
-def expected_gigabytes(name: str, num_rows: int, earlier: list[dict]) -> float:
-    """What a step of a peer will need, by the growth N^2 from its largest measurement; 0 for linear memory."""
-    if not IMPLEMENTATIONS[name].is_dense:
-        return 0.0
-    measured = [
-        record
-        for record in earlier
-        if record["implementation"] == name and "extra_memory_mb" in record and record["rows"] >= SMALLEST_ROWS_TO_EXTRAPOLATE
-    ]
-    if not measured:
-        return BYTES_PER_PAIR * num_rows**2 / 1e9
-    largest = max(measured, key=lambda record: record["rows"])
-    return largest["extra_memory_mb"] / 1e3 * (num_rows / largest["rows"]) ** 2
 
 
 def check_agreement(records: list[dict]) -> None:
@@ -148,12 +134,6 @@ def format_table(records: list[dict], subject: str) -> str:
             ]
         )
     return markdown_table([subject, "min time", "median", "extra memory", "later steps", relative], rows)
-
-
-def format_seconds(seconds: float) -> str:
-    if seconds >= 1:
-        return f"{seconds:.2f} s"
-    return f"{seconds * 1e3:.{0 if seconds >= 0.1 else 1}f} ms"
 
 
 def draw(results: dict, path: pathlib.Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from harness import forget_peak_memory, memory_bytes, versions
+from harness import forget_peak_memory, memory_bytes, time_steps, torch_device, versions, wait_for_torch
 
 TEMPERATURE = 0.1
 DIM = 128
@@ -23,6 +23,10 @@ NUM_VIEWS = 2
 WARM_UP_ROWS = 256
 # Far below every logit, so its exponential is 0, but finite: times a mask of 0 it stays 0, which -inf would not.
 MINUS_INFINITY = -1e9
+# Where a dense one has not been measured: float32 arrays of rows x rows that the largest of them keeps, about twelve.
+BYTES_PER_PAIR = 50
+# With fewer rows its memory is not yet that of its pairs.
+SMALLEST_ROWS_TO_EXTRAPOLATE = 2048
 
 # One call computes the loss and its gradient with respect to the projections, and returns when both are there.
 Step = Callable[[], tuple[Any, Any]]
@@ -67,23 +71,27 @@ def pytorch_metric_learning(projections, labels, options) -> Step:
     return torch_step(lambda views, labels: loss(views.flatten(0, 1), labels.repeat_interleave(NUM_VIEWS)), projections, labels)
 
 
-def supcontrast_formula(projections, labels, options) -> Step:
+def supcontrast_formula(projections, labels, options, is_compiled: bool = False) -> Step:
+    import torch
+
+    loss_of_anchors = torch.compile(supcontrast_loss_of_anchors) if is_compiled else supcontrast_loss_of_anchors
+    return torch_step(loss_of_anchors, projections, labels)
+
+
+def supcontrast_loss_of_anchors(views, labels):
     """The steps of the authors' code (github.com/HobbitLong/SupContrast), one array of rows x rows after another."""
     import torch
 
-    def loss_of_anchors(views, labels):
-        num_rows = labels.shape[0] * NUM_VIEWS
-        rows = torch.cat(torch.nn.functional.normalize(views, dim=2).unbind(dim=1))
-        logits = rows @ rows.T / TEMPERATURE
-        logits = logits - logits.max(dim=1, keepdim=True).values.detach()
-        same_class = (labels[:, None] == labels[None, :]).float().repeat(NUM_VIEWS, NUM_VIEWS)
-        others = torch.ones_like(same_class).scatter(1, torch.arange(num_rows)[:, None], 0.0)
-        positives = same_class * others
-        exponentials = logits.exp() * others
-        log_probabilities = logits - exponentials.sum(dim=1, keepdim=True).log()
-        return -(positives * log_probabilities).sum(dim=1) / positives.sum(dim=1)
-
-    return torch_step(loss_of_anchors, projections, labels)
+    num_rows = labels.shape[0] * NUM_VIEWS
+    rows = torch.cat(torch.nn.functional.normalize(views, dim=2).unbind(dim=1))
+    logits = rows @ rows.T / TEMPERATURE
+    logits = logits - logits.max(dim=1, keepdim=True).values.detach()
+    same_class = (labels[:, None] == labels[None, :]).float().repeat(NUM_VIEWS, NUM_VIEWS)
+    others = torch.ones_like(same_class).scatter(1, torch.arange(num_rows, device=views.device)[:, None], 0.0)
+    positives = same_class * others
+    exponentials = logits.exp() * others
+    log_probabilities = logits - exponentials.sum(dim=1, keepdim=True).log()
+    return -(positives * log_probabilities).sum(dim=1) / positives.sum(dim=1)
 
 
 def plain_tensorflow(projections, labels, options) -> Step:
@@ -109,7 +117,7 @@ def plain_torch(projections, labels, options) -> Step:
     def loss_of_anchors(views, labels):
         rows = torch.nn.functional.normalize(views.flatten(0, 1), dim=1)
         labels = labels.repeat_interleave(NUM_VIEWS)
-        itself = torch.eye(len(rows), dtype=torch.bool)
+        itself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
         logits = (rows @ rows.T / TEMPERATURE).masked_fill(itself, MINUS_INFINITY)
         positives = ((labels[:, None] == labels[None, :]) & ~itself).float()
         positive_mean = (positives * logits).sum(dim=1) / positives.sum(dim=1)
@@ -162,12 +170,14 @@ def torch_step(loss_of_anchors: Callable, projections, labels) -> Step:
     import torch
 
     torch.set_num_threads(os.cpu_count())
-    projections, labels = torch.tensor(projections, requires_grad=True), torch.tensor(labels)
+    device = torch_device()
+    projections, labels = torch.tensor(projections, device=device, requires_grad=True), torch.tensor(labels, device=device)
 
     def step():
         projections.grad = None
         loss = loss_of_anchors(projections, labels).mean()
         loss.backward()
+        wait_for_torch()
         return loss.detach(), projections.grad
 
     return step
@@ -202,6 +212,15 @@ def random_batch(num_rows: int) -> tuple[np.ndarray, np.ndarray]:
     return projections.astype("float32"), generator.integers(0, NUM_CLASSES, num_rows // NUM_VIEWS)
 
 
+def expected_gigabytes(num_rows: int, measured: dict[int, float]) -> float:
+    """Returns what a dense implementation will need, by the growth N^2 from the largest of `measured`, `{rows: gigabytes}`."""
+    measured = {rows: gigabytes for rows, gigabytes in measured.items() if rows >= SMALLEST_ROWS_TO_EXTRAPOLATE}
+    if not measured:
+        return BYTES_PER_PAIR * num_rows**2 / 1e9
+    largest = max(measured)
+    return measured[largest] * (num_rows / largest) ** 2
+
+
 def measure(prepare: Callable, num_rows: int, options: dict[str, Any], repeats: int, seconds: float) -> dict[str, Any]:
     """Times steps until there are `repeats` of them, or `seconds` are over and there are two."""
     prepare(*random_batch(WARM_UP_ROWS), options)()  # libraries, thread pools
@@ -209,16 +228,11 @@ def measure(prepare: Callable, num_rows: int, options: dict[str, Any], repeats: 
     forget_peak_memory()
     base = memory_bytes("VmRSS")
     start = time.perf_counter()
-    loss, gradient = step()  # traces and compiles
+    step()  # traces and compiles
     first_step = time.perf_counter() - start
     first_step_memory = memory_bytes("VmHWM") - base
     forget_peak_memory()
-    times: list[float] = []
-    while len(times) < 2 or (len(times) < repeats and sum(times) < seconds):
-        del loss, gradient  # of the step before, which is over
-        start = time.perf_counter()
-        loss, gradient = step()
-        times.append(time.perf_counter() - start)
+    times, (loss, gradient) = time_steps(step, repeats, seconds)
     later_memory = memory_bytes("VmHWM") - base  # before the gradient is copied
     return {
         "step_seconds": times,

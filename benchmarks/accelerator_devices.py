@@ -1,0 +1,140 @@
+"""What JAX and torch say about their device: its name, its memory and the precision of its products.
+
+JAX and torch are imported where one of them is asked, because a worker has only one of them in its process.
+"""
+
+import gc
+from typing import Any
+
+from harness import available_gigabytes, forget_peak_memory, memory_bytes, versions
+
+PACKAGES = {
+    "jax": ("keras", "numpy", "jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin"),
+    "torch": ("keras", "numpy", "torch", "triton", "pytorch-metric-learning"),
+}
+# How float32 products of matrices and convolutions are computed, and by which settings. "tf32" rounds their factors to 10 bits
+# where the device has units for that.
+PRECISIONS = {
+    "float32": 'jax_default_matmul_precision="highest"; torch.set_float32_matmul_precision("highest"), no TF32 in cuDNN',
+    "tf32": 'what JAX does unless told otherwise; torch.set_float32_matmul_precision("high"), TF32 in cuDNN',
+}
+
+
+def describe(framework: str) -> dict[str, Any]:
+    """Returns the platform (`"cpu"`, `"gpu"`, ...), the name and the memory of the device that a framework computes on."""
+    if framework == "jax":
+        import jax
+
+        device, number = jax.local_devices()[0], len(jax.local_devices())
+        memory = (device.memory_stats() or {}).get("bytes_limit")
+        platform = "gpu" if device.platform in ("cuda", "rocm") else device.platform  # JAX has called GPUs all three
+        facts = {"platform": platform, "name": device.device_kind, "runtime": device.client.platform_version}
+    else:
+        import torch
+
+        number, memory = torch.cuda.device_count(), None
+        facts = {"platform": "cpu", "name": "cpu", "runtime": f"torch {torch.__version__}"}
+        if torch.cuda.is_available():
+            properties = torch.cuda.get_device_properties(0)
+            memory = properties.total_memory
+            runtime = f"CUDA {torch.version.cuda or torch.version.hip}, cuDNN {torch.backends.cudnn.version()}"
+            facts = {"platform": "gpu", "name": properties.name, "runtime": runtime}
+    facts["runtime"] = " ".join(facts["runtime"].split())
+    if memory is not None:
+        facts["memory_gb"] = round(memory / 1e9, 1)
+    return {**facts, "devices": number, "versions": versions(PACKAGES[framework])}
+
+
+def set_precision(framework: str, precision: str) -> None:
+    """Sets how float32 products are computed, one of `PRECISIONS`, for what is traced from now on."""
+    if framework == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", {"float32": "highest", "tf32": None}[precision])
+    else:
+        import torch
+
+        torch.set_float32_matmul_precision({"float32": "highest", "tf32": "high"}[precision])
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tells whether the device had no room, by the words of JAX (`RESOURCE_EXHAUSTED`) and of torch."""
+    message = str(error)
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in message or "out of memory" in message.lower()
+
+
+class HostMemory:
+    """Peak of the memory of this process, for the CPU."""
+
+    def start(self) -> None:
+        """Takes what is in memory now as the base."""
+        gc.collect()
+        forget_peak_memory()
+        self.base = memory_bytes("VmRSS")
+
+    def extra(self) -> dict[str, Any]:
+        """Returns the peak since `start` over what was there then, as entries of a record."""
+        return {"extra_memory_mb": max(memory_bytes("VmHWM") - self.base, 0) / 1e6}
+
+    def free_gigabytes(self) -> float | None:
+        return available_gigabytes()
+
+
+class JaxMemory:
+    """Peak of JAX's allocator, which counts from the start of the process.
+
+    After a measurement that needed more, a smaller one does not move it; what is known then is a bound.
+    """
+
+    def __init__(self) -> None:
+        import jax
+
+        self.device = jax.local_devices()[0]
+
+    def start(self) -> None:
+        gc.collect()
+        stats = self.device.memory_stats() or {}
+        self.base, self.earlier_peak = stats.get("bytes_in_use"), stats.get("peak_bytes_in_use")
+
+    def extra(self) -> dict[str, Any]:
+        peak = (self.device.memory_stats() or {}).get("peak_bytes_in_use")
+        if peak is None or self.base is None:  # not every platform and allocator counts
+            return {}
+        return {"extra_memory_mb": (peak - self.base) / 1e6, "extra_memory_is_bound": peak == self.earlier_peak}
+
+    def free_gigabytes(self) -> float | None:
+        stats = self.device.memory_stats() or {}
+        if "bytes_limit" not in stats:
+            return None
+        return (stats["bytes_limit"] - stats["bytes_in_use"]) / 1e9
+
+
+class TorchMemory:
+    """Peak of torch's CUDA allocator."""
+
+    def start(self) -> None:
+        import torch
+
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        self.base = torch.cuda.memory_allocated()
+
+    def extra(self) -> dict[str, Any]:
+        import torch
+
+        return {"extra_memory_mb": (torch.cuda.max_memory_allocated() - self.base) / 1e6}
+
+    def free_gigabytes(self) -> float | None:
+        import torch
+
+        free, _ = torch.cuda.mem_get_info()
+        return (free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()) / 1e9
+
+
+def memory_of(framework: str, platform: str) -> HostMemory | JaxMemory | TorchMemory:
+    """Returns the meter of the memory that a framework computes in."""
+    if platform == "cpu":
+        return HostMemory()
+    return JaxMemory() if framework == "jax" else TorchMemory()

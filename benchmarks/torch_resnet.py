@@ -1,0 +1,86 @@
+"""`keras_supcon.encoders.ResNet` with its projection head in plain torch, as what our training step is compared with.
+
+The same layers in the same order, so that the parameters of the one, laid out for the other, give the same projections
+(`tests/benchmarks/test_torch_resnet.py`). Images have the channels first here.
+"""
+
+import torch
+from torch import nn
+
+BLOCKS_OF_STAGES = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+BOTTLENECK_EXPANSION = 4
+
+
+class ConvNorm(nn.Sequential):
+    """Convolves without bias, normalizes the batch, and applies a ReLU if `activate`."""
+
+    def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int = 1, activate: bool = True) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, channels, kernel_size, stride, padding=(kernel_size - 1) // 2, bias=False),
+            nn.BatchNorm2d(channels),
+            *([nn.ReLU(inplace=True)] if activate else []),
+        )
+        nn.init.kaiming_normal_(self[0].weight)
+
+
+class ResidualBlock(nn.Module):
+    """Computes `relu(shortcut(x) + residual(x))`; the last scale starts at zero."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int, is_bottleneck: bool) -> None:
+        super().__init__()
+        out_channels = channels * BOTTLENECK_EXPANSION if is_bottleneck else channels
+        if is_bottleneck:
+            layers = [
+                ConvNorm(in_channels, channels, 1),
+                ConvNorm(channels, channels, 3, stride),
+                ConvNorm(channels, out_channels, 1, activate=False),
+            ]
+        else:
+            layers = [ConvNorm(in_channels, channels, 3, stride), ConvNorm(channels, channels, 3, activate=False)]
+        nn.init.zeros_(layers[-1][1].weight)
+        self.residual = nn.Sequential(*layers)
+        is_projected = stride > 1 or in_channels != out_channels
+        self.shortcut = ConvNorm(in_channels, out_channels, 1, stride, activate=False) if is_projected else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.relu(self.shortcut(x) + self.residual(x))
+
+
+class ContrastiveNetwork(nn.Module):
+    """Maps images `(batch, channels, height, width)` to projections of unit length, `(batch, output_dim)`.
+
+    Args:
+        depth: Depth of the ResNet, a key of `BLOCKS_OF_STAGES`.
+        width: Multiplier of the number of channels.
+        stem: `"imagenet"` or `"cifar"`.
+        hidden_units: Width of the hidden layer of the projection head.
+        output_dim: Width of the projections.
+    """
+
+    def __init__(self, depth: int, width: float, stem: str, hidden_units: int, output_dim: int = 128) -> None:
+        super().__init__()
+        is_bottleneck = depth >= 50
+        in_channels = int(64 * width)
+        if stem == "imagenet":
+            layers = [ConvNorm(3, in_channels, 7, stride=2), nn.MaxPool2d(3, stride=2, padding=1)]
+        else:
+            layers = [ConvNorm(3, in_channels, 3)]
+        for stage, num_blocks in enumerate(BLOCKS_OF_STAGES[depth]):
+            channels = int(64 * 2**stage * width)
+            for block in range(num_blocks):
+                layers.append(ResidualBlock(in_channels, channels, 2 if stage > 0 and block == 0 else 1, is_bottleneck))
+                in_channels = channels * BOTTLENECK_EXPANSION if is_bottleneck else channels
+        self.encoder = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.projection_head = nn.Sequential(
+            nn.Linear(in_channels, hidden_units), nn.ReLU(inplace=True), nn.Linear(hidden_units, output_dim, bias=False)
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.encoder(standardize(images))
+        return nn.functional.normalize(self.projection_head(features).float(), dim=1)
+
+
+def standardize(images: torch.Tensor) -> torch.Tensor:
+    """Gives every image mean 0 and standard deviation 1 over its pixels and channels together."""
+    variance, mean = torch.var_mean(images, dim=(1, 2, 3), keepdim=True, correction=0)
+    return (images - mean) * torch.rsqrt(variance.clamp_min(1e-30))
