@@ -1,12 +1,14 @@
-# make demo     train, freeze, classify, save and picture the digits
-# make test     everything that CI runs
-# make check    the fast part of it, for daily use
+# make demo             train, freeze, classify, save and picture the digits
+# make test             everything that CI runs; CONTRIBUTING.md says what that is
+# make check            the fast part of it, for daily use
+# make test-times       where the time of the last `make test` went
+# make test-exhaustive  every combination on every backend, by hand
 
 PYTHON ?= python3
 VENV ?= .venv
 # Keras on JAX and on PyTorch, without TensorFlow.
 NEUTRAL_VENV ?= .venv-neutral
-# The newest TensorFlow that has a build for TPUs, here its CPU build.
+# The newest TensorFlow that has a build for TPUs, here its CPU build, on the newest Python of the machine that it runs on.
 TPU_TENSORFLOW_VENV ?= .venv-tensorflow-2.20
 # The packages that the losses are compared with.
 TFA_VENV ?= .venv-tensorflow-addons
@@ -15,24 +17,51 @@ PML_VENV ?= .venv-pytorch-metric-learning
 AUGMENTATION_VENV ?= .venv-augmentation-peers
 # The last Python for which TensorFlow Addons has a TensorFlow.
 PYTHON_3_11 ?= $(shell command -v python3.11 || echo $(PYTHON))
+# By name, or as pyenv keeps it.
+NEWEST_PYTHON ?= $(shell for python in python3.13 "$$(pyenv root 2> /dev/null)"/versions/3.13.*/bin/python python3.12 \
+	"$$(pyenv root 2> /dev/null)"/versions/3.12.*/bin/python; do $$python -c '' 2> /dev/null && echo $$python && exit; done; echo $(PYTHON))
 # On a machine without a GPU the CPU build of TensorFlow saves a large download.
 TENSORFLOW ?= $(shell command -v nvidia-smi > /dev/null 2>&1 && echo cuda || echo tensorflow-cpu)
 # Debian's copy of Fashion-MNIST, unpacked here. Where there is no Debian its tests are skipped.
 FASHION_MNIST := build/dataset-fashion-mnist/usr/share/datasets/fashion-mnist
 
+# The lowest Keras that setup.py allows; it takes the place of the newest one in the first environment.
+LOWEST_KERAS := build/keras-$(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' setup.py)
+# An interpreter whose keras, jax and torch see the accelerator; this one has the CPU alone.
+ACCELERATOR_PYTHON ?= $(NEUTRAL_VENV)/bin/python
+
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 PIP := -m pip install --quiet --disable-pip-version-check
+# Each part leaves its durations for `make test-times`. PYTEST_OPTIONS=--exhaustive runs all combinations.
+PYTEST_OPTIONS ?=
+PYTEST = -m pytest -q -o junit_family=xunit1 --junitxml=build/test-times/$@.xml $(PYTEST_OPTIONS)
 
-.PHONY: demo test check lint doctest test-tensorflow test-programs test-neutral test-jax test-torch test-tpu-tensorflow test-parity \
-	benchmark-loss benchmark-augmentation benchmark-gradient-caching fashion-mnist bazel clean
+.PHONY: demo test check lint doctest test-tensorflow test-programs test-neutral test-jax test-torch test-tpu-tensorflow \
+	test-lowest-keras test-parity test-times test-exhaustive mutation-check environments \
+	benchmark-loss benchmark-augmentation benchmark-gradient-caching benchmark-accelerator fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
 
-# The backends at the same time: much of a test run is tracing on one core.
+# Two parts at a time: much of a test run is tracing on one core.
 test: lint
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-neutral test-programs test-tpu-tensorflow \
-		test-parity doctest
+	rm -rf build/test-times
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-jax test-programs test-torch \
+		test-lowest-keras test-tpu-tensorflow test-parity doctest
+
+test-times:
+	$(PYTHON) tools/test_times.py build/test-times
+
+# All combinations of what `make test` covers by pairs. Each part alone takes many minutes.
+test-exhaustive:
+	$(MAKE) --no-print-directory test PYTEST_OPTIONS=--exhaustive
+
+# Breaks laws on purpose, to see that the tests notice.
+mutation-check: $(VENV)/dev-installed $(NEUTRAL_VENV)/installed
+	$(VENV)/bin/python tools/mutation_check.py --neutral_python=$(NEUTRAL_VENV)/bin/python
+
+environments: $(VENV)/dev-installed $(NEUTRAL_VENV)/installed $(TPU_TENSORFLOW_VENV)/installed $(TFA_VENV)/installed \
+	$(PML_VENV)/installed $(LOWEST_KERAS)
 
 check: lint
 	$(VENV)/bin/python -m pytest -q -m "not slow"
@@ -43,34 +72,36 @@ lint: $(VENV)/dev-installed
 	$(VENV)/bin/lint-imports
 
 doctest: $(VENV)/dev-installed
-	$(VENV)/bin/python -m pytest -q --doctest-modules keras_supcon
+	$(VENV)/bin/python $(filter-out --exhaustive,$(PYTEST)) --doctest-modules keras_supcon
 
 # Whose tests start programs of their own.
 PROGRAMS := tests/callbacks tests/distributed tests/examples
 
 test-tensorflow: $(VENV)/dev-installed
 	$(MAKE) --no-print-directory $(FASHION_MNIST) || echo "No Debian package dataset-fashion-mnist: its tests are skipped."
-	FASHION_MNIST=$(FASHION_MNIST) $(VENV)/bin/python -m pytest -q $(addprefix --ignore=,$(PROGRAMS))
+	FASHION_MNIST=$(FASHION_MNIST) $(VENV)/bin/python $(PYTEST) $(addprefix --ignore=,$(PROGRAMS) tests/parity) tests
 
 test-programs: $(VENV)/dev-installed
-	$(VENV)/bin/python -m pytest -q $(PROGRAMS)
+	$(VENV)/bin/python $(PYTEST) $(PROGRAMS)
 
 test-neutral: test-jax test-torch
 
 test-jax: $(NEUTRAL_VENV)/installed
-	KERAS_BACKEND=jax $(NEUTRAL_VENV)/bin/python -m pytest -q -m neutral
+	KERAS_BACKEND=jax $(NEUTRAL_VENV)/bin/python $(PYTEST) -m neutral tests
 
 test-torch: $(NEUTRAL_VENV)/installed
-	KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python -m pytest -q -m neutral
+	KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python $(PYTEST) -m neutral tests
 
-# The fast tests and the steps of a TPU; PYTEST_MARKS= runs all.
-PYTEST_MARKS ?= not slow
+# What a TPU would run, and the public classes and names.
 test-tpu-tensorflow: $(TPU_TENSORFLOW_VENV)/installed
-	$(TPU_TENSORFLOW_VENV)/bin/python -m pytest -q -m "$(PYTEST_MARKS)"
-	$(TPU_TENSORFLOW_VENV)/bin/python -m pytest -q tests/models/test_for_xla.py
+	$(TPU_TENSORFLOW_VENV)/bin/python $(PYTEST) -m "tpu or not slow" tests/package tests/models/test_for_xla.py \
+		tests/distributed/test_strategies.py
+
+test-lowest-keras: $(VENV)/dev-installed $(LOWEST_KERAS)
+	PYTHONPATH=$(LOWEST_KERAS) $(VENV)/bin/python $(PYTEST) -m "not slow" tests
 
 test-parity: $(VENV)/dev-installed $(TFA_VENV)/installed $(PML_VENV)/installed
-	TFA_PYTHON=$(TFA_VENV)/bin/python PML_PYTHON=$(PML_VENV)/bin/python $(VENV)/bin/python -m pytest -q tests/parity
+	TFA_PYTHON=$(TFA_VENV)/bin/python PML_PYTHON=$(PML_VENV)/bin/python $(VENV)/bin/python $(PYTEST) tests/parity
 
 benchmark-loss: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(PML_VENV)/installed
 	$(VENV)/bin/python benchmarks/loss.py --neutral_python=$(NEUTRAL_VENV)/bin/python \
@@ -82,6 +113,10 @@ benchmark-augmentation: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(AUGME
 
 benchmark-gradient-caching: $(VENV)/demo-installed
 	$(VENV)/bin/python benchmarks/gradient_caching.py
+
+benchmark-accelerator: $(if $(filter $(NEUTRAL_VENV)/%,$(ACCELERATOR_PYTHON)),$(NEUTRAL_VENV)/installed)
+	$(ACCELERATOR_PYTHON) benchmarks/accelerator.py \
+		$(if $(wildcard $(PML_VENV)/bin/python),--pytorch_metric_learning_python=$(PML_VENV)/bin/python)
 
 fashion-mnist: build/tfds/fashion_mnist
 
@@ -115,9 +150,13 @@ $(NEUTRAL_VENV)/installed: setup.py
 	touch $@
 
 $(TPU_TENSORFLOW_VENV)/installed: setup.py
-	test -x $(TPU_TENSORFLOW_VENV)/bin/python || $(PYTHON) -m venv $(TPU_TENSORFLOW_VENV)
+	test -x $(TPU_TENSORFLOW_VENV)/bin/python || $(NEWEST_PYTHON) -m venv $(TPU_TENSORFLOW_VENV)
 	$(TPU_TENSORFLOW_VENV)/bin/python $(PIP) --editable '.[tensorflow-cpu,report,dev]' tensorflow-cpu==2.20.0
 	touch $@
+
+$(LOWEST_KERAS): | $(VENV)/demo-installed
+	$(VENV)/bin/python $(PIP) --no-deps --target $@.unfinished keras==$(patsubst build/keras-%,%,$@)
+	mv $@.unfinished $@
 
 $(TFA_VENV)/installed: Makefile
 	test -x $(TFA_VENV)/bin/python || $(PYTHON_3_11) -m venv $(TFA_VENV)

@@ -21,7 +21,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["keras_supcon", "keras_supcon.*"]),
     package_data={"keras_supcon": ["py.typed"], "keras_supcon.data": ["digits.npz"]},
-    install_requires=["keras>=3.10", "numpy>=2.0", "absl-py>=2.1"],
+    install_requires=["keras>=3.14", "numpy>=2.0", "absl-py>=2.1"],
     extras_require={
         "tensorflow": ["tensorflow>=2.19", *DATASETS],
         "tensorflow-cpu": ["tensorflow-cpu>=2.19", *DATASETS],
@@ -30,7 +30,7 @@ setup(
         "jax": ["jax>=0.10.2"],
         "torch": ["torch>=2.13.0"],
         "report": ["matplotlib>=3.10", "scikit-learn>=1.6"],
-        "dev": ["pytest>=9.0", "hypothesis>=6.155", "ruff>=0.17", "import-linter>=2.16"],
+        "dev": ["pytest>=9.0", "hypothesis>=6.155", "allpairspy>=2.5.1", "ruff>=0.17", "import-linter>=2.16"],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

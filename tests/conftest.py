@@ -4,6 +4,9 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# Two processes of tests share two cores: further threads of each would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # A test runs its program once or twice, on little: LLVM's optimizations would take longer than they save. XLA's own passes,
 # on the graph of a program, stay as they are.
 os.environ["XLA_FLAGS"] = " ".join(
@@ -17,6 +20,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 
 import gc
 
+import hypothesis
 import keras
 import numpy as np
 import pytest
@@ -29,6 +33,27 @@ if BACKEND == "tensorflow":
     # Two logical processors, so that tests can run two replicas. Only possible before TensorFlow starts.
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--exhaustive", action="store_true", help="Run the tests that are marked exhaustive, too.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # JAX compiles for every new shape and option.
+    examples = {"tensorflow": 24, "jax": 6, "torch": 40}[BACKEND]
+    hypothesis.settings.register_profile("default run", max_examples=examples, deadline=None, derandomize=True)
+    hypothesis.settings.register_profile("exhaustive", max_examples=5 * examples, deadline=None)
+    hypothesis.settings.load_profile("exhaustive" if config.getoption("--exhaustive") else "default run")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--exhaustive"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
 def pytest_collection_finish() -> None:

@@ -26,7 +26,8 @@ class MultiView(keras.layers.Layer):
         augmenter: A Keras layer from images to images, or a list of different ones, one for each view, that give the same
             shape and dtype. Where their seeds are set these should differ, or the views would share their draws.
         num_views: Number of views, at least 1. None takes one for each layer of a list, and 2 of a single layer.
-        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+        **kwargs: `name`, `dtype` of the views (that of the augmenter if not given) and the other arguments of
+            `keras.layers.Layer`.
 
     Attributes:
         augmenters: List of layers, one for each view; `num_views` times the same if one was given.
@@ -73,7 +74,6 @@ class MultiView(keras.layers.Layer):
         _check_independent(augmenters)
         num_views = check_num_views(num_views, len(augmenters) if is_list else None)
         augmenters = [as_augmenter(layer) for layer in augmenters]
-        # The views leave with the dtype that the augmenters give them.
         super().__init__(**{"dtype": augmenters[0].dtype_policy, **kwargs})
         self.num_views = num_views
         self.augmenters = augmenters if is_list else augmenters * num_views
@@ -93,7 +93,7 @@ class MultiView(keras.layers.Layer):
         views = [call_augmenter(augmenter, images, training) for augmenter in self.augmenters]
         dtypes = [keras.backend.standardize_dtype(view.dtype) for view in views]
         _check_alike([tuple(view.shape) for view in views], dtypes, len(images.shape))
-        return _stack(views, axis)
+        return _stack(views, axis, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         if isinstance(input_shape, dict):
@@ -173,10 +173,10 @@ def _check_alike(shapes: list[tuple[int | None, ...]], dtypes: list[str], rank: 
         raise ValueError(f"`augmenter` should give images of one shape and dtype in every view. Received: views of {views}")
 
 
-def _stack(views: list[Any], axis: int) -> Any:
+def _stack(views: list[Any], axis: int, dtype: str) -> Any:
     # Inside tf.data the views are TensorFlow's, whatever the backend of Keras.
     if is_symbolic_tensorflow(views[0]):
         import tensorflow as tf
 
-        return tf.stack(views, axis)
-    return ops.stack(views, axis)
+        return tf.cast(tf.stack(views, axis), dtype)
+    return ops.cast(ops.stack(views, axis), dtype)

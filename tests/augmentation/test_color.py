@@ -44,7 +44,7 @@ def test_a_full_turn_and_factors_of_one_change_nothing(photographs):
     np.testing.assert_allclose(jittered(photographs[0], hue=1.0), photographs[0], atol=1)
 
 
-def test_one_matrix_equals_the_four_steps_in_float64(photographs, rng):
+def test_one_matrix_equals_the_four_steps_in_float64(photographs):
     image = photographs[1][::4, ::4].astype("float32") * 0.3 + 60
     b, c, s, h = 1.2, 0.7, 1.4, 0.07
     luma = np.array([0.299, 0.587, 0.114])

@@ -3,32 +3,31 @@
 import numpy as np
 import pytest
 
-from tests.augmentation.test_every_layer import batch, every_layer
+from tests.augmentation.test_every_layer import make
+from tests.covering import representatives
+from tests.public_classes import AUGMENTATIONS, same_images
+
+# One of each family of operations.
+FAMILIES = [
+    "SimAugment",
+    "AutoAugment",
+    "RandomResizedCrop",
+    "RandomGaussianBlur",
+    "RandomWarp",
+    "Rotate",
+    "Equalize",
+    "Color",
+    "Cutout",
+]
 
 
 @pytest.mark.slow
-@every_layer
-def test_maps_dictionaries_of_batches_of_any_size_and_leaves_the_labels_alone(rng, layer_class, arguments):
+@representatives("name", FAMILIES, [name for name in AUGMENTATIONS if name not in FAMILIES])
+def test_maps_single_images(name):
+    """`tests/package/test_every_class.py` maps dictionaries of batches through every layer."""
     import tensorflow as tf
 
-    images, layer = batch(rng), layer_class(**arguments, seed=1)
-    labels = np.array([257, 2049, 2**24 + 1, 2**30 + 1] * 2)  # what bfloat16, float16 and float32 cannot hold
-    dataset = tf.data.Dataset.from_tensor_slices({"images": images, "labels": labels}).batch(3).map(layer)
-    views, out_labels = ([element[name] for element in dataset] for name in ("images", "labels"))
-    assert [len(view) for view in views] == [3, 3, 2]
-    assert views[0].dtype == tf.float32
-    assert tuple(dataset.element_spec["images"].shape) == (None, *layer.compute_output_shape(images.shape)[1:])
-    assert len({view.numpy().tobytes() for view in tf.concat(views, axis=0)}) > 1
-    assert out_labels[0].dtype == tf.int64
-    np.testing.assert_array_equal(tf.concat(out_labels, axis=0), labels)
-
-
-@pytest.mark.slow
-@every_layer
-def test_maps_single_images(rng, layer_class, arguments):
-    import tensorflow as tf
-
-    images, layer = batch(rng), layer_class(**arguments, seed=1, dtype="mixed_bfloat16")
+    images, layer = same_images(), make(name, seed=1, dtype="mixed_bfloat16")
     dataset = tf.data.Dataset.from_tensor_slices(images).map(lambda image: layer(image, training=True))
     views = list(dataset)
     assert views[0].dtype == tf.bfloat16

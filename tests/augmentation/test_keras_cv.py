@@ -15,13 +15,16 @@ from keras_supcon.augmentation import (
     SimAugment,
 )
 from keras_supcon.augmentation.keras_cv import KerasCVRandAugment, KerasCVSimAugment
-from tests.augmentation.test_every_layer import batch
+from tests.covering import every_value, representatives
+from tests.public_classes import same_images
 
 RECIPES = {
     "SimAugment": (KerasCVSimAugment, {"image_size": (12, 10), "strength": 0.7, "blur_probability": 0.3}),
     "RandAugment": (KerasCVRandAugment, {"image_size": (12, 10), "num_ops": 1, "crop_area": (0.3, 0.9)}),
 }
 every_recipe = pytest.mark.parametrize(("recipe", "arguments"), RECIPES.values(), ids=RECIPES)
+# Where the class that both recipes extend does the work.
+one_recipe = representatives("recipe_and_arguments", [RECIPES["RandAugment"]], [RECIPES["SimAugment"]])
 
 
 def in_the_form(form: str, images: np.ndarray, labels: np.ndarray):
@@ -32,11 +35,11 @@ def number_of_different(images) -> int:
     return len({np.asarray(image).tobytes() for image in images})
 
 
-@every_recipe
-@pytest.mark.parametrize("value_range", [(0, 255), (-1, 1)])
-def test_gives_images_between_0_and_1_that_differ_within_a_batch_and_between_calls(rng, recipe, arguments, value_range):
+@every_value(recipe_and_arguments=RECIPES, value_range=[(0, 255), (-1, 1)])
+def test_gives_images_between_0_and_1_that_differ_within_a_batch_and_between_calls(recipe_and_arguments, value_range):
+    recipe, arguments = recipe_and_arguments
     low, high = value_range
-    images = batch(rng, number=3).astype("float32") / 255 * (high - low) + low
+    images = same_images(number=3).astype("float32") / 255 * (high - low) + low
     layer = recipe(**arguments, value_range=value_range, seed=2)
     views = np.asarray(layer(images))
     assert views.shape == layer.compute_output_shape(images.shape) == (3, 12, 10, 3)
@@ -54,13 +57,13 @@ def test_when_not_training_it_does_what_our_recipe_does(photographs, recipe, arg
 
 
 @pytest.mark.slow
-@every_recipe
-@pytest.mark.parametrize("form", ["single", "dictionary"])
-def test_maps_data_sets_and_keeps_labels_that_float32_cannot_hold(rng, recipe, arguments, form):
+@every_value(recipe_and_arguments=RECIPES, form=["single", "dictionary"])
+def test_maps_data_sets_and_keeps_labels_that_float32_cannot_hold(recipe_and_arguments, form):
+    recipe, arguments = recipe_and_arguments
     import tensorflow as tf
 
     labels = 2**24 + 1 + np.arange(8)
-    dataset = tf.data.Dataset.from_tensor_slices(in_the_form(form, batch(rng), labels))
+    dataset = tf.data.Dataset.from_tensor_slices(in_the_form(form, same_images(), labels))
     dataset = dataset if form == "single" else dataset.batch(8)
     out = list(dataset.map(recipe(**arguments)))
     if form == "dictionary":
@@ -72,11 +75,12 @@ def test_maps_data_sets_and_keeps_labels_that_float32_cannot_hold(rng, recipe, a
 
 
 @pytest.mark.slow
-@every_recipe
-def test_a_seed_repeats_the_views_and_every_pass_over_a_data_set_gives_new_ones(rng, recipe, arguments):
+@one_recipe
+def test_a_seed_repeats_the_views_and_every_pass_over_a_data_set_gives_new_ones(recipe_and_arguments):
+    recipe, arguments = recipe_and_arguments
     import tensorflow as tf
 
-    images = tf.data.Dataset.from_tensors(batch(rng))
+    images = tf.data.Dataset.from_tensors(same_images())
     first, second = (images.map(recipe(**arguments, seed=1)) for _ in range(2))
     views = next(iter(first)).numpy()
     np.testing.assert_array_equal(next(iter(second)).numpy(), views)
@@ -100,7 +104,7 @@ def test_draws_of_one_crop_and_of_two_views_are_independent(recipe, arguments):
 
 
 @every_recipe
-def test_round_trips(rng, tmp_path, recipe, arguments):
+def test_round_trips(tmp_path, recipe, arguments):
     layer = recipe(**arguments, seed=5, name="mine")
     config = layer.get_config()
     assert all(config[name] == value for name, value in arguments.items())
@@ -108,16 +112,16 @@ def test_round_trips(rng, tmp_path, recipe, arguments):
     assert again.get_config() == config
     model = keras.Sequential([keras.Input((16, 16, 3)), layer])
     model.save(tmp_path / "model.keras")
-    reloaded, images = keras.saving.load_model(tmp_path / "model.keras"), batch(rng)
+    reloaded, images = keras.saving.load_model(tmp_path / "model.keras"), same_images()
     np.testing.assert_array_equal(reloaded.predict(images, verbose=0), model.predict(images, verbose=0))
 
 
 @every_recipe
-def test_mixed_precision(rng, recipe, arguments):
+def test_mixed_precision(recipe, arguments):
     policy = "mixed_float16"
     keras.config.set_dtype_policy(policy)
     try:
-        views = recipe(**arguments)(batch(rng, number=2))
+        views = recipe(**arguments)(same_images(number=2))
         assert keras.config.dtype_policy().name == policy
     finally:
         keras.config.set_dtype_policy("float32")
@@ -126,13 +130,14 @@ def test_mixed_precision(rng, recipe, arguments):
 
 
 @pytest.mark.slow
-@every_recipe
-def test_trains_in_a_model_that_is_asked_for_xla(rng, recipe, arguments):
+@one_recipe
+def test_trains_in_a_model_that_is_asked_for_xla(recipe_and_arguments):
+    recipe, arguments = recipe_and_arguments
     encoder = keras.Sequential([keras.Input((12, 10, 3)), keras.layers.Flatten(), keras.layers.Dense(6)])
     model = ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter=recipe(**arguments), num_views=1)
     with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
         model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=True)
-    images = batch(rng)  # of another size than the encoder's
+    images = same_images()  # of another size than the encoder's
     model.fit(images, np.arange(8) % 2, verbose=0)
     resized = SimAugment((12, 10))(images, training=False)
     np.testing.assert_allclose(model.embed(images), encoder(resized), rtol=1e-4, atol=1e-5)
@@ -209,13 +214,15 @@ def container_of(layers: list[keras.layers.Layer], name: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["RandomAugmentationPipeline", "RandomApply", "RandomChoice", "Augmenter"])
-@pytest.mark.parametrize("place", ["eager", pytest.param("tf.data", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("form", ["images", "dictionary"])
-def test_our_layers_work_in_the_containers_of_keras_cv(rng, name, place, form):
+@every_value(
+    name=["RandomAugmentationPipeline", "RandomApply", "RandomChoice", "Augmenter"],
+    place=["eager", "tf.data"],
+    form=["images", "dictionary"],
+)
+def test_our_layers_work_in_the_containers_of_keras_cv(name, place, form):
     import tensorflow as tf
 
-    images, labels = batch(rng), 2**24 + 1 + np.arange(8)
+    images, labels = same_images(), 2**24 + 1 + np.arange(8)
     data = tf.nest.map_structure(tf.constant, in_the_form(form, images, labels))
     layer = container_of(our_layers(), name)
     out = layer(data) if place == "eager" else next(iter(tf.data.Dataset.from_tensors(data).map(layer)))
@@ -228,15 +235,16 @@ def test_our_layers_work_in_the_containers_of_keras_cv(rng, name, place, form):
     assert number_of_different(out) > 1
 
 
-@pytest.mark.parametrize("ours", ["RandomResizedCrop", "RandomColorJitter", "RandomGrayscale", "SimAugment"])
-@pytest.mark.parametrize("name", ["RandomChoice", "Augmenter"])
-def test_our_layers_work_beside_those_of_keras_cv(rng, ours, name):
+@every_value(
+    ours=["RandomResizedCrop", "RandomColorJitter", "RandomGrayscale", "SimAugment"], name=["RandomChoice", "Augmenter"]
+)
+def test_our_layers_work_beside_those_of_keras_cv(ours, name):
     import keras_cv
     import tensorflow as tf
 
     layer = {type(layer).__name__: layer for layer in our_layers()}[ours]
     labels = np.arange(24, dtype="float32")  # keras-cv casts others to float, and its branches must agree
-    data = {"images": tf.constant(batch(rng, number=24)), "labels": tf.constant(labels)}
+    data = {"images": tf.constant(same_images(number=24)), "labels": tf.constant(labels)}
     out = container_of([layer, keras_cv.layers.RandomFlip(), layer], name)(data)
     np.testing.assert_array_equal(out["labels"], labels)
     assert number_of_different(out["images"]) > 1

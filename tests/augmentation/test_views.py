@@ -1,12 +1,10 @@
-import json
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_supcon.augmentation import MultiView, RandomColorJitter, RandomResizedCrop, SimAugment
-from tests.augmentation.test_every_layer import batch
+from tests.public_classes import same_images
 
 pytestmark = pytest.mark.neutral
 
@@ -31,8 +29,8 @@ class WithoutTraining(keras.layers.Layer):
         return input_shape
 
 
-def test_view_v_is_draw_v_of_the_augmenter(rng):
-    images = batch(rng)
+def test_view_v_is_draw_v_of_the_augmenter():
+    images = same_images()
     views = as_array(MultiView(SimAugment((12, 10), seed=3), num_views=3)(images))
     augmenter = SimAugment((12, 10), seed=3)
     assert views.shape == (8, 3, 12, 10, 3)
@@ -41,15 +39,15 @@ def test_view_v_is_draw_v_of_the_augmenter(rng):
         assert not np.array_equal(views[:, v], views[:, v - 1])
 
 
-def test_each_view_has_the_recipe_of_its_place(rng):
-    views = as_array(two_recipes()(batch(rng)))
+def test_each_view_has_the_recipe_of_its_place():
+    views = as_array(two_recipes()(same_images()))
     assert views.shape == (8, 2, 12, 10, 3)
     assert np.all(views[:, 0].max(axis=(1, 2, 3)) > 100)
     assert np.all(views[:, 1] <= 1.0001)
 
 
-def test_when_not_training_every_view_is_the_inference_form(rng):
-    images = batch(rng)
+def test_when_not_training_every_view_is_the_inference_form():
+    images = same_images()
     layer = two_recipes()
     views = as_array(layer(images, training=False))
     for v, augmenter in enumerate(layer.augmenters):
@@ -65,14 +63,14 @@ def test_a_layer_without_a_training_argument_augments_only_when_training(rng):
         np.testing.assert_array_equal(as_array(layer(images, training=training)), np.stack([expected] * 2, axis=1))
 
 
-def test_one_image_gives_its_views(rng):
-    image = batch(rng)[0]
+def test_one_image_gives_its_views():
+    image = same_images()[0]
     assert tuple(MultiView(RandomResizedCrop((12, 10)), 3)(image).shape) == (3, 12, 10, 3)
     np.testing.assert_allclose(as_array(MultiView(RandomColorJitter())(image, training=False)), np.stack([image] * 2))
 
 
-def test_dictionaries_keep_their_other_entries_once(rng):
-    data = {"images": batch(rng), "labels": np.arange(8), "weights": np.ones(8)}
+def test_dictionaries_keep_their_other_entries_once():
+    data = {"images": same_images(), "labels": np.arange(8), "weights": np.ones(8)}
     images, labels = data["images"], data["labels"]
     out = MultiView(SimAugment((12, 10)))(data)
     assert tuple(out["images"].shape) == (8, 2, 12, 10, 3)
@@ -89,35 +87,11 @@ def test_declares_the_shape_of_its_views(shape):
     assert layer.compute_output_shape({"images": shape, "labels": (4,)})["labels"] == (4,)
 
 
-def test_mixed_precision(rng):
+def test_mixed_precision():
     layer = MultiView(SimAugment((12, 10), dtype="mixed_bfloat16"))
-    assert keras.backend.standardize_dtype(layer(batch(rng)).dtype) == "bfloat16"
+    assert keras.backend.standardize_dtype(layer(same_images()).dtype) == "bfloat16"
     symbolic = layer(keras.KerasTensor((None, 16, 16, 3), "uint8"))
     assert symbolic.dtype == "bfloat16"
-
-
-@pytest.mark.parametrize("layer", [MultiView(SimAugment((12, 10), seed=5), 3, name="one"), two_recipes()])
-def test_round_trips(rng, tmp_path, layer):
-    serialized = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
-    again = keras.saving.deserialize_keras_object(serialized)
-    assert again.get_config() == layer.get_config()
-    images = batch(rng)
-    fresh = keras.saving.deserialize_keras_object(serialized)
-    np.testing.assert_array_equal(as_array(again(images)), as_array(fresh(images)))
-    model = keras.Sequential([keras.Input((16, 16, 3)), layer])
-    model.save(tmp_path / "model.keras")
-    reloaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(reloaded.predict(images, verbose=0), model.predict(images, verbose=0))
-    np.testing.assert_array_equal(as_array(reloaded(images, training=True)), as_array(model(images, training=True)))
-
-
-@pytest.mark.slow
-def test_trains_inside_a_compiled_model(rng):
-    layers = [MultiView(RandomResizedCrop((12, 10))), keras.layers.Flatten(), keras.layers.Dense(1)]
-    model = keras.Sequential([keras.Input((16, 16, 3)), *layers])
-    jit_compile = keras.backend.backend() != "torch"  # Keras compiles torch by torch.compile, which is another matter
-    model.compile(optimizer="sgd", loss="mse", jit_compile=jit_compile)
-    model.fit(batch(rng), np.zeros((8, 1)), verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -147,12 +121,12 @@ def test_refuses_impossible_arguments(augmenter, num_views, message):
     ],
     ids=["sizes", "dtypes", "views of views"],
 )
-def test_refuses_views_that_do_not_fit_into_one_tensor(rng, augmenters):
+def test_refuses_views_that_do_not_fit_into_one_tensor(augmenters):
     layer = MultiView(augmenters)
     with pytest.raises(
         ValueError, match="`augmenter` should give images of one shape and dtype in every view. Received: views"
     ):
-        layer(batch(rng))
+        layer(same_images())
 
 
 def test_refuses_to_declare_views_of_several_sizes():

@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_supcon.callbacks import Checkpoint, Position
 from keras_supcon.callbacks import checkpoint as module
+from tests.covering import representatives
 
 EPOCHS, STEPS, BATCH = 3, 6, 8
 neutral = pytest.mark.neutral
@@ -92,15 +93,16 @@ OPTIMIZERS = {
 }
 
 
-# On TensorFlow all eagerly, which starts sooner, and in a graph the two whose state is more than slots of the weights.
-CASES = [(name, BACKEND == "tensorflow") for name in OPTIMIZERS]
-CASES += [(name, False) for name in ("averages", "loss scale") if BACKEND == "tensorflow"]
+# Those whose state is more than slots of the weights; on TensorFlow one of them eagerly, which starts sooner.
+CASES = [("averages", False), ("loss scale", False), ("accumulation", BACKEND == "tensorflow")]
 
 
 @pytest.mark.slow
 @neutral
-@pytest.mark.parametrize(("optimizer", "run_eagerly"), CASES)
-def test_training_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, optimizer, run_eagerly):
+@representatives("case", CASES, [(name, False) for name in OPTIMIZERS if (name, False) not in CASES])
+def test_training_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, case):
+    optimizer, run_eagerly = case
+
     def model(seed):
         return small_model(optimizer=OPTIMIZERS[optimizer](), seed=seed, run_eagerly=run_eagerly)
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tests.callbacks.training_program import DONE, EPOCHS, PROGRESS
+from tests.covering import representatives
 
 ROOT = pathlib.Path(__file__).parents[2]
-KILLS = 12
 EPOCH_STEPS = 22  # 1,442 digits in batches of 64
 STEPS = EPOCH_STEPS * EPOCHS
 pytestmark = [
@@ -82,7 +82,8 @@ def wait_until(condition, seconds: float = 120.0) -> None:
         time.sleep(0.0002)
 
 
-def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, trainings):
+@representatives("times", [6], [12])
+def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, trainings, times):
     alone, again, killed = tmp_path / "alone", tmp_path / "again", tmp_path / "killed"
     for directory in (alone, again):
         trainings.start(directory)
@@ -92,11 +93,11 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, trainings
 
     moments = random.Random(20200423)
     kills, kills_while_writing, most = 0, 0, 0
-    while kills < KILLS:
+    while kills < times:
         pid = trainings.start(killed)
         begun_at = position(checkpoints(killed)[-1]) if kills and checkpoints(killed) else 0
         # Spread over the training: no kill much after its share of the way, and all after some batch.
-        batches = moments.randint(1, max(2, (STEPS * (kills + 1)) // (KILLS + 1) - begun_at))
+        batches = moments.randint(1, max(2, (STEPS * (kills + 1)) // (times + 1) - begun_at))
         wait_until(lambda batches=batches: batches_done(killed) >= batches)
         if kills % 3 == 2:  # into the next checkpoint that is being written
             wait_until(lambda: list((killed / "checkpoints").glob("unfinished-*")))

@@ -9,6 +9,7 @@ import pytest
 from keras_supcon import data
 from keras_supcon.callbacks import Position
 from keras_supcon.data.digits import read_digits
+from tests.covering import representatives
 
 STEPS = 14  # 1,442 digits in batches of 100
 PIECES = 23
@@ -30,7 +31,7 @@ def noisy(image, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("map_image", [None, noisy])
+@representatives("map_image", [noisy], [None])
 def test_begins_anywhere_as_if_it_had_begun_at_the_start(map_image):
     import tensorflow as tf
 

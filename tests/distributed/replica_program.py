@@ -22,6 +22,7 @@ from keras_supcon.distribution import gather_across_replicas
 
 _ENGINE = flags.DEFINE_enum("engine", "default", ["default", "mirrored", "multi_worker"], "What to train with.")
 _REPLICAS = flags.DEFINE_integer("replicas", 1, "Number of replicas on this machine.")
+_LOSSES = flags.DEFINE_list("losses", [], "Those of the case with several losses; all if empty.")
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the results, a file for each worker.", required=True)
 
 BATCH_SIZE, FEATURES, CLASSES, EPOCHS = 16, 6, 3, 5
@@ -81,8 +82,8 @@ class FunctionalModel(keras_supcon.distribution.DistributedFit, keras.Model):
     """The losses work in any Keras model."""
 
 
-def every_loss():
-    """An encoder with six heads, each with a loss of its own."""
+def several_losses():
+    """An encoder with a head for each loss."""
     heads = {
         "supcon": keras_supcon.SupConLoss(),
         "ntxent": keras_supcon.NTXentLoss(),
@@ -91,6 +92,7 @@ def every_loss():
         "triplet": keras_supcon.TripletLoss(),
         "max_margin": keras_supcon.MaxMarginLoss(),
     }
+    heads = {name: loss for name, loss in heads.items() if name in _LOSSES.value or not _LOSSES.value}
     views = keras.Input((2, FEATURES))
     features = encoder((2, FEATURES))(views)
     model = FunctionalModel(views, {name: keras.layers.Dense(4)(features) for name in heads})
@@ -104,7 +106,7 @@ UNEVEN = 21 if ON_TENSORFLOW else 32
 
 # name: (how to make the model, number of samples)
 CASES = {
-    "every loss": (every_loss, 32),
+    "several losses": (several_losses, 32),
     "queue, uneven": (lambda: contrastive(cls=QueueModel), UNEVEN),
     "gradient caching": (lambda: contrastive(keras_supcon.SupConLoss(), micro_batch_size=4), 32),
     "classifier": (classifier, 48),

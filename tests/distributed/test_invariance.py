@@ -1,7 +1,7 @@
 """The number of replicas changes nothing: same data, same weights after ten steps.
 
-`replica_program.py` trains with every loss, a queue, synchronized batch normalization, a last batch that cannot be shared out
-evenly, gradient caching, and a classifier; here its results under each engine are compared with those of one device.
+`replica_program.py` trains with several losses, a queue, synchronized batch normalization, a last batch that cannot be shared
+out evenly, gradient caching, and a classifier; here its results under each engine are compared with those of one device.
 """
 
 import functools
@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.covering import representatives
 from tests.distributed.engines import run_program, worker_environments
 
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
@@ -20,7 +21,9 @@ if BACKEND == "torch":
 
 # The largest difference seen is 2e-5, after sums in another order have gone through ten steps.
 TOLERANCE = 2e-4
-ENGINES = {"jax": ["mirrored 2"], "tensorflow": ["mirrored 2", "mirrored 4", "multi_worker 2"]}[BACKEND]
+# One by sums over pairs, one row by row; `test_replicas.py` has the gradient of the others, and all are exhaustive here.
+SOME_LOSSES, EVERY_LOSS = "supcon,triplet", ""
+ENGINES = {"jax": ["mirrored 2"], "tensorflow": ["mirrored 2", "multi_worker 2"]}[BACKEND]
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +31,14 @@ def results(tmp_path_factory):
     """A function from the engine and the number of replicas to what every worker wrote."""
 
     @functools.cache
-    def run(engine: str, replicas: int) -> list[dict[str, np.ndarray]]:
+    def run(engine: str, replicas: int, losses: str) -> list[dict[str, np.ndarray]]:
         folder = tmp_path_factory.mktemp(f"{engine}-{replicas}")
         environments = [{}]
         if engine == "multi_worker":
             environments = worker_environments(replicas)
         elif BACKEND == "jax":
             environments = [{"XLA_FLAGS": f"--xla_force_host_platform_device_count={replicas}"}]
-        arguments = [f"--engine={engine}", f"--replicas={replicas}", f"--output_dir={folder}"]
+        arguments = [f"--engine={engine}", f"--replicas={replicas}", f"--output_dir={folder}", f"--losses={losses}"]
         run_program("tests.distributed.replica_program", arguments, environments, folder)
         files = sorted(folder.glob("*.npz"))
         assert len(files) == len(environments)
@@ -44,11 +47,12 @@ def results(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@representatives("engine", ENGINES, [f"{engine} with every loss" for engine in (*ENGINES, "mirrored 4")])
 def test_replicas_train_what_one_device_trains(results, engine):
-    kind, count = engine.split()
-    (single,) = results("default", 1)
-    for worker in results(kind, int(count)):
+    kind, count, *with_every_loss = engine.split()
+    losses = EVERY_LOSS if with_every_loss else SOME_LOSSES
+    (single,) = results("default", 1, losses)
+    for worker in results(kind, int(count), losses):
         assert worker["replicas"] == int(count)
         compared = [name for name in worker if "/" in name]
         assert set(compared) == {name for name in single if "/" in name}
@@ -58,9 +62,9 @@ def test_replicas_train_what_one_device_trains(results, engine):
 
 def test_training_moves_every_weight_that_is_compared(results):
     """The comparison above would hold of models that do not train."""
-    (single,) = results("default", 1)
+    (single,) = results("default", 1, SOME_LOSSES)
     weights = [name for name in single if "/weight" in name]
-    assert len(weights) > 40
+    assert len(weights) > 30
     for name in single:
         if "/history" in name:
             assert abs(single[name][0] - single[name][-1]) > 1e-4, name
@@ -69,4 +73,4 @@ def test_training_moves_every_weight_that_is_compared(results):
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.distribute")
 def test_keras_cannot_yet_train_on_several_workers_by_itself(results):
     """When this fails, Keras needs `distribution/fit.py` no more: (a plain model, one that is mended in one place only)."""
-    np.testing.assert_array_equal(results("multi_worker", 2)[0]["Keras alone fails"], [True, True])
+    np.testing.assert_array_equal(results("multi_worker", 2, SOME_LOSSES)[0]["Keras alone fails"], [True, True])

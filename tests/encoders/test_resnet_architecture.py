@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_supcon.encoders import ResNet
+from tests.covering import every_value, representatives
 
 
 def count(variables) -> int:
@@ -20,7 +21,7 @@ def test_has_as_many_parameters_as_the_published_network(depth, parameters):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("depth", [101, 152, 200])
+@representatives("depth", [200], [101, 152])
 def test_deeper_networks_have_depth_weighted_layers(depth):
     encoder = ResNet(depth=depth, width=1 / 64)
     encoder.build((None, 32, 32, 3))
@@ -30,9 +31,12 @@ def test_deeper_networks_have_depth_weighted_layers(depth):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("depth", "width", "features"), [(10, 0.25, 128), (18, 0.5, 256), (18, 1 / 64, 8), (50, 0.125, 256)])
-@pytest.mark.parametrize("stem", ["imagenet", "cifar"])
-def test_maps_images_of_any_size_to_pooled_features(depth, width, features, stem):
+@every_value(
+    network=[(10, 0.25, 128), (18, 1 / 64, 8), (50, 0.125, 256), (18, 0.5, 256)],
+    stem=["imagenet", "cifar"],
+)
+def test_maps_images_of_any_size_to_pooled_features(network, stem):
+    depth, width, features = network
     encoder = ResNet(depth=depth, width=width, stem=stem)
     assert encoder(np.zeros((2, 40, 33, 3), "float32")).shape == (2, features)
     assert encoder(np.zeros((1, 8, 8, 3), "float32")).shape == (1, features)

@@ -1,10 +1,6 @@
 """The program as users start it, on a small CIFAR-10 of real images."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -15,16 +11,8 @@ from tests.examples import small_imagenet
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).parents[2]
-CIFAR10 = [sys.executable, str(ROOT / "examples" / "cifar10.py")]
+PROGRAM = "cifar10.py"
 EPOCHS, BATCH_SIZE, EPOCH_STEPS = 2, 16, 4
-
-
-def run(*flags: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-    return subprocess.run(
-        [*CIFAR10, *flags], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +25,10 @@ def small(tmp_path_factory) -> list[str]:
 
 
 @pytest.mark.parametrize("method", ["supcon", "cross_entropy"])
-def test_trains_and_evaluates(small, tmp_path, method):
-    finished = run(f"--model_dir={tmp_path}", f"--method={method}", "--linear_epochs=1", *small)
-    assert finished.returncode == 0, finished.stderr
+def test_trains_and_evaluates(programs, small, tmp_path, method):
+    flags = (f"--model_dir={tmp_path}", f"--method={method}", "--linear_epochs=1", *small)
+    code, _, errors = programs.run(PROGRAM, *flags)
+    assert code == 0, errors
     results = json.loads((tmp_path / "results.json").read_text())
     stages = {"supcon": {"pretrain": EPOCHS, "linear": 1}, "cross_entropy": {"cross_entropy": EPOCHS}}[method]
     assert {name: results[name]["epochs"] for name in stages} == stages
@@ -58,10 +47,10 @@ def test_trains_and_evaluates(small, tmp_path, method):
     np.testing.assert_allclose(classifier.predict(images, verbose=0).sum(axis=1), 1.0, rtol=1e-5)
 
 
-def test_a_wrong_flag_is_named_and_nothing_is_written(small, tmp_path):
+def test_a_wrong_flag_is_named_and_nothing_is_written(programs, small, tmp_path):
     model_dir = tmp_path / "models"
-    finished = run(f"--model_dir={model_dir}", *small, "--micro_batch_size=5")
-    assert finished.returncode == 1
-    assert "cifar10.py: `--micro_batch_size` should divide the 16 images" in finished.stderr
-    assert "Traceback" not in finished.stderr
+    code, _, errors = programs.run(PROGRAM, f"--model_dir={model_dir}", *small, "--micro_batch_size=5")
+    assert code == 1
+    assert "cifar10.py: `--micro_batch_size` should divide the 16 images" in errors
+    assert "Traceback" not in errors
     assert not model_dir.exists()

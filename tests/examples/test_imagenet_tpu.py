@@ -10,8 +10,6 @@ import pathlib
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import keras
@@ -21,15 +19,11 @@ import pytest
 import keras_supcon
 from tests.distributed.engines import worker_environments
 from tests.examples import small_imagenet
+from tests.examples.programs import SECONDS, Programs
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked"),
-]
+pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).parents[2]
-PROGRAM = ROOT / "examples" / "imagenet_tpu.py"
-SECONDS = 300
+PROGRAM = "imagenet_tpu.py"
 EPOCHS, BATCH_SIZE, EPOCH_STEPS = 2, 16, 4
 # name: (flags, number of workers, class of the strategy, number of replicas); --strategy=auto finds TF_CONFIG.
 ENGINES = {
@@ -45,71 +39,6 @@ SMALL = (
     "--encoder_depth=10",
     "--encoder_width=0.125",
 )
-
-# Imports what takes longer than the small trainings once, and forks a process for each start of the program. No operation
-# runs before the fork, so that each process starts TensorFlow for itself.
-SERVER = f"""
-import json, os, runpy, signal, sys
-import keras, tensorflow, tensorflow_datasets, keras_supcon
-print("ready", flush=True)
-for line in sys.stdin:
-    command = json.loads(line)
-    if "wait" in command:
-        print(os.waitstatus_to_exitcode(os.waitpid(command["wait"], 0)[1]), flush=True)
-        continue
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm({SECONDS})
-        os.environ.update(command["environment"])
-        for number, path in zip((1, 2), command["logs"]):
-            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        sys.argv, sys.path[0] = command["arguments"], os.path.dirname(command["arguments"][0])
-        runpy.run_path(sys.argv[0], run_name="__main__")
-        sys.exit()
-    print(pid, flush=True)
-"""
-
-
-class Programs:
-    """Starts the program, in several processes at the same time if need be."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.folder, self.logs = folder, {}
-        # One thread: the sums of several depend on how the machine shares them out.
-        environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_NUM_INTRAOP_THREADS": "1"}
-        self.server = subprocess.Popen(
-            [sys.executable, "-c", SERVER], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self.server.stdout.readline() == "ready\n"
-
-    def start(self, *flags: str, **environment: str) -> int:
-        logs = [str(self.folder / f"{len(self.logs)}.{stream}") for stream in ("out", "err")]
-        pid = self._ask({"arguments": [str(PROGRAM), *flags], "environment": environment, "logs": logs})
-        self.logs[pid] = logs
-        return pid
-
-    def wait(self, pid: int) -> tuple[int, str, str]:
-        """Exit code, standard output and standard error."""
-        return self._ask({"wait": pid}), *(pathlib.Path(log).read_text() for log in self.logs[pid])
-
-    def run(self, *flags: str, **environment: str) -> tuple[int, str, str]:
-        return self.wait(self.start(*flags, **environment))
-
-    def close(self) -> None:
-        self.server.stdin.close()
-        self.server.wait(timeout=60)
-
-    def _ask(self, command: dict) -> int:
-        self.server.stdin.write(json.dumps(command) + "\n")
-        self.server.stdin.flush()
-        return int(self.server.stdout.readline())
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory):
-    programs = Programs(tmp_path_factory.mktemp("logs"))
-    yield programs
-    programs.close()
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +56,7 @@ def train(programs, data_dir):
         own, workers, *_ = ENGINES[engine]
         environments = worker_environments(workers) if workers > 1 else [{}]
         flags = (f"--model_dir={model_dir}", f"--data_dir={data_dir}", *SMALL, *own, *flags)
-        return [programs.start(*flags, **environment) for environment in environments]
+        return [programs.start(PROGRAM, *flags, **environment) for environment in environments]
 
     return start
 
@@ -306,7 +235,9 @@ def kill_after_a_checkpoint(pid: int, folder: pathlib.Path) -> None:
 def test_a_wrong_flag_is_named_in_a_line_and_nothing_is_written(programs, data_dir, tmp_path, flags, environment, message):
     model_dir = tmp_path / "models"
     flags = [flag.format(tmp_path=tmp_path) for flag in flags]
-    code, output, errors = programs.run(f"--model_dir={model_dir}", f"--data_dir={data_dir}", *SMALL, *flags, **environment)
+    code, output, errors = programs.run(
+        PROGRAM, f"--model_dir={model_dir}", f"--data_dir={data_dir}", *SMALL, *flags, **environment
+    )
     assert code == 1
     assert "Traceback" not in errors
     assert [message in line for line in (output + errors).splitlines()].count(True) == 1
@@ -327,7 +258,7 @@ def test_a_wrong_flag_is_named_in_a_line_and_nothing_is_written(programs, data_d
 )
 def test_the_folder_of_another_run_is_refused_and_kept(programs, data_dir, finished, flags, message):
     before = all_files(finished)
-    code, _, errors = programs.run(f"--model_dir={finished}", f"--data_dir={data_dir}", *SMALL, *flags)
+    code, _, errors = programs.run(PROGRAM, f"--model_dir={finished}", f"--data_dir={data_dir}", *SMALL, *flags)
     assert code == 1
     assert "Traceback" not in errors
     assert message in errors.splitlines()[-1]
@@ -337,10 +268,10 @@ def test_the_folder_of_another_run_is_refused_and_kept(programs, data_dir, finis
 def test_pretraining_may_be_prolonged_and_its_old_classifier_is_refused(programs, data_dir, finished, tmp_path):
     flags = [f"--model_dir={tmp_path}", f"--data_dir={data_dir}", *SMALL]
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    code, output, errors = programs.run(*flags, "--mode=pretrain", "--epochs=3")
+    code, output, errors = programs.run(PROGRAM, *flags, "--mode=pretrain", "--epochs=3")
     assert code == 0, errors
     assert "pretrain: 3 epochs of 4 batches of 16, from epoch 3, batch 1" in output
     assert "The learning rate is that of 3 epochs from here on; before it was that of 2." in output
-    code, output, errors = programs.run(*flags, "--mode=linear")
+    code, output, errors = programs.run(PROGRAM, *flags, "--mode=linear")
     assert code == 1
     assert "holds another run: encoder_digest" in errors.splitlines()[-1]

@@ -1,23 +1,14 @@
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 import keras_supcon  # registers the classes that a saved model names
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
-OWN_IMAGES = [sys.executable, str(ROOT / "examples" / "own_images.py")]
-
-
-def run(*flags: str) -> subprocess.CompletedProcess:
-    return subprocess.run([*OWN_IMAGES, *flags], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+PROGRAM = "own_images.py"
 
 
 @pytest.mark.slow
-def test_classifies_pieces_of_two_photographs(photographs, tmp_path):
+def test_classifies_pieces_of_two_photographs(programs, photographs, tmp_path):
     from PIL import Image
 
     for name, photograph in zip(("temple", "flower"), photographs, strict=True):
@@ -25,9 +16,10 @@ def test_classifies_pieces_of_two_photographs(photographs, tmp_path):
         for i, (top, left) in enumerate(np.random.default_rng(0).integers(0, (380, 590), (40, 2))):
             Image.fromarray(photograph[top : top + 48, left : left + 48]).save(tmp_path / "images" / name / f"{i}.png")
     output = tmp_path / "classifier.keras"
-    finished = run(f"--images={tmp_path / 'images'}", "--image_size=32", "--epochs=8", "--batch_size=32", f"--output={output}")
-    assert finished.returncode == 0, finished.stderr
-    accuracy = float(finished.stdout.rsplit("test accuracy:", 1)[1])
+    flags = (f"--images={tmp_path / 'images'}", "--image_size=32", "--epochs=8", "--batch_size=32", f"--output={output}")
+    code, printed, errors = programs.run(PROGRAM, *flags)
+    assert code == 0, errors
+    accuracy = float(printed.rsplit("test accuracy:", 1)[1])
     assert accuracy >= 0.75  # half of it is chance
     classifier = keras.saving.load_model(output)
     assert isinstance(classifier, keras_supcon.LinearClassifier)
@@ -35,17 +27,18 @@ def test_classifies_pieces_of_two_photographs(photographs, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_output_that_cannot_be_written_is_refused_before_training(tmp_path):
+def test_an_output_that_cannot_be_written_is_refused_before_training(programs, tmp_path):
     for output in ("classifier.h5", str(tmp_path / "nowhere" / "classifier.keras")):
-        finished = run(f"--images={tmp_path}", f"--output={output}")
-        assert finished.returncode != 0
-        assert "--output should end with .keras and lie in a folder that exists" in finished.stdout + finished.stderr
+        code, printed, errors = programs.run(PROGRAM, f"--images={tmp_path}", f"--output={output}")
+        assert code != 0
+        assert "--output should end with .keras and lie in a folder that exists" in printed + errors
 
 
 @pytest.mark.slow
-def test_a_folder_of_one_class_is_refused_before_training(tmp_path):
+def test_a_folder_of_one_class_is_refused_before_training(programs, tmp_path):
     (tmp_path / "images" / "cat").mkdir(parents=True)
-    finished = run(f"--images={tmp_path / 'images'}", f"--output={tmp_path / 'classifier.keras'}")
-    assert finished.returncode != 0
-    assert "at least two folders, one for each class" in finished.stderr
+    flags = (f"--images={tmp_path / 'images'}", f"--output={tmp_path / 'classifier.keras'}")
+    code, _, errors = programs.run(PROGRAM, *flags)
+    assert code != 0
+    assert "at least two folders, one for each class" in errors
     assert not (tmp_path / "classifier.keras").exists()

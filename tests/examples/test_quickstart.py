@@ -13,26 +13,23 @@ import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-QUICKSTART = [sys.executable, str(ROOT / "examples" / "quickstart.py")]
-
-
-def run(*flags: str, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([*QUICKSTART, *flags], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False, **options)
+PROGRAM = "quickstart.py"
 
 
 @pytest.mark.slow
-def test_writes_models_results_and_a_report_that_agree(tmp_path):
+def test_writes_models_results_and_a_report_that_agree(programs, tmp_path):
     from keras_supcon.data.digits import read_digits
 
-    finished = run(f"--output_dir={tmp_path}", "--epochs=12", "--batch_size=128", "--seed=3")
-    assert finished.returncode == 0, finished.stderr
+    flags = (f"--output_dir={tmp_path}", "--epochs=12", "--batch_size=128", "--seed=3")
+    code, output, errors = programs.run(PROGRAM, *flags)
+    assert code == 0, errors
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["accuracy"] > 0.85
     assert results["cross_entropy_accuracy"] > 0.85
     assert results["knn_accuracy"] > 0.85
     assert results["epochs"] == 12
 
-    table = [re.split(r"\s*\|\s*", line.strip("| ")) for line in finished.stdout.splitlines() if line.startswith("|")]
+    table = [re.split(r"\s*\|\s*", line.strip("| ")) for line in output.splitlines() if line.startswith("|")]
     assert table[0][:3] == ["trained with", "test accuracy", "kNN accuracy of the embedding"]
     assert table[2][1] == f"{results['accuracy']:.2%}"
     assert table[3][1] == f"{results['cross_entropy_accuracy']:.2%}"
@@ -54,7 +51,7 @@ def test_writes_models_results_and_a_report_that_agree(tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_model_that_loads(tmp_path):
     process = subprocess.Popen(
-        [*QUICKSTART, f"--output_dir={tmp_path}", "--epochs=1000"],
+        [sys.executable, str(ROOT / "examples" / PROGRAM), f"--output_dir={tmp_path}", "--epochs=1000"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -89,9 +86,9 @@ def test_ctrl_c_leaves_a_model_that_loads(tmp_path):
         ("digits", "Flags look like --name=value"),
     ],
 )
-def test_a_wrong_flag_is_named_and_nothing_is_written(tmp_path, flag, message):
+def test_a_wrong_flag_is_named_and_nothing_is_written(programs, tmp_path, flag, message):
     output_dir = tmp_path / "output"
-    finished = run(f"--output_dir={output_dir}", flag)
-    assert finished.returncode != 0
-    assert message in finished.stdout + finished.stderr
+    code, output, errors = programs.run(PROGRAM, f"--output_dir={output_dir}", flag)
+    assert code != 0
+    assert message in output + errors
     assert not output_dir.exists()

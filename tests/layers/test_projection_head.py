@@ -45,15 +45,6 @@ def test_batch_normalization_uses_the_batch_only_in_training(rng):
     assert not np.allclose(alone, inference[:1], atol=1e-3)  # the training call moved the averages
 
 
-def test_round_trips():
-    head = ProjectionHead(output_dim=4, hidden_units=(8, 3), batch_norm=True, name="mine")
-    config = head.get_config()
-    assert {"output_dim", "hidden_units", "batch_norm", "name", "dtype"} <= set(config)
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(head))
-    assert isinstance(again, ProjectionHead)
-    assert again.get_config() == config
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

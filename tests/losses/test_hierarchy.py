@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from keras_supcon.losses import npairs_loss, ntxent_loss, supcon_loss, triplet_loss
-from tests.autodiff import quickest_value_and_gradient, value_and_gradient
+from tests.autodiff import quickest_value_and_gradient
 
 pytestmark = pytest.mark.neutral
 
@@ -74,11 +74,11 @@ def test_denominators_are_ordered(rng):
 
 def test_one_positive_and_one_negative_have_the_direction_of_the_triplet_gradient(rng):
     """-log(e^sp / (e^sp + e^sn)) falls along z_p - z_n, as does |z_i - z_p|^2 - |z_i - z_n|^2 for the anchor."""
-    for _ in range(10):
+    for _ in range(3):
         rows = rng.normal(size=(3, 6))
         rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype("float32")
-        _, contrastive = value_and_gradient(lambda z: supcon_loss([0, 0, 1], z, 0.5)[0], rows)
-        _, triplet = value_and_gradient(lambda z: triplet_loss([0, 0, 1], z, margin=10.0)[0], rows)
+        _, contrastive = quickest_value_and_gradient(lambda z: supcon_loss([0, 0, 1], z, 0.5)[0], rows)
+        _, triplet = quickest_value_and_gradient(lambda z: triplet_loss([0, 0, 1], z, margin=10.0)[0], rows)
         for of_contrastive, of_triplet in zip(contrastive, triplet, strict=True):
             cosine = of_contrastive @ of_triplet / np.linalg.norm(of_contrastive) / np.linalg.norm(of_triplet)
             assert cosine > 1 - 1e-5

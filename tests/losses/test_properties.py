@@ -17,8 +17,6 @@ from tests.losses import double_loop
 
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
 
-# JAX compiles for every new shape and option.
-EXAMPLES = 12 if keras.backend.backend() == "jax" else 100
 SHAPES = ("plain", "zero rows", "identical", "opposite", "tiny", "huge", "every length")
 
 
@@ -73,7 +71,13 @@ def check(function: Any, reference: Any, batch: Batch, comparable: bool, toleran
 
     value, gradient = quickest_value_and_gradient(lambda z: ops.mean(loss(z)), batch.projections)
     assert np.isfinite(value)
-    assert np.all(np.isfinite(gradient))
+    if not np.all(np.isfinite(gradient)):
+        # A short row has a long gradient; beyond the largest float16 it rounds to infinity.
+        rounded = ops.convert_to_numpy(ops.cast(ops.cast(batch.projections, batch.dtype), "float32"))
+        _, exact = quickest_value_and_gradient(lambda z: ops.mean(function(batch.class_ids, z)), rounded)
+        assert np.all(np.isfinite(exact))
+        assert batch.dtype == "float16"
+        assert np.all(np.isfinite(gradient) | (np.abs(exact) > 6e4))
     if comparable:
         rounded = ops.convert_to_numpy(ops.cast(ops.cast(batch.projections, batch.dtype), "float32"))
         expected = reference(batch.class_ids, rounded)
@@ -82,7 +86,6 @@ def check(function: Any, reference: Any, batch: Batch, comparable: bool, toleran
         np.testing.assert_allclose(per_sample, expected, rtol=tolerance, atol=tolerance)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 @given(
     batch=batches(),
     temperature=st.sampled_from([0.01, 0.1, 1.0]),
@@ -124,6 +127,7 @@ def test_supcon(batch, temperature, summation, denominator, contrast_mode, kept_
     )
 
 
+FEW = settings(max_examples=max(settings.default.max_examples // 4, 3))
 RELATIVES = {
     "ntxent": (losses.ntxent_loss, lambda y, z: double_loop.supcon(np.full(len(y), -1), z, 0.1)),
     "ntlogistic": (losses.ntlogistic_loss, double_loop.ntlogistic),
@@ -142,7 +146,7 @@ RELATIVES = {
 
 
 @pytest.mark.parametrize("name", list(RELATIVES))
-@settings(max_examples=EXAMPLES // 4, deadline=None, derandomize=True)
+@FEW
 @given(batch=batches(), normalize=st.sampled_from([True, True, False]), smallest_block=st.sampled_from([None, 1, 3]))
 @example(  # all rows at one point: every distance is a distance of 0
     batch=Batch(np.array([0, 0, 1, 1]), np.ones((4, 2, 3), "float32"), "identical", "float32"),

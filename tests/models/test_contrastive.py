@@ -1,5 +1,3 @@
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -13,19 +11,16 @@ from keras_supcon.losses import supcon_loss
 pytestmark = pytest.mark.neutral
 
 
+def small_encoder() -> keras.Model:
+    """Convolutional, with batch normalization."""
+    convolution = keras.layers.Conv2D(8, 3, strides=2, use_bias=False)
+    layers = [convolution, keras.layers.BatchNormalization(), keras.layers.ReLU(), keras.layers.Flatten()]
+    return keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(16, activation="relu")])
+
+
 def small_model(**options) -> ContrastiveModel:
-    options.setdefault("augmenter", SimAugment(image_size=(8, 8), flip_probability=0.0, seed=1))
-    encoder = ResNet(depth=10, width=0.125, stem="cifar")
-    return ContrastiveModel(encoder, ProjectionHead(output_dim=8, hidden_units=(16,)), **options)
-
-
-def as_json(config: dict) -> dict:
-    """The config as a file would hold it: lists for tuples. The shape that a model was built on belongs to no argument."""
-    config = json.loads(json.dumps(config))
-    for part in config.values():
-        if isinstance(part, dict):
-            part.pop("build_config", None)
-    return config
+    options.setdefault("augmenter", RandomResizedCrop((8, 8), crop_area=(0.5, 1.0), flip_probability=0.0, seed=1))
+    return ContrastiveModel(small_encoder(), ProjectionHead(output_dim=8, hidden_units=(16,)), **options)
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -73,7 +68,9 @@ def test_the_loss_that_fit_reports_is_the_formula_on_the_projections(rng):
 @pytest.mark.slow
 def test_learns_to_separate_the_digits(digits):
     images, labels = digits[0][:512], digits[1][:512]
-    model = small_model(augmenter=SimAugment((8, 8), strength=0.2, crop_area=(0.7, 1.0), flip_probability=0.0, seed=1))
+    encoder = ResNet(depth=10, width=0.125, stem="cifar")
+    augmenter = SimAugment((8, 8), strength=0.2, crop_area=(0.7, 1.0), flip_probability=0.0, seed=1)
+    model = ContrastiveModel(encoder, ProjectionHead(output_dim=8, hidden_units=(16,)), augmenter)
     model.compile(optimizer=keras.optimizers.Adam(4e-3), loss=SupConLoss())
     history = model.fit(images, labels, batch_size=64, epochs=10, verbose=0).history["loss"]
     assert history[-1] < history[0] - 1
@@ -99,7 +96,7 @@ def test_without_labels_every_image_is_its_own_class(digits):
 def test_embed_is_the_encoder_on_the_inference_form_of_the_images(digits):
     model = small_model()
     images = digits[0][:4]
-    expected = model.encoder(images / np.float32(255), training=False)
+    expected = model.encoder(model.augmenter(images, training=False), training=False)
     np.testing.assert_allclose(ops.convert_to_numpy(model.embed(images)), ops.convert_to_numpy(expected), rtol=1e-4, atol=1e-6)
 
 
@@ -162,34 +159,6 @@ def test_vectors_and_views_of_vectors_are_welcome_too(rng):
     assert views.shape == (8, 2, 4)
     assert not np.allclose(views[:, 0], views[:, 1])  # two dropout masks
     assert model(x[:, None, :].repeat(3, axis=1)).shape == (8, 3, 4)
-
-
-@pytest.mark.slow
-def test_mixed_precision_trains(digits):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = small_model()
-        model.compile(optimizer="adam", loss=SupConLoss())
-        losses = model.fit(digits[0][:64], digits[1][:64], batch_size=32, epochs=2, verbose=0).history["loss"]
-    finally:
-        keras.config.set_dtype_policy("float32")
-    assert np.all(np.isfinite(losses))
-
-
-@pytest.mark.slow
-def test_round_trips_with_weights_loss_and_optimizer_and_trains_on(digits, tmp_path):
-    images, labels = digits[0][:64], digits[1][:64]
-    model = small_model(num_views=3, name="mine")
-    model.compile(optimizer="adam", loss=SupConLoss(0.2, summation="in"))
-    model.fit(images, labels, batch_size=32, verbose=0)
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert as_json(again.get_config()) == as_json(model.get_config())
-    assert again.loss.get_config() == model.loss.get_config()
-    assert int(again.optimizer.iterations) == 2
-    np.testing.assert_array_equal(again.predict(images, verbose=0), model.predict(images, verbose=0))
-    again.fit(images, labels, batch_size=32, verbose=0)
-    assert int(again.optimizer.iterations) == 4
 
 
 @pytest.mark.parametrize(

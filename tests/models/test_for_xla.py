@@ -1,7 +1,7 @@
 """The steps of training and evaluation that a TPU would run, compiled by XLA with static shapes.
 
 All but the sum over replicas, for which XLA has no operation on a CPU. The other recipes are in
-`tests/augmentation/test_every_layer.py`.
+`tests/package/test_every_class.py`.
 """
 
 import keras
@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from keras_supcon import ContrastiveModel, LinearClassifier, ProjectionHead, SupConLoss, augmentation, encoders, optimizers
+from tests.covering import every_value
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.tpu]
 
 SIZE, BATCH = 16, 8
 
@@ -34,12 +35,25 @@ def schedule():
     return keras.optimizers.schedules.CosineDecay(0.0, 10, warmup_target=0.3, warmup_steps=2)
 
 
-@pytest.mark.parametrize(("micro_batch_size", "policy"), [(None, "mixed_bfloat16"), (4, "float32")])
-def test_pretraining_and_its_evaluation(batches, micro_batch_size, policy):
+def small_encoder():
+    layers = [keras.layers.Conv2D(8, 3, strides=2), keras.layers.BatchNormalization(), keras.layers.Flatten()]
+    return keras.Sequential([keras.Input((SIZE, SIZE, 3)), *layers, keras.layers.Dense(16)])
+
+
+def small_resnet():
+    return encoders.ResNet(10, width=1 / 64, stem="cifar")
+
+
+@every_value(
+    encoder=[small_encoder, small_resnet],
+    micro_batch_size=[4, None],
+    policy=["float32", "mixed_bfloat16"],
+)
+def test_pretraining_and_its_evaluation(batches, encoder, micro_batch_size, policy):
     keras.config.set_dtype_policy(policy)
     try:
         model = ContrastiveModel(
-            encoders.ResNet(10, width=0.125, stem="cifar"),
+            encoder(),
             ProjectionHead(16, (32,), batch_norm=True),
             augmenter=augmentation.SimAugment((SIZE, SIZE), seed=0),
             micro_batch_size=micro_batch_size,
@@ -53,8 +67,8 @@ def test_pretraining_and_its_evaluation(batches, micro_batch_size, policy):
 
 
 def test_the_linear_classifier_and_its_weighted_evaluation(batches):
-    encoder = encoders.ResNet(10, width=0.125, stem="cifar")
-    classifier = LinearClassifier(encoder, 4, augmenter=augmentation.SimAugment((SIZE, SIZE), seed=0))
+    augmenter = augmentation.RandomResizedCrop((SIZE, SIZE), seed=0)
+    classifier = LinearClassifier(small_encoder(), 4, augmenter=augmenter)
     rate = optimizers.WarmUp(keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.97, staircase=True), warmup_steps=1)
     classifier.compile(
         optimizer=keras.optimizers.RMSprop(rate, rho=0.9, momentum=0.9, epsilon=1e-3),
@@ -73,13 +87,8 @@ def test_the_linear_classifier_and_its_weighted_evaluation(batches):
 
 
 def test_cross_entropy(batches):
-    model = keras.Sequential(
-        [
-            augmentation.SimAugment((SIZE, SIZE), seed=0),
-            encoders.ResNet(10, width=0.125, stem="cifar"),
-            keras.layers.Dense(4),
-        ]
-    )
+    augmenter = augmentation.RandomResizedCrop((SIZE, SIZE), seed=0)
+    model = keras.Sequential([augmenter, small_encoder(), keras.layers.Dense(4)])
     model.compile(
         optimizer=optimizers.LARS(schedule(), nesterov=True, classic_momentum=False, exclude_from_adaptation=(".",)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

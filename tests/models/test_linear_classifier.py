@@ -5,14 +5,9 @@ from keras import ops
 
 from keras_supcon import LinearClassifier, augmentation
 from keras_supcon.augmentation import SimAugment
-from keras_supcon.encoders import ResNet
-from tests.models.test_contrastive import as_json
+from tests.models.test_contrastive import small_encoder
 
 pytestmark = pytest.mark.neutral
-
-
-def small_encoder() -> keras.Model:
-    return ResNet(depth=10, width=0.125, stem="cifar")
 
 
 def compiled_classifier(encoder, **options) -> LinearClassifier:
@@ -47,7 +42,7 @@ def test_only_the_head_is_trainable_and_the_encoder_stays_trainable_for_its_owne
     assert classifier.trainable_variables == []
 
 
-def test_is_softmax_regression_on_the_features_in_inference_mode(rng, digits):
+def test_is_softmax_regression_on_the_features_in_inference_mode(digits):
     encoder = small_encoder()
     encoder(digits[0][:32], training=True)  # moves the averages away from their start
     classifier = LinearClassifier(encoder, num_classes=10)
@@ -90,19 +85,6 @@ def test_takes_the_augmenter_of_a_model_with_several_views(digits):
     classifier = LinearClassifier(encoder, 10, augmenter=augmentation.MultiView([weak, strong]))
     assert classifier.augmenter is weak
     assert classifier(digits[0][:4], training=True).shape == (4, 10)
-
-
-@pytest.mark.slow
-def test_round_trips(digits, tmp_path):
-    images, labels = digits[0][:64], digits[1][:64]
-    classifier = compiled_classifier(small_encoder(), augmenter=SimAugment(image_size=(8, 8)), name="mine")
-    classifier.fit(images, labels, batch_size=32, verbose=0)
-    classifier.save(tmp_path / "classifier.keras")
-    again = keras.saving.load_model(tmp_path / "classifier.keras")
-    assert as_json(again.get_config()) == as_json(classifier.get_config())
-    assert int(again.optimizer.iterations) == 2
-    np.testing.assert_array_equal(again.predict(images, verbose=0), classifier.predict(images, verbose=0))
-    again.fit(images, labels, batch_size=32, verbose=0)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """Sums over pairs tile by tile, against sums over the whole matrix of pairs in float64."""
 
-import itertools
-
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_supcon.ops import NEGATIVES, OTHERS, POSITIVES, Rows, pair_max, pair_sum
 from tests.autodiff import compiled_value_and_gradient, quickest_value_and_gradient, value_and_gradient
+from tests.covering import every_pair, every_value
 
 pytestmark = pytest.mark.neutral
 
@@ -49,32 +49,37 @@ def value(similarity, parameter):
     return ops.exp(similarity if parameter is None else similarity - parameter)
 
 
+RUNS = {"step by step": quickest_value_and_gradient, "compiled": compiled_value_and_gradient}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "size"), list(itertools.product(SETS, [(7, None), (7, 2), (12, 4), (1, 3)])))
-def test_same_rows_equal_the_full_matrix(rng, name, size):
+@every_pair(
+    run=RUNS if keras.backend.backend() == "tensorflow" else {"": quickest_value_and_gradient},
+    name=list(SETS),
+    size=[(7, 2), (7, None), (12, 4), (1, 3)],
+    has_parameter=[False, True],
+)
+def test_same_rows_equal_the_full_matrix(rng, run, name, size, has_parameter):
     num_rows, block_size = size
     groups = np.sort(rng.integers(0, 3, num_rows))
     rows, features = rows_of(groups), rng.uniform(-1, 1, (num_rows, 3)).astype("float32")
     weights, parameter = rng.normal(size=num_rows).astype("float32"), rng.normal(size=num_rows).astype("float32")
+    shift = parameter if has_parameter else None
     mask = dense_mask(SETS[name], rows, rows)
-    # Programs take long to compile: one of each set and size, with the parameter in every second.
-    compiled_shift = (None, parameter)[(list(SETS).index(name) + (block_size or 0)) % 2]
-    for shift in (None, parameter):
-        z = features.astype("float64")
-        tile = np.where(mask, np.exp(z @ z.T - (0 if shift is None else shift[:, None])), 0)
-        weighted = tile * weights[:, None]
+    z = features.astype("float64")
+    tile = np.where(mask, np.exp(z @ z.T - (parameter[:, None] if has_parameter else 0)), 0)
+    weighted = tile * weights[:, None]
 
-        def total(z, shift=shift):
-            sums = pair_sum(z, rows, None, None, SETS[name], value, value, shift, block_size)
-            return ops.sum(sums * ops.convert_to_tensor(weights))
+    def total(z):
+        sums = pair_sum(z, rows, None, None, SETS[name], value, value, shift, block_size)
+        return ops.sum(sums * ops.convert_to_tensor(weights))
 
-        for run in {quickest_value_and_gradient, *([compiled_value_and_gradient] if shift is compiled_shift else [])}:
-            actual, gradient = run(total, features)
-            np.testing.assert_allclose(actual, weighted.sum(), rtol=1e-5, atol=1e-5)
-            np.testing.assert_allclose(gradient, (weighted + weighted.T) @ z, rtol=1e-4, atol=1e-5)
+    actual, gradient = run(total, features)
+    np.testing.assert_allclose(actual, weighted.sum(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(gradient, (weighted + weighted.T) @ z, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "block_size"), list(itertools.product(SETS, [None, 2, 3])))
+@every_value(name=list(SETS), block_size=[None, 2, 3])
 def test_other_rows_equal_the_full_matrix(rng, name, block_size):
     """Anchors are the rows 2 to 6 of nine contrasts."""
     groups = np.sort(rng.integers(0, 3, 9))
@@ -115,7 +120,7 @@ def test_anchors_of_one_block_may_come_in_any_order(rng, name):
     np.testing.assert_allclose(largest, np.where(mask, products, -np.inf).max(axis=1), rtol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "block_size"), list(itertools.product(SETS, [None, 2, 3])))
+@every_value(name=list(SETS), block_size=[3, None, 2])
 def test_maximum_equals_that_of_the_full_matrix(rng, name, block_size):
     rows, features = rows_of(np.sort(rng.integers(0, 3, 8))), rng.normal(size=(8, 3)).astype("float32")
     mask = dense_mask(SETS[name], rows, rows)

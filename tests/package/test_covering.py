@@ -1,0 +1,47 @@
+"""What `make test` leaves to `make test-exhaustive`, and that it leaves nothing else."""
+
+import itertools
+
+import pytest
+
+from tests.covering import covering_rows, every_pair, every_value, representatives
+
+AXES = {"views": [1, 2, 3, 4], "summation": ["out", "in"], "denominator": "abc", "cap": [None, 0, 2], "run": range(4)}
+
+
+@pytest.mark.parametrize("strength", [1, 2])
+def test_any_values_of_so_many_axes_meet(strength):
+    rows = covering_rows(strength, AXES)
+    sizes = [len(values) for values in AXES.values()]
+    for axes in itertools.combinations(range(len(sizes)), strength):
+        met = {tuple(row[axis] for axis in axes) for row in rows}
+        assert met == set(itertools.product(*(range(sizes[axis]) for axis in axes)))
+    assert len(rows) < 288 / 4
+    assert rows == covering_rows(strength, AXES)
+
+
+def rows_of(decorator: pytest.MarkDecorator) -> tuple[list[tuple], list[tuple]]:
+    """Returns the rows that are run by default, and the others."""
+    rows = decorator.mark.args[1]
+    kept = [row.values for row in rows if not row.marks]
+    return kept, [row.values for row in rows if row.marks]
+
+
+def test_the_other_rows_are_exhaustive_and_none_is_lost():
+    kept, others = rows_of(every_pair(**AXES))
+    assert sorted(map(repr, kept + others)) == sorted(map(repr, itertools.product(*AXES.values())))
+    assert len(kept) == len(covering_rows(2, AXES))
+    kept, others = rows_of(every_value(name="ab", size=[1, 2, 3]))
+    assert (len(kept), len(others)) == (3, 3)
+
+
+def test_what_was_wrong_once_is_always_run():
+    kept, _ = rows_of(every_pair(always=lambda views, run, **_: views == 4 and run > 1, **AXES))
+    assert len([row for row in kept if row[0] == 4 and row[-1] > 1]) == 2 * 3 * 3 * 2
+
+
+def test_representatives_come_first_and_the_others_are_exhaustive():
+    values = representatives("name", ["a"], ["b", "c"]).mark.args[1]
+    assert values[0] == "a"
+    assert [value.values for value in values[1:]] == [("b",), ("c",)]
+    assert {mark.name for value in values[1:] for mark in value.marks} == {"exhaustive"}

@@ -1,0 +1,77 @@
+"""The properties of every public class, by the line that it has in `tests/public_classes.py`."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from tests.covering import representatives
+from tests.harness import check_compiles, check_config, check_layer, check_loss, check_metric, check_model
+from tests.package.test_public_names import KERAS_CLASSES
+from tests.public_classes import CLASS_IDS, LAYERS, LOSS_OF_MODEL, LOSSES, METRICS, MODELS, OPTIMIZERS, normal
+
+pytestmark = pytest.mark.neutral
+
+TABLES = {**LAYERS, **LOSSES, **METRICS, **MODELS, **OPTIMIZERS}
+
+
+def test_every_public_class_has_its_line():
+    assert {case.cls for case in TABLES.values()} == set(KERAS_CLASSES.values())
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_argument_of_the_constructor_is_in_the_config(name):
+    case = TABLES[name]
+    config = case.make().get_config()
+    for base in case.cls.__mro__:
+        if base.__module__.startswith("keras_supcon.") and "ContrastiveLoss" not in base.__name__:
+            parameters = inspect.signature(base.__init__).parameters.values()
+            named = [one.name for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
+            assert {*named} - {"self"} <= set(config), base
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name, tmp_path):
+    check_layer(LAYERS[name], tmp_path)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name, tmp_path):
+    check_loss(LOSSES[name], CLASS_IDS, normal(len(CLASS_IDS), 2, 4), tmp_path)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics(name):
+    check_metric(METRICS[name], (np.array([0, 0]), np.eye(2, dtype="float32")), (np.array([0, 0, 1, 1, 2]), normal(5, 2, 3)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_models(name, tmp_path):
+    case = MODELS[name]
+    check_model(case, LOSS_OF_MODEL[case.cls](), np.arange(8) % 4, tmp_path)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers(name):
+    check_config(OPTIMIZERS[name])
+
+
+# Augmentations follow one another in one program, which compiles in half the time; the policies have one each.
+POLICIES = [name for name in LAYERS if name.endswith("Augment")]
+SEQUENCE = [name for name, case in LAYERS.items() if case.maps_data and name not in POLICIES and "MultiView" not in name]
+PROGRAMS = [
+    [*SEQUENCE, "ImageStandardization"],
+    ["AutoAugment"],
+    ["StackedRandAugment"],
+    ["MultiView of one recipe"],
+    ["ResNet", "ProjectionHead"],
+]
+
+
+@pytest.mark.slow
+@pytest.mark.tpu
+@representatives("names", PROGRAMS, [[name] for name in LAYERS if [name] not in PROGRAMS])
+def test_xla_compiles_a_step_through_every_layer(names):
+    inputs = LAYERS[names[0]].inputs()
+    check_compiles([LAYERS[name].make() for name in names], inputs)

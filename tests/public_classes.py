@@ -1,0 +1,171 @@
+"""Every public Keras class with arguments and what it is called on, a line for each."""
+
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_supcon
+from keras_supcon import augmentation, encoders, metrics, optimizers
+from tests.harness import Case
+
+VIEWS = {"image_size": (12, 10), "crop_area": (0.2, 0.9), "flip_probability": 0.3}
+CLASS_IDS = np.array([0, 1, 0, 2, -1, 1, 0, 1, 3])  # classes of one and of three samples, one unlabelled sample
+
+
+def same_images(channels: int = 3, size: int = 16, number: int = 8) -> np.ndarray:
+    """Returns the same uint8 image several times, so that differences come from the layer."""
+    image = np.random.default_rng(20200423).integers(0, 256, (1, size, size, channels)).astype("uint8")
+    return np.repeat(image, number, axis=0)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(20200423).normal(size=shape).astype("float32")
+
+
+# The arguments of the layers that augment by random draws.
+AUGMENTATIONS = {
+    "RandomResizedCrop": VIEWS,
+    "RandomColorJitter": {"brightness": 0.5, "hue": 0.2, "probability": 1.0},
+    "RandomGrayscale": {"probability": 0.5},
+    "RandomGaussianBlur": {"sigma": (0.5, 3.0), "kernel_size": 5, "probability": 0.9},
+    "RandomSolarize": {"threshold": 0.4, "probability": 0.5},
+    "RandomWarp": {"max_length": 0.2, "grid_size": 3, "probability": 0.9},
+    "RandomApply": {"layer": augmentation.Invert(), "probability": 0.5},
+    **{name: {"magnitude": 0.8, "probability": 0.7} for name in ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")},
+    **{name: {"probability": 0.6} for name in ("AutoContrast", "Equalize", "Invert")},
+    **{name: {"magnitude": 0.3, "probability": 0.6} for name in ("Posterize", "Solarize", "SolarizeAdd")},
+    **{name: {"magnitude": 0.9, "probability": 0.6} for name in ("Color", "Contrast", "Brightness", "Sharpness")},
+    "Cutout": {"magnitude": 1.0, "probability": 0.8},
+    "SimAugment": {**VIEWS, "strength": 0.7, "grayscale_probability": 0.3, "blur_probability": 0.4, "warp_probability": 0.6},
+    "AutoAugment": {**VIEWS, "policy": (((("Rotate", 0.5, 0.3), ("Equalize", 0.8, None))), (("Color", 1.0, 0.9),))},
+    "RandAugment": {**VIEWS, "num_ops": 3, "magnitude": 0.7},
+    "StackedRandAugment": {**VIEWS, "num_ops": 1, "magnitude": 0.9, "strength": 0.6, "blur_probability": 0.4},
+}
+
+
+def _augmentation(name: str) -> Case:
+    arguments = functools.partial(dict, AUGMENTATIONS[name], seed=5, value_range=(0, 255))
+    return Case(getattr(augmentation, name), arguments, same_images, maps_data=True)
+
+
+LAYERS = {
+    **{name: _augmentation(name) for name in AUGMENTATIONS},
+    "CenterCropResize": Case(
+        augmentation.CenterCropResize,
+        lambda: {"image_size": (12, 10), "method": "crop_then_resize", "crop_padding": 2},
+        same_images,
+        maps_data=True,
+    ),
+    "MultiView of one recipe": Case(
+        augmentation.MultiView,
+        lambda: {"augmenter": augmentation.SimAugment((12, 10), seed=5), "num_views": 3},
+        same_images,
+        maps_data=True,
+    ),
+    "ImageStandardization": Case(encoders.ImageStandardization, inputs=same_images),
+    "ProjectionHead": Case(
+        keras_supcon.ProjectionHead,
+        lambda: {"output_dim": 4, "hidden_units": (8, 3), "batch_norm": True},
+        lambda: normal(5, 6),
+        output_dtype="float32",
+    ),
+    "ResNet": Case(
+        encoders.ResNet,
+        lambda: {"depth": 10, "width": 0.125, "stem": "cifar", "batch_norm_momentum": 0.8},
+        lambda: same_images(1, 8, 2),
+    ),
+}
+
+_OPTIONS = {"normalize": False, "gather": False, "block_size": 64, "name": "other"}
+LOSSES = {
+    "supcon": Case(
+        keras_supcon.SupConLoss,
+        lambda: {
+            **_OPTIONS,
+            "temperature": 0.3,
+            "summation": "in",
+            "denominator": "one_positive",
+            "contrast_mode": "one",
+            "positives_cap": 4,
+            "scale_by_temperature": True,
+        },
+    ),
+    "ntxent": Case(keras_supcon.NTXentLoss, lambda: {**_OPTIONS, "temperature": 0.2}),
+    "ntlogistic": Case(keras_supcon.NTLogisticLoss, lambda: {**_OPTIONS, "temperature": 0.3}),
+    "npairs": Case(keras_supcon.NPairsLoss, lambda: _OPTIONS),
+    "max_margin": Case(keras_supcon.MaxMarginLoss, lambda: {**_OPTIONS, "margin": 1.2}),
+    "triplet": Case(keras_supcon.TripletLoss, lambda: {**_OPTIONS, "margin": 0.5, "mining": "semi_hard"}),
+}
+
+METRICS = {
+    name: Case(getattr(metrics, name), lambda: {"name": "mine", "gather": False, "dtype": "float32"})
+    for name in ("AnchorsWithPositive", "ChanceLoss", "ContrastiveAccuracy", "PositivesPerAnchor")
+}
+
+
+def _encoder() -> keras.Model:
+    convolution = keras.layers.Conv2D(4, 3, strides=2, activation="relu")
+    layers = [convolution, keras.layers.BatchNormalization(), keras.layers.Flatten(), keras.layers.Dropout(0.2, seed=2)]
+    return keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(8)])
+
+
+def _augmenter() -> keras.layers.Layer:
+    return augmentation.RandomResizedCrop((8, 8), crop_area=(0.5, 1.0), seed=3)
+
+
+MODELS = {
+    "ContrastiveModel": Case(
+        keras_supcon.ContrastiveModel,
+        lambda: {
+            "encoder": _encoder(),
+            "projection_head": keras_supcon.ProjectionHead(4, (6,)),
+            "augmenter": _augmenter(),
+            "num_views": 3,
+            "micro_batch_size": 4,
+        },
+        lambda: same_images(1, 8, 8),
+    ),
+    "ContrastiveModel with several recipes": Case(
+        keras_supcon.ContrastiveModel,
+        lambda: {
+            "encoder": _encoder(),
+            "projection_head": keras_supcon.ProjectionHead(4, ()),
+            "augmenter": augmentation.MultiView([_augmenter(), augmentation.RandomResizedCrop((8, 8), seed=4)]),
+        },
+        lambda: same_images(1, 8, 8),
+    ),
+    "LinearClassifier": Case(
+        keras_supcon.LinearClassifier,
+        lambda: {"encoder": _encoder(), "num_classes": 4, "augmenter": _augmenter(), "classifier_activation": "softmax"},
+        lambda: same_images(1, 8, 8),
+    ),
+}
+LOSS_OF_MODEL: dict[type, Any] = {
+    keras_supcon.ContrastiveModel: lambda: keras_supcon.SupConLoss(0.2, summation="in"),
+    keras_supcon.LinearClassifier: lambda: "sparse_categorical_crossentropy",
+}
+
+_schedules = keras.optimizers.schedules
+OPTIMIZERS = {
+    "LARS": Case(
+        optimizers.LARS,
+        lambda: {
+            "learning_rate": 0.5,
+            "momentum": 0.8,
+            "weight_decay": 1e-4,
+            "trust_coefficient": 0.01,
+            "nesterov": True,
+            "classic_momentum": False,
+            "exclude_from_adaptation": ["bias"],
+            "exclude_from_weight_decay": ["gamma", "beta"],
+            "name": "mine",
+        },
+    ),
+    "WarmUp": Case(optimizers.WarmUp, lambda: {"learning_rate": 0.5, "warmup_steps": 3, "initial_learning_rate": 0.25}),
+    "WarmUp of a schedule": Case(
+        optimizers.WarmUp,
+        lambda: {"learning_rate": _schedules.CosineDecay(0.5, decay_steps=10), "warmup_steps": 3},
+    ),
+}
