@@ -96,6 +96,36 @@ def test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch(rng, st
         np.testing.assert_allclose(actual, whole, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
+def test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_own(rng, strategy, reduction):
+    import tensorflow as tf
+
+    loss, shares = SupConLoss(reduction=reduction), [slice(0, 5), slice(5, 8)]
+    class_ids = np.array([0, 1, 0, 2, -1, 1, 0, 1])
+    projections = rng.normal(size=(8, 2, 4)).astype("float32")
+    weights = rng.uniform(0.5, 2.0, 8).astype("float32")
+
+    def step(class_ids, projections, weights):
+        with tf.GradientTape() as tape:
+            tape.watch(projections)
+            value = loss(class_ids, projections, sample_weight=weights)
+        return value, tape.gradient(value, projections)
+
+    whole = (class_ids, projections, weights)
+    _, expected = step(*map(tf.constant, whole))
+    of_replica = strategy.experimental_distribute_values_from_function(
+        lambda context: tuple(tf.constant(part[shares[context.replica_id_in_sync_group]]) for part in whole)
+    )
+    run = tf.function(lambda: strategy.run(step, args=of_replica), autograph=False)
+    values, gradients = (strategy.experimental_local_results(result) for result in run())
+    np.testing.assert_allclose(np.concatenate(gradients), expected, rtol=1e-4, atol=1e-6)
+    per_sample = SupConLoss(reduction="none")(class_ids, projections).numpy()
+    for value, share in zip(values, shares, strict=True):
+        total = weights[share].sum() if reduction == "mean_with_sample_weight" else len(weights[share])
+        own_mean = (per_sample * weights)[share].sum() / total
+        assert float(value) == pytest.approx(own_mean / 2, rel=1e-5)  # Keras divides by the replicas
+
+
 @pytest.mark.parametrize(
     "metric", [metrics.AnchorsWithPositive, metrics.ContrastiveAccuracy, metrics.PositivesPerAnchor, metrics.ChanceLoss]
 )

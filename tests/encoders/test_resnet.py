@@ -63,6 +63,15 @@ def test_every_layer_computes_in_the_dtype_of_the_encoder_also_after_a_round_tri
         assert {variable.dtype for variable in network.trainable_variables} == {"float32"}
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras synchronizes over replicas on TensorFlow alone")
+def test_synchronized_batch_normalization_reaches_every_layer():
+    encoder = ResNet(depth=10, width=1 / 64, synchronized_batch_norm=True)
+    encoder.build((None, 16, 16, 3))
+    normalizations = [layer for layer in encoder._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    assert len(normalizations) > 8
+    assert all(layer.synchronized for layer in normalizations)
+
+
 @pytest.mark.slow
 def test_bottlenecks_come_back_from_a_file_with_their_weights(tmp_path, rng):
     """`tests/package/test_every_class.py` has basic blocks."""

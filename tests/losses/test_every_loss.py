@@ -104,6 +104,15 @@ def test_samples_without_a_positive_give_zero_and_no_gradient_of_their_own(rng, 
     np.testing.assert_array_equal(gradient, 0)
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [0, 2, 1, 3]])
+def test_a_negative_as_far_as_the_positive_is_not_semi_hard(order):
+    """The positive and a negative are at squared distance 1, the negative that is farther at 4: 1 - 4 + 1 is below 0."""
+    rows = np.array([[0, 0], [1, 0], [0, 1], [0, -2]], "float32")
+    class_ids = np.array([0, 0, 1, 2])
+    loss = losses.triplet_loss(class_ids[order], rows[order], 1.0, "semi_hard", normalize=False)
+    assert float(loss[0]) == 0
+
+
 @every_loss
 def test_permuting_the_batch_permutes_the_loss(rng, name):
     function = CASES[name][0]

@@ -1,0 +1,658 @@
+"""Breaks laws of the package on purpose, one at a time, and shows that tests of `make test` fail.
+
+    python tools/mutation_check.py --neutral_python=.venv-neutral/bin/python
+    python tools/mutation_check.py --only=positives_cap_off_by_one,queue_takes_gradient
+    python tools/mutation_check.py --list
+
+Works on a temporary copy of the files that git knows or would know, so that the working tree may
+be edited meanwhile. The tests of a mutation first have to pass without it. Mutations for JAX and
+PyTorch run under --neutral_python and are left out without it. Prints a Markdown table at the end.
+The exit code is 1 if a mutation is missed or could not be judged.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from absl import app, flags
+
+_ONLY = flags.DEFINE_list("only", [], "Names of the mutations to run; all if empty.")
+_LIST = flags.DEFINE_bool("list", False, "Prints names and laws, and runs nothing.")
+_NEUTRAL_PYTHON = flags.DEFINE_string("neutral_python", None, "Python with keras, jax and torch.")
+_SKIP_BASELINE = flags.DEFINE_bool("skip_baseline", False, "Trusts that the tests pass unchanged.")
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# A run that takes longer hangs.
+_MOST_SECONDS = 1200
+_TESTS_FAILED = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutation:
+    """A slip that a maintainer could make, and the tests that should fail then.
+
+    Args:
+        name: Its name for `--only`.
+        law: What it breaks.
+        file: The changed file, relative to the root.
+        before: Text that occurs once in the file.
+        after: What stands there instead.
+        tests: Where `make test` notices it: test files, folders or, in slow files, `file::test`.
+        backend: The backend of Keras under which it does.
+    """
+
+    name: str
+    law: str
+    file: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+    backend: Literal["tensorflow", "jax", "torch"] = "tensorflow"
+
+
+_REPLICAS = "tests/distributed/test_replicas.py"
+_UNEVEN_SHARES = f"{_REPLICAS}::test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_own"
+_EVERY_CLASS = "tests/package/test_every_class.py"
+_ARGUMENTS_IN_CONFIG = f"{_EVERY_CLASS}::test_every_argument_of_the_constructor_is_in_the_config"
+
+MUTATIONS = (
+    # ops
+    Mutation(
+        name="positives_cap_off_by_one",
+        law="An anchor has no more than `max_samples` other samples of its class as positives.",
+        file="keras_supcon/ops/pairs.py",
+        before="rank < self.max_samples",
+        after="rank <= self.max_samples",
+        tests=("tests/ops/test_pair_sum.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="mirrored_pairs_without_gradient",
+        law="A row takes gradient as an anchor and as a contrast of the others.",
+        file="keras_supcon/ops/pair_sum.py",
+        before="return rows * (upstream[i] + ops.transpose(upstream[j]))",
+        after="return rows * upstream[i]",
+        tests=("tests/ops/test_pair_sum.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="normalization_passes_gradient_through",
+        law="The gradient of a normalized row is tangent to the sphere.",
+        file="keras_supcon/ops/normalization.py",
+        before="tangent = upstream - unit * ops.sum(unit * upstream, axis=axis, keepdims=True)",
+        after="tangent = upstream",
+        tests=("tests/ops/test_normalization.py",),
+        backend="jax",
+    ),
+    Mutation(
+        name="anchor_is_its_own_positive",
+        law="A row is never a positive of itself.",
+        file="keras_supcon/ops/contrast.py",
+        before="anchors * (of_class - anchors)",
+        after="anchors * of_class",
+        tests=("tests/losses/test_supcon.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="queue_takes_gradient",
+        law="The rows of a queue take no gradient.",
+        file="keras_supcon/ops/contrast.py",
+        before="queue_order.take(ops.stop_gradient(queue))",
+        after="queue_order.take(queue)",
+        tests=("tests/losses/test_supcon_modes.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="batch_is_constant",
+        law="The rows of the batch take gradient as contrasts, also where not all are anchors.",
+        file="keras_supcon/ops/contrast.py",
+        before="is_constant=False",
+        after="is_constant=True",
+        tests=("tests/losses/test_supcon_modes.py",),
+        backend="torch",
+    ),
+    # losses
+    Mutation(
+        name="queue_without_temperature",
+        law="Logits of the queue are cosines over the temperature, as those of the batch.",
+        file="keras_supcon/losses/contrast_batch.py",
+        before="queue=None if queue is None else scaled(queue)",
+        after="queue=queue",
+        tests=("tests/losses/test_supcon_modes.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="slope_of_a_share",
+        law="The slope of a pair sum is the derivative of its value.",
+        file="keras_supcon/losses/supcon.py",
+        before="relative_share(margin, log_largest) * ops.sigmoid(-margin)",
+        after="relative_share(margin, log_largest)",
+        tests=("tests/losses/test_supcon_modes.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="sign_of_the_triplet_gradient",
+        law="The triplet loss falls where a positive comes nearer.",
+        file="keras_supcon/losses/triplet.py",
+        before="return losses, -slopes",
+        after="return losses, slopes",
+        tests=("tests/losses/test_every_loss.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="semi_hard_takes_ties",
+        law="A negative as far as the positive is not farther.",
+        file="keras_supcon/losses/triplet.py",
+        before="ops.cast(ascending > before, order.dtype)",
+        after="ops.cast(ascending >= before, order.dtype)",
+        tests=("tests/losses/test_every_loss.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="labels_through_float32",
+        law="Class ids above 2^24 stay apart.",
+        file="keras_supcon/losses/base.py",
+        before="values = self.call(y_true, ",
+        after="values = self.call(ops.convert_to_tensor(y_true, dtype=self.dtype), ",
+        tests=("tests/losses/test_every_loss.py",),
+        backend="torch",
+    ),
+    # metrics
+    Mutation(
+        name="tie_counts_as_right",
+        law="A negative as near as the nearest positive is an error.",
+        file="keras_supcon/metrics/contrastive_accuracy.py",
+        before="batch.pair_max(batch.positives) > batch.pair_max(batch.negatives)",
+        after="batch.pair_max(batch.positives) >= batch.pair_max(batch.negatives)",
+        tests=("tests/metrics/test_metrics.py",),
+        backend="torch",
+    ),
+    # layers
+    Mutation(
+        name="head_forgets_an_argument",
+        law="The configuration of a layer holds every argument.",
+        file="keras_supcon/layers/projection_head.py",
+        before='            "batch_norm": self.batch_norm,\n',
+        after="",
+        tests=(_ARGUMENTS_IN_CONFIG,),
+        backend="torch",
+    ),
+    # encoders
+    Mutation(
+        name="block_starts_at_random",
+        law="A residual block starts as its shortcut.",
+        file="keras_supcon/encoders/resnet.py",
+        before='last = {**batch_norm, "gamma_initializer": "zeros"}',
+        after="last = batch_norm",
+        tests=("tests/encoders/test_resnet.py::test_a_new_block_starts_as_its_shortcut",),
+        backend="torch",
+    ),
+    # models
+    Mutation(
+        name="synchronization_gets_lost",
+        law="Synchronized batch normalization reaches every layer of the encoder.",
+        file="keras_supcon/encoders/resnet.py",
+        before='"synchronized": synchronized_batch_norm}',
+        after='"synchronized": False}',
+        tests=("tests/encoders/test_resnet.py::test_synchronized_batch_normalization_reaches_every_layer",),
+    ),
+    Mutation(
+        name="frozen_encoder_trains",
+        law="The encoder of a linear classifier runs in inference mode, and its averages stay.",
+        file="keras_supcon/models/linear_classifier.py",
+        before="self.encoder(images, training=False)",
+        after="self.encoder(images, training=training)",
+        tests=("tests/models/test_linear_classifier.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="unlabelled_are_one_class",
+        law="Without labels every image is a class of its own.",
+        file="keras_supcon/models/contrastive.py",
+        before='ops.full((ops.shape(y_pred)[0],), -1, dtype="int32")',
+        after='ops.full((ops.shape(y_pred)[0],), 0, dtype="int32")',
+        tests=("tests/metrics/test_metrics.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="second_pass_draws_anew",
+        law="Gradient caching draws in the second pass what it drew in the first (TensorFlow).",
+        file="keras_supcon/models/gradient_caching/tensorflow.py",
+        before="    _assign(seeds, first_seeds)\n",
+        after="",
+        tests=("tests/models/test_gradient_caching.py",),
+    ),
+    Mutation(
+        name="second_pass_draws_anew_on_torch",
+        law="The second pass draws from torch's own generators what the first drew.",
+        file="keras_supcon/models/gradient_caching/torch.py",
+        before="    set_generator_states(generators)\n",
+        after="",
+        tests=("tests/models/test_gradient_caching.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="averages_move_twice",
+        law="Gradient caching moves the averages once a step (TensorFlow).",
+        file="keras_supcon/models/gradient_caching/tensorflow.py",
+        before="moved.append(start + ",
+        after="moved.append(tf.convert_to_tensor(state) + ",
+        tests=("tests/models/test_gradient_caching.py",),
+    ),
+    Mutation(
+        name="second_pass_draws_anew_on_jax",
+        law="Gradient caching draws in the second pass what it drew in the first (JAX).",
+        file="keras_supcon/models/gradient_caching/jax.py",
+        before="projections, _ = passed.project()",
+        after="projections, passed.first_seeds = passed.project()",
+        tests=("tests/models/test_gradient_caching.py",),
+        backend="jax",
+    ),
+    Mutation(
+        name="averages_move_by_the_sum",
+        law="Gradient caching moves the averages by the mean over passes (PyTorch).",
+        file="keras_supcon/models/gradient_caching/torch.py",
+        before="start + change / len(plan)",
+        after="start + change",
+        tests=("tests/models/test_gradient_caching.py",),
+        backend="torch",
+    ),
+    # distribution
+    Mutation(
+        name="uneven_replicas_weigh_alike",
+        law="The gradient of replicas with uneven shares is that of the global batch.",
+        file="keras_supcon/distribution/gather.py",
+        before="count * tf.cast(context.num_replicas_in_sync, count.dtype)",
+        after="total",
+        tests=(_UNEVEN_SHARES,),
+    ),
+    Mutation(
+        name="weight_of_a_replica_in_the_value",
+        law="A replica reports its own mean, which Keras weighs by the shares.",
+        file="keras_supcon/losses/base.py",
+        before="factor * values + ops.stop_gradient((1.0 - factor) * values)",
+        after="factor * values",
+        tests=(_UNEVEN_SHARES,),
+    ),
+    Mutation(
+        name="uneven_weights_count_rows",
+        law="With weights that sum to other totals, replicas weigh by these.",
+        file="keras_supcon/losses/base.py",
+        before="count = ops.sum(ops.cast(sample_weight, values.dtype))",
+        after="count = ops.cast(ops.shape(values)[0], values.dtype)",
+        tests=(_UNEVEN_SHARES,),
+    ),
+    Mutation(
+        name="offset_of_equal_shares",
+        law="The rows of a replica come after those of the replicas before it, however many.",
+        file="keras_supcon/distribution/gather.py",
+        before="return gathered, tf.reduce_sum(lengths[: context.replica_id_in_sync_group])",
+        after="return gathered, tf.shape(tensors[0])[0] * context.replica_id_in_sync_group",
+        tests=("tests/distributed/test_replicas.py",),
+    ),
+    Mutation(
+        name="replicas_draw_alike",
+        law="Replicas draw different numbers.",
+        file="keras_supcon/augmentation/base.py",
+        before="self.generator = ReplicaSeedGenerator(self._own_seed())",
+        after="self.generator = keras.random.SeedGenerator(self._own_seed())",
+        tests=("tests/distributed/test_replicas.py",),
+    ),
+    # optimizers
+    Mutation(
+        name="decay_outside_the_trust_ratio",
+        law="The weight decay of LARS is part of the gradient whose norm is taken.",
+        file="keras_supcon/optimizers/lars.py",
+        before="""\
+        if self._decays[index]:
+            gradient = gradient + self.coupled_weight_decay * weights
+        addend = gradient
+        if self.classic_momentum:
+            addend = learning_rate * self._trust_ratio(index, weights, gradient) * gradient
+""",
+        after="""\
+        trust_ratio = self._trust_ratio(index, weights, gradient)
+        if self._decays[index]:
+            gradient = gradient + self.coupled_weight_decay * weights
+        addend = gradient
+        if self.classic_momentum:
+            addend = learning_rate * trust_ratio * gradient
+""",
+        tests=("tests/optimizers/test_lars.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="warm_up_shortens_the_schedule",
+        law="A schedule counts its steps from the end of the warm-up.",
+        file="keras_supcon/optimizers/schedules.py",
+        before="self._rate_after(ops.maximum(step - self.warmup_steps, 0))",
+        after="self._rate_after(step)",
+        tests=("tests/optimizers/test_schedules.py",),
+        backend="torch",
+    ),
+    # augmentation
+    Mutation(
+        name="views_in_the_wrong_order",
+        law="Each view has the recipe of its place.",
+        file="keras_supcon/augmentation/views.py",
+        before="for augmenter in self.augmenters]\n        dtypes",
+        after="for augmenter in reversed(self.augmenters)]\n        dtypes",
+        tests=("tests/augmentation/test_views.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="augments_at_inference",
+        law="When not training, a view is the inference form of the image.",
+        file="keras_supcon/augmentation/calling.py",
+        before="layer(images, training=training) if _takes_training(layer) else layer(images)",
+        after="layer(images)",
+        tests=("tests/models/test_contrastive.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="equalize_counts_the_level_itself",
+        law="Equalize maps a level by the number of pixels below it.",
+        file="keras_supcon/augmentation/operations/tone.py",
+        before="numpy.cumsum(counts, axis=2) - counts",
+        after="numpy.cumsum(counts, axis=2)",
+        tests=("tests/augmentation/operations/test_layers.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="posterize_rounds_up",
+        law="Posterize keeps `floor(4 magnitude)` bits.",
+        file="keras_supcon/augmentation/operations/tone.py",
+        before="backend.numpy.floor(4.0 * magnitude)",
+        after="backend.numpy.round(4.0 * magnitude)",
+        tests=("tests/augmentation/operations/test_layers.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="seed_is_not_advanced",
+        law="The draws for one element of a data set differ from one another.",
+        file="keras_supcon/augmentation/seeding.py",
+        before="self._num_drawn += 1",
+        after="self._num_drawn += 0",
+        tests=("tests/data/test_views.py",),
+    ),
+    # data
+    Mutation(
+        name="resume_starts_one_batch_late",
+        law="The first batch after a restart is the first that was not done.",
+        file="keras_supcon/data/epochs.py",
+        before="done = min(start[0] * steps + start[1], epochs * steps)",
+        after="done = min(start[0] * steps + start[1] + 1, epochs * steps)",
+        tests=("tests/data/test_epochs.py",),
+    ),
+    Mutation(
+        name="places_count_from_the_restart",
+        law="The draws for an example depend on its place in the epoch, not on the restart.",
+        file="keras_supcon/data/epochs.py",
+        before=".enumerate().skip(skipped)",
+        after=".skip(skipped).enumerate()",
+        tests=("tests/data/test_epochs.py",),
+    ),
+    # callbacks
+    Mutation(
+        name="checkpoint_without_slots",
+        law="A checkpoint holds the moments of the optimizer.",
+        file="keras_supcon/callbacks/training_state.py",
+        before="for variable in (*model.variables, *optimizer.variables):",
+        after="for variable in (*model.variables, optimizer.iterations):",
+        tests=("tests/callbacks/test_checkpoint.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="checkpoint_without_the_batch",
+        law="Training goes on within the epoch that was begun.",
+        file="keras_supcon/callbacks/checkpoint.py",
+        before='self._position = Position(*description["position"])',
+        after='self._position = Position(description["position"][0])',
+        tests=("tests/callbacks/test_checkpoint.py",),
+        backend="torch",
+    ),
+    # evaluation
+    Mutation(
+        name="neighbors_by_distance",
+        law="Neighbors are those of the largest cosine, whatever the lengths of the embeddings.",
+        file="keras_supcon/evaluation/knn.py",
+        before='metric="cosine"',
+        after='metric="euclidean"',
+        tests=("tests/evaluation/test_knn.py",),
+        backend="torch",
+    ),
+    # recipes
+    Mutation(
+        name="recipes_are_shared",
+        law="A change of a recipe does not change the next one of that name.",
+        file="keras_supcon/recipes/catalogue.py",
+        before="return copy.deepcopy(_RECIPES[name])",
+        after="return _RECIPES[name]",
+        tests=("tests/recipes/test_recipes.py",),
+        backend="torch",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """How a run of pytest ended.
+
+    Args:
+        code: Exit code; None for a run that hung.
+        seconds: How long it took.
+        failure: The first test that failed, or None.
+        output: What it printed.
+    """
+
+    code: int | None
+    seconds: float
+    failure: str | None
+    output: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What became of a mutation: `caught` by a test, missed or, with `problem`, not judged."""
+
+    mutation: Mutation
+    seconds: float = 0.0
+    caught: str | None = None
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        if self.problem is not None:
+            return f"ERROR: {self.problem}"
+        return "MISSED" if self.caught is None else f"caught by {self.caught}"
+
+
+def mutate(source: str, mutation: Mutation) -> str:
+    """Makes the change of a mutation in the text of its file.
+
+    Raises:
+        ValueError: If `before` does not occur exactly once.
+    """
+    count = source.count(mutation.before)
+    if count != 1:
+        raise ValueError(f"`before` should occur once in {mutation.file}. Received: {count} times")
+    return source.replace(mutation.before, mutation.after)
+
+
+class Workshop:
+    """A copy of the working tree in which tests run.
+
+    Args:
+        folder: An empty folder for the copy.
+        interpreters: The Python interpreter of each backend.
+    """
+
+    def __init__(self, folder: pathlib.Path, interpreters: dict[str, str]) -> None:
+        self._folder, self._interpreters = folder, interpreters
+        self._baselines: dict[tuple[str, tuple[str, ...]], Run] = {}
+        listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        for name in filter(None, names.split("\0")):
+            if (ROOT / name).is_file():  # not what git knows and the working tree has lost
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+
+    def check_imports(self, backend: str) -> None:
+        """Raises `RuntimeError` if tests would see another installation than the copy."""
+        code = "import keras_supcon; print(keras_supcon.__file__)"
+        printed = subprocess.run(
+            [self._interpreters[backend], "-c", code],
+            cwd=self._folder,
+            env=self._environment(backend),
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()[-1]
+        if not pathlib.Path(printed).resolve().is_relative_to(self._folder.resolve()):
+            raise RuntimeError(f"keras_supcon should come from {self._folder}. Received: {printed}")
+
+    def problem_of_baseline(self, mutation: Mutation) -> str | None:
+        """Runs the tests of a mutation without it, once for all that share them.
+
+        Returns:
+            None if they pass, else what is wrong.
+        """
+        key = mutation.backend, mutation.tests
+        if key not in self._baselines:
+            run = self._baselines[key] = self._run_tests(mutation)
+            outcome = "pass" if run.code == 0 else "FAIL"
+            tests = " ".join(mutation.tests)
+            print(f"({outcome} unchanged in {run.seconds:.0f} s: {tests})", flush=True)
+        run = self._baselines[key]
+        if run.code == 0:
+            return None
+        return f"the tests do not pass without it: {run.failure or describe_end(run)}"
+
+    def judge(self, mutation: Mutation) -> Verdict:
+        """Makes the change, runs the tests, and takes the change back."""
+        path = self._folder / mutation.file
+        source = path.read_text()
+        try:
+            mutated = mutate(source, mutation)
+        except ValueError as error:
+            return Verdict(mutation, problem=str(error))
+        path.write_text(mutated)
+        try:
+            run = self._run_tests(mutation)
+        finally:
+            path.write_text(source)
+        if run.code == 0:
+            return Verdict(mutation, run.seconds)
+        if run.code == _TESTS_FAILED and run.failure is not None:
+            return Verdict(mutation, run.seconds, caught=run.failure)
+        return Verdict(mutation, run.seconds, problem=describe_end(run))
+
+    def _run_tests(self, mutation: Mutation) -> Run:
+        # The same tests as `make test`: all on TensorFlow, the neutral ones on the other backends.
+        marks = [] if mutation.backend == "tensorflow" else ["-m", "neutral"]
+        options = ["-q", "-x", "-p", "no:cacheprovider", "-rfE", *marks]
+        start = time.monotonic()
+        process = subprocess.Popen(
+            [self._interpreters[mutation.backend], "-m", "pytest", *options, *mutation.tests],
+            cwd=self._folder,
+            env=self._environment(mutation.backend),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # to end the programs that tests start along with them
+        )
+        try:
+            output, _ = process.communicate(timeout=_MOST_SECONDS)
+            code = process.returncode
+        except subprocess.TimeoutExpired:
+            output, code = "", None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+        seconds = time.monotonic() - start
+        failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
+        return Run(code, seconds, failed[1] if failed else None, output)
+
+    def _environment(self, backend: str) -> dict[str, str]:
+        path = [str(self._folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "PYTHONPATH": os.pathsep.join(path),
+            # To the cache of modules two changes of one length within a second are one file.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+
+def describe_end(run: Run) -> str:
+    """Says how a run ended that is neither passed nor failed."""
+    if run.code is None:
+        return f"the tests did not end within {_MOST_SECONDS} s"
+    lines = [line for line in run.output.splitlines() if line.strip()]
+    return f"pytest ended with exit code {run.code}: {' '.join(lines[-1:])}"
+
+
+def check(mutations: Sequence[Mutation], workshop: Workshop, skip_baseline: bool) -> list[Verdict]:
+    """Judges mutations one after the other, and prints a line for each."""
+    for backend in dict.fromkeys(mutation.backend for mutation in mutations):
+        workshop.check_imports(backend)
+    verdicts = []
+    for mutation in mutations:
+        problem = None if skip_baseline else workshop.problem_of_baseline(mutation)
+        verdict = Verdict(mutation, problem=problem) if problem else workshop.judge(mutation)
+        print(f"{mutation.name}: {verdict} in {verdict.seconds:.0f} s", flush=True)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def markdown_table(verdicts: Sequence[Verdict]) -> str:
+    """Formats verdicts as a Markdown table."""
+    rows = [("mutation", "law", "backend", "outcome", "seconds"), ("---",) * 5]
+    for verdict in verdicts:
+        mutation, outcome = verdict.mutation, str(verdict).replace("|", "\\|")
+        seconds = f"{verdict.seconds:.0f}"
+        rows.append((mutation.name, mutation.law, mutation.backend, outcome, seconds))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the chosen mutations; returns 1 if one is missed or could not be judged."""
+    del argv
+    unknown = set(_ONLY.value) - {mutation.name for mutation in MUTATIONS}
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise app.UsageError(f"--only should hold names of --list. Received: {names}")
+    wanted = set(_ONLY.value) or {mutation.name for mutation in MUTATIONS}
+    chosen = [mutation for mutation in MUTATIONS if mutation.name in wanted]
+    if _LIST.value:
+        for mutation in chosen:
+            print(f"{mutation.name} ({mutation.backend}): {mutation.law}")
+        return 0
+    interpreters = {"tensorflow": sys.executable}
+    if _NEUTRAL_PYTHON.value:
+        interpreters |= dict.fromkeys(("jax", "torch"), os.path.abspath(_NEUTRAL_PYTHON.value))
+    left_out = [mutation.name for mutation in chosen if mutation.backend not in interpreters]
+    if left_out:
+        print(f"Left out, for want of --neutral_python: {', '.join(left_out)}.")
+    chosen = [mutation for mutation in chosen if mutation.backend in interpreters]
+    with tempfile.TemporaryDirectory(prefix="keras_supcon-mutations-") as folder:
+        verdicts = check(chosen, Workshop(pathlib.Path(folder), interpreters), _SKIP_BASELINE.value)
+    print(f"\n{markdown_table(verdicts)}")
+    num_caught = sum(verdict.caught is not None for verdict in verdicts)
+    print(f"\n{num_caught} of {len(verdicts)} caught.")
+    return int(num_caught < len(verdicts))
+
+
+if __name__ == "__main__":
+    app.run(main)
