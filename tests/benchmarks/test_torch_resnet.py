@@ -8,7 +8,10 @@ import pytest
 
 import keras_supcon
 
-pytestmark = pytest.mark.neutral
+pytestmark = [
+    pytest.mark.neutral,
+    pytest.mark.skipif(keras.backend.backend() != "torch", reason="compared once, where Keras computes with torch too"),
+]
 torch = pytest.importorskip("torch")
 BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
 

@@ -384,6 +384,7 @@ def test_after_an_interruption_the_same_object_restores_again(tmp_path):
 
 @pytest.mark.slow
 @neutral
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # which is how its length gets known
 def test_a_plain_fit_whose_length_is_unknown_can_be_finished(tmp_path):
     model = small_model()
     source = batches()

@@ -7,7 +7,7 @@ from keras import ops
 
 import keras_supcon
 from keras_supcon import losses
-from tests.autodiff import compiled_value_and_gradient, quickest_value_and_gradient
+from tests.autodiff import compiled_value_and_gradient, quickest, quickest_value_and_gradient
 from tests.covering import every_value
 from tests.losses import double_loop
 from tests.public_classes import CLASS_IDS
@@ -49,6 +49,11 @@ CASES = {
 every_loss = pytest.mark.parametrize("name", list(CASES))
 
 
+def losses_of(function, class_ids, projections, **options) -> np.ndarray:
+    """The loss of each sample."""
+    return ops.convert_to_numpy(quickest(lambda z: function(class_ids, z, **options))(projections))
+
+
 @pytest.mark.slow
 @every_value(name=list(CASES), views=[1, 2, 3])
 def test_equals_the_double_loop_in_value_and_gradient(rng, name, views):
@@ -56,7 +61,7 @@ def test_equals_the_double_loop_in_value_and_gradient(rng, name, views):
     projections = rng.normal(size=(9, views, 4)).astype("float32")
     expected = reference(CLASS_IDS, projections)
     expected_gradient = double_loop.gradient(lambda z: reference(CLASS_IDS, z), projections)
-    per_sample = ops.convert_to_numpy(function(CLASS_IDS, projections))
+    per_sample = losses_of(function, CLASS_IDS, projections)
     np.testing.assert_allclose(per_sample, expected, rtol=1e-5, atol=2e-6)
     # In one tile, and in several of which the last is not full; the latter on TensorFlow also as one program.
     runs = {(quickest_value_and_gradient, None), (quickest_value_and_gradient, 4)}
@@ -77,11 +82,11 @@ def test_every_option_of_the_class_reaches_the_function(rng, name):
     function, loss, _ = CASES[name]
     projections = rng.normal(size=(9, 2, 4)).astype("float32")
     np.testing.assert_allclose(
-        float(loss(CLASS_IDS, projections)), ops.convert_to_numpy(function(CLASS_IDS, projections)).mean(), rtol=1e-5
+        float(loss(CLASS_IDS, projections)), losses_of(function, CLASS_IDS, projections).mean(), rtol=1e-5
     )
     raw = type(loss).from_config({**loss.get_config(), "normalize": False, "block_size": 4, "reduction": None})
-    expected = function(CLASS_IDS, projections, normalize=False, block_size=4)
-    np.testing.assert_allclose(ops.convert_to_numpy(raw(CLASS_IDS, projections)), ops.convert_to_numpy(expected), rtol=1e-6)
+    expected = losses_of(function, CLASS_IDS, projections, normalize=False, block_size=4)
+    np.testing.assert_allclose(ops.convert_to_numpy(raw(CLASS_IDS, projections)), expected, rtol=1e-6)
 
 
 @every_loss
@@ -98,8 +103,8 @@ def test_half_precision_rows_are_computed_in_float32(rng, name):
 def test_samples_without_a_positive_give_zero_and_no_gradient_of_their_own(rng, name):
     function = CASES[name][0]
     projections = rng.normal(size=(9, 1, 4)).astype("float32")
-    np.testing.assert_array_equal(ops.convert_to_numpy(function(np.arange(9), projections)), 0)
-    np.testing.assert_array_equal(ops.convert_to_numpy(function(np.full(9, -1), projections)), 0)
+    np.testing.assert_array_equal(losses_of(function, np.arange(9), projections), 0)
+    np.testing.assert_array_equal(losses_of(function, np.full(9, -1), projections), 0)
     _, gradient = quickest_value_and_gradient(lambda z: ops.sum(function(np.arange(9), z)), projections)
     np.testing.assert_array_equal(gradient, 0)
 
@@ -117,8 +122,8 @@ def test_a_negative_as_far_as_the_positive_is_not_semi_hard(order):
 def test_permuting_the_batch_permutes_the_loss(rng, name):
     function = CASES[name][0]
     projections, order = rng.normal(size=(9, 2, 4)).astype("float32"), rng.permutation(9)
-    moved = ops.convert_to_numpy(function(CLASS_IDS[order], projections[order]))
-    np.testing.assert_allclose(moved, ops.convert_to_numpy(function(CLASS_IDS, projections))[order], rtol=1e-5, atol=1e-6)
+    moved = losses_of(function, CLASS_IDS[order], projections[order])
+    np.testing.assert_allclose(moved, losses_of(function, CLASS_IDS, projections)[order], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "ntxent"])
@@ -129,9 +134,7 @@ def test_class_ids_up_to_2_to_the_31_stay_apart_and_together(rng, name):
     small = np.array([0, 1, 2, 3, 0, 1, 2, 3, 3])
     for first in (2**24, 2**31 - 5):
         large = (first + small).astype("int64")
-        np.testing.assert_array_equal(
-            ops.convert_to_numpy(function(large, projections)), ops.convert_to_numpy(function(small, projections))
-        )
+        np.testing.assert_array_equal(losses_of(function, large, projections), losses_of(function, small, projections))
         assert float(loss(large, projections)) == float(loss(small, projections))
         assert float(loss(large, projections)) != float(loss(small // 2, projections))
 

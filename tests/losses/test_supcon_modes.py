@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_supcon.losses import supcon_loss
-from tests.autodiff import compiled_value_and_gradient, quickest_value_and_gradient
+from tests.autodiff import compiled_value_and_gradient, quickest, quickest_value_and_gradient
 from tests.covering import every_pair
 from tests.losses import double_loop
 
@@ -95,7 +95,9 @@ def test_a_queue_of_many_blocks_beside_a_batch_of_one(rng, summation):
     class_ids, queue_ids = np.array([5, 1, 0, 2, -1, 1, 0, 3]), rng.integers(-1, 6, 100)
     for contrast_mode in ("all", "one"):
         options = {"summation": summation, "contrast_mode": contrast_mode}
-        loss = supcon_loss(class_ids, projections, queue=queue, queue_labels=queue_ids, block_size=16, **options)
+        loss = quickest(
+            lambda z, options=options: supcon_loss(class_ids, z, queue=queue, queue_labels=queue_ids, block_size=16, **options)
+        )(projections)
         expected = double_loop.supcon(class_ids, projections, queue=queue, queue_ids=queue_ids, **options)
         np.testing.assert_allclose(ops.convert_to_numpy(loss), expected, rtol=1e-5, atol=1e-5)
 

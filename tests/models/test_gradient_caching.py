@@ -278,6 +278,7 @@ class TestOnTensorFlow:
         with pytest.raises(ValueError, match="Received: micro_batch_size=4, batches of 10"):
             compiled(small_encoder(), 4).fit(dataset.map(lambda x, y: (x, y)).prefetch(1), verbose=0)
 
+    @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras counts the batches before `rebatch`
     def test_batches_that_are_made_anew_are_not_judged_by_those_before(self, rng):
         import tensorflow as tf
 
