@@ -19,7 +19,7 @@ AUGMENTATION_VENV ?= .venv-augmentation-peers
 PYTHON_3_11 ?= $(shell command -v python3.11 || echo $(PYTHON))
 # By name, or as pyenv keeps it.
 NEWEST_PYTHON ?= $(shell for python in python3.13 "$$(pyenv root 2> /dev/null)"/versions/3.13.*/bin/python python3.12 \
-	"$$(pyenv root 2> /dev/null)"/versions/3.12.*/bin/python; do $$python -c '' 2> /dev/null && echo $$python && exit; done; echo $(PYTHON))
+	"$$(pyenv root 2> /dev/null)"/versions/3.12.*/bin/python; do $$python -c 'import ensurepip, venv' 2> /dev/null && echo $$python && exit; done; echo $(PYTHON))
 # On a machine without a GPU the CPU build of TensorFlow saves a large download.
 TENSORFLOW ?= $(shell command -v nvidia-smi > /dev/null 2>&1 && echo cuda || echo tensorflow-cpu)
 # Debian's copy of Fashion-MNIST, unpacked here. Where there is no Debian its tests are skipped.
@@ -92,10 +92,10 @@ test-jax: $(NEUTRAL_VENV)/installed
 test-torch: $(NEUTRAL_VENV)/installed
 	KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python $(PYTEST) -m neutral tests
 
-# What a TPU would run, and the public classes and names.
+# What a TPU would run, and the public classes and names; all tests with --exhaustive.
 test-tpu-tensorflow: $(TPU_TENSORFLOW_VENV)/installed
-	$(TPU_TENSORFLOW_VENV)/bin/python $(PYTEST) -m "tpu or not slow" tests/package tests/models/test_for_xla.py \
-		tests/distributed/test_strategies.py
+	$(TPU_TENSORFLOW_VENV)/bin/python $(PYTEST) $(if $(findstring --exhaustive,$(PYTEST)),tests,-m "tpu or not slow" \
+		tests/package tests/models/test_for_xla.py tests/distributed/test_strategies.py)
 
 test-lowest-keras: $(VENV)/dev-installed $(LOWEST_KERAS)
 	PYTHONPATH=$(LOWEST_KERAS) $(VENV)/bin/python $(PYTEST) -m "not slow" tests
@@ -116,7 +116,8 @@ benchmark-gradient-caching: $(VENV)/demo-installed
 
 benchmark-accelerator: $(if $(filter $(NEUTRAL_VENV)/%,$(ACCELERATOR_PYTHON)),$(NEUTRAL_VENV)/installed)
 	$(ACCELERATOR_PYTHON) benchmarks/accelerator.py \
-		$(if $(wildcard $(PML_VENV)/bin/python),--pytorch_metric_learning_python=$(PML_VENV)/bin/python)
+		$(if $(filter $(NEUTRAL_VENV)/%,$(ACCELERATOR_PYTHON)),$(if $(wildcard $(PML_VENV)/bin/python), \
+			--pytorch_metric_learning_python=$(PML_VENV)/bin/python))
 
 fashion-mnist: build/tfds/fashion_mnist
 
@@ -155,6 +156,7 @@ $(TPU_TENSORFLOW_VENV)/installed: setup.py
 	touch $@
 
 $(LOWEST_KERAS): | $(VENV)/demo-installed
+	rm -rf $@.unfinished
 	$(VENV)/bin/python $(PIP) --no-deps --target $@.unfinished keras==$(patsubst build/keras-%,%,$@)
 	mv $@.unfinished $@
 

@@ -21,6 +21,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["keras_supcon", "keras_supcon.*"]),
     package_data={"keras_supcon": ["py.typed"], "keras_supcon.data": ["digits.npz"]},
+    # Below 3.14 wrong inputs of a model end in Keras' own RuntimeError, and not in the sentences of this package.
     install_requires=["keras>=3.14", "numpy>=2.0", "absl-py>=2.1"],
     extras_require={
         "tensorflow": ["tensorflow>=2.19", *DATASETS],

@@ -104,6 +104,7 @@ class JaxMemory:
         return {"extra_memory_mb": (peak - self.base) / 1e6, "extra_memory_is_bound": peak == self.earlier_peak}
 
     def free_gigabytes(self) -> float | None:
+        gc.collect()  # a measurement that ran out of memory may have left some
         stats = self.device.memory_stats() or {}
         if "bytes_limit" not in stats:
             return None
@@ -129,6 +130,8 @@ class TorchMemory:
     def free_gigabytes(self) -> float | None:
         import torch
 
+        gc.collect()  # a measurement that ran out of memory may have left some
+        torch.cuda.empty_cache()
         free, _ = torch.cuda.mem_get_info()
         return (free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()) / 1e9
 

@@ -23,13 +23,12 @@ Record = dict[str, Any]
 
 
 def slug(device: str) -> str:
-    """Returns the name of a device as that of a file, without the size and the kind of its memory.
+    """Returns the name of a device as that of a file.
 
     >>> slug("NVIDIA H100 80GB HBM3")
-    'nvidia-h100'
+    'nvidia-h100-80gb-hbm3'
     """
-    words = re.findall(r"[a-z0-9]+", device.lower())
-    return "-".join(word for word in words if not re.fullmatch(r"\d+gb|hbm\d\w*", word))
+    return "-".join(re.findall(r"[a-z0-9]+", device.lower()))
 
 
 def write_document(path: pathlib.Path, results_dir: pathlib.Path) -> None:
@@ -98,8 +97,10 @@ def format_loss(records: list[Record]) -> str:
     def time(record: Record, reference: Record) -> str:
         if "median_seconds" not in record:
             return format_note(record)
-        ratio = record["median_seconds"] / reference.get("median_seconds", float("nan"))
-        return format_seconds(record["median_seconds"]) + ("" if record is reference else f" ({ratio:.1f}x)")
+        text = format_seconds(record["median_seconds"])
+        if record is reference or "median_seconds" not in reference:
+            return text
+        return f"{text} ({record['median_seconds'] / reference['median_seconds']:.1f}x)"
 
     parts = [
         f"### Loss and gradient: {DIM} dimensions, {NUM_VIEWS} views, {NUM_CLASSES} classes; columns are rows, views x batch"
@@ -114,7 +115,7 @@ def format_loss(records: list[Record]) -> str:
 
 
 def deviations(records: list[Record]) -> list[tuple[Record, dict[str, float]]]:
-    """Returns, for each record of the loss with float32 products, how far it is from the first implementation, relatively."""
+    """Returns how far each record of the loss with float32 products is, relatively, from the first that was measured."""
     measured = [record for record in records if record["precision"] == "float32" and "loss" in record]
     pairs = []
     for record in measured:
@@ -180,7 +181,7 @@ def format_training_step(records: list[Record]) -> str:
         "images/s",
         "on given views",
         "torch on given views",
-        "times torch",
+        "times eager torch",
         "augmentation",
         "loss",
     ]

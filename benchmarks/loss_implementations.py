@@ -74,7 +74,10 @@ def pytorch_metric_learning(projections, labels, options) -> Step:
 def supcontrast_formula(projections, labels, options, is_compiled: bool = False) -> Step:
     import torch
 
-    loss_of_anchors = torch.compile(supcontrast_loss_of_anchors) if is_compiled else supcontrast_loss_of_anchors
+    loss_of_anchors = supcontrast_loss_of_anchors
+    if is_compiled:
+        torch.compiler.reset()  # of the second size in a process it would make a program for any size, and a slower one
+        loss_of_anchors = torch.compile(supcontrast_loss_of_anchors, dynamic=False)
     return torch_step(loss_of_anchors, projections, labels)
 
 

@@ -43,10 +43,14 @@ def every_pair(always: Callable[..., bool] | None = None, **axes: Iterable[Any] 
 def covering_rows(strength: int, axes: Mapping[str, Iterable[Any]]) -> set[tuple[int, ...]]:
     """Returns rows of indices in which all values of each axis occur, or of any two axes meet, for strength 1 or 2.
 
-    The construction is greedy and draws nothing: the same axes give the same rows.
+    Nothing is drawn: the same axes give the same rows.
     """
-    sizes = [range(len(list(values))) for values in axes.values()]
-    return {tuple(row) for row in AllPairs(sizes, n=min(strength, len(sizes)))}
+    sizes = [len(list(values)) for values in axes.values()]
+    if strength == 2:
+        return {tuple(row) for row in AllPairs([range(size) for size in sizes])}
+    # Shorter axes begin again, each the later by one place the more axes stand before it, so that two of one length do not
+    # go in step.
+    return {tuple((place + axis * (place // size)) % size for axis, size in enumerate(sizes)) for place in range(max(sizes))}
 
 
 def _covering(strength: int, always: Callable[..., bool] | None, axes: Mapping[str, Any]) -> pytest.MarkDecorator:

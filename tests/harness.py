@@ -27,6 +27,7 @@ class Case:
         inputs: Makes the inputs of a call, with the batch as first axis.
         output_dtype: Dtype of the outputs where it is not the compute dtype.
         maps_data: Works in `tf.data.Dataset.map`, on dictionaries too.
+        draws: Gives the same image in other ways within a batch and between batches.
     """
 
     cls: type
@@ -34,9 +35,10 @@ class Case:
     inputs: Callable[[], np.ndarray] | None = None
     output_dtype: str | None = None
     maps_data: bool = False
+    draws: bool = False
 
     def make(self, **options: Any) -> Any:
-        return self.cls(**self.arguments(), **options)
+        return self.cls(**{**self.arguments(), **options})
 
 
 def check_config(case: Case) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def check_layer(case: Case, folder: pathlib.Path) -> None:
     outputs = first(inputs)
     _check_outputs(case, first, inputs, outputs)
     if case.maps_data:  # no rows, as of a replica for which a short last batch leaves nothing
-        assert tuple(_outputs_or_their_shape(first, inputs[:0]).shape) == (0, *outputs.shape[1:])
+        assert tuple(outputs_or_their_shape(first, inputs[:0]).shape) == (0, *outputs.shape[1:])
     if not first.weights:  # of one seed the draws are the same
         np.testing.assert_array_equal(as_array(again(inputs)), as_array(outputs))
     _check_file(first, inputs, folder)
@@ -73,10 +75,10 @@ def check_layer(case: Case, folder: pathlib.Path) -> None:
         half = case.make(dtype=policy)
         symbolic = half(keras.KerasTensor(inputs.shape, str(inputs.dtype)))
         assert symbolic.dtype == (case.output_dtype or policy.removeprefix("mixed_"))
-    half_outputs = _outputs_or_their_shape(half, inputs)
-    assert keras.backend.standardize_dtype(half_outputs.dtype) == symbolic.dtype
-    if BACKEND != "jax":
-        assert np.all(np.isfinite(as_array(half_outputs)))
+        half_outputs = outputs_or_their_shape(half, inputs)
+        assert keras.backend.standardize_dtype(half_outputs.dtype) == symbolic.dtype
+        if BACKEND != "jax":
+            assert np.all(np.isfinite(as_array(half_outputs)))
     if case.maps_data and BACKEND == "tensorflow":
         _check_data_map(case, inputs)
 
@@ -86,7 +88,7 @@ def check_compiles(layers: Sequence[keras.layers.Layer], inputs: np.ndarray) -> 
     model = keras.Sequential([keras.Input(inputs.shape[1:]), *layers, keras.layers.Flatten(), keras.layers.Dense(1)])
     # Keras compiles torch by torch.compile, which is another matter.
     model.compile(optimizer="sgd", loss="mse", jit_compile=BACKEND != "torch")
-    model.train_on_batch(inputs, np.zeros((len(inputs), 1)))
+    assert np.isfinite(model.train_on_batch(inputs, np.zeros((len(inputs), 1))))
 
 
 def check_model(case: Case, loss: Any, labels: np.ndarray, folder: pathlib.Path) -> None:
@@ -111,20 +113,25 @@ def check_model(case: Case, loss: Any, labels: np.ndarray, folder: pathlib.Path)
 def check_loss(case: Case, class_ids: np.ndarray, projections: np.ndarray, folder: pathlib.Path) -> None:
     """Checks config, file, reduction, sample weights and precision of a loss."""
     check_config(case)
-    loss = case.make()
+    default = case.cls().get_config()
+    for option, value in case.arguments().items():  # one at a time, so that no two can be mistaken for one another
+        assert case.cls(**{option: value}).get_config() == {**default, option: value}
+    loss = case.make(reduction="sum_over_batch_size")
     each = as_array(case.make(reduction=None)(class_ids, projections))
     assert each.shape == (len(projections),)
     weights = np.linspace(0.0, 1.0, len(projections), dtype="float32")
     np.testing.assert_allclose(float(loss(class_ids, projections)), each.mean(), rtol=1e-5)
     np.testing.assert_allclose(float(loss(class_ids, projections, sample_weight=weights)), (each * weights).mean(), rtol=1e-5)
     np.testing.assert_allclose(float(case.make(reduction="sum")(class_ids, projections)), each.sum(), rtol=1e-5)
-    for dtype in ("float16", "bfloat16", "mixed_float16"):
-        half = case.make(dtype=dtype)
+    for dtype in ("float16", "bfloat16"):
+        half = case.make(reduction="sum_over_batch_size", dtype=dtype)
         assert half.get_config()["dtype"] == "float32"
-    rounded = ops.cast(projections, "bfloat16")
-    value = half(class_ids, rounded)
-    assert keras.backend.standardize_dtype(value.dtype) == "float32"
-    np.testing.assert_allclose(float(value), float(loss(class_ids, ops.cast(rounded, "float32"))), rtol=1e-6)
+        rounded = ops.cast(projections, dtype)
+        value = half(class_ids, rounded)
+        assert keras.backend.standardize_dtype(value.dtype) == "float32"
+        np.testing.assert_allclose(float(value), float(loss(class_ids, ops.cast(rounded, "float32"))), rtol=1e-6)
+    assert case.make(dtype="mixed_float16").get_config()["dtype"] == "float32"
+    loss = case.make()
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.compile(optimizer="sgd", loss=loss)
     model.save(folder / "model.keras")
@@ -156,6 +163,16 @@ def as_array(tensor: Any) -> np.ndarray:
     return ops.convert_to_numpy(ops.cast(tensor, "float32"))
 
 
+def outputs_or_their_shape(layer: keras.layers.Layer, inputs: np.ndarray) -> Any:
+    """Calls the layer; on JAX, where a trace tells shape and dtype, nothing is compiled for these inputs alone."""
+    if BACKEND != "jax":
+        return layer(inputs)
+    import jax
+
+    with keras.StatelessScope():
+        return jax.eval_shape(layer, jax.ShapeDtypeStruct(inputs.shape, inputs.dtype))
+
+
 def _check_outputs(case: Case, layer: Any, inputs: np.ndarray, outputs: Any) -> None:
     """Checks shape, dtype and finiteness of outputs, and that a symbolic call says the same of them."""
     shape, dtype = tuple(outputs.shape), keras.backend.standardize_dtype(outputs.dtype)
@@ -164,16 +181,6 @@ def _check_outputs(case: Case, layer: Any, inputs: np.ndarray, outputs: Any) -> 
     assert np.all(np.isfinite(as_array(outputs)))
     symbolic = layer(keras.KerasTensor((None, *inputs.shape[1:]), str(inputs.dtype)))
     assert (tuple(symbolic.shape), symbolic.dtype) == ((None, *shape[1:]), dtype)
-
-
-def _outputs_or_their_shape(layer: keras.layers.Layer, inputs: np.ndarray) -> Any:
-    """Calls the layer; on JAX, where a trace tells shape and dtype, nothing is compiled for these inputs alone."""
-    if BACKEND != "jax":
-        return layer(inputs)
-    import jax
-
-    with keras.StatelessScope():
-        return jax.eval_shape(layer, jax.ShapeDtypeStruct(inputs.shape, inputs.dtype))
 
 
 def _check_file(layer: keras.layers.Layer, inputs: np.ndarray, folder: pathlib.Path) -> None:
@@ -196,6 +203,8 @@ def _check_data_map(case: Case, inputs: np.ndarray) -> None:
     elements = list(of_batches)
     assert [len(element["images"]) for element in elements] == [len(inputs) - 1, 1]
     assert elements[0]["images"].dtype == "float32"
+    if case.draws:
+        assert len({image.numpy().tobytes() for element in elements for image in element["images"]}) > 1
     assert elements[0]["labels"].dtype == labels.dtype
     np.testing.assert_array_equal(np.concatenate([element["labels"] for element in elements]), labels)
 

@@ -47,7 +47,7 @@ AUGMENTATIONS = {
 
 def _augmentation(name: str) -> Case:
     arguments = functools.partial(dict, AUGMENTATIONS[name], seed=5, value_range=(0, 255))
-    return Case(getattr(augmentation, name), arguments, same_images, maps_data=True)
+    return Case(getattr(augmentation, name), arguments, same_images, maps_data=True, draws=True)
 
 
 LAYERS = {
@@ -78,7 +78,7 @@ LAYERS = {
     ),
 }
 
-_OPTIONS = {"normalize": False, "gather": False, "block_size": 64, "name": "other"}
+_OPTIONS = {"normalize": False, "gather": False, "block_size": 64, "reduction": "sum", "name": "other"}
 LOSSES = {
     "supcon": Case(
         keras_supcon.SupConLoss,

@@ -9,6 +9,7 @@ Parts run two at a time, so that their sum is above the time that the run took.
 
 import argparse
 import collections
+import datetime
 import pathlib
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -42,6 +43,9 @@ def main() -> None:
     parts = {path.stem: read_durations(path) for path in arguments.folder.glob("*.xml")}
     if not parts:
         sys.exit(f"test_times.py: {arguments.folder} should hold the .xml files of `make test`. Received: none there")
+    times = sorted(path.stat().st_mtime for path in arguments.folder.glob("*.xml"))
+    first, last = (datetime.datetime.fromtimestamp(moment).isoformat(" ", "minutes") for moment in (times[0], times[-1]))
+    print(f"The parts of {arguments.folder} ended between {first} and {last}.\n")
     totals = {part: sum(seconds for *_, seconds in durations) for part, durations in parts.items()}
     for part in sorted(parts, key=lambda part: -totals[part]):
         print(summarize(part, parts[part], arguments.files, arguments.tests), end="\n\n")

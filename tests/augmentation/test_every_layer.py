@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_supcon import augmentation
 from tests.covering import every_value
+from tests.harness import outputs_or_their_shape
 from tests.public_classes import AUGMENTATIONS, same_images
 
 pytestmark = pytest.mark.neutral
@@ -45,8 +46,9 @@ def test_augments_within_the_range_unless_told_that_it_is_not_training(name, cha
         ops.convert_to_numpy(layer(images, **mode)) for mode in ({"training": False}, {"training": True}, {})
     )
     assert len({view.tobytes() for view in inference}) == 1
-    for views in (training, default):
-        assert not np.array_equal(views, inference)
+    if channels == 3 or name not in ("RandomGrayscale", "Color"):  # which leave grey images as they are
+        for views in (training, default):
+            assert not np.array_equal(views, inference)
     for views in (inference, training):
         assert views.min() >= 0
         assert views.max() <= high * 1.0001
@@ -55,9 +57,8 @@ def test_augments_within_the_range_unless_told_that_it_is_not_training(name, cha
 @every_layer
 def test_one_image_gives_one_view(name):
     """`tests/package/test_every_class.py` has the shapes of batches."""
-    image, layer = same_images(size=14)[0], make(name)
-    view = layer(image, training=False)
-    assert tuple(view.shape) == tuple(layer.compute_output_shape(image.shape))
+    image, layer = same_images()[0], make(name)
+    assert tuple(outputs_or_their_shape(layer, image).shape) == tuple(layer.compute_output_shape(image.shape))
 
 
 @pytest.mark.parametrize(

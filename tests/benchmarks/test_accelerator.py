@@ -40,8 +40,8 @@ def results_of(**sections):
 @pytest.mark.parametrize(
     ("device", "expected"),
     [
-        ("NVIDIA H100 80GB HBM3", "nvidia-h100"),
-        ("NVIDIA A100-SXM4-40GB", "nvidia-a100-sxm4"),
+        ("NVIDIA H100 80GB HBM3", "nvidia-h100-80gb-hbm3"),
+        ("NVIDIA A100-SXM4-40GB", "nvidia-a100-sxm4-40gb"),
         ("NVIDIA GeForce RTX 4090", "nvidia-geforce-rtx-4090"),
         ("TPU v5 lite", "tpu-v5-lite"),
         ("CPU", "cpu"),

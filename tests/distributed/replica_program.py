@@ -83,7 +83,7 @@ class FunctionalModel(keras_supcon.distribution.DistributedFit, keras.Model):
 
 
 def several_losses():
-    """An encoder with a head for each loss."""
+    """Makes an encoder with a head for each loss."""
     heads = {
         "supcon": keras_supcon.SupConLoss(),
         "ntxent": keras_supcon.NTXentLoss(),

@@ -62,7 +62,9 @@ PATHS = [
     "supcon of first views with a limit",
     "supcon in with more contrasts than a block",
     "supcon with a queue",
+    "ntxent",
     "ntlogistic",
+    "npairs",
     "max_margin",
     "triplet hard",
 ]

@@ -50,7 +50,7 @@ every_loss = pytest.mark.parametrize("name", list(CASES))
 
 
 def losses_of(function, class_ids, projections, **options) -> np.ndarray:
-    """The loss of each sample."""
+    """Returns the loss of each sample."""
     return ops.convert_to_numpy(quickest(lambda z: function(class_ids, z, **options))(projections))
 
 

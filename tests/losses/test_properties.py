@@ -76,7 +76,8 @@ def check(function: Any, reference: Any, batch: Batch, comparable: bool, toleran
         _, exact = quickest_value_and_gradient(lambda z: ops.mean(function(batch.class_ids, z)), rounded)
         assert np.all(np.isfinite(exact))
         assert batch.dtype == "float16"
-        assert np.all(np.isfinite(gradient) | (np.abs(exact) > 6e4))
+        is_rounded = np.isinf(gradient) & (np.sign(gradient) == np.sign(exact)) & (np.abs(exact) > 65504)
+        assert np.all(np.isfinite(gradient) | is_rounded)
     if comparable:
         rounded = ops.convert_to_numpy(ops.cast(ops.cast(batch.projections, batch.dtype), "float32"))
         expected = reference(batch.class_ids, rounded)
@@ -125,7 +126,7 @@ def test_supcon(batch, temperature, summation, denominator, contrast_mode, kept_
     )
 
 
-FEW = settings(max_examples=max(settings.default.max_examples // 4, 2))
+FEW = settings(max_examples=max(settings.default.max_examples // 2, 2))
 RELATIVES = {
     "ntxent": (losses.ntxent_loss, lambda y, z: double_loop.supcon(np.full(len(y), -1), z, 0.1)),
     "ntlogistic": (losses.ntlogistic_loss, double_loop.ntlogistic),

@@ -45,7 +45,7 @@ def small_resnet():
 
 
 @every_value(
-    encoder=[small_encoder, small_resnet],
+    encoder={"small encoder": small_encoder, "ResNet": small_resnet},
     micro_batch_size=[4, None],
     policy=["float32", "mixed_bfloat16"],
 )

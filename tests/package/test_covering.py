@@ -35,6 +35,13 @@ def test_the_other_rows_are_exhaustive_and_none_is_lost():
     assert (len(kept), len(others)) == (3, 3)
 
 
+def test_values_of_short_axes_take_turns():
+    kept, _ = rows_of(every_value(name="abcd", place=["eager", "traced"], form=["images", "dictionary"]))
+    assert {row[1:] for row in kept} == set(itertools.product(["eager", "traced"], ["images", "dictionary"]))
+    kept, _ = rows_of(every_value(views=[1, 2, 3], name=range(9)))
+    assert [row[0] for row in kept].count(1) == 3
+
+
 def test_what_was_wrong_once_is_always_run():
     kept, _ = rows_of(every_pair(always=lambda views, run, **_: views == 4 and run > 1, **AXES))
     assert len([row for row in kept if row[0] == 4 and row[-1] > 1]) == 2 * 3 * 3 * 2

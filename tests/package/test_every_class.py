@@ -57,12 +57,14 @@ def test_optimizers(name):
     check_config(OPTIMIZERS[name])
 
 
-# Augmentations follow one another in one program, which compiles in half the time; the policies have one each.
+# Augmentations follow one another in one program, which compiles in half the time; the policies have one each, that of
+# SimAugment with several views.
 POLICIES = [name for name in LAYERS if name.endswith("Augment")]
 SEQUENCE = [name for name, case in LAYERS.items() if case.maps_data and name not in POLICIES and "MultiView" not in name]
 PROGRAMS = [
     [*SEQUENCE, "ImageStandardization"],
     ["AutoAugment"],
+    ["RandAugment"],
     ["StackedRandAugment"],
     ["MultiView of one recipe"],
     ["ResNet", "ProjectionHead"],
