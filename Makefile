@@ -43,11 +43,11 @@ PYTEST = -m pytest -q -o junit_family=xunit1 --junitxml=build/test-times/$@.xml 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
 
-# Two parts at a time: much of a test run is tracing on one core.
+# Two parts at a time, the longest first: much of a test run is tracing on one core.
 test: lint
 	rm -rf build/test-times
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-jax test-programs test-torch \
-		test-lowest-keras test-tpu-tensorflow test-parity doctest
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-programs test-jax test-tensorflow test-lowest-keras \
+		test-tpu-tensorflow test-torch doctest test-parity
 
 test-times:
 	$(PYTHON) tools/test_times.py build/test-times
@@ -97,8 +97,12 @@ test-tpu-tensorflow: $(TPU_TENSORFLOW_VENV)/installed
 	$(TPU_TENSORFLOW_VENV)/bin/python $(PYTEST) $(if $(findstring --exhaustive,$(PYTEST)),tests,-m "tpu or not slow" \
 		tests/package tests/models/test_for_xla.py tests/distributed/test_strategies.py)
 
-test-lowest-keras: $(VENV)/dev-installed $(LOWEST_KERAS)
-	PYTHONPATH=$(LOWEST_KERAS) $(VENV)/bin/python $(PYTEST) -m "not slow" tests
+# All fast tests where they are quickest, and with TensorFlow those of the rooms that stand on Keras' trainer.
+KERAS_ROOMS := tests/callbacks tests/distributed tests/encoders tests/layers tests/metrics tests/models tests/optimizers tests/package
+test-lowest-keras: $(VENV)/dev-installed $(NEUTRAL_VENV)/installed $(LOWEST_KERAS)
+	PYTHONPATH=$(LOWEST_KERAS) KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python -m pytest -q $(PYTEST_OPTIONS) \
+		-m "neutral and not slow" tests
+	PYTHONPATH=$(LOWEST_KERAS) $(VENV)/bin/python $(PYTEST) -m "not slow" $(KERAS_ROOMS)
 
 test-parity: $(VENV)/dev-installed $(TFA_VENV)/installed $(PML_VENV)/installed
 	TFA_PYTHON=$(TFA_VENV)/bin/python PML_PYTHON=$(PML_VENV)/bin/python $(VENV)/bin/python $(PYTEST) tests/parity

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import keras_supcon
+from tests.covering import representatives
 from tests.distributed.engines import worker_environments
 from tests.examples import small_imagenet
 from tests.examples.programs import SECONDS, Programs
@@ -175,7 +176,7 @@ def test_killed_in_both_stages_it_ends_with_the_same_bits(programs, train, data_
         check_same_weights(tmp_path, finished, name)
 
 
-@pytest.mark.parametrize("engine", ["mirrored", "multi_worker"])
+@representatives("engine", ["multi_worker"], ["mirrored"])
 def test_several_replicas_go_on_when_one_was_killed(programs, train, data_dir, tmp_path, engine):
     """Of several workers the last one is killed, as when a machine dies: the others end by themselves and say why."""
     undisturbed, model_dir = tmp_path / "undisturbed", tmp_path / "killed"
