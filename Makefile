@@ -100,7 +100,7 @@ test-tpu-tensorflow: $(TPU_TENSORFLOW_VENV)/installed
 # All fast tests where they are quickest, and with TensorFlow those of the rooms that stand on Keras' trainer.
 KERAS_ROOMS := tests/callbacks tests/distributed tests/encoders tests/layers tests/metrics tests/models tests/optimizers tests/package
 test-lowest-keras: $(VENV)/dev-installed $(NEUTRAL_VENV)/installed $(LOWEST_KERAS)
-	PYTHONPATH=$(LOWEST_KERAS) KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python -m pytest -q $(PYTEST_OPTIONS) \
+	PYTHONPATH=$(LOWEST_KERAS) KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python $(subst $@.xml,$@-torch.xml,$(PYTEST)) \
 		-m "neutral and not slow" tests
 	PYTHONPATH=$(LOWEST_KERAS) $(VENV)/bin/python $(PYTEST) -m "not slow" $(KERAS_ROOMS)
 
@@ -148,13 +148,13 @@ $(VENV)/dev-installed: $(VENV)/demo-installed
 	touch $@
 
 # torch 2.13.0 by its exact name: a machine may hold a CPU build of just that.
-$(NEUTRAL_VENV)/installed: setup.py
+$(NEUTRAL_VENV)/installed: setup.py Makefile
 	test -x $(NEUTRAL_VENV)/bin/python || $(PYTHON) -m venv $(NEUTRAL_VENV)
 	$(NEUTRAL_VENV)/bin/python $(PIP) torch==2.13.0
 	$(NEUTRAL_VENV)/bin/python $(PIP) --editable '.[jax,torch,report,dev]'
 	touch $@
 
-$(TPU_TENSORFLOW_VENV)/installed: setup.py
+$(TPU_TENSORFLOW_VENV)/installed: setup.py Makefile
 	test -x $(TPU_TENSORFLOW_VENV)/bin/python || $(NEWEST_PYTHON) -m venv $(TPU_TENSORFLOW_VENV)
 	$(TPU_TENSORFLOW_VENV)/bin/python $(PIP) --editable '.[tensorflow-cpu,report,dev]' tensorflow-cpu==2.20.0
 	touch $@

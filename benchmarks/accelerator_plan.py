@@ -5,22 +5,27 @@ the start of the process belongs to the measurement at hand. What comes first in
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from accelerator_devices import PRECISIONS
+from loss_implementations import IMPLEMENTATIONS, Implementation, supcontrast_formula
 
 # The sections, and the share of the whole time that each may take; what one leaves over is for those after it.
 SECTIONS = {"loss": 0.25, "training_step": 0.45, "augmentation": 0.13, "gradient_caching": 0.17}
-# Labels of the implementations of the loss; the first one is what the others are compared with.
+# The implementations of the loss in the order in which they are measured and shown; the first one is what the others are
+# compared with.
 LOSSES = {
-    "ours_jax": "keras_supcon on JAX, jit",
-    "ours_torch": "keras_supcon on torch",
-    "supcontrast_formula": "SupContrast's formula in torch",
-    "supcontrast_compiled": "SupContrast's formula, torch.compile",
-    "pytorch_metric_learning": "pytorch-metric-learning",
-    "plain_jax": "plain JAX, jit",
+    "ours_jax": IMPLEMENTATIONS["ours_jax"],
+    "supcontrast_formula": IMPLEMENTATIONS["supcontrast_formula"],
+    "ours_torch": IMPLEMENTATIONS["ours_torch"],
+    "supcontrast_compiled": Implementation(
+        "SupContrast's formula, torch.compile", "neutral", functools.partial(supcontrast_formula, is_compiled=True), "torch"
+    ),
+    "plain_jax": IMPLEMENTATIONS["plain_jax"],
+    "pytorch_metric_learning": IMPLEMENTATIONS["pytorch_metric_learning"],
 }
 RECIPES = ("simaugment", "simaugment_blur", "auto_augment", "rand_augment", "stacked_rand_augment")
 
@@ -132,16 +137,13 @@ def _loss_jobs(size: Size, platform: str) -> Iterable[Job]:
     rows_of = {"float32": size.rows, "tf32": () if platform == "cpu" else size.tf32_rows}
     # A step of ours on torch is thousands of small kernels; torch.compile and JAX compile anew for every size.
     weights = {"ours_jax": 3, "supcontrast_formula": 2, "ours_torch": 3, "supcontrast_compiled": 3, "plain_jax": 2}
-    order = ("ours_jax", "supcontrast_formula", "ours_torch", "supcontrast_compiled", "plain_jax", "pytorch_metric_learning")
-    for name in order:
+    for name, implementation in LOSSES.items():
         measurements = [
             {"implementation": name, "rows": rows, "precision": precision}
             for precision in PRECISIONS
             for rows in rows_of[precision]
         ]
-        framework = "jax" if name.endswith("_jax") else "torch"
-        environment = "pytorch_metric_learning" if name == "pytorch_metric_learning" else "neutral"
-        yield Job("loss", framework, measurements, weights.get(name, 1), environment)
+        yield Job("loss", implementation.backend, measurements, weights.get(name, 1), implementation.environment)
 
 
 def _training_step_jobs(size: Size, platform: str) -> Iterable[Job]:

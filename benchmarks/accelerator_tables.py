@@ -91,7 +91,7 @@ def format_loss(records: list[Record]) -> str:
             of_name = [at.get((name, rows, precision), {}) for rows in all_rows]
             references = [at.get((names[0], rows, precision), {}) for rows in all_rows]
             cells = [cell(record, reference) for record, reference in zip(of_name, references, strict=True)]
-            lines.append([LOSSES[name], *cells])
+            lines.append([LOSSES[name].label, *cells])
         return markdown_table(["implementation", *(f"{rows:,}" for rows in all_rows)], lines)
 
     def time(record: Record, reference: Record) -> str:
@@ -132,7 +132,7 @@ def disagreements(records: list[Record]) -> list[str]:
     for record, far in deviations(records):
         for name, deviation in far.items():
             if not deviation <= TOLERANCES[name]:  # NaN is wrong too
-                where = f"{LOSSES[record['implementation']]}, {record['rows']:,} rows"
+                where = f"{LOSSES[record['implementation']].label}, {record['rows']:,} rows"
                 sentences.append(f"{where}: the {name.replace('_', ' ')} is off by {deviation:.1e}")
     return sentences
 

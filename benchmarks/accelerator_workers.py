@@ -6,7 +6,6 @@ on an accelerator; only the memory is that of the process (Linux with glibc).
 
 import argparse
 import dataclasses
-import functools
 import json
 import math
 import os
@@ -14,24 +13,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import loss_implementations
 import numpy as np
 from accelerator_devices import describe, is_out_of_memory, memory_of, set_precision
-from accelerator_plan import SECTIONS
+from accelerator_plan import LOSSES, SECTIONS
 from augmentation_implementations import IMPLEMENTATIONS as AUGMENTATIONS
 from augmentation_implementations import check_views, one_image_repeated, our_layer
 from harness import OUT_OF_TIME, time_steps, torch_device, wait_for_torch
 from loss_implementations import NUM_CLASSES, NUM_VIEWS, expected_gigabytes, random_batch, supcontrast_loss_of_anchors
 
-LOSSES = {
-    **loss_implementations.IMPLEMENTATIONS,
-    "supcontrast_compiled": loss_implementations.Implementation(
-        "SupContrast's formula, torch.compile",
-        "neutral",
-        functools.partial(loss_implementations.supcontrast_formula, is_compiled=True),
-        "torch",
-    ),
-}
 # Of the memory that is free: allocators lose some of it between their blocks.
 USABLE_MEMORY = 0.95
 

@@ -7,13 +7,15 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # Two processes of tests share two cores: further threads of each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-# A test runs its program once or twice, on little: LLVM's optimizations would take longer than they save. XLA's own passes,
-# on the graph of a program, stay as they are.
+# A test runs its program once or twice, on little: LLVM's optimizations would take longer than they save, and the newer
+# emitters of fused loops compile for twice as long as the older ones. XLA's own passes, on the graph of a program, stay as
+# they are.
 os.environ["XLA_FLAGS"] = " ".join(
     [
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
         "--xla_cpu_parallel_codegen_split_count=1",
+        "--xla_cpu_use_fusion_emitters=false",
         os.environ.get("XLA_FLAGS", ""),
     ]
 )
@@ -50,10 +52,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--exhaustive"):
         return
-    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    kept, left_out = [], []
+    for item in items:
+        (left_out if item.get_closest_marker("exhaustive") else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+        items[:] = kept
 
 
 def pytest_collection_finish() -> None:

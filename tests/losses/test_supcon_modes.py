@@ -102,7 +102,13 @@ def test_a_queue_of_many_blocks_beside_a_batch_of_one(rng, summation):
         np.testing.assert_allclose(ops.convert_to_numpy(loss), expected, rtol=1e-5, atol=1e-5)
 
 
-@every_pair(temperature=[0.004, 0.02, 1.0, 50.0], summation=SUMMATIONS, denominator=DENOMINATORS)
+# At low temperature the rows that fill the last block were wrong once.
+@every_pair(
+    always=lambda temperature, **_: temperature == 0.004,
+    temperature=[0.004, 0.02, 1.0, 50.0],
+    summation=SUMMATIONS,
+    denominator=DENOMINATORS,
+)
 def test_equals_the_double_loop_at_low_and_high_temperature(rng, temperature, summation, denominator):
     """Below 0.025 sums of exponentials are shifted by the largest logit."""
     projections = rng.normal(size=(8, 2, 5)).astype("float32")
