@@ -81,7 +81,7 @@ def max_margin_loss(
         **distances,
     )
     loss = (pull + push) / ops.maximum(batch.num_positives + batch.num_negatives, 1.0)
-    return batch.per_sample(ops.where(batch.num_positives > 0, loss, ops.zeros_like(loss)))
+    return batch.sample_losses(loss, batch.num_positives > 0)
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")

@@ -58,7 +58,7 @@ def ntlogistic_loss(
     of_positives = batch.pair_sum(batch.positives, lambda logit, _: ops.softplus(-logit), lambda logit, _: -ops.sigmoid(-logit))
     of_negatives = batch.pair_sum(batch.negatives, lambda logit, _: ops.softplus(logit), lambda logit, _: ops.sigmoid(logit))
     loss = of_positives / ops.maximum(batch.num_positives, 1.0) + of_negatives / ops.maximum(batch.num_negatives, 1.0)
-    return batch.per_sample(ops.where(batch.num_positives > 0, loss, ops.zeros_like(loss)))
+    return batch.sample_losses(loss, batch.num_positives > 0)
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")

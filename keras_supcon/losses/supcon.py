@@ -116,7 +116,7 @@ def supcon_loss(
     if denominator != "all":
         # Without a negative the loss is 0 for "one_positive" and has no lower bound for "only_negatives".
         is_defined = ops.logical_and(is_defined, batch.num_negatives > 0)
-    loss = batch.per_sample(ops.where(is_defined, loss, ops.zeros_like(loss)))
+    loss = batch.sample_losses(loss, is_defined)
     return loss * temperature if scale_by_temperature else loss
 
 

@@ -70,7 +70,7 @@ def triplet_loss(
     rule = {"all": _all_triplets, "semi_hard": _semi_hard_triplets, "hard": _hardest_triplet}[mining]
     loss = batch.row_loss(_of_distances(rule, margin), distance_anchors, distance_contrasts)
     is_defined = ops.logical_and(batch.num_positives > 0, batch.num_negatives > 0)
-    return batch.per_sample(ops.where(is_defined, loss, ops.zeros_like(loss)))
+    return batch.sample_losses(loss, is_defined)
 
 
 Rule = Callable[[Any, Any, Any, float], tuple[Any, Any]]

@@ -36,7 +36,7 @@ class ChanceLoss(BatchMetric):
     """
 
     def __init__(self, name: str = "chance_loss", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name, dtype, gather=gather)
+        super().__init__(name, dtype, gather=gather, direction="down")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)

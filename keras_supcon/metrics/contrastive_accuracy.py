@@ -35,13 +35,14 @@ class ContrastiveAccuracy(BatchMetric):
     """
 
     def __init__(self, name: str = "contrastive_accuracy", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name, dtype, gather=gather)
+        super().__init__(name, dtype, gather=gather, direction="up")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather)
         is_right = batch.pair_max(batch.positives) > batch.pair_max(batch.negatives)
         weight = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
         right = batch.per_sample(ops.cast(ops.logical_and(is_right, batch.num_positives > 0), "float32"))
+        right = right * batch.nan_unless_finite
         if sample_weight is not None:
             weight = weight * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         # All views of a sample have positives, or none has.

@@ -251,6 +251,28 @@ class Contrast:
         anchors = ops.reshape(self._anchors, (-1, self._anchor_views, self._anchors.shape[1]))
         return ops.reshape(ops.sum(anchors * (of_class - anchors), axis=2), (-1,))
 
+    @functools.cached_property
+    def nan_unless_finite(self) -> Any:
+        """Scalar: 1, or NaN if a contrast row holds NaN or infinity."""
+        are_finite = functools.reduce(ops.logical_and, [ops.all(ops.isfinite(part.features)) for part in self._parts])
+        one = ops.ones((), dtype=self._anchors.dtype)
+        return ops.where(are_finite, one, one * float("nan"))
+
+    def sample_losses(self, values: Any, is_defined: Any) -> Any:
+        """Losses of anchors as losses of samples.
+
+        A comparison with NaN is False, so that a maximum, a mask or a sort can lose it. Here every loss gets it back: one row
+        that is not finite makes the losses of the whole batch NaN, and their gradients with them.
+
+        Args:
+            values: Float tensor `(anchors,)`.
+            is_defined: Bool tensor `(anchors,)`: the anchors that have a loss; that of the others is 0.
+
+        Returns:
+            Float tensor `(samples,)`, the means over the anchor views of each sample, in the order of the batch.
+        """
+        return self.per_sample(ops.where(is_defined, values, ops.zeros_like(values))) * self.nan_unless_finite
+
     def per_sample(self, values: Any) -> Any:
         """Means over the anchor views of each sample: `(anchors,)` to `(samples,)`, in the order of the batch."""
         means = ops.mean(ops.reshape(values, (-1, self._anchor_views)), axis=1)

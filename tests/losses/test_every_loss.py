@@ -109,6 +109,26 @@ def test_samples_without_a_positive_give_zero_and_no_gradient_of_their_own(rng, 
     np.testing.assert_array_equal(gradient, 0)
 
 
+@pytest.mark.slow
+@every_value(name=list(CASES), block_size=[None, 4])
+def test_a_row_that_is_not_finite_makes_all_losses_and_gradients_nan(rng, name, block_size):
+    """Comparisons with NaN are False: masks, maxima and sorts would lose it, and `TerminateOnNaN` would not fire."""
+    function, _, _ = CASES[name]
+    step = quickest(lambda z: function(CLASS_IDS, z, block_size=block_size))
+    for value in (np.nan, np.inf, -np.inf):
+        # One number of a row with positives, the only row of a class, and all.
+        for rows, columns in ((0, 0), (3, slice(None)), (slice(None), slice(None))):
+            projections = rng.normal(size=(9, 2, 4)).astype("float32")
+            projections[rows, 1, columns] = value
+            assert np.all(np.isnan(ops.convert_to_numpy(step(projections))))
+    projections = rng.normal(size=(9, 2, 4)).astype("float32")
+    projections[0, 0, 0] = np.nan
+    value, gradient = quickest_value_and_gradient(
+        lambda z: ops.mean(function(CLASS_IDS, z, block_size=block_size)), projections
+    )
+    assert np.isnan(value) and np.all(np.isnan(gradient))
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [0, 2, 1, 3]])
 def test_a_negative_as_far_as_the_positive_is_not_semi_hard(order):
     """The positive and a negative are at squared distance 1, the negative that is farther at 4: 1 - 4 + 1 is below 0."""

@@ -89,6 +89,19 @@ def test_a_queue_adds_contrasts_that_take_no_gradient(rng, run, summation, denom
     np.testing.assert_array_equal(queue_gradient, 0)
 
 
+@every_pair(summation=SUMMATIONS, denominator=DENOMINATORS, place=["batch", "queue"], normalize=[True, False])
+def test_a_row_that_is_not_finite_makes_all_losses_nan(rng, summation, denominator, place, normalize):
+    rows = {"batch": rng.normal(size=(8, 2, 3)).astype("float32"), "queue": rng.normal(size=(7, 3)).astype("float32")}
+    options = {"summation": summation, "denominator": denominator, "normalize": normalize, "block_size": 5}
+    queue_labels = [1, 1, 5, -1, 0, 2, 2]
+
+    step = quickest(lambda z: supcon_loss(CLASS_IDS, z["batch"], queue=z["queue"], queue_labels=queue_labels, **options))
+    assert np.all(np.isfinite(ops.convert_to_numpy(step(rows))))
+    for value in (np.nan, np.inf):
+        rows[place][2] = value
+        assert np.all(np.isnan(ops.convert_to_numpy(step(rows))))
+
+
 @pytest.mark.parametrize("summation", ["out", "in"])
 def test_a_queue_of_many_blocks_beside_a_batch_of_one(rng, summation):
     projections, queue = rng.normal(size=(8, 2, 3)).astype("float32"), rng.normal(size=(100, 3)).astype("float32")

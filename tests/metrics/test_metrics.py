@@ -52,6 +52,21 @@ def test_accuracy_takes_sample_weights():
     assert result_of(metrics.ContrastiveAccuracy(), ([0, 0, 1, 1], rows, [1.0, 1.0, 1.0, 0.0])) == 1
 
 
+def test_accuracy_of_rows_that_are_not_finite_is_not_a_number():
+    projections = np.array([[1, 0], [1, 0.1], [0, np.nan]], "float32")
+    assert np.isnan(result_of(metrics.ContrastiveAccuracy(), ([0, 0, 1], projections)))
+
+
+@pytest.mark.parametrize("metric_class", CLASSES)
+def test_callbacks_that_monitor_know_which_way_is_better(metric_class, rng):
+    model = keras.Sequential([keras.layers.Dense(4)])
+    model.compile("sgd", SupConLoss(), metrics=[metric_class(name="figure")])
+    x, y = rng.normal(size=(8, 3)).astype("float32"), np.arange(8) % 2
+    stopping = keras.callbacks.EarlyStopping(monitor="val_figure")
+    model.fit(x, y, validation_data=(x, y), callbacks=[stopping], verbose=0)
+    assert stopping.monitor_op == (keras.ops.less if metric_class is metrics.ChanceLoss else keras.ops.greater)
+
+
 def test_counts_of_positives():
     views = np.ones((5, 3, 2), "float32")
     class_ids = [0, 0, 0, 1, -1]  # 8, 8, 8, 2, 2
