@@ -16,7 +16,7 @@ from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.batch_size import check_batch_size, num_replicas
 from keras_supcon.models.gradient_caching import cached_train_step
 from keras_supcon.models.preprocessing import check_encoder, encoder_features, one_view, prepare_images
-from keras_supcon.models.seed_states import SavesSeedStates
+from keras_supcon.models.seed_states import SavesSeedStates, fixed_seeds
 
 _IMAGE_RANK = 4
 
@@ -34,8 +34,10 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
     """Augmenter, encoder and projection head, trained by `compile` and `fit` with a contrastive loss.
 
     A training step makes `num_views` augmented views of every image, sends all of them through the encoder and the
-    head in one batch, and gives the loss `(batch, num_views, dim)` projections. `evaluate` and `predict` use one view
-    without augmentation, `(batch, 1, dim)`. Stage two takes `model.encoder` and leaves the head behind.
+    head in one batch, and gives the loss `(batch, num_views, dim)` projections. `evaluate`, and with it `val_loss`, measures
+    what training minimizes: the loss of `num_views` augmented views, with fixed seeds, so that each call sees the same views,
+    and with the encoder and the head in inference mode. `predict` uses one view without augmentation, `(batch, 1, dim)`.
+    Stage two takes `model.encoder` and leaves the head behind.
 
     `fit` takes `(images, labels)`, with images of rank 4, or `(views, labels)`, with views of shape
     `(batch, views, height, width, channels)` that were made before, for which the augmenter is not called. Labels are
@@ -46,7 +48,7 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         projection_head: Layer from features to projections; `ProjectionHead()` if None.
         augmenter: Layer that augments a batch of images; see `keras_supcon.augmentation`. keras-cv layers work;
             those that draw are left out when not training. A `MultiView` makes all views at once, each by its own recipe if it
-            has several; the one view of `evaluate`, `predict` and `embed` is then its first augmenter's inference form. With
+            has several; the one view of `predict` and `embed` is then its first augmenter's inference form. With
             None the views of an image differ only by the encoder's own randomness (dropout), integer images are
             scaled to [0, 1] and float inputs pass unchanged.
         num_views: Views of each image in a training step, at least 1. None takes the number of a `MultiView`, and 2
@@ -62,6 +64,9 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
             replica, synchronized or not), and its moving averages move once a step, by the mean over all passes. `fit` wants
             batches of a size, on each replica, that is divisible by it; a last batch that is not full may be of any size.
             On TensorFlow `compile` uses XLA for it by `jit_compile=True` alone, which wants all batches of that size.
+        augment_in_evaluation: Whether `evaluate` makes the views of training. With False it takes one view without
+            augmentation, of which only other samples of a class are positives: `NTXentLoss`, and every loss without labels, is
+            then 0. keras-cv layers draw from generators of their own, so that with them each call sees other views.
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`. The dtype of an encoder in `"mixed_float16"` is
             the model's too unless given, so that `compile` scales the loss.
 
@@ -95,6 +100,7 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         augmenter: keras.layers.Layer | None = None,
         num_views: int | None = None,
         micro_batch_size: int | None = None,
+        augment_in_evaluation: bool = True,
         **kwargs: Any,
     ) -> None:
         check_encoder(encoder)
@@ -113,6 +119,8 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         self.augmenter = augmenter
         self.num_views = num_views
         self.micro_batch_size = micro_batch_size
+        self.augment_in_evaluation = bool(augment_in_evaluation)
+        self._is_evaluating = False
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self._check_rank(input_shape)
@@ -126,7 +134,7 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         self.built = True
 
     def call(self, images: Any, training: bool = False) -> Any:
-        views = self._views(images, bool(training))
+        views = self._views(images, bool(training)) if training or not self._is_evaluating else self._views_of_evaluation(images)
         num_views = views.shape[1]
         features = self.encoder(_merge_views(views), training=training)
         projections = self.projection_head(features, training=training)
@@ -152,6 +160,13 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         if self.micro_batch_size is None:
             return super().train_step(*arguments)
         return cached_train_step(self, *arguments)
+
+    def test_step(self, *arguments: Any) -> Any:
+        self._is_evaluating = self.augment_in_evaluation  # while `call` is run or traced
+        try:
+            return super().test_step(*arguments)
+        finally:
+            self._is_evaluating = False
 
     def _resolve_auto_jit_compile(self) -> bool:
         # On a GPU Keras would choose XLA, which takes no rest of a batch.
@@ -201,6 +216,12 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         views = [prepare_images(images, one_view(self.augmenter), training) for _ in range(num_views)]
         return ops.stack(views, axis=1)
 
+    def _views_of_evaluation(self, images: Any) -> Any:
+        if self.augmenter is None:
+            return self._views(images, training=True)
+        with fixed_seeds(self.augmenter):
+            return self._views(images, training=True)
+
     def _holds_views(self, input_shape: tuple[int | None, ...]) -> bool:
         return len(input_shape) == (self._encoder_rank() or _IMAGE_RANK) + 1
 
@@ -231,6 +252,7 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
             "augmenter": keras.saving.serialize_keras_object(self.augmenter),
             "num_views": self.num_views,
             "micro_batch_size": self.micro_batch_size,
+            "augment_in_evaluation": self.augment_in_evaluation,
         }
 
     @classmethod

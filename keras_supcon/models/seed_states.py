@@ -1,5 +1,7 @@
 """The states of seed generators in the files of Keras, and of the random generators that lie outside a model."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -7,6 +9,8 @@ import numpy as np
 from keras import ops
 
 _KEY = "seed_states"
+# Any number; it decides which views an evaluation sees.
+_FIXED_SEED = 20200423
 
 
 class SavesSeedStates:
@@ -60,7 +64,21 @@ class SavesSeedStates:
             state.assign(value)
 
 
-def seed_states(model: keras.Model) -> list[keras.Variable]:
+@contextlib.contextmanager
+def fixed_seeds(layer: keras.layers.Layer) -> Iterator[None]:
+    """Lets a layer and its parts draw the same numbers each time, and gives their generators back the states they had."""
+    states = seed_states(layer)
+    kept = [ops.copy(state) for state in states]
+    for place, state in enumerate(states):
+        state.assign(np.array([_FIXED_SEED + place, 0]))  # generators of one seed would draw the same numbers
+    try:
+        yield
+    finally:
+        for state, value in zip(states, kept, strict=True):
+            state.assign(value)
+
+
+def seed_states(model: keras.layers.Layer) -> list[keras.Variable]:
     """The states of all seed generators of a model and its parts, each once, in the order in which they were made."""
     seen = {id(variable) for variable in (*model.weights, *model.metrics_variables)}
     states = []

@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon import ContrastiveModel, ProjectionHead, SupConLoss
+from keras_supcon import ContrastiveModel, NTXentLoss, ProjectionHead, SupConLoss
 from keras_supcon.augmentation import MultiView, RandomResizedCrop, SimAugment
 from keras_supcon.encoders import ResNet
 from keras_supcon.losses import supcon_loss
+from keras_supcon.models.seed_states import fixed_seeds, seed_states
 
 pytestmark = pytest.mark.neutral
 
@@ -102,6 +103,48 @@ def test_without_labels_every_image_is_its_own_class(digits):
     losses = [unlabelled.fit(images, batch_size=32, shuffle=False, verbose=0).history["loss"]]
     losses.append(distinct.fit(images, np.arange(32), batch_size=32, shuffle=False, verbose=0).history["loss"])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", [SupConLoss(), NTXentLoss()])
+def test_evaluate_measures_the_loss_of_augmented_views_the_same_at_each_call(digits, loss):
+    model = small_model()
+    images = digits[0][:32]
+    model.compile(optimizer="sgd", loss=loss)
+    model.fit(images, batch_size=32, verbose=0)  # moves the averages of batch normalization and the seeds
+    states = [*model.weights, *seed_states(model)]
+    before = [ops.convert_to_numpy(state) for state in states]
+    first, second = (model.evaluate(images, batch_size=32, verbose=0) for _ in range(2))
+    assert first == second > 0.1
+    for state, value in zip(states, before, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(state), value)
+    with fixed_seeds(model.augmenter):
+        views = ops.stack([model.augmenter(images, training=True) for _ in range(2)], axis=1)
+    expected = loss(np.full(32, -1), model(views, training=False))
+    np.testing.assert_allclose(first, float(ops.convert_to_numpy(expected)), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_training_goes_on_after_an_evaluation_as_if_there_had_been_none(digits):
+    images, ends = digits[0][:32], []
+    for validation in (None, (images, None)):
+        keras.utils.set_random_seed(0)
+        model = small_model()
+        model.compile(optimizer=keras.optimizers.SGD(0.1), loss=NTXentLoss())
+        model.fit(images, batch_size=16, epochs=2, shuffle=False, validation_data=validation, verbose=0)
+        ends.append([*model.get_weights(), *map(ops.convert_to_numpy, seed_states(model))])
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_evaluate_takes_the_plain_view_where_asked(digits):
+    model = small_model(augment_in_evaluation=False)
+    images, class_ids = digits[0][:32], digits[1][:32]
+    model.compile(optimizer="sgd", loss=SupConLoss())
+    loss = model.evaluate(images, class_ids, batch_size=32, verbose=0)
+    np.testing.assert_allclose(loss, float(ops.mean(supcon_loss(class_ids, model.predict(images, verbose=0)))), rtol=1e-4)
+    assert model.evaluate(images, batch_size=32, verbose=0) == 0
 
 
 def test_embed_is_the_encoder_on_the_inference_form_of_the_images(digits):
