@@ -124,6 +124,7 @@ MODELS = {
             "augmenter": _augmenter(),
             "num_views": 3,
             "micro_batch_size": 4,
+            "augment_in_evaluation": False,
         },
         lambda: same_images(1, 8, 8),
     ),

@@ -120,6 +120,15 @@ MUTATIONS = (
         tests=("tests/losses/test_supcon_modes.py",),
         backend="torch",
     ),
+    Mutation(
+        name="nan_is_hidden",
+        law="A projection that is not finite makes the losses of its batch NaN.",
+        file="keras_supcon/ops/contrast.py",
+        before='one * float("nan")',
+        after="one",
+        tests=("tests/losses/test_supcon_modes.py::test_a_row_that_is_not_finite_makes_all_losses_nan",),
+        backend="torch",
+    ),
     # losses
     Mutation(
         name="queue_without_temperature",
@@ -197,6 +206,15 @@ MUTATIONS = (
         backend="torch",
     ),
     # models
+    Mutation(
+        name="evaluation_moves_the_seeds",
+        law="Training goes on after an evaluation as if there had been none.",
+        file="keras_supcon/models/seed_states.py",
+        before="kept = [ops.copy(state) for state in states]",
+        after="kept = states",
+        tests=("tests/models/test_contrastive.py::test_training_goes_on_after_an_evaluation_as_if_there_had_been_none",),
+        backend="torch",
+    ),
     Mutation(
         name="synchronization_gets_lost",
         law="Synchronized batch normalization reaches every layer of the encoder.",

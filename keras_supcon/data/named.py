@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 from keras_supcon.data.pipeline import batches, check_batching
 
@@ -76,6 +78,49 @@ def load(
         )
         num_examples, class_names = builder.info.splits[split].num_examples, builder.info.features[label_key].names
     return batches(examples, num_examples, class_names, batch_size, image_size, shuffle, seed, drop_remainder)
+
+
+def load_arrays(name: str, split: str, data_dir: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Loads a labelled image data set that fits in memory as NumPy arrays, in a fixed order.
+
+    The digits need no TensorFlow, so that they can be read with every backend of Keras.
+
+    Args:
+        name: As for `load`; all images should have one size.
+        split: As for `load`.
+        data_dir: As for `load`.
+
+    Returns:
+        `(images, labels)`: uint8 `(n, height, width, channels)` and int64 `(n,)`.
+
+    Raises:
+        ValueError: For a name or split that cannot be, for data sets without one image and one class label per example, and
+            for images of several sizes.
+        RuntimeError: If TFDS cannot prepare the data set.
+
+    Example:
+
+    >>> import keras_supcon
+    >>> images, labels = keras_supcon.data.load_arrays("digits", "test")
+    >>> images.shape, images.dtype.name, labels.shape
+    ((355, 8, 8, 1), 'uint8', (355,))
+    """
+    check_names(name, split)
+    if name == "digits":
+        return read_digits(split)
+    import tensorflow_datasets as tfds
+
+    builder, _ = prepare_tfds(name, split, data_dir)
+    read_config = tfds.ReadConfig(try_autocache=False)
+    examples = builder.as_dataset(split=split, shuffle_files=False, read_config=read_config, as_supervised=True)
+    images, labels = zip(*tfds.as_numpy(examples), strict=True)
+    sizes = sorted({image.shape for image in images})
+    if len(sizes) > 1:
+        raise ValueError(
+            f"The images of {name!r} should have one size; `load(..., image_size=(height, width))` brings them to one. "
+            f"Received: images of {len(sizes)} sizes, such as {sizes[0]} and {sizes[-1]}"
+        )
+    return np.stack(images), np.asarray(labels, "int64")
 
 
 def check_names(name: Any, split: Any) -> None:

@@ -16,6 +16,9 @@ class ContrastiveLoss(keras.losses.Loss):
     and it computes in half precision where told to. Here labels reach `call` as they came, and half precision becomes float32.
     A Keras mask of the projections is ignored; give sample weights.
 
+    Attributes:
+        uses_labels: Whether the loss looks at `y_true`.
+
     Args:
         function: `function(y_true, y_pred, **options)`, one value a sample.
         reduction: As in `keras.losses.Loss`.
@@ -23,6 +26,8 @@ class ContrastiveLoss(keras.losses.Loss):
         dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
         **options: Arguments of the function; they become attributes and go into the configuration.
     """
+
+    uses_labels = True
 
     def __init__(self, function: Callable[..., Any], *, reduction: str | None, name: str, dtype: Any, **options: Any) -> None:
         precision = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype

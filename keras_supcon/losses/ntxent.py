@@ -96,6 +96,8 @@ class NTXentLoss(ContrastiveLoss):
     0.2395
     """
 
+    uses_labels = False
+
     def __init__(
         self,
         temperature: float = 0.1,

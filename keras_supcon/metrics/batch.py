@@ -27,13 +27,14 @@ class BatchMetric(keras.metrics.Mean):
         name: Name of the metric.
         dtype: Dtype of the result.
         gather: Looks at the rows of all replicas under `tf.distribute`.
-        direction: `"up"` or `"down"`: whether `EarlyStopping` and the other callbacks that monitor take more or less for better.
     """
 
-    def __init__(self, name: str, dtype: Any, *, gather: bool, direction: str) -> None:
+    # Whether more or less is better, where `EarlyStopping` and other callbacks look for it in Keras' own metrics.
+    _direction = "up"
+
+    def __init__(self, name: str, dtype: Any, *, gather: bool) -> None:
         super().__init__(name=name, dtype=dtype)
         self.gather = gather
-        self._direction = direction  # where Keras' own metrics have it
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "gather": self.gather}

@@ -35,8 +35,10 @@ class ChanceLoss(BatchMetric):
     (2.708, 2.708)
     """
 
+    _direction = "down"
+
     def __init__(self, name: str = "chance_loss", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name, dtype, gather=gather, direction="down")
+        super().__init__(name, dtype, gather=gather)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)

@@ -35,7 +35,7 @@ class ContrastiveAccuracy(BatchMetric):
     """
 
     def __init__(self, name: str = "contrastive_accuracy", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name, dtype, gather=gather, direction="up")
+        super().__init__(name, dtype, gather=gather)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather)

@@ -33,7 +33,7 @@ class PositivesPerAnchor(BatchMetric):
     """
 
     def __init__(self, name: str = "positives_per_anchor", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name, dtype, gather=gather, direction="up")
+        super().__init__(name, dtype, gather=gather)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)
@@ -62,7 +62,7 @@ class AnchorsWithPositive(BatchMetric):
     """
 
     def __init__(self, name: str = "anchors_with_positive", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name, dtype, gather=gather, direction="up")
+        super().__init__(name, dtype, gather=gather)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)

@@ -14,6 +14,7 @@ from keras_supcon.augmentation.views import check_num_views
 from keras_supcon.distribution import DistributedFit
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.batch_size import check_batch_size, num_replicas
+from keras_supcon.models.compiled_checks import check_labels, check_metrics
 from keras_supcon.models.gradient_caching import cached_train_step
 from keras_supcon.models.preprocessing import check_encoder, encoder_features, one_view, prepare_images
 from keras_supcon.models.seed_states import SavesSeedStates, fixed_seeds
@@ -134,7 +135,8 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         self.built = True
 
     def call(self, images: Any, training: bool = False) -> Any:
-        views = self._views(images, bool(training)) if training or not self._is_evaluating else self._views_of_evaluation(images)
+        is_evaluating = self._is_evaluating and not training
+        views = self._views_of_evaluation(images) if is_evaluating else self._views(images, bool(training))
         num_views = views.shape[1]
         features = self.encoder(_merge_views(views), training=training)
         projections = self.projection_head(features, training=training)
@@ -153,8 +155,17 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         return self.encoder(prepare_images(images, one_view(self.augmenter), training=False), training=False)
 
     def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any) -> Any:
+        check_metrics(self)
+        check_labels(self, y)
+        if isinstance(kwargs.get("validation_data"), (tuple, list)):
+            check_labels(self, kwargs["validation_data"][1])
         check_batch_size(x, batch_size, num_replicas(self), self.micro_batch_size)
         return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        check_metrics(self)
+        check_labels(self, y)
+        return super().evaluate(x, y, *args, **kwargs)
 
     def train_step(self, *arguments: Any) -> Any:
         if self.micro_batch_size is None:

@@ -17,8 +17,7 @@ def standardize_batch(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
     Args:
         y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
-        y_pred: `(batch, views, dim)`, or `(batch, dim)` for one view. Axes after the second of a tensor of rank four
-            and more are flattened.
+        y_pred: `(batch, views, dim)`, or `(batch, dim)` for one view.
 
     Returns:
         `(class_ids, projections)`: int32 `(batch,)` and float32 or float64 `(batch, views, dim)`. Sums of float64 over a
@@ -44,20 +43,18 @@ def standardize_batch(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
 def _standardize_projections(y_pred: Any) -> Any:
     shape = tuple(y_pred.shape)
-    if len(shape) < 2:
-        raise ValueError(f"`y_pred` should have shape (batch, dim) or (batch, views, dim). Received: y_pred.shape={shape}")
+    if len(shape) not in (2, 3):
+        advice = "; end a convolutional network with global pooling" if len(shape) > 3 else ""
+        raise ValueError(
+            f"`y_pred` should have shape (batch, dim) or (batch, views, dim){advice}. Received: y_pred.shape={shape}"
+        )
     if any(size is None for size in shape[1:]):
         raise ValueError(f"`y_pred` should have a known number of views and dimensions. Received: y_pred.shape={shape}")
     if 0 in shape[1:]:
         raise ValueError(f"`y_pred` should have at least one view and one dimension. Received: y_pred.shape={shape}")
     if keras.backend.standardize_dtype(y_pred.dtype) != "float64":
         y_pred = ops.cast(y_pred, "float32")
-    if len(shape) == 2:
-        return ops.expand_dims(y_pred, 1)
-    dim = 1
-    for size in shape[2:]:
-        dim *= size
-    return ops.reshape(y_pred, (-1, shape[1], dim))
+    return ops.expand_dims(y_pred, 1) if len(shape) == 2 else y_pred
 
 
 def standardize_labels(y_true: Any) -> Any:
@@ -79,10 +76,14 @@ def standardize_labels(y_true: Any) -> Any:
     >>> ops.convert_to_numpy(standardize_labels([[0, 1, 0], [0, 0, 1]])).tolist()
     [1, 2]
     """
-    if isinstance(y_true, (list, tuple, np.ndarray)) and np.asarray(y_true).dtype.kind in "iu":
-        # JAX drops the upper half of an int64 before anyone can see it.
-        _require(np.all(np.asarray(y_true) <= _LARGEST_ID), y_true, _ID_SENTENCE)
+    if isinstance(y_true, (list, tuple, np.ndarray)):
+        kind = np.asarray(y_true).dtype.kind
+        _refuse_strings(kind in "OSU", y_true)
+        if kind in "iu":
+            # JAX drops the upper half of an int64 before anyone can see it.
+            _require(np.all(np.asarray(y_true) <= _LARGEST_ID), y_true, _ID_SENTENCE)
     y_true = ops.convert_to_tensor(y_true)
+    _refuse_strings("string" in str(y_true.dtype), y_true)
     shape = tuple(y_true.shape)
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] in (None, 0)):
         raise ValueError(f"`y_true` should hold {_LABEL_FORMS}. Received: y_true.shape={shape}")
@@ -103,6 +104,14 @@ def standardize_labels(y_true: Any) -> Any:
     is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), y_true), class_ids >= -1)
     y_true = _require(ops.all(is_id), y_true, _ID_SENTENCE)
     return ops.cast(y_true, "int32")
+
+
+def _refuse_strings(are_strings: bool, y_true: Any) -> None:
+    if are_strings:
+        raise ValueError(
+            "`y_true` should hold numbers: `keras.layers.StringLookup(num_oov_indices=0)` makes class ids of strings. "
+            f"Received: y_true={y_true!r}"
+        )
 
 
 def _require(condition: Any, values: Any, sentence: str) -> Any:

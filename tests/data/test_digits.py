@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_supcon.data import load_arrays
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 
 pytestmark = pytest.mark.neutral
@@ -26,3 +27,11 @@ def test_every_class_has_a_fifth_of_its_images_in_the_test_split():
 def test_refuses_another_split():
     with pytest.raises(ValueError, match=r"`split` of the digits should be one of \('train', 'test'\). Received: split='val'"):
         read_digits("val")
+
+
+def test_arrays_of_the_digits_need_no_tensorflow():
+    for split in ("train", "test"):
+        for loaded, read in zip(load_arrays("digits", split), read_digits(split), strict=True):
+            np.testing.assert_array_equal(loaded, read)
+    with pytest.raises(ValueError, match="`name` and `split` should be strings. Received: name='digits', split=1"):
+        load_arrays("digits", 1)

@@ -97,6 +97,38 @@ def test_fashion_mnist_through_tfds(fashion_mnist_dir):
 
 
 @pytest.mark.slow
+def test_arrays_of_a_tfds_data_set_are_those_of_its_batches(fashion_mnist_dir):
+    images, labels = data.load_arrays("fashion_mnist", "test", data_dir=str(fashion_mnist_dir))
+    batches = data.load("fashion_mnist", "test", batch_size=512, data_dir=str(fashion_mnist_dir))
+    for loaded, expected in zip((images, labels), gathered(batches), strict=True):
+        np.testing.assert_array_equal(loaded, expected)
+    assert (images.dtype, labels.dtype) == ("uint8", "int64")
+
+
+def test_arrays_want_images_of_one_size(tmp_path):
+    import tensorflow_datasets as tfds
+
+    class Shapes(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {"image": tfds.features.Image(shape=(None, None, 1)), "label": tfds.features.ClassLabel(num_classes=2)}
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+            )
+
+        def _split_generators(self, manager):
+            return {"train": ((i, {"image": np.zeros((4, 4 + i, 1), "uint8"), "label": i}) for i in range(2))}
+
+        def _generate_examples(self):
+            raise NotImplementedError
+
+    Shapes(data_dir=str(tmp_path)).download_and_prepare()
+    with pytest.raises(ValueError, match=r"images of 2 sizes, such as \(4, 4, 1\) and \(4, 5, 1\)"):
+        data.load_arrays("shapes", "train", data_dir=str(tmp_path))
+
+
+@pytest.mark.slow
 def test_fashion_mnist_has_the_pixels_of_the_source_files(fashion_mnist_dir):
     raw = source_file("t10k-images-idx3-ubyte.gz", 16)[: 1000 * 784]
     images, _ = gathered(data.load("fashion_mnist", "test", batch_size=1000, data_dir=str(fashion_mnist_dir)))

@@ -35,6 +35,23 @@ def test_models_embed_what_their_encoder_saw_in_training(digits):
         np.testing.assert_allclose(embeddings, images.reshape(20, 64) / 255, rtol=1e-5)
 
 
+def test_arrays_give_what_their_batches_give(digits):
+    images, labels = digits[0][:70], digits[1][:70]
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    expected, expected_labels = embed(encoder, batches(images, labels, size=32))
+    for arrays in ((images, labels), (ops.convert_to_tensor(images), ops.convert_to_tensor(labels))):
+        embeddings, embedded_labels = embed(encoder, arrays, batch_size=32)
+        np.testing.assert_array_equal(embeddings, expected)
+        np.testing.assert_array_equal(embedded_labels, expected_labels)
+    # Two batches are no pair of arrays, whatever holds them.
+    np.testing.assert_array_equal(embed(encoder, tuple(batches(images, labels, size=35)))[1], labels)
+
+
+def test_refuses_arrays_of_different_lengths(digits):
+    with pytest.raises(ValueError, match=r"two arrays of one length. Received: images.shape=\(7, 8, 8, 1\)"):
+        embed(ResNet(18, width=0.125), (digits[0][:7], digits[1][:6]))
+
+
 def test_refuses_an_empty_data_set():
     with pytest.raises(ValueError, match="`dataset` should yield at least one batch"):
         embed(ResNet(18, width=0.125), [])

@@ -126,7 +126,8 @@ def test_a_row_that_is_not_finite_makes_all_losses_and_gradients_nan(rng, name, 
     value, gradient = quickest_value_and_gradient(
         lambda z: ops.mean(function(CLASS_IDS, z, block_size=block_size)), projections
     )
-    assert np.isnan(value) and np.all(np.isnan(gradient))
+    assert np.isnan(value)
+    assert np.all(np.isnan(gradient))
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [0, 2, 1, 3]])

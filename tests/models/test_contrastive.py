@@ -231,6 +231,42 @@ def test_refuses_arguments_of_another_kind(arguments, message):
         ContrastiveModel(**{"encoder": ResNet(18, width=0.125), **arguments})
 
 
+WRONG_LABELS = {
+    "fractions": (np.array([0, 1, 0.5, 1]), "whole class ids"),
+    "below -1": (np.array([0, 1, -2, 1]), "whole class ids"),
+    "smoothed rows": (np.full((4, 2), 0.5), "one-hot rows"),
+    "several ones": (np.ones((4, 3)), "one-hot rows"),
+    "strings": (np.array(["cat", "dog", "cat", "dog"]), "StringLookup"),
+}
+
+
+@pytest.mark.parametrize("case", list(WRONG_LABELS))
+def test_refuses_wrong_labels_before_training_also_where_xla_compiles_the_step(rng, case):
+    labels, sentence = WRONG_LABELS[case]
+    model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
+    model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=keras.backend.backend() != "torch")
+    with pytest.raises(ValueError, match=sentence):
+        model.fit(images, labels, verbose=0)
+    with pytest.raises(ValueError, match=sentence):
+        model.evaluate(images, labels, verbose=0)
+    assert not model.built
+
+
+def test_a_loss_without_labels_takes_any(rng):
+    model = small_model()
+    model.compile(optimizer="sgd", loss=NTXentLoss())
+    assert model.evaluate(rng.integers(0, 256, (4, 8, 8, 1)), np.array([0.5, 1, 2, 3]), verbose=0) > 0
+
+
+@pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
+def test_refuses_accuracy_of_class_scores_beside_a_contrastive_loss(digits, argument):
+    model = small_model()
+    model.compile(optimizer="sgd", loss=SupConLoss(), **{argument: ["accuracy"]})
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=rf"`{argument}` should compare projections.*\['accuracy'\]"):
+            method(digits[0][:8], digits[1][:8], verbose=0)
+
+
 def test_refuses_an_encoder_that_does_not_pool():
     known = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3)])
     with pytest.raises(ValueError, match=r"shape \(batch, features\).*pooling='avg'.*Received: .*\(None, 6, 6, 4\)"):
