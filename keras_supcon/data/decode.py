@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from keras_supcon.arguments import check_image_size, check_range, check_whole_number
+from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -66,6 +67,7 @@ def decode_and_crop(
     >>> data.decode_and_crop(encoded, seed=(1, 2), image_size=(32, 32)).shape
     TensorShape([32, 32, 3])
     """
+    require_extra("tensorflow", "tensorflow", by="`decode_and_crop`")
     import tensorflow as tf
 
     image_size = check_image_size("image_size", image_size)
@@ -115,6 +117,7 @@ def decode_and_centre(encoded: tf.Tensor, image_size: tuple[int, int], crop_padd
     >>> data.decode_and_centre(encoded, image_size=(224, 224))[0, 0].numpy()
     array([7, 7, 7], dtype=uint8)
     """
+    require_extra("tensorflow", "tensorflow", by="`decode_and_centre`")
     import tensorflow as tf
 
     image_size, crop_padding = check_image_size("image_size", image_size), check_whole_number("crop_padding", crop_padding, 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_supcon.arguments import check_whole_number, is_pair, is_whole
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
-from keras_supcon.data.named import check_names, prepare_tfds
+from keras_supcon.data.named import check_names, prepare_tfds, require_packages_of
 from keras_supcon.data.pipeline import SHUFFLE_BYTES, centre_resize, check_batching
 from keras_supcon.data.seeding import seed_of
 
@@ -86,6 +86,7 @@ def load_epochs(
             "`map_image` should be a function that also sets the size, without `image_size`, or None. "
             f"Received: map_image={map_image!r}, image_size={image_size!r}"
         )
+    require_packages_of(name, by="`load_epochs`")
     records = _read_digits(split, shard) if name == "digits" else _read_tfds(name, split, data_dir, shard)
     steps = records.num_per_shard // batch_size
     if steps == 0:

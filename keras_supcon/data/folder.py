@@ -13,6 +13,7 @@ import numpy as np
 from keras_supcon.arguments import check_below_1, check_choice
 from keras_supcon.data.decode import decode
 from keras_supcon.data.pipeline import batches, check_batching
+from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -84,6 +85,7 @@ def load_folder(
     if on_unreadable not in ("raise", "skip"):
         raise ValueError(f"`on_unreadable` should be 'raise' or 'skip'. Received: on_unreadable={on_unreadable!r}")
 
+    require_extra("tensorflow", "tensorflow", by="`load_folder`")
     import tensorflow as tf
 
     files_of = _readable(_list_classes(pathlib.Path(path)), channels, on_unreadable, path)

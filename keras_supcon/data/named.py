@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 from keras_supcon.data.pipeline import batches, check_batching
+from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -48,6 +49,7 @@ def load(
         ValueError: For a name, split, size or batch size that cannot be, and for data sets without one image and one class
             label per example.
         RuntimeError: If TFDS cannot prepare the data set.
+        ImportError: If TensorFlow, or TFDS where it is wanted, is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
 
@@ -59,6 +61,7 @@ def load(
     """
     check_batching(batch_size, image_size)
     check_names(name, split)
+    require_packages_of(name, by="`load`")
     if shuffle is None:
         shuffle = split.startswith("train")
     if name == "digits":
@@ -108,6 +111,7 @@ def load_arrays(name: str, split: str, data_dir: str | None = None) -> tuple[np.
     check_names(name, split)
     if name == "digits":
         return read_digits(split)
+    require_packages_of(name, by="`load_arrays`")
     import tensorflow_datasets as tfds
 
     builder, _ = prepare_tfds(name, split, data_dir)
@@ -127,6 +131,11 @@ def check_names(name: Any, split: Any) -> None:
     """Raises `ValueError` unless both are strings."""
     if not isinstance(name, str) or not isinstance(split, str):
         raise ValueError(f"`name` and `split` should be strings. Received: name={name!r}, split={split!r}")
+
+
+def require_packages_of(name: str, by: str) -> None:
+    """Raises `ImportError` if what reads a data set of this name as `tf.data` is not installed."""
+    require_extra("tensorflow", "tensorflow", *(() if name == "digits" else ("tensorflow_datasets",)), by=by)
 
 
 def prepare_tfds(name: str, split: str, data_dir: str | None) -> tuple[Any, tuple[str, str]]:

@@ -10,6 +10,7 @@ from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.seeding import stateless_seeds
 from keras_supcon.augmentation.views import check_num_views
 from keras_supcon.data.seeding import seed_of
+from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
     import keras
@@ -64,6 +65,7 @@ def with_views(
     >>> views.shape, labels.shape
     (TensorShape([32, 2, 8, 8, 1]), TensorShape([32]))
     """
+    require_extra("tensorflow", "tensorflow", by="`with_views`")
     import tensorflow as tf
 
     if not isinstance(dataset, tf.data.Dataset):

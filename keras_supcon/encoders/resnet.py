@@ -52,9 +52,13 @@ class ConvNorm(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if self.padding is not None:
+            self.padding.build(input_shape)
             input_shape = self.padding.compute_output_shape(input_shape)
         self.convolution.build(input_shape)
-        self.normalization.build(self.convolution.compute_output_shape(input_shape))
+        output_shape = self.convolution.compute_output_shape(input_shape)
+        self.normalization.build(output_shape)
+        if self.activation is not None:
+            self.activation.build(output_shape)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         if self.padding is not None:
@@ -97,6 +101,7 @@ class ResidualBlock(keras.layers.Layer):
         for layer in self.residual:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
+        self.activation.build(shape)
 
     def call(self, x: Any, training: bool = False) -> Any:
         shortcut = x if self.shortcut is None else self.shortcut(x, training=training)
@@ -196,7 +201,8 @@ class ResNet(keras.Model):
                 f"`ResNet` should be built with a known number of channels. Received: input_shape={tuple(input_shape)}"
             )
         shape = tuple(input_shape)
-        for layer in (*self.stem_layers, *self.blocks):
+        # Those without weights too: `quantize` wants every layer built.
+        for layer in (self.standardization, *self.stem_layers, *self.blocks, self.pooling):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
         self.built = True

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_supcon.extras import require_extra
+
 
 def knn_accuracy(
     train_embeddings: np.ndarray,
@@ -38,6 +40,7 @@ def knn_accuracy(
     >>> knn_accuracy(train, np.array([0, 0, 1, 1]), np.array([[5.0, 1.0]]), np.array([0]), num_neighbors=1)
     1.0
     """
+    require_extra("report", "sklearn", by="`knn_accuracy`")
     from sklearn.neighbors import KNeighborsClassifier
 
     if not 1 <= num_neighbors <= len(train_labels):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_supcon.evaluation import figures
+from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,6 +65,7 @@ def write_report(
         ValueError: If arrays differ in length, or the table is empty.
         ImportError: If matplotlib or scikit-learn is missing (`pip install keras-supcon[report]`).
     """
+    require_extra("report", "matplotlib", "sklearn", by="`write_report`")
     if not table:
         raise ValueError("`table` should have at least one row. Received: table=[]")
     if not len(embeddings) == len(labels) == len(predictions):

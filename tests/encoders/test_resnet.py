@@ -99,3 +99,17 @@ def test_bottlenecks_come_back_from_a_file_with_their_weights(tmp_path, rng):
 def test_refuses_networks_that_cannot_be(arguments, message):
     with pytest.raises(ValueError, match=message):
         ResNet(**arguments)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")  # Keras quantizes dense layers alone
+@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+def test_quantizes_after_build_and_after_loading(rng, tmp_path, stem):
+    encoder = ResNet(10, width=0.125, stem=stem)
+    encoder.build((None, 16, 16, 3))
+    assert [layer.name for layer in encoder._flatten_layers() if not layer.built] == []
+    encoder.save(tmp_path / "encoder.keras")
+    images = rng.integers(0, 256, (2, 16, 16, 3)).astype("uint8")
+    expected = ops.convert_to_numpy(encoder(images))
+    for one in (encoder, keras.saving.load_model(tmp_path / "encoder.keras")):
+        one.quantize("int8")
+        np.testing.assert_allclose(ops.convert_to_numpy(one(images)), expected, rtol=1e-4, atol=1e-5)
