@@ -77,11 +77,11 @@ def standardize_labels(y_true: Any) -> Any:
     [1, 2]
     """
     if isinstance(y_true, (list, tuple, np.ndarray)):
-        kind = np.asarray(y_true).dtype.kind
-        _refuse_strings(kind in "OSU", y_true)
-        if kind in "iu":
+        array = np.asarray(y_true)
+        _refuse_strings(array.dtype.kind in "OSU", array)
+        if array.dtype.kind in "iu":
             # JAX drops the upper half of an int64 before anyone can see it.
-            _require(np.all(np.asarray(y_true) <= _LARGEST_ID), y_true, _ID_SENTENCE)
+            _require(np.all(array <= _LARGEST_ID), array, _ID_SENTENCE)
     y_true = ops.convert_to_tensor(y_true)
     _refuse_strings("string" in str(y_true.dtype), y_true)
     shape = tuple(y_true.shape)

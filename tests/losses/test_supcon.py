@@ -93,10 +93,16 @@ def test_anchors_without_a_positive_give_zero(rng):
     np.testing.assert_array_equal(loss_of([-1], projections[:1]), [0])
 
 
-def test_axes_after_the_views_are_flattened(rng):
-    projections = rng.normal(size=(6, 2, 3, 4)).astype("float32")
-    class_ids = rng.integers(0, 2, 6)
-    np.testing.assert_array_equal(loss_of(class_ids, projections), loss_of(class_ids, projections.reshape(6, 2, 12)))
+def test_feature_maps_are_not_taken_for_views(rng):
+    feature_maps = rng.normal(size=(6, 2, 3, 4)).astype("float32")
+    with pytest.raises(ValueError, match=r"global pooling. Received: y_pred.shape=\(6, 2, 3, 4\)"):
+        supcon_loss(rng.integers(0, 2, 6), feature_maps)
+
+
+@pytest.mark.parametrize("labels", [["cat", "cat", "dog"], np.array(["cat", "cat", "dog"]), np.array(["a", None, 1], object)])
+def test_strings_are_refused_with_what_makes_class_ids_of_them(labels):
+    with pytest.raises(ValueError, match=r"`keras.layers.StringLookup\(num_oov_indices=0\)` makes class ids of strings"):
+        supcon_loss(labels, np.ones((3, 2), "float32"))
 
 
 def test_scale_by_temperature_multiplies_by_it(rng):

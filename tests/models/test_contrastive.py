@@ -7,6 +7,7 @@ from keras_supcon import ContrastiveModel, NTXentLoss, ProjectionHead, SupConLos
 from keras_supcon.augmentation import MultiView, RandomResizedCrop, SimAugment
 from keras_supcon.encoders import ResNet
 from keras_supcon.losses import supcon_loss
+from keras_supcon.metrics import ContrastiveAccuracy, PositivesPerAnchor
 from keras_supcon.models.seed_states import fixed_seeds, seed_states
 
 pytestmark = pytest.mark.neutral
@@ -259,12 +260,20 @@ def test_a_loss_without_labels_takes_any(rng):
 
 
 @pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
-def test_refuses_accuracy_of_class_scores_beside_a_contrastive_loss(digits, argument):
+@pytest.mark.parametrize("metric", ["accuracy", keras.metrics.SparseCategoricalAccuracy(), {"projections": ["acc"]}])
+def test_refuses_accuracy_of_class_scores_beside_a_contrastive_loss(digits, argument, metric):
     model = small_model()
-    model.compile(optimizer="sgd", loss=SupConLoss(), **{argument: ["accuracy"]})
+    model.compile(optimizer="sgd", loss=SupConLoss(), **{argument: metric if isinstance(metric, dict) else [metric]})
     for method in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match=rf"`{argument}` should compare projections.*\['accuracy'\]"):
+        with pytest.raises(ValueError, match=f"`{argument}` should compare projections"):
             method(digits[0][:8], digits[1][:8], verbose=0)
+
+
+def test_takes_metrics_of_projections_by_any_name(digits):
+    model = small_model()
+    metrics = [ContrastiveAccuracy(name="accuracy"), PositivesPerAnchor(name="ce")]
+    model.compile(optimizer="sgd", loss=SupConLoss(), metrics=metrics)
+    assert {"accuracy", "ce"} < set(model.evaluate(digits[0][:8], digits[1][:8], verbose=0, return_dict=True))
 
 
 def test_refuses_an_encoder_that_does_not_pool():
