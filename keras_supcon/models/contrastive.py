@@ -73,7 +73,8 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
 
     Raises:
         ValueError: If an argument is of the wrong kind, `num_views` is not that of the `MultiView`, the encoder's output is
-            not of rank 2, or the images are neither of rank 4 nor 5.
+            not of rank 2, or the images are neither of rank 4 nor 5. By `fit` and `evaluate`, before the first step: for arrays
+            of labels that the loss does not take, and for metrics of class scores beside a contrastive loss.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.1.
@@ -156,9 +157,9 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
 
     def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any) -> Any:
         check_metrics(self)
-        check_labels(self, y)
-        if isinstance(kwargs.get("validation_data"), (tuple, list)):
-            check_labels(self, kwargs["validation_data"][1])
+        _, validation_y, _ = keras.utils.unpack_x_y_sample_weight(kwargs.get("validation_data"))
+        for labels in (y, validation_y):
+            check_labels(self, labels)
         check_batch_size(x, batch_size, num_replicas(self), self.micro_batch_size)
         return super().fit(x, y, batch_size, *args, **kwargs)
 

@@ -250,7 +250,15 @@ def test_refuses_wrong_labels_before_training_also_where_xla_compiles_the_step(r
         model.fit(images, labels, verbose=0)
     with pytest.raises(ValueError, match=sentence):
         model.evaluate(images, labels, verbose=0)
+    with pytest.raises(ValueError, match=sentence):
+        model.fit(images, np.arange(4) % 2, validation_data=(images, labels), verbose=0)
     assert not model.built
+
+
+def test_validation_data_may_be_images_alone(rng):
+    model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
+    model.compile(optimizer="sgd", loss=NTXentLoss())
+    assert model.fit(images, validation_data=(images,), verbose=0).history["val_loss"][0] > 0
 
 
 def test_a_loss_without_labels_takes_any(rng):
