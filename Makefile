@@ -30,6 +30,9 @@ LOWEST_KERAS := build/keras-$(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' set
 # An interpreter whose keras, jax and torch see the accelerator; this one has the CPU alone.
 ACCELERATOR_PYTHON ?= $(NEUTRAL_VENV)/bin/python
 
+# It asks for tensorflow-text, which would bring a second TensorFlow and which its networks do without.
+KERAS_HUB := keras-hub==0.32.0
+
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 PIP := -m pip install --quiet --disable-pip-version-check
 # Each part leaves its durations for `make test-times`. PYTEST_OPTIONS=--exhaustive runs all combinations.
@@ -145,6 +148,7 @@ $(VENV)/demo-installed: setup.py
 
 $(VENV)/dev-installed: $(VENV)/demo-installed
 	$(VENV)/bin/python $(PIP) --editable '.[$(TENSORFLOW),report,dev]'
+	$(VENV)/bin/python $(PIP) --no-deps $(KERAS_HUB)
 	touch $@
 
 # torch 2.13.0 by its exact name: a machine may hold a CPU build of just that.
@@ -152,6 +156,7 @@ $(NEUTRAL_VENV)/installed: setup.py Makefile
 	test -x $(NEUTRAL_VENV)/bin/python || $(PYTHON) -m venv $(NEUTRAL_VENV)
 	$(NEUTRAL_VENV)/bin/python $(PIP) torch==2.13.0
 	$(NEUTRAL_VENV)/bin/python $(PIP) --editable '.[jax,torch,report,dev]'
+	$(NEUTRAL_VENV)/bin/python $(PIP) --no-deps $(KERAS_HUB)
 	touch $@
 
 $(TPU_TENSORFLOW_VENV)/installed: setup.py Makefile

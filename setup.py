@@ -10,6 +10,8 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "keras_supcon" / "__init_
 
 # tensorflow-datasets 4.9.10 imports importlib_resources without declaring it.
 DATASETS = ["tensorflow-datasets>=4.9.10", "importlib_resources>=6.5", "keras-cv>=0.9.0"]
+# What KerasHub imports. KerasHub itself is installed without its requirements, see the Makefile.
+KERAS_HUB = ["kagglehub>=1.0", "regex", "rich", "sentencepiece", "tokenizers"]
 
 setup(
     name="keras-supcon",
@@ -31,7 +33,7 @@ setup(
         "jax": ["jax>=0.10.2"],
         "torch": ["torch>=2.13.0"],
         "report": ["matplotlib>=3.10", "scikit-learn>=1.6"],
-        "dev": ["pytest>=9.0", "hypothesis>=6.155", "allpairspy>=2.5.1", "ruff>=0.17", "import-linter>=2.16"],
+        "dev": ["pytest>=9.0", "hypothesis>=6.155", "allpairspy>=2.5.1", "ruff>=0.17", "import-linter>=2.16", *KERAS_HUB],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

@@ -33,6 +33,8 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
     """
 
     _USE_BASE_FACTOR = False
+    # Whether the output is in [0, 1] whatever `value_range` is; other layers keep the range.
+    ends_in_unit_range = False
 
     def __init__(self, value_range: tuple[float, float] = (0, 255), seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(data_format="channels_last", **kwargs)

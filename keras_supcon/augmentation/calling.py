@@ -8,6 +8,7 @@ a step draw the same numbers. keras-cv need not be installed.
 
 import functools
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -64,11 +65,23 @@ def call_augmenter(augmenter: keras.layers.Layer, images: Any, training: bool) -
     return images
 
 
-def holds_keras_cv(layer: Any) -> bool:
-    """Whether a layer is of keras-cv, or one within it, as far as Keras' and our own containers show."""
+def layers_within(layer: Any) -> Iterator[Any]:
+    """Yields a layer and those within it, as far as Keras' and our own containers show, in the order of their calls."""
+    yield layer
     within = [*getattr(layer, "layers", []), *getattr(layer, "augmenters", [])]
     within += [layer.layer] if hasattr(layer, "layer") else []
-    return bool(_keras_cv_classes(layer)) or any(map(holds_keras_cv, within))
+    for part in within:
+        yield from layers_within(part)
+
+
+def holds_keras_cv(layer: Any) -> bool:
+    """Whether a layer is of keras-cv, or one within it, as far as Keras' and our own containers show."""
+    return any(map(_keras_cv_classes, layers_within(layer)))
+
+
+def is_of_keras(layer: Any) -> bool:
+    """Whether all layers within, as far as containers show, are of Keras or keras-cv."""
+    return all(type(part).__module__.split(".")[0] in ("keras", "keras_cv") for part in layers_within(layer))
 
 
 def deserialize_augmenter(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:

@@ -157,6 +157,8 @@ class CenterCropResize(ImageAugmentation):
     ((2, 28, 28, 3), 1.0)
     """
 
+    ends_in_unit_range = True
+
     def __init__(
         self,
         image_size: tuple[int, int] = (224, 224),

@@ -14,7 +14,7 @@ class Recipe(ImageAugmentation):
     """Base of the recipes.
 
     Subclasses make their layers by `part` and write `draw_views` and `transform_views`, for images of `image_size`. When not
-    training, images are only resized to `image_size` and scaled to [0, 1].
+    training, images are only resized to `image_size`, by `crop`, and scaled to [0, 1].
 
     Args:
         image_size: Height and width of the output, in pixels.
@@ -22,6 +22,8 @@ class Recipe(ImageAugmentation):
         flip_probability: Probability of a left-right flip.
         **kwargs: `value_range` of the input, `seed`, `name`, `dtype`.
     """
+
+    ends_in_unit_range = True
 
     def __init__(
         self, image_size: tuple[int, int], crop_area: tuple[float, float], flip_probability: float, **kwargs: Any

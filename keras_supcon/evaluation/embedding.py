@@ -5,10 +5,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import tree
 
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.models import ContrastiveModel, LinearClassifier
-from keras_supcon.models.preprocessing import prepare_images
+from keras_supcon.models.encoder_inputs import cast_for_encoder
+from keras_supcon.models.encoder_model import augment, one_view
 
 
 def embed(
@@ -16,11 +18,15 @@ def embed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Computes the encoder's features of every image, in inference mode and without augmentation.
 
+    Pixels: images reach the encoder as they are given, integers as floats of the same values, by way of the model's
+    augmenter in its inference form if it has one; nothing scales them. See `ContrastiveModel`.
+
     Args:
         model: A `ContrastiveModel` or `LinearClassifier`, whose encoder and preparation of the images are used, or an
             encoder.
         dataset: Batches `(images, labels)`, for instance a `tf.data.Dataset`. It is read once, so shuffled data
-            keep their labels. Or a pair of arrays `(images, labels)` with all of them.
+            keep their labels. Or a pair of arrays `(images, labels)` with all of them. In the place of images stands
+            whatever the encoder takes, such as texts, or a dictionary of tensors.
         batch_size: Images in a batch of the arrays, at least 1; ignored for batches.
 
     Returns:
@@ -39,12 +45,12 @@ def embed(
     ((355, 64), (355,))
     """
     if isinstance(model, (ContrastiveModel, LinearClassifier)):
-        embedder = Embedder(model.encoder, model.augmenter)
+        embedder = Embedder(model.encoder, one_view(model.augmenter))
     else:
         embedder = Embedder(model, None)
     embeddings, labels = [], []
     for images, batch_labels in _batches(dataset, batch_size):
-        embeddings.append(embedder.predict_on_batch(np.asarray(images)))
+        embeddings.append(embedder.predict_on_batch(tree.map_structure(_as_batch, images)))
         labels.append(np.asarray(batch_labels))
     if not embeddings:
         raise ValueError("`dataset` should yield at least one batch. Received: an empty data set")
@@ -52,17 +58,25 @@ def embed(
 
 
 def _batches(dataset: Any, batch_size: int) -> Iterable[tuple[Any, Any]]:
-    is_pair = isinstance(dataset, tuple) and len(dataset) == 2 and all(hasattr(array, "shape") for array in dataset)
-    if not is_pair:
+    is_pair = isinstance(dataset, tuple) and len(dataset) == 2 and hasattr(dataset[1], "shape")
+    if not is_pair or not all(hasattr(array, "shape") for array in tree.flatten(dataset[0])):
         return dataset
     batch_size = check_whole_number("batch_size", batch_size, at_least=1)
-    images, labels = dataset
-    if len(images) != len(labels):
+    number = len(dataset[1])
+    if any(len(array) != number for array in tree.flatten(dataset[0])):
+        shapes = [tuple(array.shape) for array in tree.flatten(dataset[0])]
         raise ValueError(
-            "`dataset` should be two arrays of one length. "
-            f"Received: images.shape={tuple(images.shape)}, labels.shape={tuple(labels.shape)}"
+            "`dataset` should be inputs and labels of one length. "
+            f"Received: inputs of shape {', '.join(map(str, shapes))}, labels.shape={tuple(dataset[1].shape)}"
         )
-    return ((images[i : i + batch_size], labels[i : i + batch_size]) for i in range(0, len(images), batch_size))
+    starts = range(0, number, batch_size)
+    return (tree.map_structure(lambda array, i=i: array[i : i + batch_size], dataset) for i in starts)
+
+
+def _as_batch(inputs: Any) -> Any:
+    """A NumPy array, but strings as the backend has them: NumPy's are not known to Keras."""
+    array = np.asarray(inputs)
+    return keras.ops.convert_to_tensor(inputs) if array.dtype.kind in "OSU" else array
 
 
 class Embedder(keras.Model):
@@ -73,5 +87,9 @@ class Embedder(keras.Model):
         self.encoder = encoder
         self.augmenter = augmenter
 
+    def build(self, input_shape: Any) -> None:
+        self.built = True  # the encoder builds itself
+
     def call(self, images: Any) -> Any:
-        return self.encoder(prepare_images(images, self.augmenter, training=False), training=False)
+        images = augment(self.augmenter, images, training=False)
+        return self.encoder(cast_for_encoder(self.encoder, images), training=False)

@@ -5,21 +5,21 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
+from keras import ops, tree
 
 from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter, holds_keras_cv
+from keras_supcon.augmentation.pixel_range import check_one_range
 from keras_supcon.augmentation.views import check_num_views
-from keras_supcon.distribution import DistributedFit
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.batch_size import check_batch_size, num_replicas
 from keras_supcon.models.compiled_checks import check_labels, check_metrics
+from keras_supcon.models.encoder_inputs import check_encoder, holds_views
+from keras_supcon.models.encoder_model import EncoderModel, as_tensors, augment, one_view
 from keras_supcon.models.gradient_caching import cached_train_step
-from keras_supcon.models.preprocessing import check_encoder, encoder_features, one_view, prepare_images
-from keras_supcon.models.seed_states import SavesSeedStates, fixed_seeds
-
-_IMAGE_RANK = 4
+from keras_supcon.models.pixel_warnings import warn_of_rescaling
+from keras_supcon.models.seed_states import fixed_seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ViewGroup:
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
+class ContrastiveModel(EncoderModel):
     """Augmenter, encoder and projection head, trained by `compile` and `fit` with a contrastive loss.
 
     A training step makes `num_views` augmented views of every image, sends all of them through the encoder and the
@@ -40,18 +40,27 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
     and with the encoder and the head in inference mode. `predict` uses one view without augmentation, `(batch, 1, dim)`.
     Stage two takes `model.encoder` and leaves the head behind.
 
-    `fit` takes `(images, labels)`, with images of rank 4, or `(views, labels)`, with views of shape
-    `(batch, views, height, width, channels)` that were made before, for which the augmenter is not called. Labels are
-    what the loss takes; without labels every image is its own class (the loss sees -1).
+    `fit` takes `(images, labels)`, or `(views, labels)`, with views of shape `(batch, views, height, width, channels)` that
+    were made before, for which the augmenter is not called. Labels are what the loss takes; without labels every
+    image is its own class (the loss sees -1). Texts, tables, series and dictionaries of tensors work as images do: whatever the
+    encoder takes, or views of it, with one axis more after the batch. An encoder that does not say what it takes, by
+    `keras.Input` or by being built, is given images: rank 5 is views, lower ranks are samples.
+
+    Pixels: inputs reach the encoder as they are given, integers as floats of the same values, and augmentation leaves the
+    range of pixels as it is: a recipe, whose views are in [0, 1], is brought back to its `value_range`. So `fit`, `predict`,
+    `embed`, `LinearClassifier(model.encoder, ...)`, an exported and a loaded model see the same numbers for the same picture,
+    uint8 or float32. Scaling belongs to the encoder: `encoders.ResNet` standardizes each image, networks of
+    `keras.applications` with preprocessing of their own work as they are, others begin with
+    `keras.layers.Rescaling(1 / 255)`. Views that were made before in another range, as by `data.with_views` with a recipe,
+    reach the encoder in that range.
 
     Args:
-        encoder: Any Keras model or layer that maps images to `(batch, features)`.
+        encoder: Any Keras model or layer that maps a batch to `(batch, features)`: a tensor, or a list or dictionary of them.
         projection_head: Layer from features to projections; `ProjectionHead()` if None.
         augmenter: Layer that augments a batch of images; see `keras_supcon.augmentation`. keras-cv layers work;
             those that draw are left out when not training. A `MultiView` makes all views at once, each by its own recipe if it
             has several; the one view of `predict` and `embed` is then its first augmenter's inference form. With
-            None the views of an image differ only by the encoder's own randomness (dropout), integer images are
-            scaled to [0, 1] and float inputs pass unchanged.
+            None the views of an image differ only by the encoder's own randomness (dropout).
         num_views: Views of each image in a training step, at least 1. None takes the number of a `MultiView`, and 2
             otherwise. Ignored for views made before.
         micro_batch_size: Rows that the encoder sees at once in a training step, at least 1, or None for all views of
@@ -72,9 +81,14 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
             the model's too unless given, so that `compile` scales the loss.
 
     Raises:
-        ValueError: If an argument is of the wrong kind, `num_views` is not that of the `MultiView`, the encoder's output is
-            not of rank 2, or the images are neither of rank 4 nor 5. By `fit` and `evaluate`, before the first step: for arrays
-            of labels that the loss does not take, and for metrics of class scores beside a contrastive loss.
+        ValueError: If an argument is of the wrong kind, `num_views` is not that of the `MultiView`, the encoder has several
+            outputs or one that is not of rank 2, or the inputs are of a rank that is not the encoder's, nor one more. By
+            `fit` and `evaluate`, before the first step: for arrays of labels that the loss does not take, and for metrics of
+            class scores beside a contrastive loss.
+
+    Warns:
+        UserWarning: If pixels of a range such as 0..255 reach a convolution or dense layer with nothing that scales them, or
+            `augmenter` rescales them.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.1.
@@ -111,6 +125,9 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
             raise ValueError(
                 f"`projection_head` should be a Keras layer, or None. Received: projection_head={projection_head!r}"
             )
+        if isinstance(augmenter, MultiView):
+            check_one_range(augmenter.augmenters)
+        warn_of_rescaling(augmenter)
         num_views = check_num_views(num_views, augmenter.num_views if isinstance(augmenter, MultiView) else None)
         micro_batch_size = check_whole_number_or_none("micro_batch_size", micro_batch_size, at_least=1)
         if _computes_in_float16(encoder):
@@ -125,21 +142,14 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         self._is_evaluating = False
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self._check_rank(input_shape)
-        if self._holds_views(input_shape):
-            image = keras.KerasTensor((None, *input_shape[2:]), keras.config.floatx())
-        else:
-            image = keras.KerasTensor((None, *input_shape[1:]), keras.config.floatx())
-            image = prepare_images(image, one_view(self.augmenter), training=False)
-        features = encoder_features(self.encoder, image)
-        self.projection_head(features)
+        self.projection_head(self.build_encoder(input_shape, one_view(self.augmenter)))
         self.built = True
 
     def call(self, images: Any, training: bool = False) -> Any:
         is_evaluating = self._is_evaluating and not training
         views = self._views_of_evaluation(images) if is_evaluating else self._views(images, bool(training))
-        num_views = views.shape[1]
-        features = self.encoder(_merge_views(views), training=training)
+        num_views = tree.flatten(views)[0].shape[1]
+        features = self.encode(tree.map_structure(_merge_views, views), training)
         projections = self.projection_head(features, training=training)
         return ops.reshape(projections, (-1, num_views, projections.shape[-1]))
 
@@ -147,13 +157,12 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         """Features of the encoder, without augmentation and in inference mode: what stage two sees.
 
         Args:
-            images: `(batch, height, width, channels)`.
+            images: `(batch, height, width, channels)`, or what else the encoder takes.
 
         Returns:
             Float tensor `(batch, features)`.
         """
-        images = ops.convert_to_tensor(images)
-        return self.encoder(prepare_images(images, one_view(self.augmenter), training=False), training=False)
+        return self.encode(augment(one_view(self.augmenter), as_tensors(images), training=False), training=False)
 
     def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any) -> Any:
         check_metrics(self)
@@ -194,19 +203,20 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         Returns:
             `(batch, groups)`: what to cut into micro-batches, and the groups of views in their order.
         """
-        images, augmenter = ops.convert_to_tensor(images), self.augmenter
-        if not self._holds_views(images.shape) and augmenter is not None and holds_keras_cv(augmenter):
-            images = self._views(images, training=True)
-        if self._holds_views(images.shape):
+        images, augmenter = as_tensors(images), self.augmenter
+        are_views = holds_views(self.encoder, images)
+        if not are_views and augmenter is not None and holds_keras_cv(augmenter):
+            images, are_views = self._views(images, training=True), True
+        if are_views:
 
             def take_view(views: Any, view: Any) -> Any:
-                return prepare_images(ops.take(views, view, axis=1), None, training=True)
+                return tree.map_structure(lambda one: ops.take(one, view, axis=1), views)
 
-            return images, [ViewGroup(images.shape[1], take_view)]
+            return images, [ViewGroup(tree.flatten(images)[0].shape[1], take_view)]
         augmenters = augmenter.augmenters if isinstance(augmenter, MultiView) else [augmenter] * self.num_views
         if all(one is augmenters[0] for one in augmenters):
-            return images, [ViewGroup(len(augmenters), lambda part, _: prepare_images(part, augmenters[0], training=True))]
-        return images, [ViewGroup(1, lambda part, _, one=one: prepare_images(part, one, training=True)) for one in augmenters]
+            return images, [ViewGroup(len(augmenters), lambda part, _: augment(augmenters[0], part, training=True))]
+        return images, [ViewGroup(1, lambda part, _, one=one: augment(one, part, training=True)) for one in augmenters]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -219,42 +229,21 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _views(self, images: Any, training: bool) -> Any:
-        if self._holds_views(images.shape):
-            return ops.reshape(prepare_images(_merge_views(images), None, training), ops.shape(images))
+        images = as_tensors(images)
+        if holds_views(self.encoder, images):
+            return images
         if training and isinstance(self.augmenter, MultiView):
-            return prepare_images(images, self.augmenter, training)
+            return augment(self.augmenter, images, training)
         num_views = self.num_views if training else 1
         # One call a view, not one call on repeated images: some layers draw once for a whole batch.
-        views = [prepare_images(images, one_view(self.augmenter), training) for _ in range(num_views)]
-        return ops.stack(views, axis=1)
+        views = [augment(one_view(self.augmenter), images, training) for _ in range(num_views)]
+        return tree.map_structure(_stack_views, *views)
 
     def _views_of_evaluation(self, images: Any) -> Any:
         if self.augmenter is None:
             return self._views(images, training=True)
         with fixed_seeds(self.augmenter):
             return self._views(images, training=True)
-
-    def _holds_views(self, input_shape: tuple[int | None, ...]) -> bool:
-        return len(input_shape) == (self._encoder_rank() or _IMAGE_RANK) + 1
-
-    def _check_rank(self, input_shape: tuple[int | None, ...]) -> None:
-        rank = self._encoder_rank()
-        # An encoder that does not say may read vectors or sequences as well as images.
-        allowed = (2, 3, _IMAGE_RANK, _IMAGE_RANK + 1) if rank is None else (rank, rank + 1)
-        if len(input_shape) not in allowed:
-            raise ValueError(
-                "`ContrastiveModel` should be called on a batch for its encoder, such as images of shape "
-                "(batch, height, width, channels), or on views of it, (batch, views, height, width, channels): rank "
-                f"{' or '.join(map(str, allowed))}. Received: input_shape={tuple(input_shape)}"
-            )
-
-    def _encoder_rank(self) -> int | None:
-        """Rank of a batch for the encoder, where it says: functional models by their inputs, other layers by `input_spec`."""
-        inputs = getattr(self.encoder, "inputs", None)
-        if inputs:
-            return len(inputs[0].shape)
-        spec = self.encoder.input_spec
-        return spec.ndim if isinstance(spec, keras.layers.InputSpec) else None
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -278,6 +267,14 @@ class ContrastiveModel(SavesSeedStates, DistributedFit, keras.Model):
 
 def _computes_in_float16(encoder: keras.layers.Layer) -> bool:
     return any(layer.dtype_policy.name == "mixed_float16" for layer in encoder._flatten_layers())
+
+
+def _stack_views(*views: Any) -> Any:
+    """`(batch, ...)` several times to `(batch, views, ...)`.
+
+    Not `ops.stack`: where views are the same, TensorFlow 2.21 makes one tile of the stacks of different inputs.
+    """
+    return ops.concatenate([view[:, None] for view in views], axis=1)
 
 
 def _merge_views(views: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Stage two: a classifier on the frozen encoder."""
+"""Stage two: a classifier on the encoder, frozen or fine-tuned."""
 
 from typing import Any
 
@@ -7,32 +7,50 @@ from keras import ops
 
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter
-from keras_supcon.distribution import DistributedFit
-from keras_supcon.models.preprocessing import check_encoder, encoder_features, one_view, prepare_images
-from keras_supcon.models.seed_states import SavesSeedStates
+from keras_supcon.models.encoder_inputs import check_encoder
+from keras_supcon.models.encoder_model import EncoderModel, augment, one_view
+from keras_supcon.models.fine_tuning import check_trainable_encoder, trained_weights, was_set_trainable, watch_trainable
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class LinearClassifier(SavesSeedStates, DistributedFit, keras.Model):
-    """One dense layer on the features of a frozen encoder.
+class LinearClassifier(EncoderModel):
+    """One dense layer on the features of an encoder, which is frozen unless it is said to be trained as well.
 
     The encoder runs in inference mode (batch normalization and dropout too) and takes no gradient; only the dense layer
     is in `trainable_variables`. The encoder object itself is left as it was, so that pre-training can go on with it.
 
+    `trainable_encoder=True` fine-tunes it, and so does `classifier.encoder.trainable = True` before `compile`; the classifier
+    then trains what is trainable in the encoder. The weights are those of the encoder object: fine-tuning changes them for
+    all who use it. Batch normalization keeps the statistics of pre-training while its scale and offset are trained, and
+    dropout is off, which suits small data; `encoder_training_mode=True` turns to the statistics of each batch, moves the
+    averages, and drops.
+
+    Pixels: inputs reach the encoder as they are given, integers as floats of the same values, and an augmenter leaves their
+    range as it is. What was pre-trained on raw pixels, with any recipe, is so given the same numbers by the same raw
+    pixels, uint8 or float32, in `fit`, `predict`, an exported and a loaded model. See `ContrastiveModel`.
+
     Args:
-        encoder: Any Keras model or layer that maps images to `(batch, features)`, for instance `model.encoder`.
+        encoder: Any Keras model or layer that maps a batch to `(batch, features)`, for instance `model.encoder`.
         num_classes: Number of classes, at least 2.
         augmenter: Layer for the images before the encoder: augments in `fit`, and gives the inference form of the
-            images otherwise. With None integer images are scaled to [0, 1] and float inputs pass unchanged. Our
-            encoders accept every scale of pixels; another encoder should see the scale of its pre-training, for which
-            `augmenter=model.augmenter` is the safe choice.
+            images otherwise, which resizes them if the augmenter sets the size. None leaves the images as they are.
         classifier_activation: `"softmax"` for probabilities, None for logits.
+        trainable_encoder: False freezes the encoder, True trains it. A whole number of at least 1 trains its last blocks: the
+            last so many of the layers with weights that it lists in `encoder.layers`, which are residual blocks and a stem in
+            `encoders.ResNet`, single layers in a flat network.
+        encoder_training_mode: Whether `fit` runs an encoder that is trained in training mode. Needs `trainable_encoder=True`:
+            blocks that are frozen should not move their statistics.
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
 
-    Input shape: `(batch, height, width, channels)`. Output shape: `(batch, num_classes)`, float32.
+    Input shape: `(batch, height, width, channels)`, or what else the encoder takes. Output shape: `(batch, num_classes)`,
+    float32.
 
     Raises:
-        ValueError: If an argument is of the wrong kind or the encoder's output is not of rank 2.
+        ValueError: If an argument is of the wrong kind or the encoder's output is not of rank 2. By `fit`, if the encoder
+            should be trained and has no trainable weight, or if what is trained has changed since `compile`.
+
+    Warns:
+        UserWarning: If uint8 images reach a convolution or dense layer with nothing that scales them.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.
@@ -56,13 +74,26 @@ class LinearClassifier(SavesSeedStates, DistributedFit, keras.Model):
         num_classes: int,
         augmenter: keras.layers.Layer | None = None,
         classifier_activation: str | None = "softmax",
+        trainable_encoder: bool | int = False,
+        encoder_training_mode: bool = False,
         **kwargs: Any,
     ) -> None:
         check_encoder(encoder)
+        trainable_encoder = check_trainable_encoder(trainable_encoder)
+        if encoder_training_mode and trainable_encoder is not True:
+            raise ValueError(
+                "`encoder_training_mode` should be False unless `trainable_encoder` is True: in training mode frozen blocks "
+                f"would move their statistics. Received: encoder_training_mode={encoder_training_mode!r}, "
+                f"trainable_encoder={trainable_encoder!r}"
+            )
         augmenter = one_view(as_augmenter(augmenter))
         num_classes = check_whole_number("num_classes", num_classes, at_least=2)
         super().__init__(**kwargs)
         self.encoder = encoder
+        self.encoder_training_mode = bool(encoder_training_mode)
+        self._trainable_encoder = trainable_encoder
+        self._traced_weights: tuple[int, ...] | None = None
+        watch_trainable(encoder)
         self.num_classes = num_classes
         self.augmenter = augmenter
         self.classifier_activation = classifier_activation
@@ -70,19 +101,56 @@ class LinearClassifier(SavesSeedStates, DistributedFit, keras.Model):
         self.head = keras.layers.Dense(num_classes, activation=classifier_activation, dtype="float32", name="head")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        image = keras.KerasTensor((None, *input_shape[1:]), keras.config.floatx())
-        features = encoder_features(self.encoder, prepare_images(image, self.augmenter, training=False))
-        self.head.build(features.shape)
+        self.head.build(self.build_encoder(input_shape, self.augmenter).shape)
         self.built = True
 
     def call(self, images: Any, training: bool = False) -> Any:
-        images = prepare_images(images, self.augmenter, bool(training))
-        return self.head(ops.stop_gradient(self.encoder(images, training=False)))
+        images = augment(self.augmenter, images, bool(training))
+        features = self.encode(images, training=bool(training) and self.encoder_training_mode)
+        return self.head(features if self.trainable_encoder else ops.stop_gradient(features))
 
-    # Setting `encoder.trainable = False` would freeze the encoder for its owner too.
+    @property
+    def trainable_encoder(self) -> bool | int:
+        """False, True, or how many blocks of the encoder are trained."""
+        if self._trainable_encoder is False and was_set_trainable(self.encoder):
+            self._trainable_encoder = True
+        return self._trainable_encoder
+
+    def make_train_function(self, force: bool = False) -> Any:
+        weights = tuple(id(weight) for weight in self.trainable_variables)
+        force = force or weights != self._traced_weights
+        self._check_compiled_for(weights)
+        function = super().make_train_function(force)
+        self._traced_weights = weights
+        return function
+
+    def _check_compiled_for(self, weights: tuple[int, ...]) -> None:
+        if self.built and self.trainable_encoder and not trained_weights(self.encoder, self.trainable_encoder):
+            raise ValueError(
+                f"`encoder` should have trainable weights to be trained; set `classifier.encoder.trainable = True`. "
+                f"Received: trainable_encoder={self.trainable_encoder!r}, encoder.trainable={self.encoder.trainable!r}"
+            )
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if optimizer is not None and optimizer.built and {*weights} != {id(one) for one in optimizer._trainable_variables}:
+            raise ValueError(
+                "`compile` should be called again after a change of what is trained, such as `encoder.trainable`. Received: an "
+                f"optimizer for {len(optimizer._trainable_variables)} weights, of {len(weights)} to be trained"
+            )
+
+    # Keras would set that of all layers: of the encoder for its owner too, or so that it is fine-tuned.
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = self.head.trainable = bool(value)
+
     @property
     def trainable_variables(self) -> list[Any]:
-        return self.head.trainable_variables if self.trainable else []
+        if not self.trainable:
+            return []
+        return [*trained_weights(self.encoder, self.trainable_encoder), *self.head.trainable_variables]
 
     @property
     def trainable_weights(self) -> list[Any]:
@@ -107,6 +175,8 @@ class LinearClassifier(SavesSeedStates, DistributedFit, keras.Model):
             "num_classes": self.num_classes,
             "augmenter": keras.saving.serialize_keras_object(self.augmenter),
             "classifier_activation": self.classifier_activation,
+            "trainable_encoder": self.trainable_encoder,
+            "encoder_training_mode": self.encoder_training_mode,
         }
 
     @classmethod

@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from keras_supcon import ContrastiveModel, LinearClassifier, ProjectionHead
-from keras_supcon.augmentation import SimAugment
+from keras_supcon.augmentation import MultiView, SimAugment
 from keras_supcon.encoders import ResNet
 from keras_supcon.evaluation import embed
 
@@ -20,19 +20,26 @@ def test_embeds_every_image_in_order_in_inference_mode(digits):
     encoder = ResNet(depth=10, width=0.125, stem="cifar")
     embeddings, embedded_labels = embed(encoder, batches(images, labels))
     np.testing.assert_array_equal(embedded_labels, labels)
-    expected = ops.convert_to_numpy(encoder(images / np.float32(255), training=False))
+    expected = ops.convert_to_numpy(encoder(images.astype("float32"), training=False))
     np.testing.assert_allclose(embeddings, expected, rtol=1e-3, atol=1e-5)
     assert embeddings.dtype == "float32"
 
 
 def test_models_embed_what_their_encoder_saw_in_training(digits):
-    # This encoder tells pixel scales apart, and the recipe hands it [0, 1].
+    # This encoder tells pixel scales apart.
     encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     augmenter = SimAugment(image_size=(8, 8))
-    images = digits[0][:20].astype("float32")
-    for model in (ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter), LinearClassifier(encoder, 10, augmenter)):
+    images = digits[0][:20]
+    several = MultiView([augmenter, SimAugment(image_size=(8, 8), strength=0.1)])
+    models = (
+        ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter),
+        ContrastiveModel(encoder, ProjectionHead(4, ()), several),
+        LinearClassifier(encoder, 10, augmenter),
+        LinearClassifier(encoder, 10),
+    )
+    for model in models:
         embeddings, _ = embed(model, batches(images, digits[1][:20]))
-        np.testing.assert_allclose(embeddings, images.reshape(20, 64) / 255, rtol=1e-5)
+        np.testing.assert_allclose(embeddings, images.reshape(20, 64), rtol=1e-5)
 
 
 def test_arrays_give_what_their_batches_give(digits):
@@ -48,7 +55,7 @@ def test_arrays_give_what_their_batches_give(digits):
 
 
 def test_refuses_arrays_of_different_lengths(digits):
-    with pytest.raises(ValueError, match=r"two arrays of one length. Received: images.shape=\(7, 8, 8, 1\)"):
+    with pytest.raises(ValueError, match=r"one length. Received: inputs of shape \(7, 8, 8, 1\), labels.shape=\(6,\)"):
         embed(ResNet(18, width=0.125), (digits[0][:7], digits[1][:6]))
 
 

@@ -17,7 +17,8 @@ def compiled_classifier(encoder, **options) -> LinearClassifier:
 
 
 def test_fit_moves_the_head_and_leaves_the_encoder_bit_for_bit(digits):
-    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.BatchNormalization()])
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()])
+    encoder.add(keras.layers.BatchNormalization())
     encoder.add(keras.layers.Dense(32))
     classifier = compiled_classifier(encoder)
     classifier.build((None, 8, 8, 1))
@@ -50,7 +51,7 @@ def test_is_softmax_regression_on_the_features_in_inference_mode(digits):
     for training in (False, True):
         probabilities = ops.convert_to_numpy(classifier(images, training=training))
         kernel, bias = classifier.head.get_weights()
-        logits = ops.convert_to_numpy(encoder(images / np.float32(255), training=False)) @ kernel + bias
+        logits = ops.convert_to_numpy(encoder(images.astype("float32"), training=False)) @ kernel + bias
         expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         np.testing.assert_allclose(probabilities, expected, rtol=1e-3)
 

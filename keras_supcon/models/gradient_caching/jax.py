@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import keras
 from jax import numpy as jnp
-from keras import ops
+from keras import ops, tree
 
 from keras_supcon.models.gradient_caching import passes
 from keras_supcon.models.seed_states import seed_states
@@ -45,7 +45,7 @@ class _Passes:
             self.batch, self.groups = model.view_groups(x)
         # Views that were made all at once have drawn already.
         self.first_seeds = [scope.get_current_value(model.non_trainable_variables[number]) for number in self.seeds]
-        self.num_rows = self.batch.shape[0]
+        self.num_rows = tree.flatten(self.batch)[0].shape[0]
         self.size = min(model.micro_batch_size, self.num_rows)
         self.count, self.rest = divmod(self.num_rows, self.size)
         self.num_views = sum(group.num_views for group in self.groups)
@@ -59,10 +59,10 @@ class _Passes:
 
         seeds, views = self.first_seeds, []
         for group in self.groups:
-            whole, parts = self._cut(self.batch)
+            whole, parts = self._cut_all(self.batch)
             seeds, projections = jax.lax.scan(
                 lambda seeds, index, group=group, parts=parts: run(
-                    seeds, group, _at(parts, index % self.count), index // self.count
+                    seeds, group, _all_at(parts, index % self.count), index // self.count
                 ),
                 seeds,
                 jnp.arange(self.count * group.num_views),
@@ -71,7 +71,7 @@ class _Passes:
             if self.rest:
                 tails = []
                 for view in range(group.num_views):
-                    seeds, tail = run(seeds, group, whole[-self.rest :], view)
+                    seeds, tail = run(seeds, group, self._last(whole), view)
                     tails.append(tail)
                 projections = jnp.concatenate([projections, jnp.stack(tails)], axis=1)
             views.append(projections)
@@ -108,19 +108,19 @@ class _Passes:
         carry = (self.first_seeds, zeros, [jnp.zeros_like(self.non_trainable[number]) for number in self.states], jnp.zeros(()))
         first = 0
         for group in self.groups:
-            whole, parts = self._cut(self.batch)
+            whole, parts = self._cut_all(self.batch)
             share = gradient[first : first + group.num_views]
             shares = jnp.stack([self._cut(one)[1] for one in share]).reshape(-1, self.size, gradient.shape[-1])
 
             def step(
                 carry: tuple[Any, ...], index: Any, group: Any = group, parts: Any = parts, shares: Any = shares
             ) -> tuple[tuple[Any, ...], None]:
-                return run(carry, group, _at(parts, index % self.count), index // self.count, shares[index]), None
+                return run(carry, group, _all_at(parts, index % self.count), index // self.count, shares[index]), None
 
             carry, _ = jax.lax.scan(step, carry, jnp.arange(self.count * group.num_views))
             if self.rest:
                 for view in range(group.num_views):
-                    carry = run(carry, group, whole[-self.rest :], view, share[view][-self.rest :])
+                    carry = run(carry, group, self._last(whole), view, share[view][-self.rest :])
             first += group.num_views
         seeds, total, changes, activity = carry
         num_passes = (self.count + bool(self.rest)) * self.num_views
@@ -151,6 +151,13 @@ class _Passes:
             *zip(self.model.non_trainable_variables, non_trainable, strict=True),
         ]
         return keras.StatelessScope(state_mapping=mapping, collect_losses=True)
+
+    def _cut_all(self, batch: Any) -> tuple[Any, Any]:
+        """The batch itself and its micro-batches, each with the structure of the batch."""
+        return batch, tree.map_structure(lambda rows: self._cut(rows)[1], batch)
+
+    def _last(self, batch: Any) -> Any:
+        return tree.map_structure(lambda rows: rows[-self.rest :], batch)
 
     def _cut(self, rows: Any) -> tuple[Any, Any]:
         """The rows and, `(count, size, ...)`, those that fill micro-batches."""
@@ -189,5 +196,5 @@ def _scaled(model: keras.Model, loss: Any, optimizer_state: list[Any]) -> Any:
         return ops.convert_to_tensor(model.optimizer.scale_loss(loss))
 
 
-def _at(parts: Any, index: Any) -> Any:
-    return jax.lax.dynamic_index_in_dim(parts, index, keepdims=False)
+def _all_at(parts: Any, index: Any) -> Any:
+    return tree.map_structure(lambda part: jax.lax.dynamic_index_in_dim(part, index, keepdims=False), parts)

@@ -12,7 +12,7 @@ from keras_supcon.distribution.batch_normalization import batch_normalizations
 
 def project(model: keras.Model, views: Any) -> Any:
     """Projections `(rows, dim)` of one view of a micro-batch."""
-    features = model.encoder(views, training=True)
+    features = model.encode(views, training=True)
     return ops.cast(model.projection_head(features, training=True), projection_dtype(model))
 
 

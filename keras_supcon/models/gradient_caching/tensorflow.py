@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import tree
 
 from keras_supcon.distribution.empty_shares import call_on_a_row_at_least
 from keras_supcon.distribution.replicas import replica_context
@@ -26,7 +27,7 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
         projections = _project(model, cut, groups, functools.partial(_assign, states, first_states))
     passes.forget_activity_losses(model)
     projections = tf.transpose(tf.reshape(projections, (num_views, -1, projections.shape[-1])), (1, 0, 2))
-    projections = tf.ensure_shape(projections, (batch.shape[0], num_views, None))
+    projections = tf.ensure_shape(projections, (cut.first.shape[0], num_views, None))
 
     trainable = model.trainable_weights
     with tf.GradientTape() as tape:
@@ -45,7 +46,7 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
 
     context = replica_context()
     replicas = 1 if context is None else context.num_replicas_in_sync
-    model._loss_tracker.update_state((loss + activity_loss) * replicas, sample_weight=tf.shape(batch)[0])
+    model._loss_tracker.update_state((loss + activity_loss) * replicas, sample_weight=tf.shape(cut.first)[0])
     gradients = [_sum(cached, own) for cached, own in zip(gradients, direct, strict=True)]
     model.optimizer.apply_gradients(zip(gradients, trainable, strict=True))
     return model.compute_metrics(x, y, projections, sample_weight=sample_weight)
@@ -54,12 +55,13 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
 class _Cut:
     """A batch cut into micro-batches: all alike if its size is static and divisible, else the last one may be smaller."""
 
-    def __init__(self, batch: tf.Tensor, size: int) -> None:
-        self.batch = batch
-        self.num_rows = tf.shape(batch)[0] if batch.shape[0] is None else batch.shape[0]
-        static = batch.shape[0] is not None and batch.shape[0] > 0
-        self.size = min(size, batch.shape[0]) if static else size
-        self.even = static and batch.shape[0] % self.size == 0
+    def __init__(self, batch: Any, size: int) -> None:
+        self.batch, self.first = batch, tree.flatten(batch)[0]
+        length = self.first.shape[0]
+        self.num_rows = tf.shape(self.first)[0] if length is None else length
+        static = length is not None and length > 0
+        self.size = min(size, length) if static else size
+        self.even = static and length % self.size == 0
         self.num_micro_batches = -(-self.num_rows // self.size)
         # A replica without rows makes a pass on none, which gives the shape of the projections.
         self.count = self.num_micro_batches if self.even else tf.maximum(self.num_micro_batches, 1)
@@ -67,8 +69,11 @@ class _Cut:
             raise ValueError(
                 "Programs for XLA should get batches of a static size that `micro_batch_size` divides, as of "
                 "`dataset.batch(size, drop_remainder=True)`; `compile(jit_compile=False)` does without XLA. "
-                f"Received: micro_batch_size={size}, a batch of {batch.shape[0]}"
+                f"Received: micro_batch_size={size}, a batch of {length}"
             )
+
+    def micro_batch(self, index: tf.Tensor) -> Any:
+        return tree.map_structure(lambda tensor: self.rows(tensor, index), self.batch)
 
     def rows(self, tensor: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
         start = index * self.size
@@ -84,7 +89,7 @@ def _project(model: keras.Model, cut: _Cut, groups: list[Any], begin: Callable[[
     def body(index: tf.Tensor, rows: tf.TensorArray, group: Any) -> tuple[tf.Tensor, tf.TensorArray]:
         nonlocal dim
         begin()
-        projections = _project_views(model, group.make(cut.rows(cut.batch, index % cut.count), index // cut.count))
+        projections = _project_views(model, group.make(cut.micro_batch(index % cut.count), index // cut.count))
         dim = projections.shape[-1]
         return index + 1, rows.write(index, projections)
 
@@ -102,7 +107,7 @@ def _project(model: keras.Model, cut: _Cut, groups: list[Any], begin: Callable[[
     return tf.concat(parts, 0)
 
 
-def _project_views(model: keras.Model, views: tf.Tensor) -> tf.Tensor:
+def _project_views(model: keras.Model, views: Any) -> tf.Tensor:
     return call_on_a_row_at_least(functools.partial(passes.project, model), views, model)
 
 
@@ -120,7 +125,7 @@ def _propagate(
         _assign(states, first_states)
         view = index // cut.count
         with tf.GradientTape() as tape:
-            views = group.make(cut.rows(cut.batch, index % cut.count), view)
+            views = group.make(cut.micro_batch(index % cut.count), view)
             projections = _project_views(model, views)
             target = tf.reduce_sum(projections * cut.rows(gradient[first + view], index % cut.count))
             losses = passes.activity_losses(model)

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import torch
+from keras import tree
 
 from keras_supcon.models.gradient_caching import passes
 from keras_supcon.models.seed_states import generator_states, seed_states, set_generator_states
@@ -13,7 +14,7 @@ from keras_supcon.models.seed_states import generator_states, seed_states, set_g
 def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     batch, groups = model.view_groups(x)
-    num_rows, size = len(batch), model.micro_batch_size
+    num_rows, size = len(tree.flatten(batch)[0]), model.micro_batch_size
     plan = [
         (group.make, view, slice(start, start + size))
         for group in groups
@@ -27,7 +28,7 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
 
     def run(make: Callable[..., Any], view: int, rows: slice) -> torch.Tensor:
         _assign(states, first_states)
-        return passes.project(model, make(batch[rows], view))
+        return passes.project(model, make(tree.map_structure(lambda one: one[rows], batch), view))
 
     with torch.no_grad():
         projections = torch.cat([run(*one_pass) for one_pass in plan])

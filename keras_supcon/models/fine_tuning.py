@@ -1,0 +1,78 @@
+"""Which weights of a shared encoder a classifier trains."""
+
+from typing import Any
+
+import keras
+
+from keras_supcon.arguments import check_whole_number
+
+
+class _AsItWas(int):
+    """A true value of `trainable` that stands until someone assigns `trainable`.
+
+    The encoder of a classifier stays trainable for the model that pre-trains it, so that assigning `True` would leave no trace.
+    Keras replaces this by `True` on assignment.
+    """
+
+    def __repr__(self) -> str:
+        return "True"
+
+
+def watch_trainable(encoder: keras.layers.Layer) -> None:
+    """Lets `was_set_trainable` tell from now on whether `encoder.trainable = True` was assigned."""
+    if encoder.trainable:
+        encoder._trainable = _AsItWas(True)
+
+
+def was_set_trainable(encoder: keras.layers.Layer) -> bool:
+    """Whether `encoder.trainable = True` was assigned after `watch_trainable`."""
+    return bool(encoder.trainable) and not isinstance(encoder._trainable, _AsItWas)
+
+
+def check_trainable_encoder(trainable_encoder: Any) -> bool | int:
+    """Returns the argument, True, False or the number of blocks.
+
+    Raises:
+        ValueError: If it is neither a bool nor a positive whole number.
+    """
+    if isinstance(trainable_encoder, bool):
+        return trainable_encoder
+    try:
+        return check_whole_number("trainable_encoder", trainable_encoder, at_least=1)
+    except ValueError as error:
+        raise ValueError(
+            "`trainable_encoder` should be True, False, or a number of blocks of at least 1. "
+            f"Received: trainable_encoder={trainable_encoder!r}"
+        ) from error
+
+
+def trained_weights(encoder: keras.layers.Layer, trainable_encoder: bool | int) -> list[Any]:
+    """The weights of the encoder that are trained.
+
+    Args:
+        encoder: A layer.
+        trainable_encoder: False for none, True for all that are trainable, or the number of its last blocks.
+
+    Raises:
+        ValueError: If a built encoder has fewer blocks.
+    """
+    if trainable_encoder is False:
+        return []
+    if trainable_encoder is True:
+        return encoder.trainable_variables
+    blocks = _blocks(encoder)
+    if encoder.built and trainable_encoder > len(blocks):
+        raise ValueError(
+            f"`trainable_encoder` should be at most {len(blocks)}, the number of layers with weights in `{encoder.name}`. "
+            f"Received: trainable_encoder={trainable_encoder}"
+        )
+    return [weight for block in blocks[-trainable_encoder:] for weight in block.trainable_variables]
+
+
+def _blocks(encoder: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers with trainable weights that an encoder is directly made of, in their order.
+
+    An encoder that only wraps another, as `keras.Sequential([Rescaling(1 / 255), network])`, has the blocks of that one.
+    """
+    blocks = [layer for layer in getattr(encoder, "layers", []) if layer.trainable_variables]
+    return _blocks(blocks[0]) if len(blocks) == 1 and getattr(blocks[0], "layers", []) else blocks

@@ -1,0 +1,173 @@
+"""One rule for pixels: they reach the encoder as they come, in every stage, whatever their dtype."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from keras_supcon import ContrastiveModel, LinearClassifier, NTXentLoss, ProjectionHead, SupConLoss, evaluation
+from keras_supcon.augmentation import CenterCropResize, MultiView, RandomResizedCrop, SimAugment
+from tests.covering import every_pair
+
+pytestmark = [
+    pytest.mark.neutral,
+    pytest.mark.filterwarnings("ignore:.*has nothing before it that scales"),
+]
+
+QUIET = {"image_size": (4, 4), "crop_area": (1.0, 1.0), "flip_probability": 0.0, "seed": 1}
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Brightest(layers.Layer):
+    """An encoder that gives the largest and the smallest pixel, and keeps what it saw in training."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seen = self.add_weight(shape=(2,), initializer="zeros", trainable=False)
+
+    def call(self, images, training=False):
+        flat = ops.reshape(images, (-1, int(np.prod(images.shape[1:]))))
+        extremes = ops.stack([ops.max(flat, axis=1), ops.min(flat, axis=1)], axis=1)
+        if training:
+            self.seen.assign(ops.stack([ops.max(extremes), ops.min(extremes)]))
+        return extremes
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 2)
+
+
+def quiet_recipes(value_range):
+    jitter = {"strength": 0.0, "blur_probability": 0.0, "grayscale_probability": 0.0, **QUIET}
+    quiet = {"SimAugment": SimAugment(value_range=value_range, **jitter)}
+    quiet["CenterCropResize"] = CenterCropResize((4, 4), "crop_then_resize", 0, value_range=value_range)
+    quiet["MultiView"] = MultiView(SimAugment(value_range=value_range, **jitter))
+    quiet["in a Sequential"] = keras.Sequential([SimAugment(value_range=value_range, **jitter)])
+    quiet["RandomResizedCrop"] = RandomResizedCrop(**QUIET)
+    quiet["of Keras"] = layers.RandomFlip(seed=1)
+    quiet["none"] = None
+    return quiet
+
+
+@every_pair(
+    name=["SimAugment", "CenterCropResize", "MultiView", "in a Sequential", "RandomResizedCrop", "of Keras", "none"],
+    value_range=[(0, 255), (0, 1), (-1, 1)],
+    dtype=["uint8", "float32", "int64"],
+)
+def test_every_stage_sees_the_range_that_comes_in(name, value_range, dtype):
+    low, high = value_range
+    if value_range != (0, 255):
+        dtype = "float32"
+    images = np.full((4, 4, 4, 3), high, dtype)
+    images[:, 1:3, 1:3] = low
+    encoder = Brightest()
+    model = ContrastiveModel(encoder, ProjectionHead(2, ()), quiet_recipes(value_range)[name])
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=SupConLoss())
+    model.fit(images, np.arange(4) % 2, verbose=0)
+    np.testing.assert_allclose(ops.convert_to_numpy(encoder.seen), [high, low], atol=1e-5 * (high - low))
+    expected = np.tile(np.array([[high, low]], "float32"), (4, 1))
+    classifier = LinearClassifier(encoder, 2)
+    with_augmenter = LinearClassifier(encoder, 2, augmenter=model.augmenter)
+    for one in (model, classifier, with_augmenter, encoder):
+        embeddings, _ = evaluation.embed(one, (images, np.zeros(4)))
+        np.testing.assert_allclose(embeddings, expected, atol=1e-5 * (high - low))
+    np.testing.assert_allclose(ops.convert_to_numpy(model.embed(images)), expected, atol=1e-5 * (high - low))
+
+
+@pytest.mark.parametrize("micro_batch_size", [None, 2])
+def test_the_cached_step_sees_it_as_well(micro_batch_size):
+    images = np.full((4, 4, 4, 3), 255, "uint8")
+    encoder = Brightest()
+    model = ContrastiveModel(encoder, augmenter=quiet_recipes((0, 255))["SimAugment"], micro_batch_size=micro_batch_size)
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=NTXentLoss())
+    model.fit(images, batch_size=4, verbose=0)
+    assert float(encoder.seen[0]) == pytest.approx(255, rel=1e-5) or micro_batch_size  # the cached step averages the states
+    if micro_batch_size:
+        assert float(encoder.seen[0]) > 1
+
+
+@pytest.mark.parametrize("layer", ["Resizing", "RandomBrightness", "CenterCrop"])
+def test_layers_of_keras_give_integers_what_they_give_floats(layer, rng):
+    images = rng.integers(0, 256, (3, 5, 5, 1)).astype("uint8")
+    augmenter = {
+        "Resizing": lambda: layers.Resizing(3, 3),
+        "RandomBrightness": lambda: layers.RandomBrightness(0.3, seed=1),
+        "CenterCrop": lambda: layers.CenterCrop(3, 3),
+    }[layer]()
+    model = ContrastiveModel(keras.Sequential([layers.Flatten()]), augmenter=augmenter)
+    integers, floats = (ops.convert_to_numpy(model.embed(form)) for form in (images, images.astype("float32")))
+    np.testing.assert_array_equal(integers, floats)
+
+
+def test_views_made_before_keep_their_range():
+    encoder = keras.Sequential([keras.Input((2, 2, 1)), layers.Flatten()])
+    model = ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter=SimAugment(image_size=(2, 2)))
+    views = np.linspace(0, 1, 3 * 2 * 4, dtype="float32").reshape(3, 2, 2, 2, 1)
+    expected = ops.convert_to_numpy(model.projection_head(views[:, 1].reshape(3, 4)))
+    np.testing.assert_allclose(ops.convert_to_numpy(model(views))[:, 1], expected, rtol=1e-5)
+
+
+def test_views_of_different_ranges_are_refused():
+    recipe, operation = SimAugment(image_size=(4, 4), seed=1), RandomResizedCrop((4, 4), seed=2)
+    with pytest.raises(ValueError, match="`augmenter` should give pixels of one range in every view"):
+        ContrastiveModel(Brightest(), augmenter=MultiView([recipe, operation]))
+    # Of [0, 1] both keep the range.
+    recipe = SimAugment(image_size=(4, 4), seed=1, value_range=(0, 1))
+    ContrastiveModel(Brightest(), augmenter=MultiView([recipe, RandomResizedCrop((4, 4), seed=2)]))
+
+
+READERS = {
+    "convolution": ([layers.Conv2D(2, 3)], "conv2d"),
+    "padding first": ([layers.ZeroPadding2D(1), layers.Flatten(), layers.Dense(2)], "dense"),
+    "rescaling first": ([layers.Rescaling(1 / 255), layers.Conv2D(2, 3)], None),
+    "normalization first": ([layers.BatchNormalization(), layers.Conv2D(2, 3)], None),
+    "a layer of the user": ([Brightest()], None),
+}
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("case", READERS)
+def test_warns_of_weights_that_read_unscaled_pixels(case, recwarn):
+    parts, reader = READERS[case]
+    encoder = keras.Sequential([keras.Input((8, 8, 3)), *[type(part).from_config(part.get_config()) for part in parts]])
+    if len(encoder.output_shape) == 4:
+        encoder.add(layers.GlobalAveragePooling2D())
+    model = ContrastiveModel(encoder, augmenter=SimAugment(image_size=(8, 8)))
+    model.build((None, 8, 8, 3))
+    classifier = LinearClassifier(encoder, 3)
+    classifier(np.zeros((2, 8, 8, 3), "uint8"))
+    messages = [str(one.message) for one in recwarn if "has nothing before it that scales" in str(one.message)]
+    assert len(messages) == (2 if reader else 0)
+    if reader:
+        assert all(part in messages[0] for part in ("from 0 to 255", reader, "Rescaling(1 / 255)"))
+
+
+@pytest.mark.filterwarnings("always")
+def test_does_not_warn_of_what_is_not_known_to_be_wide(recwarn):
+    encoder = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(3)])
+    ContrastiveModel(encoder, augmenter=SimAugment(image_size=(8, 8), value_range=(0, 1))).build((None, 8, 8, 3))
+    LinearClassifier(encoder, 3)(np.zeros((2, 8, 8, 3), "float32"))
+    ContrastiveModel(keras.Sequential([keras.Input((8,)), layers.Dense(3)]))(np.zeros((2, 8), "int32"))
+    assert not [one for one in recwarn if "scales" in str(one.message)]
+
+
+def test_warns_of_an_augmenter_that_scales_for_one_stage_alone():
+    augmenter = keras.Sequential([layers.RandomFlip(), layers.Rescaling(1 / 255)])
+    with pytest.warns(UserWarning, match="Move it to the beginning of the encoder"):
+        model = ContrastiveModel(Brightest(), augmenter=augmenter)
+    images = np.full((2, 4, 4, 3), 255, "uint8")
+    # It is the range that the user chose, and nothing is added to it.
+    np.testing.assert_allclose(ops.convert_to_numpy(model.embed(images)), 1.0, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("stage", ["contrastive", "classifier"])
+def test_warns_of_a_file_of_the_version_that_scaled(stage, recwarn):
+    encoder = keras.Sequential([keras.Input((4, 4, 3)), layers.Rescaling(0.1), layers.Flatten(), layers.Dense(3)])
+    model = ContrastiveModel(encoder) if stage == "contrastive" else LinearClassifier(encoder, 3)
+    model.build((None, 4, 4, 3))
+    config = keras.saving.serialize_keras_object(model)
+    keras.saving.deserialize_keras_object(config)
+    assert not [one for one in recwarn if "was saved by a version" in str(one.message)]
+    del config["build_config"]["input_dtype"]
+    with pytest.warns(UserWarning, match=r"was saved by a version .* that scaled"):
+        keras.saving.deserialize_keras_object(config)
