@@ -1,5 +1,6 @@
 """Checks that a compiled model and its labels fit a contrastive loss, before training begins."""
 
+import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,9 +33,52 @@ def check_labels(model: keras.Model, y: Any) -> None:
 
     Programs that XLA compiles, as on JAX, cannot raise, and elsewhere only the batch that is wrong would.
     """
-    loss = getattr(model, "loss", None)
-    if y is not None and isinstance(loss, ContrastiveLoss) and loss.uses_labels:
+    if y is not None and _uses_labels(model):
         standardize_labels(y if keras.ops.is_tensor(y) else np.asarray(y))
+
+
+def check_first_labels(model: keras.Model, data: Any) -> Any:
+    """Raises `ValueError` if the labels of the first batch are none that the loss takes, where no step could say so.
+
+    That is where XLA compiles the step: on JAX, and with `jit_compile=True`. Elsewhere each step checks its batch.
+
+    Args:
+        model: A compiled model.
+        data: What `fit` or `evaluate` got as `x`: batches in any form that Keras takes, or something else, which passes. One
+            batch is read, as Keras on JAX reads one to build the model.
+
+    Returns:
+        The data; a generator, of which a batch is taken, as one that gives it again.
+    """
+    is_compiled = keras.backend.backend() == "jax" or bool(model.jit_compile)
+    if not is_compiled or model.run_eagerly or not _uses_labels(model):
+        return data
+    if isinstance(data, keras.utils.PyDataset):
+        batch = data[0]
+    elif hasattr(data, "element_spec") and hasattr(data, "take"):  # tf.data, but not what a strategy has distributed
+        batch = next(iter(data.take(1)), None)
+    elif isinstance(data, types.GeneratorType):
+        batch = next(data, None)
+        data = _again(batch, data)
+    elif hasattr(data, "__iter__") and hasattr(data, "batch_size"):  # torch's DataLoader
+        batch = next(iter(data), None)
+    else:
+        return data
+    if isinstance(batch, (tuple, list)):
+        _, labels, _ = keras.utils.unpack_x_y_sample_weight(tuple(batch))
+        check_labels(model, labels)
+    return data
+
+
+def _again(batch: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    if batch is not None:
+        yield batch
+    yield from rest
+
+
+def _uses_labels(model: keras.Model) -> bool:
+    loss = getattr(model, "loss", None)
+    return isinstance(loss, ContrastiveLoss) and loss.uses_labels
 
 
 def _metrics(config: Any) -> Iterator[Any]:

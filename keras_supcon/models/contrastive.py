@@ -14,7 +14,7 @@ from keras_supcon.augmentation.pixel_range import check_one_range
 from keras_supcon.augmentation.views import check_num_views
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.batch_size import check_batch_size, num_replicas
-from keras_supcon.models.compiled_checks import check_labels, check_metrics
+from keras_supcon.models.compiled_checks import check_first_labels, check_labels, check_metrics
 from keras_supcon.models.encoder_inputs import check_encoder, holds_views
 from keras_supcon.models.encoder_model import EncoderModel, as_tensors, augment, one_view
 from keras_supcon.models.gradient_caching import cached_train_step
@@ -169,12 +169,16 @@ class ContrastiveModel(EncoderModel):
         _, validation_y, _ = keras.utils.unpack_x_y_sample_weight(kwargs.get("validation_data"))
         for labels in (y, validation_y):
             check_labels(self, labels)
+        x = check_first_labels(self, x)
+        check_first_labels(self, kwargs.get("validation_data"))
         check_batch_size(x, batch_size, num_replicas(self), self.micro_batch_size)
         return super().fit(x, y, batch_size, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        check_metrics(self)
-        check_labels(self, y)
+        if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which has checked them
+            check_metrics(self)
+            check_labels(self, y)
+            x = check_first_labels(self, x)
         return super().evaluate(x, y, *args, **kwargs)
 
     def train_step(self, *arguments: Any) -> Any:

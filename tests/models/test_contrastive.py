@@ -246,6 +246,56 @@ def test_refuses_wrong_labels_before_training_also_where_xla_compiles_the_step(r
     assert not model.built
 
 
+class Batches(keras.utils.PyDataset):
+    def __init__(self, *batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, number):
+        return self.batch
+
+
+def batches_in(form, images, labels):
+    if form == "PyDataset":
+        return Batches(images, labels)
+    if form == "generator":
+        return (batch for batch in [(images, labels)] * 2)
+    if form == "tf.data":
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensors((images, labels))
+    import torch
+
+    pairs = list(zip(torch.from_numpy(images), torch.from_numpy(labels), strict=True))
+    return torch.utils.data.DataLoader(pairs, batch_size=4)
+
+
+FORMS = ["PyDataset", "generator", "tf.data" if keras.backend.backend() == "tensorflow" else "DataLoader"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("case", ["fractions", "below -1", "several ones"])
+def test_refuses_wrong_labels_in_batches_also_where_xla_compiles_the_step(rng, case, form):
+    labels, sentence = WRONG_LABELS[case]
+    model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
+    model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=keras.backend.backend() != "torch")
+    with pytest.raises(ValueError, match=sentence):
+        model.fit(batches_in(form, images, labels), verbose=0)
+    with pytest.raises(ValueError, match=sentence):
+        model.evaluate(batches_in(form, images, labels), verbose=0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_batch_is_trained_on_after_the_check(rng, form):
+    model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
+    model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=keras.backend.backend() != "torch")
+    model.fit(batches_in(form, images, np.arange(4) % 2), verbose=0)
+    assert int(model.optimizer.iterations) == (2 if form in ("PyDataset", "generator") else 1)
+
+
 def test_validation_data_may_be_images_alone(rng):
     model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
     model.compile(optimizer="sgd", loss=NTXentLoss())
