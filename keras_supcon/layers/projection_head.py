@@ -7,11 +7,12 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number
+from keras_supcon.layers.quantized_parts import SavesQuantizedParts
 from keras_supcon.ops import l2_normalize
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class ProjectionHead(keras.layers.Layer):
+class ProjectionHead(SavesQuantizedParts, keras.layers.Layer):
     """Maps encoder features to unit vectors for the contrastive loss; thrown away after pre-training.
 
     Hidden layers are dense + ReLU (with batch normalization between them if `batch_norm`); the last layer is dense
@@ -72,7 +73,7 @@ class ProjectionHead(keras.layers.Layer):
                 f"Received: input_shape={tuple(input_shape)}"
             )
         shape = tuple(input_shape)
-        for layer in (*self.hidden_layers, self.output_layer):
+        for layer in self.quantizable_parts():
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
@@ -84,6 +85,9 @@ class ProjectionHead(keras.layers.Layer):
                 features = layer(features)
         # Half precision would lose the angle between near neighbours.
         return l2_normalize(ops.cast(self.output_layer(features), "float32"))
+
+    def quantizable_parts(self) -> list[keras.layers.Layer]:
+        return [*self.hidden_layers, self.output_layer]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], self.output_dim)

@@ -7,13 +7,14 @@ from keras import ops
 
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter
+from keras_supcon.layers.quantized_parts import SavesQuantizedParts
 from keras_supcon.models.encoder_inputs import check_encoder
 from keras_supcon.models.encoder_model import EncoderModel, augment, one_view
 from keras_supcon.models.fine_tuning import check_trainable_encoder, trained_weights, was_set_trainable, watch_trainable
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class LinearClassifier(EncoderModel):
+class LinearClassifier(SavesQuantizedParts, EncoderModel):
     """One dense layer on the features of an encoder, which is frozen unless it is said to be trained as well.
 
     The encoder runs in inference mode (batch normalization and dropout too) and takes no gradient; only the dense layer
@@ -167,6 +168,9 @@ class LinearClassifier(EncoderModel):
     def _all_but_trainable(self, variables: list[Any]) -> list[Any]:
         trainable = {id(variable) for variable in self.trainable_variables}
         return [variable for variable in variables if id(variable) not in trainable]
+
+    def quantizable_parts(self) -> list[keras.layers.Layer]:
+        return [self.head]
 
     def get_config(self) -> dict[str, Any]:
         return {
