@@ -32,6 +32,10 @@ def with_views(
     ones. Layers of Keras and of keras-cv draw from their own generators, in an order that is left to chance. Where
     `tf.random.set_seed` is set, some of keras-cv draw the same in every pass: give them `dataset.repeat()`.
 
+    Views that a recipe makes are in [0, 1], and a model takes views in the range that they have. Stage two should see its
+    images in that range too, unless the encoder tells no scales apart, as ours: by `keras.layers.Rescaling(1 / 255)` as its
+    augmenter.
+
     Where `tf.distribute` shards the data set among several workers, it does so by elements, as after
     `dataset.enumerate()`. To read different files, shard before, and give each worker a seed of its own.
 

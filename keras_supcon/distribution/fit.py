@@ -140,10 +140,13 @@ def warn_of_what_replicas_do_alone(model: keras.Model, strategy: Any) -> None:
     """Warns where training with several replicas would not be the same as with one."""
     replicas = strategy.num_replicas_in_sync
     trained = {id(weight) for weight in model.trainable_weights}  # an encoder that is frozen for this model has none there
+    in_inference_mode = {id(layer) for layer in getattr(model, "layers_in_inference_mode", ())}
     single = [
         layer.name
         for layer in batch_normalizations(model)
-        if not layer.synchronized and any(id(weight) in trained for weight in layer.trainable_weights)
+        if id(layer) not in in_inference_mode
+        and not layer.synchronized
+        and any(id(weight) in trained for weight in layer.trainable_weights)
     ]
     if single:
         warnings.warn(

@@ -1,5 +1,6 @@
 """Which weights of a shared encoder a classifier trains."""
 
+import functools
 from typing import Any
 
 import keras
@@ -8,11 +9,13 @@ from keras_supcon.arguments import check_whole_number
 
 
 class _AsItWas(int):
-    """A true value of `trainable` that stands until someone assigns `trainable`.
+    """A true value of `trainable` that stands until someone assigns `trainable`, when Keras replaces it by `True` or `False`.
 
     The encoder of a classifier stays trainable for the model that pre-trains it, so that assigning `True` would leave no trace.
-    Keras replaces this by `True` on assignment.
+    On TensorFlow Keras does not even call the setter then.
     """
+
+    __class__ = bool  # as Keras asks of it
 
     def __repr__(self) -> str:
         return "True"
@@ -22,11 +25,17 @@ def watch_trainable(encoder: keras.layers.Layer) -> None:
     """Lets `was_set_trainable` tell from now on whether `encoder.trainable = True` was assigned."""
     if encoder.trainable:
         encoder._trainable = _AsItWas(True)
+        encoder.get_config = functools.partial(_config_without_mark, encoder)  # it should not get into files
 
 
 def was_set_trainable(encoder: keras.layers.Layer) -> bool:
-    """Whether `encoder.trainable = True` was assigned after `watch_trainable`."""
-    return bool(encoder.trainable) and not isinstance(encoder._trainable, _AsItWas)
+    """Whether `encoder.trainable = True` was assigned to a watched encoder."""
+    return encoder.trainable is True
+
+
+def _config_without_mark(encoder: keras.layers.Layer) -> dict[str, Any]:
+    config = type(encoder).get_config(encoder)
+    return {**config, "trainable": bool(encoder.trainable)} if "trainable" in config else config
 
 
 def check_trainable_encoder(trainable_encoder: Any) -> bool | int:

@@ -10,7 +10,12 @@ from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmente
 from keras_supcon.layers.quantized_parts import SavesQuantizedParts
 from keras_supcon.models.encoder_inputs import check_encoder
 from keras_supcon.models.encoder_model import EncoderModel, augment, one_view
-from keras_supcon.models.fine_tuning import check_trainable_encoder, trained_weights, was_set_trainable, watch_trainable
+from keras_supcon.models.fine_tuning import (
+    check_trainable_encoder,
+    trained_weights,
+    was_set_trainable,
+    watch_trainable,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -21,10 +26,10 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
     is in `trainable_variables`. The encoder object itself is left as it was, so that pre-training can go on with it.
 
     `trainable_encoder=True` fine-tunes it, and so does `classifier.encoder.trainable = True` before `compile`; the classifier
-    then trains what is trainable in the encoder. The weights are those of the encoder object: fine-tuning changes them for
-    all who use it. Batch normalization keeps the statistics of pre-training while its scale and offset are trained, and
-    dropout is off, which suits small data; `encoder_training_mode=True` turns to the statistics of each batch, moves the
-    averages, and drops.
+    then trains what is trainable in the encoder. The weights are those of
+    the encoder object: fine-tuning changes them for all who use it. Batch normalization keeps the statistics of pre-training
+    while its scale and offset are trained, and dropout is off, which suits small data; `encoder_training_mode=True` turns to
+    the statistics of each batch, moves the averages, and drops.
 
     Pixels: inputs reach the encoder as they are given, integers as floats of the same values, and an augmenter leaves their
     range as it is. What was pre-trained on raw pixels, with any recipe, is so given the same numbers by the same raw
@@ -109,6 +114,11 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
         images = augment(self.augmenter, images, bool(training))
         features = self.encode(images, training=bool(training) and self.encoder_training_mode)
         return self.head(features if self.trainable_encoder else ops.stop_gradient(features))
+
+    @property
+    def layers_in_inference_mode(self) -> list[keras.layers.Layer]:
+        """Layers that `fit` runs in inference mode, so that replicas do not take statistics of their own in them."""
+        return [] if self.encoder_training_mode else list(self.encoder._flatten_layers())
 
     @property
     def trainable_encoder(self) -> bool | int:

@@ -65,6 +65,32 @@ def test_nothing_is_warned_of_without_reason(strategy, recwarn):
     assert not [warning for warning in recwarn if "replicas" in str(warning.message)]
 
 
+@pytest.mark.parametrize("mode", [False, True])
+def test_a_fine_tuned_encoder_is_warned_of_in_training_mode_alone(strategy, mode, recwarn):
+    with strategy.scope():
+        encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.BatchNormalization()])
+        model = LinearClassifier(encoder, 2, trainable_encoder=True, encoder_training_mode=mode)
+        model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
+    model.fit(np.zeros((4, 4), "float32"), np.zeros(4, "int32"), batch_size=4, verbose=0)
+    assert any("of 2 replicas alone" in str(warning.message) for warning in recwarn) == mode
+
+
+@pytest.mark.slow
+def test_replicas_fine_tune_as_one_device_does(strategy, rng):
+    x, y = rng.normal(size=(16, 4)).astype("float32"), np.arange(16) % 3
+    trained = []
+    for scope in (contextlib.nullcontext(), strategy.scope()):
+        keras.utils.set_random_seed(3)
+        with scope:
+            encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), keras.layers.BatchNormalization()])
+            model = LinearClassifier(encoder, 3, trainable_encoder=True)
+            model.compile(optimizer=keras.optimizers.SGD(0.5), loss="sparse_categorical_crossentropy")
+        model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
+        trained.append(model.get_weights())
+    for one, other in zip(*trained, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
 def test_a_frozen_encoder_is_not_warned_of(strategy, recwarn):
     with strategy.scope():
         encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.BatchNormalization()])

@@ -89,6 +89,43 @@ def test_setting_trainable_of_the_encoder_works(fits_before, digits):
     assert len(moved(encoder, lambda: classifier.fit(images, labels, verbose=0))) == 4
 
 
+@pytest.mark.parametrize("is_built", [False, True])
+def test_the_encoder_is_the_same_for_all_others(is_built, tmp_path):
+    encoder = ResNet(depth=10, width=0.125, stem="cifar")
+    if is_built:
+        encoder.build((None, 8, 8, 3))
+    classifier = LinearClassifier(encoder, 10)
+    assert encoder.trainable == True  # noqa: E712
+    assert isinstance(encoder.trainable, bool)
+    config = encoder.get_config()
+    assert config["trainable"] is True
+    assert ResNet.from_config(config).trainable is True
+    assert keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(classifier)).trainable_encoder is False
+    classifier.build((None, 8, 8, 3))
+    assert len(classifier.trainable_variables) == 2
+    encoder.save(tmp_path / "encoder.keras")
+    again = keras.saving.load_model(tmp_path / "encoder.keras")
+    assert len(again.trainable_variables) == len(encoder.trainable_variables) > 10
+
+
+@pytest.mark.parametrize("builds_first", [False, True])
+def test_setting_trainable_before_anything_is_built_works(builds_first):
+    encoder = ResNet(depth=10, width=0.125, stem="cifar")
+    classifier = LinearClassifier(encoder, 10)
+    if builds_first:
+        encoder.build((None, 8, 8, 3))
+    classifier.encoder.trainable = True
+    assert classifier.trainable_encoder is True
+    classifier.build((None, 8, 8, 3))
+    assert len(classifier.trainable_variables) == len(encoder.trainable_variables) + 2
+    # Another classifier on it begins frozen, and the first goes on.
+    other = LinearClassifier(encoder, 10)
+    other.build((None, 8, 8, 3))
+    assert len(other.trainable_variables) == 2
+    assert len(classifier.trainable_variables) > 10
+    assert keras.models.clone_model(keras.Sequential([keras.Input((8, 8, 3)), encoder])).layers[0].trainable is True
+
+
 @pytest.mark.slow
 def test_a_change_without_compiling_again_is_refused(digits):
     classifier = compiled(small_encoder())

@@ -171,3 +171,32 @@ def test_warns_of_a_file_of_the_version_that_scaled(stage, recwarn):
     del config["build_config"]["input_dtype"]
     with pytest.warns(UserWarning, match=r"was saved by a version .* that scaled"):
         keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a SavedModel is TensorFlow's")
+@pytest.mark.parametrize("stage", ["contrastive", "classifier"])
+def test_what_is_served_is_what_was_evaluated(stage, rng, tmp_path):
+    import tensorflow as tf
+
+    images, labels = rng.integers(0, 256, (32, 8, 8, 3)).astype("uint8"), np.arange(32) % 4
+    encoder = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(16, "relu")])
+    if stage == "contrastive":
+        model = ContrastiveModel(encoder, ProjectionHead(4, ()), SimAugment(image_size=(8, 8), seed=1))
+        model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=SupConLoss())
+    else:
+        model = LinearClassifier(encoder, 4)
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    model.fit(images, labels, verbose=0)
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_array_equal(model.predict(images.astype("float32"), verbose=0), expected)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    for one in (model, again):  # a loaded model need not be called before
+        one.export(tmp_path / "floats", verbose=False)
+        served = tf.saved_model.load(tmp_path / "floats")
+        np.testing.assert_allclose(served.serve(images.astype("float32")), expected, rtol=1e-5, atol=1e-6)
+        signature = [keras.InputSpec(shape=(None, 8, 8, 3), dtype="uint8")]
+        one.export(tmp_path / "integers", verbose=False, input_signature=signature)
+        served = tf.saved_model.load(tmp_path / "integers")
+        np.testing.assert_allclose(served.serve(images), expected, rtol=1e-5, atol=1e-6)
