@@ -33,7 +33,7 @@ ACCELERATOR_PYTHON ?= $(NEUTRAL_VENV)/bin/python
 # It asks for tensorflow-text, which would bring a second TensorFlow and which its networks do without.
 KERAS_HUB := keras-hub==0.32.0
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 PIP := -m pip install --quiet --disable-pip-version-check
 # Each part leaves its durations for `make test-times`. PYTEST_OPTIONS=--exhaustive runs all combinations.
 PYTEST_OPTIONS ?=

@@ -1,12 +1,14 @@
 """Pre-train with SupCon, freeze, classify; and the same encoder with cross-entropy beside it.
 
-    python examples/quickstart.py  # digits, no network, about a minute
+    python examples/quickstart.py  # the digits of this package, no network; two minutes on two CPU cores
+    python examples/quickstart.py --seeds=5  # five times as long: mean and range of each number
     python examples/quickstart.py --dataset=fashion_mnist --data_dir=build/tfds
     python examples/quickstart.py --dataset=cifar10 --encoder=resnet18 --epochs=100
     python examples/quickstart.py --dataset=tf_flowers --train_split='train[:80%]' --test_split='train[80%:]' --image_size=64
 
-Writes to --output_dir: contrastive.keras, classifier.keras, cross_entropy.keras, results.json and report.html. Test images
-are only measured on: no setting and no epoch was chosen by them.
+Writes to --output_dir: contrastive.keras, classifier.keras, cross_entropy.keras, results.json and report.html; with several
+seeds the models of each in a folder of its own, such as seed-0. Test images are only measured on: no setting and no epoch was
+chosen by them.
 """
 
 import dataclasses
@@ -17,12 +19,18 @@ import pathlib
 import signal
 import sys
 import time
+from typing import Any
+
+import start  # noqa: F401, before the packages that it watches
+
+# isort: split
 
 import keras
 import numpy as np
 from absl import app, flags
 
 import keras_supcon
+from keras_supcon.extras import require_extra
 
 _DATASET = flags.DEFINE_string("dataset", "digits", "'digits' or the name of an image-classification data set in TFDS.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
@@ -39,6 +47,9 @@ _ENCODER = flags.DEFINE_enum("encoder", "small", ["small", "resnet18", "resnet50
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Height and width. Default: the images' own size.")
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/quickstart", "Folder for models, results and the report.")
 _SEED = flags.DEFINE_integer("seed", 0, "Fixes the random numbers.")
+_SEEDS = flags.DEFINE_integer(
+    "seeds", 1, "Repeats everything for so many seeds, from --seed on, and prints mean and range.", lower_bound=1
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +73,9 @@ SETTINGS = {
         epochs=6, batch_size=128, strength=0.3, crop_area=(0.4, 1.0), learning_rate=4e-3, classifier_learning_rate=3e-2
     ),
 }
+# Of one seed with these settings, on two CPU cores.
+MINUTES = {"digits": 2, "fashion_mnist": 23}
+SECONDS_TO_COMPILE = 10
 ENCODERS = {
     "small": {"depth": 10, "width": 0.25, "stem": "cifar"},
     "resnet18": {"depth": 18, "stem": "cifar"},
@@ -70,10 +84,22 @@ ENCODERS = {
 
 
 class Experiment:
-    """One data set, one kind of encoder, two ways to train it."""
+    """One data set, one kind of encoder, one seed, two ways to train.
 
-    def __init__(self, settings: Settings, output_dir: pathlib.Path) -> None:
+    Args:
+        settings: What the flags and the data set ask for.
+        seed: Fixes the random numbers, also those that Keras draws from here on.
+        output_dir: Folder for the models.
+
+    Raises:
+        ValueError, RuntimeError, ImportError: If the data cannot be read; nothing was written then.
+    """
+
+    def __init__(self, settings: Settings, seed: int, output_dir: pathlib.Path) -> None:
+        keras.backend.clear_session()  # forgets the models of an earlier seed
+        keras.utils.set_random_seed(seed)
         self.settings = settings
+        self.seed = seed
         self.output_dir = output_dir
         self.train = self.load(_TRAIN_SPLIT.value, shuffle=True)
         self.test = self.load(_TEST_SPLIT.value, shuffle=False)
@@ -87,8 +113,55 @@ class Experiment:
         size = _IMAGE_SIZE.value
         image_size = None if size is None else (size, size)
         return keras_supcon.data.load(
-            _DATASET.value, split, self.settings.batch_size, image_size, _DATA_DIR.value, _SEED.value, shuffle=shuffle
+            _DATASET.value, split, self.settings.batch_size, image_size, _DATA_DIR.value, self.seed, shuffle=shuffle
         )
+
+    def run(self) -> dict[str, Any]:
+        """Trains, saves and measures.
+
+        Returns:
+            The seed, the accuracies and the seconds of every stage, as results.json has them.
+        """
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        contrastive = self.pretrain()
+        classifier = self.classify(contrastive.encoder)
+        cross_entropy, cross_entropy_encoder = self.train_cross_entropy()
+
+        print("\nmeasuring on the test images, and loading the files again")
+        probabilities, self.labels = predict(classifier, self.test)
+        self.predictions = probabilities.argmax(axis=1)
+        knn_accuracy, self.embeddings = self.measure_knn(contrastive)
+        cross_entropy_predictions = predict(cross_entropy, self.test)[0].argmax(axis=1)
+        cross_entropy_knn_accuracy, _ = self.measure_knn(cross_entropy_encoder)
+        images = self.some_images()
+        for model, name in ((contrastive, "contrastive"), (classifier, "classifier"), (cross_entropy, "cross_entropy")):
+            check_reload(model, self.output_dir / f"{name}.keras", images)
+        return {
+            "seed": self.seed,
+            "accuracy": float(np.mean(self.predictions == self.labels)),
+            "knn_accuracy": knn_accuracy,
+            "cross_entropy_accuracy": float(np.mean(cross_entropy_predictions == self.labels)),
+            "cross_entropy_knn_accuracy": cross_entropy_knn_accuracy,
+            "seconds": self.seconds,
+        }
+
+    def some_images(self) -> np.ndarray:
+        return np.asarray(next(iter(self.test))[0])
+
+    def pictures(self) -> dict[str, Any]:
+        """What `write_report` draws of this seed."""
+        images, augmenter = self.some_images()[:8], self.augmenter()
+        views = np.stack([np.asarray(augmenter(images, training=True)) for _ in range(6)], axis=1)
+        return {
+            "histories": self.histories,
+            "embeddings": self.embeddings,
+            "labels": self.labels,
+            "predictions": self.predictions,
+            "class_names": self.class_names,
+            "images": images,
+            "views": views,
+            "seed": self.seed,
+        }
 
     def pretrain(self) -> keras_supcon.ContrastiveModel:
         model = keras_supcon.ContrastiveModel(
@@ -122,11 +195,12 @@ class Experiment:
 
     def fit(self, stage: str, model: keras.Model, file_name: str, epochs: int) -> None:
         """Fits and saves a model; Ctrl-C saves it as it is and ends the program."""
-        print(f"\n{stage}")
+        print(f"\n{stage}: {epochs} epochs of {self.steps} batches")
+        print(f"Compiling the first step; this takes up to {SECONDS_TO_COMPILE} s, more for a large encoder.", flush=True)
         model.build((None, *self.image_shape))
         path = self.output_dir / file_name
         validation = {} if isinstance(model, keras_supcon.ContrastiveModel) else {"validation_data": self.test}
-        start = time.perf_counter()
+        begin = time.perf_counter()
         with StopOnInterrupt() as stop:
             history = model.fit(
                 self.train,
@@ -135,11 +209,11 @@ class Experiment:
                 callbacks=[stop],
                 **validation,
             )
-        self.seconds[stage] = time.perf_counter() - start
+        self.seconds[stage] = time.perf_counter() - begin
         self.histories[stage] = history.history
         save(model, path)
         if stop.interrupted:
-            print(f"\nInterrupted. The model as it is now was saved: keras.saving.load_model('{path}')")
+            print(f"\nInterrupted. The model as it is now was saved: keras.saving.load_model('{path.as_posix()}')")
             sys.exit(130)
 
     def measure_knn(self, model: keras.layers.Layer) -> tuple[float, np.ndarray]:
@@ -161,7 +235,7 @@ class Experiment:
             crop_area=self.settings.crop_area,
             blur_probability=0.0,  # as the paper has it for small images
             flip_probability=self.settings.flip_probability,
-            seed=_SEED.value,
+            seed=self.seed,
         )
 
     def optimizer(self, learning_rate: float, epochs: int) -> keras.optimizers.Optimizer:
@@ -221,13 +295,30 @@ def check_reload(model: keras.Model, path: pathlib.Path, images: np.ndarray) -> 
         raise RuntimeError(f"{path} does not predict what the model in memory predicts; they differ by {difference}")
 
 
-def result_table(results: dict) -> list[dict[str, str]]:
+NUMBERS = ("accuracy", "knn_accuracy", "cross_entropy_accuracy", "cross_entropy_knn_accuracy")
+
+
+def summarize(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Mean, lowest and highest of each number over the seeds."""
+    columns = {name: [run[name] for run in runs] for name in NUMBERS}
+    return {name: {"mean": float(np.mean(values)), "min": min(values), "max": max(values)} for name, values in columns.items()}
+
+
+def result_table(runs: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """A row for each method; with several seeds "mean (lowest to highest)" of the accuracies and the mean time."""
+    summary = summarize(runs)
+
+    def accuracy(name: str) -> str:
+        number = summary[name]
+        spread = f" ({number['min']:.2%} to {number['max']:.2%})" if len(runs) > 1 else ""
+        return f"{number['mean']:.2%}{spread}"
+
     def row(method: str, prefix: str, encoder_stage: str, classifier_stage: str | None) -> dict[str, str]:
-        seconds = results["seconds"]
+        seconds = {stage: np.mean([run["seconds"][stage] for run in runs]) for stage in runs[0]["seconds"]}
         return {
             "trained with": method,
-            "test accuracy": f"{results[f'{prefix}accuracy']:.2%}",
-            "kNN accuracy of the embedding": f"{results[f'{prefix}knn_accuracy']:.2%}",
+            "test accuracy": accuracy(f"{prefix}accuracy"),
+            "kNN accuracy of the embedding": accuracy(f"{prefix}knn_accuracy"),
             "encoder training": f"{seconds[encoder_stage]:.0f} s",
             "classifier training": f"{seconds[classifier_stage]:.0f} s" if classifier_stage else "-",
         }
@@ -236,6 +327,20 @@ def result_table(results: dict) -> list[dict[str, str]]:
         row("SupCon, then linear classifier", "", "SupCon pre-training", "linear classifier"),
         row("cross-entropy", "cross_entropy_", "cross-entropy", None),
     ]
+
+
+def what_it_means(runs: list[dict[str, Any]], num_test_images: int) -> str:
+    """The sentences under the table: how much a difference in it is worth."""
+    one_image = f"One of the {num_test_images:,} test images is {100 / num_test_images:.2f} points."
+    if len(runs) == 1:
+        return f"{one_image} One run says little about a difference of a few images: --seeds=5 gives mean and range."
+    differences = [run["accuracy"] - run["cross_entropy_accuracy"] for run in runs]
+    return (
+        f"Mean (lowest to highest) of the seeds {runs[0]['seed']} to {runs[-1]['seed']}. {one_image}\n"
+        f"Test accuracy of SupCon minus that of cross-entropy, seed by seed: "
+        f"{', '.join(f'{100 * difference:+.2f}' for difference in differences)} points, "
+        f"mean {100 * np.mean(differences):+.2f}."
+    )
 
 
 def format_table(rows: list[dict[str, str]]) -> str:
@@ -253,66 +358,94 @@ def choose_settings() -> Settings:
     return dataclasses.replace(settings, **{name: value for name, value in flags_given.items() if value is not None})
 
 
+def expected_time(settings: Settings) -> str:
+    """How long all of it takes, where that was measured."""
+    as_measured = settings == SETTINGS.get(_DATASET.value) and _ENCODER.value == "small" and _IMAGE_SIZE.value is None
+    if not as_measured or _DATASET.value not in MINUTES:
+        return "The first epochs of each stage tell how long it takes."
+    return f"All of it takes about {MINUTES[_DATASET.value] * _SEEDS.value} minutes on two CPU cores."
+
+
+def write_results(path: pathlib.Path, settings: Settings, runs: list[dict[str, Any]]) -> None:
+    """Writes the numbers of the seeds so far, whole or not at all."""
+    content = {
+        "dataset": _DATASET.value,
+        "encoder": _ENCODER.value,
+        **dataclasses.asdict(settings),
+        "runs": runs,
+        "summary": summarize(runs),
+    }
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(unfinished, path)
+
+
+def list_files(folders: list[pathlib.Path], output_dir: pathlib.Path, report: pathlib.Path) -> str:
+    """Where everything went, and how to go on with it."""
+    what = {
+        "contrastive.keras": "encoder and projection head after pre-training",
+        "classifier.keras": "the frozen encoder and its linear classifier",
+        "cross_entropy.keras": "the baseline",
+    }
+    models = folders[0] if len(folders) == 1 else output_dir / "seed-*"
+    files = {str(models / name): text for name, text in what.items()}
+    files |= {str(output_dir / "results.json"): "settings and all numbers", str(report): "table and pictures, for a browser"}
+    width = max(map(len, files))
+    lines = [f"  {name.ljust(width)}  {text}" for name, text in files.items()]
+    classifier = (folders[0] / "classifier.keras").as_posix()
+    return (
+        "\n".join(["Written:", *lines]) + "\n\nTo go on with the classifier:\n\n"
+        "  import keras, keras_supcon\n"
+        f'  classifier = keras.saving.load_model("{classifier}")\n'
+        "  classifier.predict(images)  # probabilities of the classes"
+    )
+
+
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
     logging.getLogger("tensorflow").setLevel("ERROR")  # it takes the predictions of many models for one that is traced often
-    keras.utils.set_random_seed(_SEED.value)
-    output_dir = pathlib.Path(_OUTPUT_DIR.value)
+    settings, output_dir = choose_settings(), pathlib.Path(_OUTPUT_DIR.value)
+    seeds = range(_SEED.value, _SEED.value + _SEEDS.value)
+    folders = [output_dir / f"seed-{seed}" if len(seeds) > 1 else output_dir for seed in seeds]
     try:
-        experiment = Experiment(choose_settings(), output_dir)
-    except (ValueError, RuntimeError) as error:  # a wrong flag, before anything is written
+        require_extra("report", "matplotlib", "sklearn", by="The report at the end")
+        experiment = first = Experiment(settings, seeds[0], folders[0])
+    except (ValueError, RuntimeError, ImportError) as error:  # before anything is written
         sys.exit(f"quickstart.py: {error}")
     output_dir.mkdir(parents=True, exist_ok=True)
     for file_name in ("results.json", "report.html"):  # of an earlier run: they would not belong to the new models
         (output_dir / file_name).unlink(missing_ok=True)
 
-    contrastive = experiment.pretrain()
-    classifier = experiment.classify(contrastive.encoder)
-    cross_entropy, cross_entropy_encoder = experiment.train_cross_entropy()
+    title = f"{_DATASET.value}, {settings.epochs} epochs, encoder {_ENCODER.value!r}"
+    devices = ", ".join(keras.distribution.list_devices())
+    print(f"{title}; Keras {keras.__version__} with {keras.backend.backend()} on {devices}.\n{expected_time(settings)}")
+    runs = []
+    for seed, folder in zip(seeds, folders, strict=True):
+        if len(seeds) > 1:
+            print(f"\nSeed {seed}, {len(runs) + 1} of {len(seeds)}")
+        if runs:
+            experiment = Experiment(settings, seed, folder)
+        runs.append(experiment.run())
+        write_results(output_dir / "results.json", settings, runs)
 
-    print("\nmeasuring")
-    probabilities, labels = predict(classifier, experiment.test)
-    predictions = probabilities.argmax(axis=1)
-    knn_accuracy, embeddings = experiment.measure_knn(contrastive)
-    cross_entropy_predictions = predict(cross_entropy, experiment.test)[0].argmax(axis=1)
-    cross_entropy_knn_accuracy, _ = experiment.measure_knn(cross_entropy_encoder)
-    results = {
-        "dataset": _DATASET.value,
-        "encoder": _ENCODER.value,
-        "seed": _SEED.value,
-        **dataclasses.asdict(experiment.settings),
-        "accuracy": float(np.mean(predictions == labels)),
-        "knn_accuracy": knn_accuracy,
-        "cross_entropy_accuracy": float(np.mean(cross_entropy_predictions == labels)),
-        "cross_entropy_knn_accuracy": cross_entropy_knn_accuracy,
-        "seconds": experiment.seconds,
-    }
-
-    images = np.asarray(next(iter(experiment.test))[0])
-    augmenter = experiment.augmenter()
-    title = f"{_DATASET.value}, {experiment.settings.epochs} epochs, encoder {_ENCODER.value!r}"
-    table = result_table(results)
+    table, meaning = result_table(runs), what_it_means(runs, len(first.labels))
+    print("\ndrawing the report")
     report = keras_supcon.evaluation.write_report(
         output_dir,
-        title=title,
+        title=title if len(seeds) == 1 else f"{title}, {len(seeds)} seeds",
         table=table,
-        histories=experiment.histories,
-        embeddings=embeddings,
-        labels=labels,
-        predictions=predictions,
-        class_names=experiment.class_names,
-        images=images[:8],
-        views=np.stack([np.asarray(augmenter(images[:8], training=True)) for _ in range(6)], axis=1),
-        seed=_SEED.value,
+        note=f"{meaning} The pictures are of seed {first.seed}.",
+        settings={
+            "dataset": _DATASET.value,
+            "encoder": _ENCODER.value,
+            "seed": ", ".join(map(str, seeds)),
+            **dataclasses.asdict(settings),
+            "devices": devices,
+        },
+        **first.pictures(),
     )
-    unfinished = output_dir / "unfinished-results.json"
-    unfinished.write_text(json.dumps(results, indent=2) + "\n")
-    os.replace(unfinished, output_dir / "results.json")
-    check_reload(contrastive, output_dir / "contrastive.keras", images)
-    check_reload(classifier, output_dir / "classifier.keras", images)
-    check_reload(cross_entropy, output_dir / "cross_entropy.keras", images)
-    print(f"\n{title}\n\n{format_table(table)}\n\nThe report, with pictures: {report}")
+    print(f"\n{title}\n\n{format_table(table)}\n\n{meaning}\n\n{list_files(folders, output_dir, report)}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import keras
 from keras_supcon.arguments import check_between, check_probability, check_whole_number
 from keras_supcon.augmentation.calling import call_augmenter
 from keras_supcon.augmentation.recipe import Recipe
+from keras_supcon.extras import require_extra
 
 _VALUE_RANGE = (0, 255)  # of what the keras-cv layers read and write
 
@@ -39,13 +40,9 @@ class KerasCVRecipe(Recipe):
 
     def make_pipeline(self) -> keras.layers.Layer:
         """Crop, flip and the layers of the recipe, from images of 0..255 to such images."""
-        try:
-            import keras_cv
-        except ImportError as error:
-            raise ImportError(
-                f"`{type(self).__name__}` needs keras-cv and TensorFlow. Install them with "
-                "`pip install 'keras-supcon[tensorflow]'`, or keras-cv beside TensorFlow with `pip install keras-cv`."
-            ) from error
+        require_extra("tensorflow", "tensorflow", "keras_cv", by=f"`{type(self).__name__}`")
+        import keras_cv
+
         policy = keras.config.dtype_policy()
         # HSV loses too much in half precision. The layers that keras-cv's layers make take no policy but the global one.
         keras.config.set_dtype_policy("float32")

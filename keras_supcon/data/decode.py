@@ -58,6 +58,7 @@ def decode_and_crop(
 
     Raises:
         ValueError: If an argument is out of its range.
+        ImportError: If TensorFlow is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
 
@@ -108,6 +109,7 @@ def decode_and_centre(encoded: tf.Tensor, image_size: tuple[int, int], crop_padd
 
     Raises:
         ValueError: If an argument is out of its range.
+        ImportError: If TensorFlow is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
 

@@ -60,6 +60,7 @@ def load_epochs(
         ValueError: As in `load`; and for `epochs`, `start`, `shard` or `seed` out of range, a shard smaller than a batch, or
             images of different shapes.
         RuntimeError: If TFDS cannot prepare the data set.
+        ImportError: If TensorFlow, or TFDS where it is wanted, is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
 

@@ -61,6 +61,7 @@ def load_folder(
     Raises:
         ValueError: For an argument out of its range, a path that is no folder, fewer than two classes, a class
             without images, and, unless skipped, unreadable images.
+        ImportError: If TensorFlow is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
 

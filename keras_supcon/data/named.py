@@ -100,6 +100,8 @@ def load_arrays(name: str, split: str, data_dir: str | None = None) -> tuple[np.
         ValueError: For a name or split that cannot be, for data sets without one image and one class label per example, and
             for images of several sizes.
         RuntimeError: If TFDS cannot prepare the data set.
+        ImportError: If TensorFlow or TFDS is missing and the data set is another than the digits
+            (`pip install keras-supcon[tensorflow]`).
 
     Example:
 

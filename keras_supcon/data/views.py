@@ -58,6 +58,7 @@ def with_views(
     Raises:
         ValueError: If an argument is of the wrong kind, the images are of another rank, `num_views` contradicts `augmenter`,
             the augmenters give different shapes, or there is a `start` without `seed`.
+        ImportError: If TensorFlow is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
 

@@ -1,4 +1,7 @@
-"""The pictures of a report, as matplotlib figures."""
+"""The pictures of a report, as matplotlib figures.
+
+`narrow` draws a picture for a telephone: as wide as its screen with letters that can be read there.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,20 @@ if TYPE_CHECKING:
 
 _MOST_POINTS = 2000  # t-SNE takes seconds up to here, minutes for a whole test set
 _MOST_NAMED_CLASSES = 20
+_NARROW = 3.9  # inches
 
 
-def draw_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+def draw_curves(histories: Mapping[str, Mapping[str, Sequence[float]]], narrow: bool = False) -> Figure:
     """Draws the loss and, where there is one, the accuracy of every training stage against the epoch."""
+    if narrow:
+        panels = [
+            (stage, kind) for stage, history in histories.items() for kind in ("loss", "accuracy") if _has_metric(history, kind)
+        ]
+        figure = _figure(_NARROW, 2.5 * max(len(panels), 1))
+        for axes, (stage, kind) in zip(figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True):
+            _draw_metric(axes, histories[stage], kind)
+            axes.set_title(stage)
+        return figure
     figure = _figure(4.2 * len(histories), 5.6)
     axes = figure.subplots(2, len(histories), squeeze=False)
     for column, (stage, history) in enumerate(histories.items()):
@@ -26,13 +39,17 @@ def draw_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figur
     return figure
 
 
+def _has_metric(history: Mapping[str, Sequence[float]], kind: str) -> bool:
+    return any(name.removeprefix("val_") == kind for name in history)
+
+
 def _draw_metric(axes: Axes, history: Mapping[str, Sequence[float]], kind: str) -> None:
     for name, values in history.items():
         if name.removeprefix("val_") == kind:
             is_test = name.startswith("val_")
             epochs = np.arange(1, len(values) + 1)
             axes.plot(epochs, values, marker=".", color="C1" if is_test else "C0", label="test" if is_test else "training")
-    if not axes.lines:
+    if not _has_metric(history, kind):
         axes.axis("off")
         return
     axes.set_xlabel("epoch")
@@ -42,9 +59,12 @@ def _draw_metric(axes: Axes, history: Mapping[str, Sequence[float]], kind: str) 
     axes.legend(frameon=False)
 
 
-def draw_embedding_map(embeddings: np.ndarray, labels: np.ndarray, class_names: Sequence[str], seed: int = 0) -> Figure:
-    """Draws at most 2,000 embeddings in two dimensions (t-SNE on cosine distance), coloured by class."""
-    from matplotlib import colormaps
+def place_embeddings(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Brings at most 2,000 embeddings to two dimensions by t-SNE on cosine distance.
+
+    Returns:
+        `(points, labels)`: `(n, 2)`, and the labels of those that were chosen.
+    """
     from sklearn.manifold import TSNE
 
     chosen = np.random.default_rng(seed).permutation(len(embeddings))[:_MOST_POINTS]
@@ -52,7 +72,14 @@ def draw_embedding_map(embeddings: np.ndarray, labels: np.ndarray, class_names: 
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
     perplexity = min(30, max(1, (len(embeddings) - 1) / 3))
     points = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(embeddings / np.maximum(norms, 1e-12))
-    figure = _figure(8.6, 6.4)
+    return points, labels
+
+
+def draw_embedding_map(points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], narrow: bool = False) -> Figure:
+    """Draws points `(n, 2)`, coloured by class."""
+    from matplotlib import colormaps
+
+    figure = _figure(*((_NARROW, 4.6) if narrow else (8.6, 6.4)))
     axes = figure.subplots()
     classes = np.unique(labels)
     palette = colormaps["tab10" if len(class_names) <= 10 else "tab20" if len(class_names) <= 20 else "turbo"]
@@ -60,7 +87,10 @@ def draw_embedding_map(embeddings: np.ndarray, labels: np.ndarray, class_names: 
         members = labels == label
         colour = palette(int(label)) if len(class_names) <= 20 else palette(label / (len(class_names) - 1))
         axes.scatter(*points[members].T, s=9, color=colour, label=class_names[label], linewidths=0)
-    if len(classes) <= _MOST_NAMED_CLASSES:
+    if len(classes) <= _MOST_NAMED_CLASSES and narrow:
+        columns = max(1, 36 // (6 + max(map(len, class_names))))
+        figure.legend(frameon=False, markerscale=3, loc="outside lower center", ncols=columns, columnspacing=1)
+    elif len(classes) <= _MOST_NAMED_CLASSES:
         axes.legend(frameon=False, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_xticks([])
     axes.set_yticks([])
@@ -70,7 +100,7 @@ def draw_embedding_map(embeddings: np.ndarray, labels: np.ndarray, class_names: 
     return figure
 
 
-def draw_confusion(labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str]) -> Figure:
+def draw_confusion(labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str], narrow: bool = False) -> Figure:
     """Draws how the images of each true class (rows, in percent) were classified (columns)."""
     from sklearn.metrics import confusion_matrix
 
@@ -78,7 +108,7 @@ def draw_confusion(labels: np.ndarray, predictions: np.ndarray, class_names: Seq
     counts = confusion_matrix(labels, predictions, labels=np.arange(number))
     percent = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     named = number <= _MOST_NAMED_CLASSES
-    figure = _figure(*(2 * [2.2 + 0.52 * number] if named else (8, 8)))
+    figure = _figure(*(2 * [_NARROW] if narrow else 2 * [2.2 + 0.52 * number] if named else (8, 8)))
     axes = figure.subplots()
     axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     axes.set_xlabel("predicted class")
@@ -86,26 +116,36 @@ def draw_confusion(labels: np.ndarray, predictions: np.ndarray, class_names: Seq
     if named:
         axes.set_xticks(range(number), class_names, rotation=45, ha="right")
         axes.set_yticks(range(number), class_names)
-        for row, column in np.argwhere(percent >= 0.05):
+        if narrow and number > _MOST_NAMED_CLASSES // 2:
+            return figure  # no room for numbers
+        for row, column in np.argwhere(percent >= (0.5 if narrow else 0.05)):
             value = percent[row, column]
             colour = "white" if value > 50 else "black"
-            axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color=colour)
+            text = f"{value:.0f}" if narrow else f"{value:.1f}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     return figure
 
 
-def draw_views(images: np.ndarray, views: np.ndarray) -> Figure:
-    """Draws images (0..255) beside their augmented views ([0, 1]), a row for each image."""
+def draw_views(images: np.ndarray, views: np.ndarray, narrow: bool = False) -> Figure:
+    """Draws images beside their augmented views, a row for each image; both in 0..255 or [0, 1]."""
+    images, views = _in_unit_range(images), _in_unit_range(views[:, :3] if narrow else views)
     rows, columns = views.shape[0], views.shape[1] + 1
-    figure = _figure(1.3 * columns, 1.3 * rows + 0.3)
+    side = _NARROW / columns if narrow else 1.3
+    figure = _figure(side * columns, side * rows + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False)
     for row in range(rows):
-        for column, picture in enumerate((images[row] / 255.0, *views[row])):
+        for column, picture in enumerate((images[row], *views[row])):
             axes[row, column].imshow(picture, cmap="gray", vmin=0, vmax=1)
             axes[row, column].axis("off")
     axes[0, 0].set_title("image", fontsize=9)
     for column in range(1, columns):
         axes[0, column].set_title(f"view {column}", fontsize=9)
     return figure
+
+
+def _in_unit_range(pixels: np.ndarray) -> np.ndarray:
+    is_in_it = pixels.dtype != np.uint8 and pixels.max(initial=0) <= 1
+    return pixels if is_in_it else pixels / 255.0
 
 
 def _figure(width: float, height: float) -> Figure:

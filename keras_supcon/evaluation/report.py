@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import html
+import importlib
 import io
 import os
 import pathlib
+import platform
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
 from keras_supcon.evaluation import figures
@@ -18,15 +22,34 @@ from keras_supcon.extras import require_extra
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# On a narrow screen each row of the result table becomes a block, in which every cell names its column.
+_NARROW = "(max-width: 40rem)"
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+:root { color-scheme: light dark; --ink: #222; --soft: #555; --line: #ddd; --ground: #fff; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --soft: #b0b0b0; --line: #444; --ground: #181818; } }
+* { box-sizing: border-box; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.6rem; line-height: 1.25; }
+h2 { font-size: 1.2rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: 0.3rem 0.9rem; border-bottom: 1px solid #ddd; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
+th, td { padding: 0.3rem 0.9rem; border-bottom: 1px solid var(--line); text-align: right; font-variant-numeric: tabular-nums; }
+th:first-child, td:first-child, .settings td, .settings th { text-align: left; vertical-align: top; }
+.settings th { font-weight: normal; color: var(--soft); padding-left: 0; }
 figure { margin: 2rem 0; }
-img { max-width: 100%; height: auto; }
-figcaption { color: #555; }
-"""
+img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+figcaption, .made { color: var(--soft); }
+@media NARROW {
+  body { margin: 1rem auto; }
+  .results, .results tbody, .results tr, .results td { display: block; width: 100%; }
+  .results thead { display: none; }
+  .results tr { margin-bottom: 1rem; border-bottom: 1px solid var(--line); }
+  .results td { border: 0; padding: 0.15rem 0; text-align: left; }
+  .results td:first-child { font-weight: bold; }
+  .results td:not(:first-child)::before { content: attr(data-column) ": "; color: var(--soft); }
+  .settings th, .settings td { padding: 0.2rem 0.6rem 0.2rem 0; }
+}
+""".replace("NARROW", _NARROW)
 
 
 def write_report(
@@ -42,8 +65,13 @@ def write_report(
     images: np.ndarray,
     views: np.ndarray,
     seed: int = 0,
+    settings: Mapping[str, object] | None = None,
+    note: str = "",
 ) -> pathlib.Path:
     """Writes `report.html`, which carries its pictures inside, and the pictures as `figures/*.png`.
+
+    The page can be read on a telephone and on a dark screen. It names its date and the versions of this package, Keras, the
+    backend, NumPy and Python.
 
     Args:
         output_dir: Folder to write to; it is made if it is missing.
@@ -54,9 +82,11 @@ def write_report(
         labels: Test class ids `(n,)`.
         predictions: Predicted class ids `(n,)`.
         class_names: Names of the classes.
-        images: A few images `(k, height, width, channels)` in 0..255.
-        views: Augmented views of them `(k, num_views, height, width, channels)` in [0, 1].
+        images: A few images `(k, height, width, channels)`, in 0..255 or in [0, 1].
+        views: Augmented views of them `(k, num_views, height, width, channels)`, in 0..255 or in [0, 1].
         seed: Fixes the map of the embeddings.
+        settings: What the experiment was run with, from name to value, its seed included.
+        note: What a reader of the table should know, a paragraph under it.
 
     Returns:
         The path of `report.html`.
@@ -73,32 +103,55 @@ def write_report(
             "`embeddings`, `labels` and `predictions` should have the same length. "
             f"Received: {len(embeddings)}, {len(labels)} and {len(predictions)}"
         )
+    points, point_labels = figures.place_embeddings(embeddings, labels, seed)
+    # From the name of a picture to what draws it, narrow or not, and its caption.
     pictures = {
-        "curves": (figures.draw_curves(histories), "Loss and accuracy of every stage, by epoch."),
+        "curves": (
+            lambda narrow: figures.draw_curves(histories, narrow),
+            "Loss and accuracy of every stage, by epoch.",
+        ),
         "embedding_map": (
-            figures.draw_embedding_map(embeddings, labels, class_names, seed),
+            lambda narrow: figures.draw_embedding_map(points, point_labels, class_names, narrow),
             "The encoder's features of test images, brought to two dimensions by t-SNE. Each dot is an image that "
             "training never saw; its colour is its true class.",
         ),
         "confusion": (
-            figures.draw_confusion(labels, predictions, class_names),
+            lambda narrow: figures.draw_confusion(labels, predictions, class_names, narrow),
             "Test images by true class (row) and predicted class (column), in percent of the row.",
         ),
-        "views": (figures.draw_views(images, views), "Images (left) and augmented views of them, as training saw them."),
+        "views": (
+            lambda narrow: figures.draw_views(images, views, narrow),
+            "Images (left) and augmented views of them, as training saw them.",
+        ),
     }
-    encoded = {name: _png(figure) for name, (figure, _) in pictures.items()}
+    encoded = {name: (_png(draw(False)), _png(draw(True))) for name, (draw, _) in pictures.items()}
 
     output_dir = pathlib.Path(output_dir)
     (output_dir / "figures").mkdir(parents=True, exist_ok=True)
-    for name, png in encoded.items():
+    for name, (png, _) in encoded.items():
         _write(output_dir / "figures" / f"{name}.png", png)
-    body = [f"<h1>{html.escape(title)}</h1>", _html_table(table)]
-    body += [_html_figure(name, encoded[name], caption) for name, (_, caption) in pictures.items()]
+    body = [f"<h1>{html.escape(title)}</h1>", f'<p class="made">{html.escape(_made())}</p>', _html_table(table)]
+    body += [f"<p>{html.escape(note)}</p>"] if note else []
+    body += [_html_figure(name, *encoded[name], caption) for name, (_, caption) in pictures.items()]
+    body += ["<h2>Settings</h2>", _html_settings(settings)] if settings else []
     page = (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{html.escape(title)}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
     )
     return _write(output_dir / "report.html", page.encode())
+
+
+def _made() -> str:
+    """Date and versions."""
+    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    backend = keras.backend.backend()
+    # By name: no room imports the whole package.
+    ours, theirs = (importlib.import_module(name).__version__ for name in ("keras_supcon", backend))
+    return (
+        f"Made on {date} with keras_supcon {ours}, Keras {keras.__version__} on {backend} {theirs}, "
+        f"NumPy {np.__version__} and Python {platform.python_version()}."
+    )
 
 
 def _png(figure: Figure) -> bytes:
@@ -117,11 +170,23 @@ def _write(path: pathlib.Path, content: bytes) -> pathlib.Path:
 
 def _html_table(table: Sequence[Mapping[str, str]]) -> str:
     head = "".join(f"<th>{html.escape(column)}</th>" for column in table[0])
-    rows = ("".join(f"<td>{html.escape(text)}</td>" for text in row.values()) for row in table)
-    return f"<table>\n<tr>{head}</tr>\n" + "\n".join(f"<tr>{row}</tr>" for row in rows) + "\n</table>"
+    rows = (
+        "".join(f'<td data-column="{html.escape(column)}">{html.escape(text)}</td>' for column, text in row.items())
+        for row in table
+    )
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<table class="results">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
 
 
-def _html_figure(name: str, png: bytes, caption: str) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _html_settings(settings: Mapping[str, object]) -> str:
+    rows = (f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(str(value))}</td></tr>" for name, value in settings.items())
+    return '<table class="settings">\n' + "\n".join(rows) + "\n</table>"
+
+
+def _html_figure(name: str, png: bytes, narrow_png: bytes, caption: str) -> str:
+    source, narrow_source = (f"data:image/png;base64,{base64.b64encode(data).decode()}" for data in (png, narrow_png))
     caption = html.escape(caption)
-    return f'<figure id="{name}"><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+    return (
+        f'<figure id="{name}"><picture><source media="{_NARROW}" srcset="{narrow_source}">'
+        f'<img src="{source}" alt="{caption}"></picture><figcaption>{caption}</figcaption></figure>'
+    )

@@ -1,7 +1,6 @@
 """The recipes of keras-cv layers, and our layers within keras-cv's containers."""
 
 import json
-import sys
 
 import keras
 import numpy as np
@@ -192,12 +191,6 @@ def test_refuses_impossible_arguments(recipe, arguments, message):
 def test_refuses_images_without_colour(recipe, arguments):
     with pytest.raises(ValueError, match=r"RGB images.* Received: images.shape=\(2, 8, 8, 1\)"):
         recipe(**arguments)(np.zeros((2, 8, 8, 1), "uint8"))
-
-
-def test_without_keras_cv_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "keras_cv", None)
-    with pytest.raises(ImportError, match=r"`KerasCVSimAugment` needs keras-cv and TensorFlow. Install .*pip install"):
-        KerasCVSimAugment()
 
 
 def our_layers() -> list[keras.layers.Layer]:

@@ -1,10 +1,15 @@
 import base64
+import datetime
 import html.parser
 import io
+import platform
+import re
 
+import keras
 import numpy as np
 import pytest
 
+import keras_supcon
 from keras_supcon.evaluation import write_report
 
 pytestmark = pytest.mark.neutral
@@ -15,14 +20,18 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.images, self.cells, self.open, self.links = [], [], [], []
+        self.images, self.narrow_images, self.cells, self.open, self.links = [], [], [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        self.links += [value for name, value in attributes.items() if name in ("src", "href")]
+        self.links += [value for name, value in attributes.items() if name in ("src", "href", "srcset")]
         if tag == "img":
-            self.images.append(attributes)
+            self.images.append(attributes["src"])
+            assert attributes["alt"]
+        elif tag == "source":
+            self.narrow_images.append(attributes["srcset"])
+            assert attributes["media"].startswith("(max-width:")
         elif tag != "meta":
             self.open.append(tag)
 
@@ -63,11 +72,12 @@ def test_the_page_carries_its_table_and_four_pictures_inside(rng, tmp_path):
     assert page.cells[:5] == ["digits <1>", "trained with", "accuracy", "SupCon & linear", "98.1 %"]
     assert len(page.images) == 4
     assert all(link.startswith("data:image/png;base64,") for link in page.links)  # nothing from elsewhere
-    for image in page.images:
-        assert image["alt"]
-        png = base64.b64decode(image["src"].split(",")[1])
+    assert len(page.narrow_images) == 4
+    for image in page.images + page.narrow_images:
+        png = base64.b64decode(image.split(",")[1])
         pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
         assert pixels.std() > 5  # something is drawn
+        assert image in page.images or pixels.shape[1] < 450  # letters stay readable on 400 pixels
     assert sorted(file.name for file in (path.parent / "figures").iterdir()) == [
         "confusion.png",
         "curves.png",
@@ -79,6 +89,42 @@ def test_the_page_carries_its_table_and_four_pictures_inside(rng, tmp_path):
 @pytest.mark.parametrize("classes", [2, 15, 40])
 def test_any_number_of_classes_can_be_drawn(rng, tmp_path, classes):
     assert write_report(tmp_path, **contents(rng, classes)).stat().st_size > 20_000
+
+
+def test_the_page_names_date_versions_and_settings(rng, tmp_path):
+    def text(**more) -> str:
+        page = write_report(tmp_path, **contents(rng), **more).read_text()
+        return page[page.index("<body>") :]
+
+    settings = {"seed": 3, "crop_area": (0.5, 1.0), "<b>": "a & b"}
+    page = text(settings=settings, note="One image is < 1 point.")
+    made = html.unescape(re.search(r'<p class="made">(.*?)</p>', page).group(1))
+    backend = keras.backend.backend()
+    assert datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d") in made
+    assert f"keras_supcon {keras_supcon.__version__}, Keras {keras.__version__} on {backend} " in made
+    assert f"NumPy {np.__version__} and Python {platform.python_version()}." in made
+    rows = re.findall(r"<tr><th>(.*?)</th><td>(.*?)</td></tr>", page)
+    assert {html.unescape(name): html.unescape(value) for name, value in rows} == {
+        name: str(value) for name, value in settings.items()
+    }
+    assert "<p>One image is &lt; 1 point.</p>" in page
+    assert "<b>" not in page
+    without = text()
+    assert "Settings" not in without
+    assert "<p></p>" not in without
+
+
+def test_views_look_the_same_in_either_range(rng):
+    from keras_supcon.evaluation.figures import draw_views
+
+    def pixels(images, views):
+        return [axes.images[0].get_array().data for axes in draw_views(images, views).axes]
+
+    images, views = (rng.integers(0, 256, shape).astype("uint8") for shape in ((2, 8, 8, 1), (2, 3, 8, 8, 1)))
+    drawn = pixels(images, views)
+    for others in (pixels(images, views / 255), pixels(images.astype("float32"), views.astype("float32"))):
+        for one, other in zip(drawn, others, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 def test_writes_nothing_for_arrays_that_do_not_match(rng, tmp_path):

@@ -23,16 +23,26 @@ def test_writes_models_results_and_a_report_that_agree(programs, tmp_path):
     flags = (f"--output_dir={tmp_path}", "--epochs=12", "--batch_size=128", "--seed=3")
     code, output, errors = programs.run(PROGRAM, *flags)
     assert code == 0, errors
-    results = json.loads((tmp_path / "results.json").read_text())
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["epochs"] == 12
+    (results,) = content["runs"]
+    assert results["seed"] == 3
     assert results["accuracy"] > 0.85
     assert results["cross_entropy_accuracy"] > 0.85
     assert results["knn_accuracy"] > 0.85
-    assert results["epochs"] == 12
+    for name, number in content["summary"].items():
+        assert number == {"mean": results[name], "min": results[name], "max": results[name]}
 
     table = [re.split(r"\s*\|\s*", line.strip("| ")) for line in output.splitlines() if line.startswith("|")]
     assert table[0][:3] == ["trained with", "test accuracy", "kNN accuracy of the embedding"]
     assert table[2][1] == f"{results['accuracy']:.2%}"
     assert table[3][1] == f"{results['cross_entropy_accuracy']:.2%}"
+    assert "One of the 355 test images is 0.28 points. One run says little" in output
+    assert output.count("Compiling the first step") == 3
+    written = re.findall(rf"^  ({re.escape(str(tmp_path))}\S+)  +\S", output, re.MULTILINE)
+    assert {pathlib.Path(path).name for path in written} == {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert all(map(os.path.exists, written))
+    assert f'keras.saving.load_model("{tmp_path}/classifier.keras")' in output
 
     images, labels = read_digits("test")
     for name in ("classifier", "cross_entropy"):
@@ -49,13 +59,45 @@ def test_writes_models_results_and_a_report_that_agree(programs, tmp_path):
 
 
 @pytest.mark.slow
+def test_several_seeds_are_the_runs_that_each_would_be(programs, tmp_path):
+    pids = {
+        name: programs.start(PROGRAM, f"--output_dir={tmp_path / name}", "--epochs=1", *flags)
+        for name, flags in {"two": ("--seeds=2",), "second": ("--seed=1",)}.items()
+    }
+    outputs = {}
+    for name, pid in pids.items():
+        code, outputs[name], errors = programs.wait(pid)
+        assert code == 0, errors
+    both, second = (json.loads((tmp_path / name / "results.json").read_text()) for name in pids)
+    assert [run["seed"] for run in both["runs"]] == [0, 1]
+    for name, number in both["summary"].items():
+        values = [run[name] for run in both["runs"]]
+        assert values[1] == second["runs"][0][name]
+        assert number == {"mean": pytest.approx(sum(values) / 2), "min": min(values), "max": max(values)}
+    low, high = (100 * both["summary"]["accuracy"][name] for name in ("min", "max"))
+    assert f"({low:.2f}% to {high:.2f}%)" in outputs["two"]
+    assert "Mean (lowest to highest) of the seeds 0 to 1." in outputs["two"]
+    models = {"contrastive.keras", "classifier.keras", "cross_entropy.keras"}
+    for seed in (0, 1):
+        assert {path.name for path in (tmp_path / "two" / f"seed-{seed}").iterdir()} == models
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {
+        "figures",
+        "report.html",
+        "results.json",
+        "seed-0",
+        "seed-1",
+    }
+
+
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_model_that_loads(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "examples" / PROGRAM), f"--output_dir={tmp_path}", "--epochs=1000"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**environment, "PYTHONUNBUFFERED": "1"},
     )
     try:
         output = b""
@@ -69,6 +111,9 @@ def test_ctrl_c_leaves_a_model_that_loads(tmp_path):
         process.kill()
     assert process.returncode == 130
     assert b"The model as it is now was saved" in output
+    # Without the noise of TensorFlow's start.
+    assert output.startswith(b"digits, 1000 epochs, encoder 'small'; Keras ")
+    assert not re.search(rb"[IWE]0000 |oneDNN|absl", output)
     model = keras.saving.load_model(tmp_path / "contrastive.keras")
     assert int(model.optimizer.iterations) >= 24  # two epochs of twelve steps
     assert sorted(path.name for path in tmp_path.iterdir()) == ["contrastive.keras"]
@@ -82,6 +127,7 @@ def test_ctrl_c_leaves_a_model_that_loads(tmp_path):
         ("--batch_size=0", "`batch_size` should be a whole number of at least 1"),
         ("--image_size=0", "`image_size` should be"),
         ("--epochs=0", "--epochs"),
+        ("--seeds=0", "--seeds"),
         ("--encoder=vgg", "--encoder"),
         ("digits", "Flags look like --name=value"),
     ],

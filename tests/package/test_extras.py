@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_supcon import data, evaluation
+from keras_supcon.augmentation.keras_cv import KerasCVRandAugment, KerasCVSimAugment
 
 pytestmark = pytest.mark.neutral
 
@@ -35,6 +36,8 @@ CALLS = {
         "sklearn",
         "report",
     ),
+    "KerasCVSimAugment": (KerasCVSimAugment, "keras_cv", "tensorflow"),
+    "KerasCVRandAugment": (KerasCVRandAugment, "tensorflow", "tensorflow"),
     "write_report": (lambda: evaluation.write_report(**REPORT), "matplotlib", "report"),
 }
 
