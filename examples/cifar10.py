@@ -1,8 +1,10 @@
-"""SupCon, SimCLR and cross-entropy on CIFAR-10 and CIFAR-100 by the recipes of the paper's PyTorch code.
+r"""SupCon, SimCLR and cross-entropy on CIFAR-10 and CIFAR-100 by the recipes of the paper's PyTorch code.
 
     python examples/cifar10.py --model_dir=supcon
     python examples/cifar10.py --model_dir=simclr --dataset=cifar100 --method=simclr
     python examples/cifar10.py --model_dir=small --encoder_depth=18 --encoder_width=0.25 --batch_size=256 --epochs=20
+    python examples/cifar10.py --dataset=digits --model_dir=build/trial-cifar10 --batch_size=128 --epochs=2 --linear_epochs=2 \
+        --encoder_depth=10 --encoder_width=0.25  # no network, two CPU cores, half a minute, to try it
 
 A run that was stopped goes on when it is started again; only its --epochs may be raised. In --model_dir: pretrain/ and linear/
 (or cross_entropy/) with run.json, checkpoints, epochs.csv and logs for TensorBoard, encoder.keras, classifier.keras and
@@ -11,19 +13,26 @@ results.json, which is written at the end.
 Images are read whole, and the model augments them.
 """
 
+import start  # noqa: F401, before the packages that it watches
+
+# isort: split
+
 import two_stage
 from absl import flags
 
 import keras_supcon
 
-_DATASET = flags.DEFINE_enum("dataset", "cifar10", ["cifar10", "cifar100"], "Data set.")
+_DATASET = flags.DEFINE_enum(
+    "dataset", "cifar10", ["cifar10", "cifar100", "digits"], "Data set; the digits by CIFAR-10's recipe."
+)
 _METHOD = flags.DEFINE_enum("method", "supcon", ["supcon", "simclr", "cross_entropy"], "How the encoder is trained.")
 flags.adopt_module_key_flags(two_stage)
 
 
 def make_experiment() -> two_stage.Experiment:
-    recipe = keras_supcon.recipes.get(f"supcontrast_{_METHOD.value}_{_DATASET.value}_resnet50")
-    return two_stage.Experiment(recipe, recipe.dataset, "test", recipe.image_size)
+    published = "cifar10" if _DATASET.value == "digits" else _DATASET.value
+    recipe = keras_supcon.recipes.get(f"supcontrast_{_METHOD.value}_{published}_resnet50")
+    return two_stage.Experiment(recipe, _DATASET.value, "test", recipe.image_size)
 
 
 if __name__ == "__main__":

@@ -113,3 +113,13 @@ class ImageBatches:
 def as_stored(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """A `map_image` of `load_epochs` that decodes nothing."""
     return image
+
+
+def in_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """A `map_image` of `load_epochs` for the digits, which are gray."""
+    return tf.image.grayscale_to_rgb(image)
+
+
+def as_file(image: tf.Tensor) -> tf.Tensor:
+    """An encoded image; the digits do not come as files."""
+    return image if image.dtype == tf.string else tf.io.encode_png(image)

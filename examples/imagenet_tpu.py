@@ -4,7 +4,7 @@ r"""SupCon on ImageNet by the authors' recipes, on one device, several GPUs, sev
     python examples/imagenet_tpu.py --data_dir=tfds --model_dir=supcon --batch_size=1024 --micro_batch_size=64  # GPUs
     KERAS_BACKEND=jax python examples/imagenet_tpu.py --data_dir=tfds --model_dir=supcon --strategy=tpu
     python examples/imagenet_tpu.py --dataset=digits --model_dir=build/trial --batch_size=128 --epochs=2 --linear_epochs=2 \
-        --image_size=32 --encoder_depth=10 --encoder_width=0.25  # two CPU cores, a minute, to see all of it run
+        --image_size=32 --encoder_depth=10 --encoder_width=0.25  # no network, two CPU cores, half a minute, to try it
 
 TensorFlow reads the images on JAX too: pip install '.[tensorflow,jax]'.
 
@@ -20,11 +20,16 @@ A processor decodes of each image the windows of its crops alone. All that follo
 from collections.abc import Callable
 from typing import Any
 
+import start  # noqa: F401, before the packages that it watches
+
+# isort: split
+
 import keras
 import recipe_to_keras
 import tensorflow as tf
 import two_stage
 from absl import flags
+from image_batches import as_file
 
 import keras_supcon
 from keras_supcon.recipes import Stage
@@ -51,9 +56,6 @@ class ImageNet(two_stage.Experiment):
 
         return crop
 
-    def map_evaluation_image(self, encoded: tf.Tensor) -> tf.Tensor:
-        return super().map_evaluation_image(as_file(encoded))
-
     def make_augmenter(self, stage: Stage, **arguments: Any) -> keras.layers.Layer:
         # Of a square the only rectangle with all of its area is the square itself.
         return super().make_augmenter(stage, crop_area=(1.0, 1.0), **arguments)
@@ -69,11 +71,6 @@ class ImageNet(two_stage.Experiment):
         )
         model.build((None, self.recipe.num_views, *self.image_shape))
         return model
-
-
-def as_file(image: tf.Tensor) -> tf.Tensor:
-    """The digits do not come as files."""
-    return image if image.dtype == tf.string else tf.io.encode_png(image)
 
 
 def make_experiment() -> ImageNet:

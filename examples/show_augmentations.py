@@ -1,16 +1,26 @@
-"""What the augmentations do to two photographs: every operation at five magnitudes, every recipe six times.
+"""What the augmentations do to two images: every operation at five magnitudes, every recipe six times.
 
-python examples/show_augmentations.py --output_dir=build/augmentations
+    python examples/show_augmentations.py --output_dir=build/augmentations  # no network, half a minute
+    python examples/show_augmentations.py --images=digits
+
+The photographs are those that scikit-learn ships, the digits those of this package.
 """
 
 import pathlib
+import sys
+
+import start  # noqa: F401, before the packages that it watches
+
+# isort: split
 
 import numpy as np
 from absl import app, flags
 from keras import ops
 
-from keras_supcon import augmentation
+from keras_supcon import augmentation, data
+from keras_supcon.extras import require_extra
 
+_IMAGES = flags.DEFINE_enum("images", "photographs", ["photographs", "digits"], "What is augmented.")
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/augmentations", "Folder for operations.jpg and recipes.jpg.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the random numbers.")
 _SIZE = flags.DEFINE_integer("size", 96, "Height and width of each small picture.", lower_bound=24)
@@ -45,12 +55,15 @@ WITHOUT_MAGNITUDE = ("AutoContrast", "Equalize", "Invert")
 OPERATIONS = (*WITH_MAGNITUDE, *WITHOUT_MAGNITUDE, *STRENGTHS)
 
 
-def read_photographs(size: int) -> list[np.ndarray]:
-    """The temple and the flower of scikit-learn, centred and square: two uint8 `(size, size, 3)`."""
-    from sklearn.datasets import load_sample_images
-
+def read_images(kind: str, size: int) -> list[np.ndarray]:
+    """The temple and the flower of scikit-learn, or two digits, centred and square: two uint8 `(size, size, 3)`."""
     square = augmentation.CenterCropResize((size, size), crop_padding=0)
-    images = np.stack(load_sample_images().images)
+    if kind == "digits":
+        images = np.repeat(data.load_arrays("digits", "test")[0][:2], 3, axis=-1)
+    else:
+        from sklearn.datasets import load_sample_images
+
+        images = np.stack(load_sample_images().images)
     return list(np.round(255 * ops.convert_to_numpy(square(images))).astype("uint8"))
 
 
@@ -61,18 +74,18 @@ def make_operation(name: str, magnitude: float, seed: int) -> augmentation.Rando
     return getattr(augmentation, name)(**arguments, probability=1.0, seed=seed)
 
 
-def show_operations(photographs: list[np.ndarray], seed: int) -> list[tuple[str, list[np.ndarray]]]:
-    """For every operation its name and five pictures; the photographs alternate from row to row."""
+def show_operations(images: list[np.ndarray], seed: int) -> list[tuple[str, list[np.ndarray]]]:
+    """For every operation its name and five pictures; the images alternate from row to row."""
     rows = []
     for row, name in enumerate(OPERATIONS):
-        image = photographs[row % len(photographs)]
+        image = images[row % len(images)]
         pictures = [ops.convert_to_numpy(make_operation(name, m, seed)(image)) / 255 for m in MAGNITUDES]
         rows.append((name, pictures))
     return rows
 
 
-def show_recipes(photographs: list[np.ndarray], size: int, seed: int) -> list[tuple[str, list[np.ndarray]]]:
-    """For every recipe its name and some views of each photograph."""
+def show_recipes(images: list[np.ndarray], size: int, seed: int) -> list[tuple[str, list[np.ndarray]]]:
+    """For every recipe its name and some views of each image."""
     recipes = {
         "CenterCropResize": augmentation.CenterCropResize((size, size)),
         "SimAugment": augmentation.SimAugment((size, size), seed=seed),
@@ -83,8 +96,8 @@ def show_recipes(photographs: list[np.ndarray], size: int, seed: int) -> list[tu
         "RandAugment, magnitude 0.9": augmentation.RandAugment((size, size), magnitude=0.9, seed=seed),
         "StackedRandAugment": augmentation.StackedRandAugment((size, size), seed=seed),
     }
-    images = np.repeat(np.stack(photographs), NUM_VIEWS, axis=0)
-    return [(name, list(ops.convert_to_numpy(recipe(images, training=True)))) for name, recipe in recipes.items()]
+    repeated = np.repeat(np.stack(images), NUM_VIEWS, axis=0)
+    return [(name, list(ops.convert_to_numpy(recipe(repeated, training=True)))) for name, recipe in recipes.items()]
 
 
 def draw(rows: list[tuple[str, list[np.ndarray]]], blocks: int, path: pathlib.Path) -> None:
@@ -110,11 +123,16 @@ def draw(rows: list[tuple[str, list[np.ndarray]]], blocks: int, path: pathlib.Pa
 
 
 def main(argv: list[str]) -> None:
-    del argv
+    if len(argv) > 1:
+        raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
+    try:
+        require_extra("report", "matplotlib", *(["sklearn"] if _IMAGES.value == "photographs" else []), by="Drawing")
+    except ImportError as error:
+        sys.exit(f"show_augmentations.py: {error}")
     folder = pathlib.Path(_OUTPUT_DIR.value)
     folder.mkdir(parents=True, exist_ok=True)
-    draw(show_operations(read_photographs(_SIZE.value), _SEED.value), 2, folder / "operations.jpg")
-    draw(show_recipes(read_photographs(2 * _SIZE.value), _SIZE.value, _SEED.value), 1, folder / "recipes.jpg")
+    draw(show_operations(read_images(_IMAGES.value, _SIZE.value), _SEED.value), 2, folder / "operations.jpg")
+    draw(show_recipes(read_images(_IMAGES.value, 2 * _SIZE.value), _SIZE.value, _SEED.value), 1, folder / "recipes.jpg")
     print(f"Operations at magnitudes {MAGNITUDES} and recipes: {folder}")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 from absl import app, flags, logging
-from image_batches import ImageBatches, as_stored
+from image_batches import ImageBatches, as_file, as_stored, in_color
 from recipe_to_keras import add_weight_decay, make, make_optimizer, peak_learning_rate, resize
 from run_folder import digest, is_seen, read_record, refuse_another_run, whole_file, write_json, write_record
 from workers import choose_strategy, new_start, number_of_chief, wait_for_all
@@ -401,11 +401,11 @@ class Experiment:
 
     def map_training_image(self, stage: Stage, num_views: int) -> Callable[[Any, Any], Any] | None:
         """How an image is read, as `map_image` of `load_epochs`."""
-        return None
+        return in_color if self.dataset == "digits" else None
 
     def map_evaluation_image(self, encoded: tf.Tensor) -> tf.Tensor:
         padding = self.recipe.evaluation.arguments["crop_padding"] * self.image_size[0] // self.recipe.image_size[0]
-        return keras_supcon.data.decode_and_centre(encoded, self.image_size, padding)
+        return keras_supcon.data.decode_and_centre(as_file(encoded), self.image_size, padding)
 
     def describe(self) -> dict[str, Any]:
         own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])

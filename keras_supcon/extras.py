@@ -1,6 +1,7 @@
 """Packages that not every user of this one needs: the extras of setup.py."""
 
 import importlib.util
+import sys
 
 
 def require_extra(extra: str, *packages: str, by: str) -> None:
@@ -22,7 +23,10 @@ def require_extra(extra: str, *packages: str, by: str) -> None:
         ...
     ImportError: `draw` needs no_such_package, which is not installed: `pip install 'keras-supcon[report]'` installs it.
     """
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    # What is imported already is not looked for: AutoGraph would warn of `find_spec` where `tf.data` calls this.
+    missing = [
+        package for package in packages if sys.modules.get(package) is None and importlib.util.find_spec(package) is None
+    ]
     if missing:
         raise ImportError(
             f"{by} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "

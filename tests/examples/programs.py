@@ -24,6 +24,7 @@ for line in sys.stdin:
     if pid == 0:
         signal.alarm({SECONDS})
         os.environ.update(command["environment"])
+        os.chdir(command["cwd"])
         for number, path in zip((1, 2), command["logs"]):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         sys.argv, sys.path[0] = command["arguments"], os.path.dirname(command["arguments"][0])
@@ -50,11 +51,11 @@ class Programs:
         )
         assert self.server.stdout.readline() == "ready\n"
 
-    def start(self, program: str, *flags: str, **environment: str) -> int:
-        """Returns the process id of a program that was started with these flags."""
+    def start(self, program: str, *flags: str, cwd: str = str(ROOT), **environment: str) -> int:
+        """Returns the process id of a program that was started with these flags in the folder `cwd`."""
         logs = [str(self.folder / f"{len(self.logs)}.{stream}") for stream in ("out", "err")]
         arguments = [str(ROOT / "examples" / program), *flags]
-        pid = self._ask({"arguments": arguments, "environment": environment, "logs": logs})
+        pid = self._ask({"arguments": arguments, "environment": environment, "cwd": cwd, "logs": logs})
         self.logs[pid] = logs
         return pid
 
@@ -62,8 +63,8 @@ class Programs:
         """Returns exit code, standard output and standard error of a program, when it has ended."""
         return self._ask({"wait": pid}), *(pathlib.Path(log).read_text() for log in self.logs[pid])
 
-    def run(self, program: str, *flags: str, **environment: str) -> tuple[int, str, str]:
-        return self.wait(self.start(program, *flags, **environment))
+    def run(self, program: str, *flags: str, cwd: str = str(ROOT), **environment: str) -> tuple[int, str, str]:
+        return self.wait(self.start(program, *flags, cwd=cwd, **environment))
 
     def close(self) -> None:
         self.server.stdin.close()
