@@ -366,6 +366,14 @@ def expected_time(settings: Settings) -> str:
     return f"All of it takes about {MINUTES[_DATASET.value] * _SEEDS.value} minutes on two CPU cores."
 
 
+def list_devices() -> str:
+    if keras.backend.backend() == "torch":  # of which Keras lists none
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return ", ".join(keras.distribution.list_devices())
+
+
 def write_results(path: pathlib.Path, settings: Settings, runs: list[dict[str, Any]]) -> None:
     """Writes the numbers of the seeds so far, whole or not at all."""
     content = {
@@ -418,7 +426,7 @@ def main(argv: list[str]) -> None:
         (output_dir / file_name).unlink(missing_ok=True)
 
     title = f"{_DATASET.value}, {settings.epochs} epochs, encoder {_ENCODER.value!r}"
-    devices = ", ".join(keras.distribution.list_devices())
+    devices = list_devices()
     print(f"{title}; Keras {keras.__version__} with {keras.backend.backend()} on {devices}.\n{expected_time(settings)}")
     runs = []
     for seed, folder in zip(seeds, folders, strict=True):
