@@ -37,7 +37,7 @@ def as_augmenter(augmenter: Any) -> keras.layers.Layer | None:
         return None
     if not isinstance(augmenter, keras.layers.Layer):
         raise ValueError(f"`augmenter` should be a Keras layer, or None. Received: augmenter={augmenter!r}")
-    if "Augmenter" in _keras_cv_classes(augmenter):
+    if "Augmenter" in keras_cv_classes(augmenter):
         augmenter = keras.layers.Pipeline([as_augmenter(layer) for layer in augmenter.layers])
     if holds_keras_cv(augmenter):
         augmenter.supports_jit = False  # Keras asks every layer; one that fails under XLA is enough
@@ -76,12 +76,17 @@ def layers_within(layer: Any) -> Iterator[Any]:
 
 def holds_keras_cv(layer: Any) -> bool:
     """Whether a layer is of keras-cv, or one within it, as far as Keras' and our own containers show."""
-    return any(map(_keras_cv_classes, layers_within(layer)))
+    return any(map(keras_cv_classes, layers_within(layer)))
 
 
-def is_of_keras(layer: Any) -> bool:
-    """Whether all layers within, as far as containers show, are of Keras or keras-cv."""
-    return all(type(part).__module__.split(".")[0] in ("keras", "keras_cv") for part in layers_within(layer))
+def keras_layers_within(layer: Any) -> list[Any]:
+    """The layers of Keras and keras-cv in an augmenter, but for the containers."""
+    return [
+        part
+        for part in layers_within(layer)
+        if type(part).__module__.split(".")[0] in ("keras", "keras_cv")
+        and not isinstance(part, (keras.Sequential, keras.layers.Pipeline))
+    ]
 
 
 def deserialize_augmenter(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
@@ -113,7 +118,7 @@ def _call(layer: keras.layers.Layer, images: Any, training: bool) -> Any:
         for part in layer.layers:
             images = _call(part, images, training)
         return images
-    classes = _keras_cv_classes(layer)
+    classes = keras_cv_classes(layer)
     if training or classes & _FIXED:
         return _call_with_autograph(layer, images)
     height, width = getattr(layer, "height", None), getattr(layer, "width", None)
@@ -150,6 +155,6 @@ def _takes_training(layer: keras.layers.Layer) -> bool:
     return "training" in inspect.signature(layer.call).parameters
 
 
-def _keras_cv_classes(layer: Any) -> set[str]:
+def keras_cv_classes(layer: Any) -> set[str]:
     """Names of the keras-cv classes that the layer is an instance of."""
     return {base.__name__ for base in type(layer).__mro__ if base.__module__.split(".")[0] == "keras_cv"}

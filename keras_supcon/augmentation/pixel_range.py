@@ -6,16 +6,20 @@ import keras
 from keras import ops, tree
 
 from keras_supcon.augmentation.base import ImageAugmentation
-from keras_supcon.augmentation.calling import layers_within
+from keras_supcon.augmentation.calling import keras_cv_classes, layers_within
+from keras_supcon.augmentation.views import MultiView
 
-_RESCALING = ("Rescaling", "Normalization")
+# Layers of Keras and keras-cv that leave the range of pixels as it is, beside those whose names begin with Random.
+_KEEP_RANGE = {
+    "AugMix", "AutoContrast", "CenterCrop", "CutMix", "Dropout", "Equalization", "GaussianNoise", "Grayscale", "GridMask",
+    "InputLayer", "MixUp", "Posterization", "RandAugment", "Resizing", "Solarization",
+}  # fmt: skip
 
 
 def restore_pixel_range(augmenter: keras.layers.Layer, images: Any) -> Any:
     """Brings what an augmenter gave in [0, 1] back to the `value_range` of what it was given.
 
-    Recipes and `CenterCropResize` end in [0, 1], other layers keep the range. An augmenter that also holds `Rescaling` or
-    `Normalization` has a range that its user chose, which stays.
+    Recipes and `CenterCropResize` end in [0, 1], other layers keep the range. See `unit_range_layer` for containers.
 
     Args:
         augmenter: A layer.
@@ -25,40 +29,80 @@ def restore_pixel_range(augmenter: keras.layers.Layer, images: Any) -> Any:
         Floats of the same shape and dtype.
     """
     layer = unit_range_layer(augmenter)
-    if layer is None or rescaling_layer(augmenter) is not None:
+    if layer is None or layer.value_range == (0, 1):
         return images
     low, high = layer.value_range
-    if (low, high) == (0, 1):
-        return images
     if isinstance(images, dict):
         return {**images, "images": _stretch(images["images"], low, high)}
     return tree.map_structure(lambda part: _stretch(part, low, high), images)
 
 
 def unit_range_layer(augmenter: keras.layers.Layer) -> ImageAugmentation | None:
-    """The first layer of an augmenter that brings pixels from its `value_range` to [0, 1], or None."""
-    return next((layer for layer in layers_within(augmenter) if getattr(layer, "ends_in_unit_range", False)), None)
+    """The layer of an augmenter after which pixels are in [0, 1] instead of its `value_range`; None if there is none.
+
+    That is the augmenter itself, one view of a `MultiView`, or a step of a `keras.Sequential` or `keras.layers.Pipeline` of
+    which all later steps are known to keep the range.
+    """
+    if isinstance(augmenter, MultiView):
+        return unit_range_layer(augmenter.augmenters[0])
+    for step in reversed(_steps(augmenter)):
+        if getattr(step, "ends_in_unit_range", False):
+            return step
+        if not _keeps_range(step):
+            return None
+    return None
 
 
-def rescaling_layer(augmenter: keras.layers.Layer) -> keras.layers.Layer | None:
-    """The first layer of Keras or keras-cv in an augmenter that scales pixels by numbers of its own, or None."""
-    return next((layer for layer in layers_within(augmenter) if _is_rescaling(layer)), None)
+def layer_of_other_range(augmenter: keras.layers.Layer) -> keras.layers.Layer | None:
+    """A layer that makes the range of an augmenter one that its user chose and nobody else knows, or None.
+
+    That is `Rescaling` or `Normalization` of Keras or keras-cv; a recipe that layers follow which may scale; and a recipe in a
+    layer of the user.
+    """
+    if isinstance(augmenter, MultiView):
+        return next((layer for one in augmenter.augmenters if (layer := layer_of_other_range(one)) is not None), None)
+    rescaling = (layer for layer in layers_within(augmenter) if _is_of(layer, {"Rescaling", "Normalization"}))
+    recipes = (layer for layer in augmenter._flatten_layers() if getattr(layer, "ends_in_unit_range", False))
+    found = next(rescaling, None) or next(recipes, None)
+    return None if unit_range_layer(augmenter) is not None else found
 
 
-def check_one_range(augmenters: list[keras.layers.Layer]) -> None:
-    """Raises `ValueError` if the views that several augmenters make of an image are of different ranges."""
-    scaling = [unit_range_layer(one) for one in augmenters]
-    ranges = [None if layer is None or layer.value_range == (0, 1) else layer.value_range for layer in scaling]
-    if len(set(ranges)) > 1:
-        raise ValueError(
-            "`augmenter` should give pixels of one range in every view: recipes turn their `value_range` into [0, 1], single "
-            f"operations keep the range. Received: value_range {ranges} (None: kept) of {[one.name for one in augmenters]}"
-        )
+def check_pixel_range(augmenter: keras.layers.Layer | None) -> None:
+    """Raises `ValueError` if an augmenter gives pixels of one range now and of another one then, or in another view."""
+    if isinstance(augmenter, MultiView):
+        units = [unit_range_layer(one) for one in augmenter.augmenters]
+        ranges = [None if layer is None or layer.value_range == (0, 1) else layer.value_range for layer in units]
+        if len(set(ranges)) > 1:
+            raise ValueError(
+                "`augmenter` should give pixels of one range in every view: recipes turn their `value_range` into [0, 1], "
+                f"single operations keep the range. Received: value_range {ranges} (None: kept) of "
+                f"{[one.name for one in augmenter.augmenters]}"
+            )
+    for layer in [] if augmenter is None else layers_within(augmenter):
+        chosen = [*getattr(layer, "layers", []), getattr(layer, "layer", None), getattr(layer, "_layer", None)]
+        is_chain = isinstance(layer, (keras.Sequential, keras.layers.Pipeline))
+        if keras_cv_classes(layer) and not is_chain and any(getattr(one, "ends_in_unit_range", False) for one in chosen):
+            raise ValueError(
+                "`augmenter` should give pixels of one range: a recipe in a layer that chooses whether to apply it gives "
+                f"[0, 1] or the range that came in. Received: a recipe in {layer.name!r}"
+            )
 
 
-def _is_rescaling(layer: Any) -> bool:
-    is_known = type(layer).__module__.split(".")[0] in ("keras", "keras_cv")
-    return is_known and type(layer).__name__ in _RESCALING
+def _steps(augmenter: Any) -> list[Any]:
+    """The layers that an augmenter calls one after the other; itself if it is not known to be such a chain."""
+    if not isinstance(augmenter, (keras.Sequential, keras.layers.Pipeline)):
+        return [augmenter]
+    return [step for layer in augmenter.layers for step in _steps(layer)]
+
+
+def _keeps_range(layer: Any) -> bool:
+    if isinstance(layer, ImageAugmentation):
+        return True
+    return _is_of(layer, _KEEP_RANGE) or (type(layer).__name__.startswith("Random") and _is_of(layer, {type(layer).__name__}))
+
+
+def _is_of(layer: Any, names: set[str]) -> bool:
+    return type(layer).__module__.split(".")[0] in ("keras", "keras_cv") and type(layer).__name__ in names
 
 
 def _stretch(images: Any, low: float, high: float) -> Any:

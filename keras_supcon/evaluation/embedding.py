@@ -92,4 +92,4 @@ class Embedder(keras.Model):
 
     def call(self, images: Any) -> Any:
         images = augment(self.augmenter, images, training=False)
-        return self.encoder(cast_for_encoder(self.encoder, images), training=False)
+        return tree.flatten(self.encoder(cast_for_encoder(self.encoder, images), training=False))[0]

@@ -47,7 +47,7 @@ def _known_batch_size(x: Any, batch_size: int | None) -> int | None:
     """The size of full batches, where the data say it before they are read."""
     if hasattr(x, "element_spec"):  # tf.data
         return _tf_data_batch_size(x)
-    if hasattr(x, "__array__") or isinstance(x, (list, tuple)):
+    if hasattr(x, "__array__") or isinstance(x, (list, tuple, dict)):
         return _KERAS_DEFAULT if batch_size is None else batch_size
     return getattr(x, "batch_size", None)  # torch's DataLoader
 
@@ -55,6 +55,7 @@ def _known_batch_size(x: Any, batch_size: int | None) -> int | None:
 def _tf_data_batch_size(dataset: Any) -> int | None:
     spec = dataset.element_spec
     images = spec[0] if isinstance(spec, tuple) else spec
+    images = next(iter(images.values()), None) if isinstance(images, dict) else images
     shape = getattr(images, "shape", None)
     if shape is not None and shape.rank and shape[0] is not None:
         return shape[0]

@@ -54,7 +54,10 @@ def check_first_labels(model: keras.Model, data: Any) -> Any:
     if not is_compiled or model.run_eagerly or not _uses_labels(model):
         return data
     if isinstance(data, keras.utils.PyDataset):
-        batch = data[0]
+        try:
+            batch = data[0]
+        except Exception:  # it may want `on_epoch_begin` first
+            return data
     elif hasattr(data, "element_spec") and hasattr(data, "take"):  # tf.data, but not what a strategy has distributed
         batch = next(iter(data.take(1)), None)
     elif isinstance(data, types.GeneratorType):

@@ -10,7 +10,7 @@ from keras import ops, tree
 from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter, holds_keras_cv
-from keras_supcon.augmentation.pixel_range import check_one_range
+from keras_supcon.augmentation.pixel_range import check_pixel_range
 from keras_supcon.augmentation.views import check_num_views
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.batch_size import check_batch_size, num_replicas
@@ -18,7 +18,7 @@ from keras_supcon.models.compiled_checks import check_first_labels, check_labels
 from keras_supcon.models.encoder_inputs import check_encoder, holds_views
 from keras_supcon.models.encoder_model import EncoderModel, as_tensors, augment, one_view
 from keras_supcon.models.gradient_caching import cached_train_step
-from keras_supcon.models.pixel_warnings import warn_of_rescaling
+from keras_supcon.models.pixel_warnings import warn_of_other_range
 from keras_supcon.models.seed_states import fixed_seeds
 
 
@@ -125,9 +125,8 @@ class ContrastiveModel(EncoderModel):
             raise ValueError(
                 f"`projection_head` should be a Keras layer, or None. Received: projection_head={projection_head!r}"
             )
-        if isinstance(augmenter, MultiView):
-            check_one_range(augmenter.augmenters)
-        warn_of_rescaling(augmenter)
+        check_pixel_range(augmenter)
+        warn_of_other_range(augmenter)
         num_views = check_num_views(num_views, augmenter.num_views if isinstance(augmenter, MultiView) else None)
         micro_batch_size = check_whole_number_or_none("micro_batch_size", micro_batch_size, at_least=1)
         if _computes_in_float16(encoder):
@@ -164,15 +163,27 @@ class ContrastiveModel(EncoderModel):
         """
         return self.encode(augment(one_view(self.augmenter), as_tensors(images), training=False), training=False)
 
-    def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any) -> Any:
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         check_metrics(self)
-        _, validation_y, _ = keras.utils.unpack_x_y_sample_weight(kwargs.get("validation_data"))
+        _, validation_y, _ = keras.utils.unpack_x_y_sample_weight(validation_data)
         for labels in (y, validation_y):
             check_labels(self, labels)
-        x = check_first_labels(self, x)
-        check_first_labels(self, kwargs.get("validation_data"))
+        x, validation_data = check_first_labels(self, x), check_first_labels(self, validation_data)
         check_batch_size(x, batch_size, num_replicas(self), self.micro_batch_size)
-        return super().fit(x, y, batch_size, *args, **kwargs)
+        return super().fit(
+            x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data=validation_data, **kwargs
+        )
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which has checked them
@@ -237,7 +248,7 @@ class ContrastiveModel(EncoderModel):
         if holds_views(self.encoder, images):
             return images
         if training and isinstance(self.augmenter, MultiView):
-            return augment(self.augmenter, images, training)
+            return _with_view_axis(augment(self.augmenter, images, training), self.num_views)
         num_views = self.num_views if training else 1
         # One call a view, not one call on repeated images: some layers draw once for a whole batch.
         views = [augment(one_view(self.augmenter), images, training) for _ in range(num_views)]
@@ -271,6 +282,13 @@ class ContrastiveModel(EncoderModel):
 
 def _computes_in_float16(encoder: keras.layers.Layer) -> bool:
     return any(layer.dtype_policy.name == "mixed_float16" for layer in encoder._flatten_layers())
+
+
+def _with_view_axis(views: Any, num_views: int) -> Any:
+    """Views of the images of a dictionary, and as many of its other parts, which `MultiView` leaves alone."""
+    if not isinstance(views, dict):
+        return views
+    return {name: one if name == "images" else _stack_views(*[one] * num_views) for name, one in views.items()}
 
 
 def _stack_views(*views: Any) -> Any:

@@ -37,26 +37,29 @@ def encoder_features(encoder: keras.layers.Layer, inputs: Any) -> keras.KerasTen
 
 
 def cast_for_encoder(encoder: keras.layers.Layer, inputs: Any) -> Any:
-    """Casts integers to floats of the same values where the encoder does not want integers.
+    """Brings inputs to the structure and kind of numbers that the encoder wants, with the same values.
 
-    That is where the encoder declares floats, and where it declares nothing and the integers are of rank 3 or more.
+    Integers become floats where the encoder declares floats, and where it declares nothing and they are of rank 3 or more.
+    Floats are rounded where it declares integers. A dictionary for inputs that were declared in a list is put in their order,
+    by name.
     """
     declared = _declared_inputs(encoder)
+    inputs = _in_declared_order(inputs, declared)
 
     def cast(tensor: Any, declaration: Any) -> Any:
-        dtype = _dtype(tensor)
-        if "int" not in dtype:
-            return tensor
         if declaration is None:
             return as_floats(tensor) if len(tensor.shape) > _ID_RANK else tensor
-        return ops.cast(tensor, _dtype(declaration)) if "float" in _dtype(declaration) else tensor
+        given, wanted = _dtype(tensor), _dtype(declaration)
+        if "int" in given and "float" in wanted:
+            return ops.cast(tensor, wanted)
+        return ops.cast(ops.round(tensor), wanted) if "float" in given and "int" in wanted else tensor
 
     return _map_with(cast, inputs, declared)
 
 
 def as_floats(tensor: Any) -> Any:
-    """An integer tensor as floats of the same values; others stay what they are."""
-    return ops.cast(tensor, keras.config.floatx()) if "int" in _dtype(tensor) else tensor
+    """A tensor of integers or bools as floats of the same values; others stay what they are."""
+    return ops.cast(tensor, keras.config.floatx()) if "int" in _dtype(tensor) or _dtype(tensor) == "bool" else tensor
 
 
 def holds_views(encoder: keras.layers.Layer, inputs: Any) -> bool:
@@ -66,6 +69,7 @@ def holds_views(encoder: keras.layers.Layer, inputs: Any) -> bool:
         ValueError: If the rank is neither that of a batch for the encoder nor that of its views.
     """
     ranks = _declared_ranks(encoder)
+    inputs = _in_declared_order(inputs, _declared_inputs(encoder))
     if ranks is None:
         if tree.is_nested(inputs):
             return False
@@ -145,8 +149,9 @@ def _check_features(encoder: keras.layers.Layer, features: Any) -> None:
 def _check_rank(tensor: Any, allowed: tuple[int, ...]) -> None:
     if getattr(tensor.shape, "rank", 0) is None:
         raise ValueError(
-            "The rank of inputs should be known. TensorFlow loses it where `predict` or `evaluate` gets samples first and "
-            "views later, or the reverse: call `model.make_predict_function(force=True)` in between. Received: unknown rank"
+            "The rank of inputs should be known. TensorFlow loses it where one of `fit`, `evaluate` and `predict` gets "
+            "samples first and views later, or the reverse; in between call, for `predict`, "
+            "`model.make_predict_function(force=True)`. Received: unknown rank"
         )
     if len(tensor.shape) not in allowed:
         raise ValueError(
@@ -178,12 +183,20 @@ def _declared_ranks(encoder: keras.layers.Layer) -> Any:
     return spec.ndim if isinstance(spec, keras.layers.InputSpec) else None
 
 
+def _in_declared_order(inputs: Any, declared: Any) -> Any:
+    """A dictionary by the names of inputs that were declared in a list, or alone, as they were declared."""
+    if not isinstance(inputs, Mapping) or declared is None or isinstance(declared, Mapping):
+        return inputs
+    names = [tensor.name for tensor in tree.flatten(declared)]
+    if not all(name in inputs for name in names):
+        return inputs
+    return tree.pack_sequence_as(declared, [inputs[name] for name in names])
+
+
 def _map_with(function: Any, inputs: Any, declared: Any) -> Any:
     """Maps `function(tensor, declaration)` over inputs; the declaration is None where the encoder makes none."""
     if isinstance(inputs, Mapping):
         of_key = declared if isinstance(declared, Mapping) else {}
-        if not of_key and declared is not None:  # a dictionary for inputs that were declared in a list, in order
-            of_key = dict(zip(inputs, tree.flatten(declared), strict=False))
         return {key: _map_with(function, one, of_key.get(key)) for key, one in inputs.items()}
     if isinstance(inputs, (list, tuple)):
         flat = [] if declared is None else list(declared.values() if isinstance(declared, Mapping) else tree.flatten(declared))

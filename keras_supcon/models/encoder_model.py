@@ -7,7 +7,7 @@ import keras
 from keras import ops, tree
 
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.calling import call_augmenter, is_of_keras
+from keras_supcon.augmentation.calling import call_augmenter, keras_layers_within
 from keras_supcon.augmentation.pixel_range import restore_pixel_range
 from keras_supcon.augmentation.recipe import Recipe
 from keras_supcon.distribution import DistributedFit
@@ -64,7 +64,7 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
 
     def encode(self, inputs: Any, training: bool) -> Any:
         """Features of one view, `(batch, features)`."""
-        return self.encoder(cast_for_encoder(self.encoder, inputs), training=training)
+        return tree.flatten(self.encoder(cast_for_encoder(self.encoder, inputs), training=training))[0]
 
     def export(
         self,
@@ -106,9 +106,12 @@ def augment(augmenter: keras.layers.Layer | None, inputs: Any, training: bool) -
     """
     if augmenter is None:
         return inputs
-    if is_of_keras(augmenter):
-        # On integers `Resizing` rounds, and `GaussianNoise` adds nothing.
-        inputs = tree.map_structure(as_floats, inputs)
+    if keras_layers_within(augmenter):
+        # On integers `Resizing` rounds, and `GaussianNoise` adds nothing. Other parts of a dictionary may be ids.
+        if not tree.is_nested(inputs):
+            inputs = as_floats(inputs)
+        elif isinstance(inputs, dict) and "images" in inputs:
+            inputs = {**inputs, "images": as_floats(inputs["images"])}
     if not training and isinstance(augmenter, Recipe):
         return augmenter.crop(inputs, training=False)  # to [0, 1] and back would round
     return restore_pixel_range(augmenter, call_augmenter(augmenter, inputs, training))

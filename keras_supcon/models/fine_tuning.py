@@ -21,16 +21,15 @@ class _AsItWas(int):
         return "True"
 
 
-def watch_trainable(encoder: keras.layers.Layer) -> None:
-    """Lets `was_set_trainable` tell from now on whether `encoder.trainable = True` was assigned."""
-    if encoder.trainable:
+def watch_trainable(encoder: keras.layers.Layer) -> Any:
+    """Makes assignments of `encoder.trainable` show from now on: it is then not the returned value any more."""
+    if encoder.trainable is True:
         encoder._trainable = _AsItWas(True)
-        encoder.get_config = functools.partial(_config_without_mark, encoder)  # it should not get into files
-
-
-def was_set_trainable(encoder: keras.layers.Layer) -> bool:
-    """Whether `encoder.trainable = True` was assigned to a watched encoder."""
-    return encoder.trainable is True
+        # The value should not get into files. Keras asks of `get_config` whether it is its own.
+        get_config = functools.partial(_config_without_mark, encoder)
+        get_config._is_default = getattr(type(encoder).get_config, "_is_default", False)
+        encoder.get_config = get_config
+    return encoder.trainable
 
 
 def _config_without_mark(encoder: keras.layers.Layer) -> dict[str, Any]:
@@ -72,16 +71,16 @@ def trained_weights(encoder: keras.layers.Layer, trainable_encoder: bool | int) 
     blocks = _blocks(encoder)
     if encoder.built and trainable_encoder > len(blocks):
         raise ValueError(
-            f"`trainable_encoder` should be at most {len(blocks)}, the number of layers with weights in `{encoder.name}`. "
-            f"Received: trainable_encoder={trainable_encoder}"
+            f"`trainable_encoder` should be at most {len(blocks)}, the number of layers with weights in "
+            f"`{encoder.name}.layers`, or True for all weights. Received: trainable_encoder={trainable_encoder}"
         )
     return [weight for block in blocks[-trainable_encoder:] for weight in block.trainable_variables]
 
 
 def _blocks(encoder: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layers with trainable weights that an encoder is directly made of, in their order.
+    """The layers with weights that an encoder is directly made of, in their order.
 
     An encoder that only wraps another, as `keras.Sequential([Rescaling(1 / 255), network])`, has the blocks of that one.
     """
-    blocks = [layer for layer in getattr(encoder, "layers", []) if layer.trainable_variables]
+    blocks = [layer for layer in getattr(encoder, "layers", []) if layer.weights]
     return _blocks(blocks[0]) if len(blocks) == 1 and getattr(blocks[0], "layers", []) else blocks

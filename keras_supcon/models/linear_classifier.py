@@ -1,5 +1,6 @@
 """Stage two: a classifier on the encoder, frozen or fine-tuned."""
 
+import warnings
 from typing import Any
 
 import keras
@@ -7,13 +8,13 @@ from keras import ops
 
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter
+from keras_supcon.augmentation.pixel_range import check_pixel_range
 from keras_supcon.layers.quantized_parts import SavesQuantizedParts
 from keras_supcon.models.encoder_inputs import check_encoder
 from keras_supcon.models.encoder_model import EncoderModel, augment, one_view
 from keras_supcon.models.fine_tuning import (
     check_trainable_encoder,
     trained_weights,
-    was_set_trainable,
     watch_trainable,
 )
 
@@ -25,11 +26,11 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
     The encoder runs in inference mode (batch normalization and dropout too) and takes no gradient; only the dense layer
     is in `trainable_variables`. The encoder object itself is left as it was, so that pre-training can go on with it.
 
-    `trainable_encoder=True` fine-tunes it, and so does `classifier.encoder.trainable = True` before `compile`; the classifier
-    then trains what is trainable in the encoder. The weights are those of
-    the encoder object: fine-tuning changes them for all who use it. Batch normalization keeps the statistics of pre-training
-    while its scale and offset are trained, and dropout is off, which suits small data; `encoder_training_mode=True` turns to
-    the statistics of each batch, moves the averages, and drops.
+    `trainable_encoder=True` fine-tunes it, and so does `classifier.trainable_encoder = True`, or Keras' own
+    `classifier.encoder.trainable = True`, before `compile`; the classifier then trains what is trainable in the encoder. The
+    weights are those of the encoder object: fine-tuning changes them for all who use it. Batch normalization keeps the
+    statistics of pre-training while its scale and offset are trained, and dropout is off, which suits small data;
+    `encoder_training_mode=True` turns to the statistics of each batch, moves the averages, and drops.
 
     Pixels: inputs reach the encoder as they are given, integers as floats of the same values, and an augmenter leaves their
     range as it is. What was pre-trained on raw pixels, with any recipe, is so given the same numbers by the same raw
@@ -56,7 +57,8 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
             should be trained and has no trainable weight, or if what is trained has changed since `compile`.
 
     Warns:
-        UserWarning: If uint8 images reach a convolution or dense layer with nothing that scales them.
+        UserWarning: If uint8 images reach a convolution or dense layer with nothing that scales them. By `fit`, if the encoder
+            is trained because `encoder.trainable = True` was assigned, which holds for all classifiers on that encoder.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.
@@ -93,13 +95,13 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
                 f"trainable_encoder={trainable_encoder!r}"
             )
         augmenter = one_view(as_augmenter(augmenter))
+        check_pixel_range(augmenter)
         num_classes = check_whole_number("num_classes", num_classes, at_least=2)
         super().__init__(**kwargs)
         self.encoder = encoder
         self.encoder_training_mode = bool(encoder_training_mode)
-        self._trainable_encoder = trainable_encoder
+        self.trainable_encoder = trainable_encoder
         self._traced_weights: tuple[int, ...] | None = None
-        watch_trainable(encoder)
         self.num_classes = num_classes
         self.augmenter = augmenter
         self.classifier_activation = classifier_activation
@@ -122,10 +124,14 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
 
     @property
     def trainable_encoder(self) -> bool | int:
-        """False, True, or how many blocks of the encoder are trained."""
-        if self._trainable_encoder is False and was_set_trainable(self.encoder):
-            self._trainable_encoder = True
-        return self._trainable_encoder
+        """False, True, or how many blocks of the encoder are trained; may be set, before `compile`."""
+        was_assigned = bool(self.encoder.trainable) and self.encoder.trainable is not self._watched
+        return self._trainable_encoder or was_assigned
+
+    @trainable_encoder.setter
+    def trainable_encoder(self, value: bool | int) -> None:
+        self._trainable_encoder = check_trainable_encoder(value)
+        self._watched = watch_trainable(self.encoder)
 
     def make_train_function(self, force: bool = False) -> Any:
         weights = tuple(id(weight) for weight in self.trainable_variables)
@@ -136,10 +142,17 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
         return function
 
     def _check_compiled_for(self, weights: tuple[int, ...]) -> None:
-        if self.built and self.trainable_encoder and not trained_weights(self.encoder, self.trainable_encoder):
+        trains_encoder = self.trainable_encoder
+        if self.built and trains_encoder and not trained_weights(self.encoder, trains_encoder):
             raise ValueError(
-                f"`encoder` should have trainable weights to be trained; set `classifier.encoder.trainable = True`. "
-                f"Received: trainable_encoder={self.trainable_encoder!r}, encoder.trainable={self.encoder.trainable!r}"
+                "`encoder` should have weights that are trainable, or `trainable_encoder` be False. "
+                f"Received: trainable_encoder={trains_encoder!r}, encoder.trainable={self.encoder.trainable!r}"
+            )
+        if trains_encoder and not self._trainable_encoder:
+            warnings.warn(
+                f"`{self.name}` trains its encoder too, since `encoder.trainable` was set to True after it was made. "
+                "`classifier.trainable_encoder = True` says so, `= False` freezes the encoder again.",
+                stacklevel=4,
             )
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if optimizer is not None and optimizer.built and {*weights} != {id(one) for one in optimizer._trainable_variables}:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.pixel_range import rescaling_layer, unit_range_layer
+from keras_supcon.augmentation.pixel_range import layer_of_other_range, unit_range_layer
 
 # They change nothing that a scale of pixels would matter to.
 _KEEP_SCALE = (
@@ -21,16 +21,18 @@ def warn_of_unscaled_pixels(model: Any, augmenter: keras.layers.Layer | None, in
     Args:
         model: A model with an encoder.
         augmenter: A layer, or None.
-        inputs: Symbolic inputs. Without a recipe, which says its range, only uint8 images are known to be 0..255.
+        inputs: Symbolic inputs. Without a recipe, which says its range, only uint8 images are taken for 0..255.
     """
     recipe = None if augmenter is None else unit_range_layer(augmenter)
     if recipe is not None:
         low, high = recipe.value_range
-    elif augmenter is not None and rescaling_layer(augmenter) is not None:
+    elif augmenter is not None and layer_of_other_range(augmenter) is not None:
         return
-    elif getattr(inputs, "dtype", None) == "uint8" and len(inputs.shape) == 4:
+    elif getattr(inputs, "dtype", None) == "uint8" and len(inputs.shape) == 4 and inputs.shape[-1] in (1, 3, 4):
         low, high = 0, 255
     else:
+        return
+    if isinstance(inputs, dict):  # which layer reads the images is not known
         return
     reader = _first_reader(model.encoder)
     if reader is not None and high - low > 2:
@@ -43,13 +45,13 @@ def warn_of_unscaled_pixels(model: Any, augmenter: keras.layers.Layer | None, in
         )
 
 
-def warn_of_rescaling(augmenter: keras.layers.Layer | None) -> None:
-    """Warns of an augmenter that rescales the pixels for one stage alone."""
-    layer = None if augmenter is None else rescaling_layer(augmenter)
+def warn_of_other_range(augmenter: keras.layers.Layer | None) -> None:
+    """Warns of an augmenter that gives the pixels of one stage a range of their own."""
+    layer = None if augmenter is None else layer_of_other_range(augmenter)
     if layer is not None:
         warnings.warn(
-            f"`augmenter` holds `{layer.name}`: the encoder is trained on pixels that it has scaled, and other models of "
-            "the same encoder see them unscaled. Move it to the beginning of the encoder, or give "
+            f"`augmenter` holds `{layer.name}`, so that the encoder is trained on pixels of a range that other models of "
+            "the same encoder do not see. Move what scales to the beginning of the encoder, or give "
             "`LinearClassifier(model.encoder, ..., augmenter=model.augmenter)`.",
             stacklevel=3,
         )
@@ -71,16 +73,17 @@ def warn_of_older_file(model: Any) -> None:
 def _first_reader(layer: Any) -> Any:
     """The first layer with weights, if it is reached by pixels whose scale nothing before it has changed; else None.
 
-    Of layers that are not Keras' own, and of operations, nothing is known: they may scale.
+    Of operations and layers that are not Keras' own, subclassed models included, nothing is known: they may scale.
     """
-    for operation in getattr(layer, "operations", None) or getattr(layer, "layers", None) or [layer]:
-        name = type(operation).__name__
-        if type(operation).__module__.split(".")[0] != "keras":
+    if type(layer).__name__ not in ("Functional", "Sequential"):
+        return layer if _is_of_keras(layer) and type(layer).__name__ in _READ_SCALE else None
+    for operation in getattr(layer, "operations", None) or layer.layers:
+        if not _is_of_keras(operation):
             return None
-        if name in _READ_SCALE:
-            return operation
-        if name in ("Functional", "Sequential"):
+        if type(operation).__name__ not in _KEEP_SCALE:
             return _first_reader(operation)
-        if name not in _KEEP_SCALE:
-            return None
     return None
+
+
+def _is_of_keras(operation: Any) -> bool:
+    return type(operation).__module__.split(".")[0] == "keras"

@@ -296,6 +296,17 @@ def test_every_batch_is_trained_on_after_the_check(rng, form):
     assert int(model.optimizer.iterations) == (2 if form in ("PyDataset", "generator") else 1)
 
 
+def test_every_batch_of_a_validation_generator_counts(rng):
+    model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
+    model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=keras.backend.backend() != "torch")
+    one = batches_in("generator", images, np.arange(4) % 2)
+    validation = (batch for batch in [next(one)])
+    history = model.fit(images, np.arange(4) % 2, 4, 1, 0, None, 0.0, validation, validation_steps=1).history
+    assert np.isfinite(history["val_loss"]).all()
+    with pytest.raises(ValueError, match="whole class ids"):
+        model.fit(images, np.arange(4) % 2, 4, 1, 0, None, 0.0, (images, np.array([0, 1, -2, 1])))
+
+
 def test_validation_data_may_be_images_alone(rng):
     model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
     model.compile(optimizer="sgd", loss=NTXentLoss())

@@ -126,6 +126,56 @@ def test_setting_trainable_before_anything_is_built_works(builds_first):
     assert keras.models.clone_model(keras.Sequential([keras.Input((8, 8, 3)), encoder])).layers[0].trainable is True
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class WithoutConfig(layers.Layer):
+    """Keras keeps the arguments of a layer that has no `get_config`."""
+
+    def __init__(self, dim=8, activation="relu", **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(dim, activation)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+@pytest.mark.slow
+def test_files_keep_the_arguments_of_the_encoder(rng, tmp_path):
+    x = rng.normal(size=(8, 5)).astype("float32")
+    for model in (compiled(WithoutConfig(16, "tanh")), ContrastiveModel(compiled(WithoutConfig(16, "tanh")).encoder)):
+        expected = model.predict(x, verbose=0)
+        model.save(tmp_path / "model.keras")
+        np.testing.assert_allclose(keras.saving.load_model(tmp_path / "model.keras").predict(x, verbose=0), expected, rtol=1e-6)
+
+
+def test_a_second_classifier_leaves_the_first_as_it_was():
+    encoder = small_encoder()
+    first = compiled(encoder)
+    first.encoder.trainable = True
+    second = compiled(encoder)
+    assert (first.trainable_encoder, second.trainable_encoder) == (True, False)
+    third = compiled(encoder)
+    assert (first.trainable_encoder, second.trainable_encoder, third.trainable_encoder) == (True, False, False)
+
+
+@pytest.mark.slow
+def test_it_can_be_frozen_again(digits):
+    images, labels = digits[0][:32], digits[1][:32]
+    classifier = compiled(small_encoder())
+    for freeze in (
+        lambda: setattr(classifier.encoder, "trainable", False),
+        lambda: setattr(classifier, "trainable_encoder", False),
+    ):
+        classifier.encoder.trainable = True
+        classifier.compile(optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
+        with pytest.warns(UserWarning, match="trains its encoder too, since `encoder.trainable` was set to True"):
+            assert moved(classifier.encoder, lambda: classifier.fit(images, labels, verbose=0))
+        freeze()
+        classifier.compile(optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
+        assert not moved(classifier.encoder, lambda: classifier.fit(images, labels, verbose=0))
+    classifier.trainable_encoder = 1
+    assert len(classifier.trainable_variables) == 4
+
+
 @pytest.mark.slow
 def test_a_change_without_compiling_again_is_refused(digits):
     classifier = compiled(small_encoder())
@@ -140,7 +190,7 @@ def test_an_encoder_that_was_frozen_by_its_user_is_refused(digits):
     encoder.trainable = False
     classifier = compiled(encoder, trainable_encoder=True)
     classifier.build((None, 8, 8, 1))
-    with pytest.raises(ValueError, match=r"should have trainable weights to be trained.* encoder.trainable=False"):
+    with pytest.raises(ValueError, match=r"should have weights that are trainable.* encoder.trainable=False"):
         classifier.fit(digits[0][:32], digits[1][:32], verbose=0)
 
 

@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 from keras_supcon import ContrastiveModel, LinearClassifier, ProjectionHead, SupConLoss, evaluation
+from keras_supcon.augmentation import MultiView, SimAugment
 
 pytestmark = pytest.mark.neutral
 
@@ -77,6 +78,54 @@ def test_micro_batches_of_several_inputs_give_the_step_of_the_batch(views, rng):
 def two_tables_without_dropout() -> keras.Model:
     a, b = keras.Input((5,), name="a"), keras.Input((3,), name="b")
     return keras.Model({"a": a, "b": b}, layers.Dense(16)(layers.Concatenate()([a, b])))
+
+
+def test_a_dictionary_is_given_by_name_where_the_inputs_were_declared_in_a_list(rng):
+    table, ids = keras.Input((3,), name="table"), keras.Input((3,), dtype="int32", name="ids")
+    encoder = keras.Model(
+        [table, ids], layers.Concatenate()([table, layers.Lambda(lambda x: ops.cast(ops.mod(x, 7), "float32"))(ids)])
+    )
+    x = {"ids": 2**25 + rng.integers(0, 7, (8, 3)).astype("int32"), "table": rng.normal(size=(8, 3)).astype("float32")}
+    expected = np.concatenate([x["table"], x["ids"] % 7], axis=1)
+    model = compiled(encoder)
+    np.testing.assert_allclose(ops.convert_to_numpy(model.embed(x)), expected, rtol=1e-6)
+    np.testing.assert_allclose(evaluation.embed(encoder, (x, np.zeros(8)))[0], expected, rtol=1e-6)
+    model.fit(x, np.arange(8) % 2, verbose=0)
+    image = keras.Input((4, 4, 1), name="image")
+    ranks = keras.Model([table, image], layers.Concatenate()([table, layers.Flatten()(image)]))
+    x = {"image": np.ones((8, 4, 4, 1), "float32"), "table": x["table"]}
+    compiled(ranks).fit(x, np.arange(8) % 2, verbose=0)
+
+
+@pytest.mark.parametrize("micro_batch_size", [None, 4])
+def test_images_and_a_table_in_several_views(micro_batch_size, rng):
+    image, table = keras.Input((4, 4, 3), name="images"), keras.Input((5,), name="table")
+    merged = layers.Concatenate()([layers.Flatten()(layers.Rescaling(1 / 255)(image)), table])
+    encoder = keras.Model({"images": image, "table": table}, layers.Dense(6)(merged))
+    recipes = [SimAugment(image_size=(4, 4), seed=1), SimAugment(image_size=(4, 4), seed=2)]
+    model = compiled(encoder, augmenter=MultiView(recipes), micro_batch_size=micro_batch_size)
+    x = {"images": rng.integers(0, 256, (8, 4, 4, 3)).astype("uint8"), "table": rng.normal(size=(8, 5)).astype("float32")}
+    assert np.isfinite(model.fit(x, np.arange(8) % 2, verbose=0).history["loss"]).all()
+    assert np.isfinite(model.evaluate(x, np.arange(8) % 2, verbose=0))
+
+
+def test_ids_beside_images_are_not_changed_by_augmenters_of_keras(rng):
+    image, ids = keras.Input((4, 4, 3), name="images"), keras.Input((2,), dtype="int32", name="ids")
+    rest = layers.Lambda(lambda x: ops.cast(ops.mod(x, 7), "float32"))(ids)
+    encoder = keras.Model({"images": image, "ids": ids}, layers.Concatenate()([layers.Flatten()(image), rest]))
+    model = compiled(encoder, augmenter=layers.Pipeline([layers.RandomFlip(seed=1)]))
+    x = {"images": np.zeros((4, 4, 4, 3), "uint8"), "ids": 2**25 + rng.integers(0, 7, (4, 2)).astype("int32")}
+    np.testing.assert_array_equal(ops.convert_to_numpy(model.embed(x))[:, -2:], x["ids"] % 7)
+
+
+def test_one_output_in_a_dictionary_is_the_features(rng):
+    table = keras.Input((5,))
+    model = compiled(keras.Model(table, {"features": layers.Dense(4)(table)}))
+    x = rng.normal(size=(8, 5)).astype("float32")
+    model.fit(x, np.arange(8) % 2, verbose=0)
+    assert evaluation.embed(model, (x, np.arange(8)))[0].shape == (8, 4)
+    classifier = LinearClassifier(model.encoder, 2)
+    assert classifier.predict(x, verbose=0).shape == (8, 2)
 
 
 def test_a_dictionary_of_samples_and_views_is_refused(rng):

@@ -152,7 +152,7 @@ def test_does_not_warn_of_what_is_not_known_to_be_wide(recwarn):
 
 def test_warns_of_an_augmenter_that_scales_for_one_stage_alone():
     augmenter = keras.Sequential([layers.RandomFlip(), layers.Rescaling(1 / 255)])
-    with pytest.warns(UserWarning, match="Move it to the beginning of the encoder"):
+    with pytest.warns(UserWarning, match="Move what scales to the beginning of the encoder"):
         model = ContrastiveModel(Brightest(), augmenter=augmenter)
     images = np.full((2, 4, 4, 3), 255, "uint8")
     # It is the range that the user chose, and nothing is added to it.
@@ -200,3 +200,84 @@ def test_what_is_served_is_what_was_evaluated(stage, rng, tmp_path):
         one.export(tmp_path / "integers", verbose=False, input_signature=signature)
         served = tf.saved_model.load(tmp_path / "integers")
         np.testing.assert_allclose(served.serve(images), expected, rtol=1e-5, atol=1e-6)
+
+
+def chain(*parts):
+    return layers.Pipeline([SimAugment(image_size=(4, 4), strength=0.0, crop_area=(1.0, 1.0), seed=1), *parts])
+
+
+CHAINS = {
+    "a flip after the recipe": (lambda: chain(layers.RandomFlip()), 255.0),
+    "noise after the recipe": (lambda: chain(layers.GaussianNoise(0.0)), 255.0),
+    "resizing before the recipe": (lambda: layers.Pipeline([layers.Resizing(4, 4), *chain().layers]), 255.0),
+    "scaling after the recipe": (lambda: chain(layers.Rescaling(2.0)), 2.0),
+    "unknown after the recipe": (lambda: chain(layers.Lambda(lambda images: images * 2.0)), 2.0),
+}
+
+
+@pytest.mark.parametrize("case", CHAINS)
+@pytest.mark.filterwarnings("ignore:`augmenter` holds")
+def test_only_what_keeps_the_range_may_follow_a_recipe(case):
+    make, expected = CHAINS[case]
+    images = np.full((2, 4, 4, 3), 255, "uint8")
+    model = ContrastiveModel(Brightest(), augmenter=make())
+    for training in (False, True):
+        seen = ops.convert_to_numpy(model.encode(model._views(images, training)[:, 0], training=False))
+        np.testing.assert_allclose(seen, expected, rtol=1e-5)
+
+
+def test_keras_layers_beside_ours_get_integers_as_floats_too(rng):
+    images = rng.integers(0, 256, (3, 11, 11, 3)).astype("uint8")
+    augmenter = layers.Pipeline([layers.Resizing(8, 8), SimAugment(image_size=(8, 8))])
+    model = ContrastiveModel(keras.Sequential([layers.Flatten()]), augmenter=augmenter)
+    integers, floats = (ops.convert_to_numpy(model.embed(form)) for form in (images, images.astype("float32")))
+    np.testing.assert_array_equal(integers, floats)
+
+
+class Wrapped(layers.Layer):
+    """A user's layer around a recipe, which models know nothing of; without `training` it is left out at inference."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.recipe = SimAugment(image_size=(4, 4))
+
+    def call(self, images):
+        return self.recipe(images)
+
+
+def test_what_is_left_out_at_inference_is_not_stretched():
+    with pytest.warns(UserWarning, match="pixels of a range that other models of the same encoder do not see"):
+        model = ContrastiveModel(Brightest(), augmenter=Wrapped())
+    for dtype in ("uint8", "float32"):
+        assert float(ops.max(model.embed(np.full((2, 4, 4, 3), 255, dtype)))) == 255
+
+
+def test_an_encoder_that_declares_integers_gets_rounded_views():
+    encoder = keras.Sequential([keras.Input((4, 4, 3), dtype="uint8"), layers.Flatten()])
+    model = ContrastiveModel(encoder, augmenter=SimAugment(image_size=(4, 4)))
+    images = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3)).astype("uint8")
+    views = ops.convert_to_numpy(model._views(images, True))[:, 0].reshape(8, -1)
+    features = ops.convert_to_numpy(model.encode(ops.convert_to_tensor(views.reshape(8, 4, 4, 3)), training=False))
+    assert np.abs(features.astype("float32") - views).max() <= 0.5 + 1e-4
+
+
+class Divides(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.convolution = layers.Conv2D(2, 3)
+
+    def call(self, images):
+        return ops.mean(self.convolution(images / 255), axis=(1, 2))
+
+
+@pytest.mark.filterwarnings("default")
+def test_does_not_warn_of_encoders_of_which_nothing_is_known(recwarn):
+    LinearClassifier(Divides(), 3)(np.zeros((2, 8, 8, 3), "uint8"))
+    boards = keras.Sequential([keras.Input((8, 8, 12)), layers.Flatten(), layers.Dense(3)])
+    LinearClassifier(boards, 3)(np.zeros((2, 8, 8, 12), "uint8"))
+    image, table = keras.Input((4, 4, 3), name="images"), keras.Input((5,), name="table")
+    merged = layers.Concatenate()([layers.Flatten()(layers.Rescaling(1 / 255)(image)), layers.Dense(3)(table)])
+    both = keras.Model({"images": image, "table": table}, merged)
+    model = ContrastiveModel(both, augmenter=SimAugment(image_size=(4, 4)))
+    model({"images": np.zeros((2, 4, 4, 3), "uint8"), "table": np.zeros((2, 5), "float32")})
+    assert not [one for one in recwarn if "scales" in str(one.message)]

@@ -79,7 +79,8 @@ class _Cut:
         start = index * self.size
         if not self.even:
             return tensor[start : tf.minimum(start + self.size, self.num_rows)]
-        return tf.slice(tensor, (start, *[0] * (tensor.shape.rank - 1)), (self.size, *tensor.shape[1:]))
+        rest = tensor.shape.rank - 1
+        return tf.slice(tensor, (start, *[0] * rest), (self.size, *[-1] * rest))
 
 
 def _project(model: keras.Model, cut: _Cut, groups: list[Any], begin: Callable[[], None]) -> tf.Tensor:
