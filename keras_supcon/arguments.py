@@ -49,6 +49,13 @@ def check_whole_number_or_none(name: str, value: Any, at_least: int) -> int | No
     return None if value is None else int(value)
 
 
+def check_class_id_or_none(name: str, value: Any) -> int | None:
+    """Wants None or what fits the int32 of class ids, negative or not."""
+    if value is not None and not (is_whole(value, -(2**31)) and value < 2**31):
+        raise ValueError(f"`{name}` should be None or a whole number from -2^31 up to 2^31 - 1. Received: {name}={value!r}")
+    return None if value is None else int(value)
+
+
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     if value not in choices:
         raise ValueError(f"`{name}` should be one of {tuple(choices)}. Received: {name}={value!r}")

@@ -79,11 +79,12 @@ LAYERS = {
 }
 
 _OPTIONS = {"normalize": False, "gather": False, "block_size": 64, "reduction": "sum", "name": "other"}
+_IGNORES = {**_OPTIONS, "ignore_class": 3}
 LOSSES = {
     "supcon": Case(
         keras_supcon.SupConLoss,
         lambda: {
-            **_OPTIONS,
+            **_IGNORES,
             "temperature": 0.3,
             "summation": "in",
             "denominator": "one_positive",
@@ -93,14 +94,14 @@ LOSSES = {
         },
     ),
     "ntxent": Case(keras_supcon.NTXentLoss, lambda: {**_OPTIONS, "temperature": 0.2}),
-    "ntlogistic": Case(keras_supcon.NTLogisticLoss, lambda: {**_OPTIONS, "temperature": 0.3}),
-    "npairs": Case(keras_supcon.NPairsLoss, lambda: _OPTIONS),
-    "max_margin": Case(keras_supcon.MaxMarginLoss, lambda: {**_OPTIONS, "margin": 1.2}),
-    "triplet": Case(keras_supcon.TripletLoss, lambda: {**_OPTIONS, "margin": 0.5, "mining": "semi_hard"}),
+    "ntlogistic": Case(keras_supcon.NTLogisticLoss, lambda: {**_IGNORES, "temperature": 0.3}),
+    "npairs": Case(keras_supcon.NPairsLoss, lambda: _IGNORES),
+    "max_margin": Case(keras_supcon.MaxMarginLoss, lambda: {**_IGNORES, "margin": 1.2}),
+    "triplet": Case(keras_supcon.TripletLoss, lambda: {**_IGNORES, "margin": 0.5, "mining": "semi_hard"}),
 }
 
 METRICS = {
-    name: Case(getattr(metrics, name), lambda: {"name": "mine", "gather": False, "dtype": "float32"})
+    name: Case(getattr(metrics, name), lambda: {"name": "mine", "gather": False, "dtype": "float32", "ignore_class": 7})
     for name in ("AnchorsWithPositive", "ChanceLoss", "ContrastiveAccuracy", "PositivesPerAnchor")
 }
 

@@ -7,6 +7,10 @@ import keras
 from keras import ops
 
 from keras_supcon.distribution.gather import whole_batch_factor
+from keras_supcon.losses.temperature import temperature_given_to
+
+# Options that the constructor of Keras keeps.
+_OF_KERAS = ("name", "reduction", "dtype")
 
 
 class ContrastiveLoss(keras.losses.Loss):
@@ -15,6 +19,8 @@ class ContrastiveLoss(keras.losses.Loss):
     `keras.losses.Loss` rounds labels to its float dtype before `call` sees them, so that class ids above 2^24 run together,
     and it computes in half precision where told to. Here labels reach `call` as they came, and half precision becomes float32.
     A Keras mask of the projections is ignored; give sample weights.
+
+    Options are set once, by the constructor: a step that is compiled already would not see a change.
 
     Attributes:
         uses_labels: Whether the loss looks at `y_true`.
@@ -25,6 +31,9 @@ class ContrastiveLoss(keras.losses.Loss):
         name: Name of the loss.
         dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
         **options: Arguments of the function; they become attributes and go into the configuration.
+
+    Raises:
+        AttributeError: When an option of a loss that is made is set.
     """
 
     uses_labels = True
@@ -34,16 +43,51 @@ class ContrastiveLoss(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype="float32" if precision in ("float16", "bfloat16") else precision)
         self._function = function
         self._reduce = _Reduction(name=name, reduction=reduction, dtype=self.dtype)
-        self._option_names = tuple(options)
+        self._temperature_now = None
         for option, value in options.items():
             setattr(self, option, value)
+        self._option_names = tuple(options)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        options = self.__dict__.get("_option_names")  # the last thing that the constructor sets
+        if options is not None and name in (*options, *_OF_KERAS):
+            callback = ", or train with `keras_supcon.callbacks.TemperatureSchedule`" if name == "temperature" else ""
+            raise AttributeError(
+                f"`{name}` of a `{type(self).__name__}` is set once, by its constructor, since a compiled step would not see a "
+                f"change: make a new loss and call `compile` with it{callback}. Received: {name}={value!r}"
+            )
+        super().__setattr__(name, value)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         values = self.call(y_true, ops.convert_to_tensor(y_pred, dtype=self.dtype))
         return self._reduce(values, self._with_gradient_of_the_whole_batch(values, sample_weight), sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self._function(y_true, y_pred, **self._options())
+        options = self._options()
+        if self.has_temperature:
+            options["temperature"] = self._temperature_in_use()
+        return self._function(y_true, y_pred, **options)
+
+    @property
+    def has_temperature(self) -> bool:
+        """Whether `temperature` is one of the options."""
+        return "temperature" in self._option_names
+
+    def move_temperature(self, temperature: float, now: Callable[[], Any]) -> None:
+        """Changes the temperature while a model trains, for `keras_supcon.callbacks.TemperatureSchedule`.
+
+        Args:
+            temperature: The temperature from now on, which goes into the configuration.
+            now: Gives the same as a tensor from a variable, for steps that were compiled before.
+        """
+        self.__dict__["temperature"] = temperature
+        self._temperature_now = now
+
+    def _temperature_in_use(self) -> Any:
+        given = temperature_given_to(self)
+        if given is not None:
+            return given
+        return self.temperature if self._temperature_now is None else self._temperature_now()
 
     def _with_gradient_of_the_whole_batch(self, values: Any, sample_weight: Any) -> Any:
         """Leaves the values and scales their gradient, where replicas with uneven shares would weigh alike in the mean.

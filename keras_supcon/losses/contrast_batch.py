@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.distribution import gather_across_replicas
+from keras_supcon.losses.temperature import is_tensor, square_root
 from keras_supcon.ops import Contrast, l2_normalize, limit_norm, standardize_batch, standardize_labels
 
 # Squared it is far from the largest float32, so that sums of dot products stay finite.
@@ -17,7 +18,7 @@ def contrast_batch(
     y_true: Any,
     y_pred: Any,
     *,
-    temperature: float = 1.0,
+    temperature: Any = 1.0,
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
@@ -25,24 +26,37 @@ def contrast_batch(
     positives_cap: int | None = None,
     queue: Any = None,
     queue_labels: Any = None,
+    ignore_class: int | None = None,
 ) -> Contrast:
     """The `Contrast` of a batch: its dot products are the logits `z_i.z_j / temperature`."""
     check_whole_number_or_none("block_size", block_size, at_least=1)
-    class_ids, projections = standardize_batch(y_true, y_pred)
+    class_ids, projections = standardize_batch(y_true, y_pred, ignore_class)
     num_views, dim = projections.shape[1:]
     if positives_cap is not None and positives_cap % num_views:
         raise ValueError(
             "`positives_cap` should be a multiple of the number of views. "
             f"Received: positives_cap={positives_cap} for {num_views} views"
         )
-    queue, queue_ids = _standardize_queue(queue, queue_labels, dim, projections.dtype)
+    queue, queue_ids = _standardize_queue(queue, queue_labels, dim, projections.dtype, ignore_class)
+    # A queue without labels has no ids to ignore.
+    queue_is_ignored = None if ignore_class is None or queue_labels is None else ops.equal(queue_ids, ignore_class)
+    is_known = not is_tensor(temperature)
+    root = square_root(temperature, projections.dtype)
 
-    def scaled(rows: Any) -> Any:
-        # Rows and not logits are scaled: N x dim numbers and not N x N.
-        rows = l2_normalize(rows) if normalize else limit_norm(rows, _LARGEST_NORM * math.sqrt(min(temperature, 1.0)))
-        return rows * (1.0 / math.sqrt(temperature))
+    def limited(rows: Any) -> Any:
+        if normalize:
+            return l2_normalize(rows)
+        shortest = min(root, 1.0) if is_known else ops.minimum(ops.stop_gradient(root), 1.0)
+        return limit_norm(rows, _LARGEST_NORM * shortest)
 
-    projections = scaled(projections)
+    # Rows and not logits are scaled: N x dim numbers and not N x N.
+    projections = limited(projections) * (1.0 / root)
+    queue, queue_scale = None if queue is None else limited(queue), None
+    if queue is not None and is_known:
+        queue = queue * (1.0 / root)
+    elif queue is not None:
+        queue_scale = 1.0 / root  # not part of the queue, which takes no gradient
+    bound = (1.0 / temperature if is_known else math.inf) if normalize else None
     (all_projections, all_ids), offset = (projections, class_ids), 0
     if gather:
         (all_projections, all_ids), offset = gather_across_replicas(projections, class_ids)
@@ -53,14 +67,17 @@ def contrast_batch(
         offset=offset,
         first_view_only=contrast_mode == "one",
         max_samples=None if positives_cap is None else positives_cap // num_views,
-        queue=None if queue is None else scaled(queue),
+        queue=queue,
         queue_class_ids=queue_ids,
-        largest_dot_product=1.0 / temperature if normalize else None,
+        queue_scale=queue_scale,
+        is_ignored=None if ignore_class is None else ops.equal(all_ids, ignore_class),
+        queue_is_ignored=queue_is_ignored,
+        largest_dot_product=bound,
         block_size=block_size,
     )
 
 
-def _standardize_queue(queue: Any, queue_labels: Any, dim: int, dtype: Any) -> tuple[Any, Any]:
+def _standardize_queue(queue: Any, queue_labels: Any, dim: int, dtype: Any, ignore_class: int | None) -> tuple[Any, Any]:
     if queue is None:
         if queue_labels is not None:
             raise ValueError(f"`queue_labels` should be None without a `queue`. Received: queue_labels={queue_labels!r}")
@@ -72,7 +89,7 @@ def _standardize_queue(queue: Any, queue_labels: Any, dim: int, dtype: Any) -> t
         )
     if queue_labels is None:
         return queue, ops.full((ops.shape(queue)[0],), -1, dtype="int32")
-    queue_ids = standardize_labels(queue_labels)
+    queue_ids = standardize_labels(queue_labels, ignore_class)
     rows, labels = queue.shape[0], queue_ids.shape[0]
     if rows is not None and labels is not None and rows != labels:
         raise ValueError(

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_positive, check_whole_number_or_none
+from keras_supcon.arguments import check_class_id_or_none, check_positive, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.contrast_batch import contrast_batch
 from keras_supcon.ops import distance_anchors, distance_contrasts
@@ -22,6 +22,7 @@ def max_margin_loss(
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
+    ignore_class: int | None = None,
 ) -> Any:
     """Max-margin loss of each sample: positives are pulled together, negatives pushed apart up to a margin.
 
@@ -40,6 +41,8 @@ def max_margin_loss(
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
+            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
 
     Returns:
         Float tensor `(batch,)`. An anchor with no positive gives 0.
@@ -59,7 +62,8 @@ def max_margin_loss(
     [0.3333 0.6667 0.1667 0.1667]
     """
     check_positive("margin", margin)
-    batch = contrast_batch(y_true, y_pred, normalize=normalize, gather=gather, block_size=block_size)
+    check_class_id_or_none("ignore_class", ignore_class)
+    batch = contrast_batch(y_true, y_pred, normalize=normalize, gather=gather, block_size=block_size, ignore_class=ignore_class)
 
     def distance(product: Any) -> Any:
         return ops.sqrt(ops.maximum(-product, 0.0))
@@ -93,6 +97,8 @@ class MaxMarginLoss(ContrastiveLoss):
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
+            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
         dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
@@ -119,6 +125,7 @@ class MaxMarginLoss(ContrastiveLoss):
         normalize: bool = True,
         gather: bool = True,
         block_size: int | None = None,
+        ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str = "max_margin_loss",
         dtype: Any = None,
@@ -131,6 +138,7 @@ class MaxMarginLoss(ContrastiveLoss):
             normalize=normalize,
             gather=gather,
             block_size=block_size,
+            ignore_class=check_class_id_or_none("ignore_class", ignore_class),
             reduction=reduction,
             name=name,
             dtype=dtype,

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_supcon.arguments import check_whole_number_or_none
+from keras_supcon.arguments import check_class_id_or_none, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.supcon import supcon_loss
 
@@ -16,6 +16,7 @@ def npairs_loss(
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
+    ignore_class: int | None = None,
 ) -> Any:
     """N-pairs loss of each sample, as Khosla et al. write it.
 
@@ -33,6 +34,8 @@ def npairs_loss(
         normalize: Scales the rows of `y_pred` to unit length first. Sohn does not, and limits the length by a penalty.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
+            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
 
     Returns:
         Float tensor `(batch,)`. An anchor with no positive gives 0.
@@ -52,7 +55,15 @@ def npairs_loss(
     >>> print(np.asarray(npairs_loss([0, 1], views)).round(4))  # log(e + 2) - 1
     [0.5514 0.5514]
     """
-    return supcon_loss(y_true, y_pred, temperature=1.0, normalize=normalize, gather=gather, block_size=block_size)
+    return supcon_loss(
+        y_true,
+        y_pred,
+        temperature=1.0,
+        normalize=normalize,
+        gather=gather,
+        block_size=block_size,
+        ignore_class=ignore_class,
+    )
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -63,6 +74,8 @@ class NPairsLoss(ContrastiveLoss):
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
+            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
         dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
@@ -88,6 +101,7 @@ class NPairsLoss(ContrastiveLoss):
         normalize: bool = True,
         gather: bool = True,
         block_size: int | None = None,
+        ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str = "npairs_loss",
         dtype: Any = None,
@@ -98,6 +112,7 @@ class NPairsLoss(ContrastiveLoss):
             normalize=normalize,
             gather=gather,
             block_size=block_size,
+            ignore_class=check_class_id_or_none("ignore_class", ignore_class),
             reduction=reduction,
             name=name,
             dtype=dtype,

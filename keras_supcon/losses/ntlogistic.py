@@ -5,19 +5,21 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_positive, check_whole_number_or_none
+from keras_supcon.arguments import check_class_id_or_none, check_positive, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.contrast_batch import contrast_batch
+from keras_supcon.losses.temperature import check_temperature
 
 
 def ntlogistic_loss(
     y_true: Any,
     y_pred: Any,
-    temperature: float = 0.1,
+    temperature: Any = 0.1,
     *,
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
+    ignore_class: int | None = None,
 ) -> Any:
     """Logistic loss of each sample: every pair is a question of same or different, answered alone.
 
@@ -31,10 +33,12 @@ def ntlogistic_loss(
     Args:
         y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        temperature: Positive float, tau.
+        temperature: Positive float, tau, or a scalar tensor of one, by which the loss is then differentiable.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
+            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
 
     Returns:
         Float tensor `(batch,)`. An anchor with no positive gives 0; without a negative the second term is 0.
@@ -53,8 +57,17 @@ def ntlogistic_loss(
     >>> print(np.asarray(loss).round(4))  # log(1 + 1/e) + log 2
     [1.0064 1.0064 1.0064 1.0064]
     """
-    check_positive("temperature", temperature)
-    batch = contrast_batch(y_true, y_pred, temperature=temperature, normalize=normalize, gather=gather, block_size=block_size)
+    check_temperature(temperature)
+    check_class_id_or_none("ignore_class", ignore_class)
+    batch = contrast_batch(
+        y_true,
+        y_pred,
+        temperature=temperature,
+        normalize=normalize,
+        gather=gather,
+        block_size=block_size,
+        ignore_class=ignore_class,
+    )
     of_positives = batch.pair_sum(batch.positives, lambda logit, _: ops.softplus(-logit), lambda logit, _: -ops.sigmoid(-logit))
     of_negatives = batch.pair_sum(batch.negatives, lambda logit, _: ops.softplus(logit), lambda logit, _: ops.sigmoid(logit))
     loss = of_positives / ops.maximum(batch.num_positives, 1.0) + of_negatives / ops.maximum(batch.num_negatives, 1.0)
@@ -70,6 +83,8 @@ class NTLogisticLoss(ContrastiveLoss):
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
+            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
         dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
@@ -96,18 +111,19 @@ class NTLogisticLoss(ContrastiveLoss):
         normalize: bool = True,
         gather: bool = True,
         block_size: int | None = None,
+        ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str = "ntlogistic_loss",
         dtype: Any = None,
     ) -> None:
-        check_positive("temperature", temperature)
         check_whole_number_or_none("block_size", block_size, at_least=1)
         super().__init__(
             ntlogistic_loss,
-            temperature=float(temperature),
+            temperature=check_positive("temperature", temperature),
             normalize=normalize,
             gather=gather,
             block_size=block_size,
+            ignore_class=check_class_id_or_none("ignore_class", ignore_class),
             reduction=reduction,
             name=name,
             dtype=dtype,

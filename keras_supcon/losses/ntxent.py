@@ -13,7 +13,7 @@ from keras_supcon.losses.supcon import supcon_loss
 def ntxent_loss(
     y_true: Any,
     y_pred: Any,
-    temperature: float = 0.1,
+    temperature: Any = 0.1,
     *,
     normalize: bool = True,
     gather: bool = True,
@@ -33,7 +33,7 @@ def ntxent_loss(
     Args:
         y_true: Ignored; may be None.
         y_pred: Projections `(batch, views, dim)`. With one view there is no positive and the loss is 0.
-        temperature: Positive float, tau.
+        temperature: Positive float, tau, or a scalar tensor of one, by which the loss is then differentiable.
         normalize: Scales the rows of `y_pred` and `queue` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.

@@ -5,9 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_choice, check_positive, check_whole_number_or_none
+from keras_supcon.arguments import check_choice, check_class_id_or_none, check_positive, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.contrast_batch import contrast_batch
+from keras_supcon.losses.temperature import check_temperature
 from keras_supcon.ops import Contrast
 
 _SUMMATIONS = ("out", "in")
@@ -18,7 +19,7 @@ _CONTRAST_MODES = ("all", "one")
 def supcon_loss(
     y_true: Any,
     y_pred: Any,
-    temperature: float = 0.1,
+    temperature: Any = 0.1,
     *,
     summation: str = "out",
     denominator: str = "all",
@@ -30,6 +31,7 @@ def supcon_loss(
     block_size: int | None = None,
     queue: Any = None,
     queue_labels: Any = None,
+    ignore_class: int | None = None,
 ) -> Any:
     r"""Supervised contrastive loss of each sample.
 
@@ -55,7 +57,8 @@ def supcon_loss(
         y_true: Class ids `(batch,)` or `(batch, 1)` below 2^31, or one-hot rows `(batch, classes)`. A class id of -1 means
             unlabelled: the only positives of such a sample are its own other views.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        temperature: Positive float, tau. The paper found 0.1 best.
+        temperature: Positive float, tau, or a scalar tensor of one, by which the loss is then differentiable. The paper found
+            0.1 best.
         summation: `"out"` or `"in"`: whether the mean over positives stands outside or inside the logarithm.
         denominator: `"all"`, `"one_positive"` or `"only_negatives"`.
         contrast_mode: The views that act as anchors: `"all"`, or `"one"`, the first view of each sample. Either way they are
@@ -72,6 +75,8 @@ def supcon_loss(
             and are not gathered: under `tf.distribute` every replica should hold the same queue. For `positives_cap` they
             come after the batch, each a sample of its own.
         queue_labels: Class ids of the queue, `(queue,)`; None for all unlabelled, which makes them negatives of every anchor.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
+            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
 
     Returns:
         Float tensor `(batch,)`. An anchor with no positive gives 0, and with `"only_negatives"` also one with no negative.
@@ -91,7 +96,9 @@ def supcon_loss(
     >>> print(np.asarray(supcon_loss([0, 0, 1, 1], tetrahedron)).round(4))  # ln 3: all others look alike
     [1.0986 1.0986 1.0986 1.0986]
     """
-    _check_options(temperature, summation, denominator, contrast_mode, positives_cap, block_size)
+    check_temperature(temperature)
+    check_class_id_or_none("ignore_class", ignore_class)
+    _check_options(summation, denominator, contrast_mode, positives_cap, block_size)
     batch = contrast_batch(
         y_true,
         y_pred,
@@ -103,6 +110,7 @@ def supcon_loss(
         positives_cap=positives_cap,
         queue=queue,
         queue_labels=queue_labels,
+        ignore_class=ignore_class,
     )
     if denominator == "one_positive":
         loss = _one_positive_loss(batch, summation)
@@ -117,7 +125,7 @@ def supcon_loss(
         # Without a negative the loss is 0 for "one_positive" and has no lower bound for "only_negatives".
         is_defined = ops.logical_and(is_defined, batch.num_negatives > 0)
     loss = batch.sample_losses(loss, is_defined)
-    return loss * temperature if scale_by_temperature else loss
+    return loss * ops.cast(temperature, loss.dtype) if scale_by_temperature else loss
 
 
 def _one_positive_loss(batch: Contrast, summation: str) -> Any:
@@ -175,6 +183,8 @@ class SupConLoss(ContrastiveLoss):
         normalize: Scales the rows of `y_pred` to unit length first. Rows that are already unit vectors do not change.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
+            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
         dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
@@ -207,14 +217,15 @@ class SupConLoss(ContrastiveLoss):
         normalize: bool = True,
         gather: bool = True,
         block_size: int | None = None,
+        ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str = "supcon_loss",
         dtype: Any = None,
     ) -> None:
-        _check_options(temperature, summation, denominator, contrast_mode, positives_cap, block_size)
+        _check_options(summation, denominator, contrast_mode, positives_cap, block_size)
         super().__init__(
             supcon_loss,
-            temperature=float(temperature),
+            temperature=check_positive("temperature", temperature),
             summation=summation,
             denominator=denominator,
             contrast_mode=contrast_mode,
@@ -223,6 +234,7 @@ class SupConLoss(ContrastiveLoss):
             normalize=normalize,
             gather=gather,
             block_size=block_size,
+            ignore_class=check_class_id_or_none("ignore_class", ignore_class),
             reduction=reduction,
             name=name,
             dtype=dtype,
@@ -230,14 +242,12 @@ class SupConLoss(ContrastiveLoss):
 
 
 def _check_options(
-    temperature: float,
     summation: str,
     denominator: str,
     contrast_mode: str,
     positives_cap: int | None,
     block_size: int | None,
 ) -> None:
-    check_positive("temperature", temperature)
     check_choice("summation", summation, _SUMMATIONS)
     check_choice("denominator", denominator, _DENOMINATORS)
     check_choice("contrast_mode", contrast_mode, _CONTRAST_MODES)

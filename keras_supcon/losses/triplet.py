@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_choice, check_not_negative, check_whole_number_or_none
+from keras_supcon.arguments import check_choice, check_class_id_or_none, check_not_negative, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.contrast_batch import contrast_batch
 from keras_supcon.ops import distance_anchors, distance_contrasts
@@ -23,6 +23,7 @@ def triplet_loss(
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
+    ignore_class: int | None = None,
 ) -> Any:
     """Triplet loss of each sample: a positive should be nearer than a negative by a margin.
 
@@ -46,6 +47,8 @@ def triplet_loss(
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Ranks the rows of all replicas under `tf.distribute`.
         block_size: Anchors that are ranked at a time; None for about a million pairs.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
+            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
 
     Returns:
         Float tensor `(batch,)`. An anchor without a positive or without a negative gives 0.
@@ -66,7 +69,8 @@ def triplet_loss(
     [1.0, 3.0, 0.5, 0.5]
     """
     _check_options(margin, mining, block_size)
-    batch = contrast_batch(y_true, y_pred, normalize=normalize, gather=gather, block_size=block_size)
+    check_class_id_or_none("ignore_class", ignore_class)
+    batch = contrast_batch(y_true, y_pred, normalize=normalize, gather=gather, block_size=block_size, ignore_class=ignore_class)
     rule = {"all": _all_triplets, "semi_hard": _semi_hard_triplets, "hard": _hardest_triplet}[mining]
     loss = batch.row_loss(_of_distances(rule, margin), distance_anchors, distance_contrasts)
     is_defined = ops.logical_and(batch.num_positives > 0, batch.num_negatives > 0)
@@ -162,6 +166,8 @@ class TripletLoss(ContrastiveLoss):
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Ranks the rows of all replicas under `tf.distribute`.
         block_size: Anchors that are ranked at a time; None for about a million pairs.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
+            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
         dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
@@ -189,6 +195,7 @@ class TripletLoss(ContrastiveLoss):
         normalize: bool = True,
         gather: bool = True,
         block_size: int | None = None,
+        ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str = "triplet_loss",
         dtype: Any = None,
@@ -201,6 +208,7 @@ class TripletLoss(ContrastiveLoss):
             normalize=normalize,
             gather=gather,
             block_size=block_size,
+            ignore_class=check_class_id_or_none("ignore_class", ignore_class),
             reduction=reduction,
             name=name,
             dtype=dtype,

@@ -22,6 +22,7 @@ class ChanceLoss(BatchMetric):
         name: Name of the metric.
         dtype: Dtype of the result.
         gather: Counts the rows of all replicas under `tf.distribute`.
+        ignore_class: A class id whose samples are left out of N, and count 0 as in the losses; None for no such id.
 
     Example:
 
@@ -37,11 +38,13 @@ class ChanceLoss(BatchMetric):
 
     _direction = "down"
 
-    def __init__(self, name: str = "chance_loss", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name, dtype, gather=gather)
+    def __init__(
+        self, name: str = "chance_loss", dtype: Any = None, *, gather: bool = True, ignore_class: int | None = None
+    ) -> None:
+        super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)
+        batch = metric_batch(y_true, y_pred, self.gather, self.ignore_class, counts_only=True)
         others = ops.maximum(batch.num_positives + batch.num_negatives, 1.0)
         of_anchors = ops.where(batch.num_positives > 0, ops.log(others), ops.zeros_like(others))
         super().update_state(batch.per_sample(of_anchors), sample_weight=sample_weight)

@@ -20,6 +20,7 @@ class ContrastiveAccuracy(BatchMetric):
         name: Name of the metric.
         dtype: Dtype of the result.
         gather: Looks among the rows of all replicas under `tf.distribute`.
+        ignore_class: A class id whose samples are left out, as of the losses; None for no such id.
 
     Reference:
         Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, report it for training.
@@ -34,11 +35,13 @@ class ContrastiveAccuracy(BatchMetric):
     0.75
     """
 
-    def __init__(self, name: str = "contrastive_accuracy", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name, dtype, gather=gather)
+    def __init__(
+        self, name: str = "contrastive_accuracy", dtype: Any = None, *, gather: bool = True, ignore_class: int | None = None
+    ) -> None:
+        super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather)
+        batch = metric_batch(y_true, y_pred, self.gather, self.ignore_class)
         is_right = batch.pair_max(batch.positives) > batch.pair_max(batch.negatives)
         weight = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
         right = batch.per_sample(ops.cast(ops.logical_and(is_right, batch.num_positives > 0), "float32"))

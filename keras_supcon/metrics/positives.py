@@ -18,6 +18,7 @@ class PositivesPerAnchor(BatchMetric):
         name: Name of the metric.
         dtype: Dtype of the result.
         gather: Counts the rows of all replicas under `tf.distribute`.
+        ignore_class: A class id whose samples are left out, as of the losses; None for no such id.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, table 6.
@@ -32,12 +33,15 @@ class PositivesPerAnchor(BatchMetric):
     2.0
     """
 
-    def __init__(self, name: str = "positives_per_anchor", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name, dtype, gather=gather)
+    def __init__(
+        self, name: str = "positives_per_anchor", dtype: Any = None, *, gather: bool = True, ignore_class: int | None = None
+    ) -> None:
+        super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)
-        super().update_state(batch.per_sample(batch.num_positives), sample_weight=sample_weight)
+        batch = metric_batch(y_true, y_pred, self.gather, self.ignore_class, counts_only=True)
+        weight = self.weight_of_anchors(batch, sample_weight)
+        super().update_state(batch.per_sample(batch.num_positives), sample_weight=weight)
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -50,6 +54,7 @@ class AnchorsWithPositive(BatchMetric):
         name: Name of the metric.
         dtype: Dtype of the result.
         gather: Looks among the rows of all replicas under `tf.distribute`.
+        ignore_class: A class id whose samples are left out, as of the losses; None for no such id.
 
     Example:
 
@@ -61,10 +66,12 @@ class AnchorsWithPositive(BatchMetric):
     0.5
     """
 
-    def __init__(self, name: str = "anchors_with_positive", dtype: Any = None, *, gather: bool = True) -> None:
-        super().__init__(name, dtype, gather=gather)
+    def __init__(
+        self, name: str = "anchors_with_positive", dtype: Any = None, *, gather: bool = True, ignore_class: int | None = None
+    ) -> None:
+        super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather, counts_only=True)
+        batch = metric_batch(y_true, y_pred, self.gather, self.ignore_class, counts_only=True)
         has_positive = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
-        super().update_state(has_positive, sample_weight=sample_weight)
+        super().update_state(has_positive, sample_weight=self.weight_of_anchors(batch, sample_weight))

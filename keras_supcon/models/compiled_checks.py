@@ -34,7 +34,8 @@ def check_labels(model: keras.Model, y: Any) -> None:
     Programs that XLA compiles, as on JAX, cannot raise, and elsewhere only the batch that is wrong would.
     """
     if y is not None and _uses_labels(model):
-        standardize_labels(y if keras.ops.is_tensor(y) else np.asarray(y))
+        ignore_class = getattr(model.loss, "ignore_class", None)
+        standardize_labels(y if keras.ops.is_tensor(y) else np.asarray(y), ignore_class)
 
 
 def check_first_labels(model: keras.Model, data: Any) -> Any:

@@ -12,12 +12,13 @@ _ID_SENTENCE = "`y_true` should hold whole class ids from 0 up to 2^31 - 1, or -
 _LABEL_FORMS = "class ids of shape (batch,) or (batch, 1), or one-hot rows of shape (batch, classes)"
 
 
-def standardize_batch(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+def standardize_batch(y_true: Any, y_pred: Any, ignore_class: int | None = None) -> tuple[Any, Any]:
     """Brings labels and projections to `(batch,)` class ids and `(batch, views, dim)` float projections.
 
     Args:
         y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
         y_pred: `(batch, views, dim)`, or `(batch, dim)` for one view.
+        ignore_class: A class id that may occur too, also below -1; then labels should be ids. None for no further one.
 
     Returns:
         `(class_ids, projections)`: int32 `(batch,)` and float32 or float64 `(batch, views, dim)`. Sums of float64 over a
@@ -31,7 +32,7 @@ def standardize_batch(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """
     y_pred = ops.convert_to_tensor(y_pred)
     projections = _standardize_projections(y_pred)
-    class_ids = standardize_labels(y_true)
+    class_ids = standardize_labels(y_true, ignore_class)
     batch, labels = projections.shape[0], class_ids.shape[0]
     if batch is not None and labels is not None and batch != labels:
         raise ValueError(
@@ -57,11 +58,12 @@ def _standardize_projections(y_pred: Any) -> Any:
     return ops.expand_dims(y_pred, 1) if len(shape) == 2 else y_pred
 
 
-def standardize_labels(y_true: Any) -> Any:
+def standardize_labels(y_true: Any, ignore_class: int | None = None) -> Any:
     """Brings labels to int32 class ids `(batch,)`.
 
     Args:
         y_true: As for `standardize_batch`.
+        ignore_class: As for `standardize_batch`.
 
     Returns:
         int32 tensor `(batch,)`.
@@ -88,6 +90,11 @@ def standardize_labels(y_true: Any) -> Any:
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] in (None, 0)):
         raise ValueError(f"`y_true` should hold {_LABEL_FORMS}. Received: y_true.shape={shape}")
     if len(shape) == 2 and shape[1] > 1:
+        if ignore_class is not None:
+            raise ValueError(
+                "`y_true` should hold class ids, not one-hot rows, where `ignore_class` names one of them. "
+                f"Received: ignore_class={ignore_class}, y_true.shape={shape}"
+            )
         is_one_hot = ops.logical_and(
             ops.all(ops.logical_or(ops.equal(y_true, 0), ops.equal(y_true, 1))),
             ops.all(ops.equal(ops.sum(ops.cast(y_true, "float32"), axis=1), 1.0)),
@@ -101,8 +108,12 @@ def standardize_labels(y_true: Any) -> Any:
         return ops.cast(ops.argmax(y_true, axis=1), "int32")
     y_true = ops.reshape(y_true, (-1,))
     class_ids = ops.cast(y_true, "int32")
-    is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), y_true), class_ids >= -1)
-    y_true = _require(ops.all(is_id), y_true, _ID_SENTENCE)
+    is_allowed, sentence = class_ids >= -1, _ID_SENTENCE
+    if ignore_class is not None and ignore_class < -1:
+        is_allowed = ops.logical_or(is_allowed, class_ids == ignore_class)
+        sentence = f"{sentence}, or {ignore_class} for ignored"
+    is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), y_true), is_allowed)
+    y_true = _require(ops.all(is_id), y_true, sentence)
     return ops.cast(y_true, "int32")
 
 

@@ -18,7 +18,7 @@ def fits_one_block(num_rows: Any, block_size: int | None) -> bool:
 class Blocks:
     """Rows cut into blocks of one size, the last one filled up with zero rows."""
 
-    def __init__(self, features: Any, rows: Rows, block_size: Any = None, needed: tuple[str, ...] = Rows._fields):
+    def __init__(self, features: Any, rows: Rows, block_size: Any = None, needed: tuple[str, ...] = ("index", "group", "rank")):
         self.num_rows, self.dim = features.shape[0], features.shape[1]
         if self.num_rows is None:
             self.num_rows = ops.shape(features)[0]
@@ -32,7 +32,8 @@ class Blocks:
             self.size = ops.maximum((self.num_rows + self.count - 1) // self.count, 1)
         self.dtype = features.dtype
         self._features = self.split(features)
-        self._valid = self.split(ops.ones((self.num_rows, 1), dtype=features.dtype))
+        valid = ops.ones((self.num_rows, 1), dtype=features.dtype) if rows.present is None else rows.present[:, None]
+        self._valid = self.split(valid)
         self._rows = {name: self.split(getattr(rows, name)[:, None], PADDING) for name in needed}
 
     @property

@@ -24,6 +24,7 @@ class _ContrastRows(NamedTuple):
     rows: Rows
     is_constant: bool
     are_anchors: bool
+    scale: Any = None
 
 
 class Contrast:
@@ -43,6 +44,10 @@ class Contrast:
             ones in the order of the batch and then of the queue. None for all.
         queue: Float tensor `(queue, dim)` of further contrast rows, one view each, that take no gradient.
         queue_class_ids: Integer tensor `(queue,)`.
+        queue_scale: Scalar tensor by which dot products with the queue are multiplied, with gradient; None for 1.
+        is_ignored: Bool tensor `(samples,)` of the global batch: samples that are in no pair, neither as anchors nor as
+            contrasts, whose rows take no gradient. None for none. Their rows too should be finite.
+        queue_is_ignored: The same for the queue, `(queue,)`.
         largest_dot_product: A bound on the absolute dot products that is known beforehand, or None.
         block_size: Rows in a block of the pairwise sums; None picks it.
     """
@@ -58,6 +63,9 @@ class Contrast:
         max_samples: int | None = None,
         queue: Any = None,
         queue_class_ids: Any = None,
+        queue_scale: Any = None,
+        is_ignored: Any = None,
+        queue_is_ignored: Any = None,
         largest_dot_product: float | None = None,
         block_size: int | None = None,
     ) -> None:
@@ -69,6 +77,15 @@ class Contrast:
         self._anchor_views = 1 if first_view_only else self._num_views
 
         batch_size = ops.shape(projections)[0]
+        self._all_contrasts = [projections] if queue is None else [projections, queue]
+        present = queue_present = None
+        if is_ignored is not None:
+            class_ids, projections, present = _without_ignored(class_ids, projections, is_ignored)
+            if own_projections is not None:
+                of_own = is_ignored[offset : offset + ops.shape(own_projections)[0]]
+                own_projections = _zero_where(of_own, own_projections)
+        if queue_is_ignored is not None:
+            queue_class_ids, queue, queue_present = _without_ignored(queue_class_ids, queue, queue_is_ignored)
         all_ids = class_ids if queue is None else ops.concatenate([class_ids, queue_class_ids], axis=0)
         groups = class_groups(all_ids)
         self._num_groups = at_least_one(ops.shape(all_ids)[0])
@@ -81,37 +98,42 @@ class Contrast:
 
         order = order_of(groups[:batch_size], batch_size * self._num_views)
         self._batch_groups, batch_ranks = order.take(groups[:batch_size]), order.take(ranks[:batch_size])
-        batch = order.permute(projections)
-        rows = self._rows(ops.arange(batch_size, dtype="int32"), self._batch_groups, batch_ranks, self._num_views)
+        batch, self._batch_present = order.permute(projections), None if present is None else order.take(present)
+        places = ops.arange(batch_size, dtype="int32")
+        rows = self._rows(places, self._batch_groups, batch_ranks, self._num_views, self._batch_present)
         if own_projections is None:
             own, self._own_order = batch, order
-            places, self._groups, own_ranks = ops.arange(batch_size, dtype="int32"), self._batch_groups, batch_ranks
+            self._groups, own_ranks, self._present = self._batch_groups, batch_ranks, self._batch_present
         else:
             own_size = ops.shape(own_projections)[0]
             places = order.places(batch_size)[offset : offset + own_size]
             self._own_order = order_of(places, own_size * self._num_views)
             own, places = self._own_order.permute(own_projections), self._own_order.take(places)
             self._groups, own_ranks = ops.take(self._batch_groups, places), ops.take(batch_ranks, places)
+            self._present = None if present is None else ops.take(self._batch_present, places)
         are_all_anchors = own_projections is None and not first_view_only
         self._anchor_rows = rows if are_all_anchors else self._rows(places, self._groups, own_ranks, self._anchor_views)
         self._anchors = _flatten(own[:, : self._anchor_views])
         self._parts = [_ContrastRows(_flatten(batch), rows, is_constant=False, are_anchors=are_all_anchors)]
 
-        self._queue_groups = None
+        self._queue_groups = self._queue_present = None
         if queue is not None:
             queue_order = order_of(groups[batch_size:], ops.shape(queue)[0])
             self._queue_groups = queue_order.take(groups[batch_size:])
             # Places after all of the batch: no row of the queue is ever an anchor.
             queue_places = batch_size + ops.arange(ops.shape(queue)[0], dtype="int32")
-            queue_rows = self._rows(queue_places, self._queue_groups, queue_order.take(ranks[batch_size:]), 1)
+            self._queue_present = None if queue_present is None else queue_order.take(queue_present)
+            queue_ranks = queue_order.take(ranks[batch_size:])
+            queue_rows = self._rows(queue_places, self._queue_groups, queue_ranks, 1, self._queue_present)
             queue = queue_order.take(ops.stop_gradient(queue))
-            self._parts.append(_ContrastRows(queue, queue_rows, is_constant=True, are_anchors=False))
+            self._parts.append(_ContrastRows(queue, queue_rows, is_constant=True, are_anchors=False, scale=queue_scale))
 
-    def _rows(self, places: Any, groups: Any, ranks: Any, kept_views: int) -> Rows:
+    def _rows(self, places: Any, groups: Any, ranks: Any, kept_views: int, present: Any = None) -> Rows:
         """Rows of the first `kept_views` views of samples at the given places."""
         views = ops.arange(kept_views, dtype="int32")
         index = ops.reshape((places * self._num_views)[:, None] + views[None], (-1,))
-        return Rows(index, _repeat(groups, kept_views), _repeat(ranks, kept_views))
+        present = None if present is None else _repeat(present, kept_views)
+        return Rows(index, _repeat(groups, kept_views), _repeat(ranks, kept_views), present)
 
     def _samples_of_class(self, groups: Any) -> Any:
         """For every own sample, how many samples of its class `groups` holds."""
@@ -119,7 +141,13 @@ class Contrast:
         return ops.take(counts, self._groups)
 
     def _of_anchors(self, counts: Any) -> Any:
-        return _repeat(ops.cast(counts, self._anchors.dtype), self._anchor_views)
+        counts = ops.cast(counts, self._anchors.dtype)
+        return _repeat(counts if self._present is None else counts * self._present, self._anchor_views)
+
+    @functools.cached_property
+    def present(self) -> Any | None:
+        """Float tensor `(own samples,)` in the order of the batch, 0 for ignored samples and 1 for others; None for all 1."""
+        return None if self._present is None else self._own_order.restore(self._present)
 
     @functools.cached_property
     def num_positives(self) -> Any:
@@ -138,9 +166,10 @@ class Contrast:
     @functools.cached_property
     def num_negatives(self) -> Any:
         """Float tensor `(anchors,)`."""
-        negatives = (ops.shape(self._batch_groups)[0] - self._samples_of_class(self._batch_groups)) * self._num_views
+        in_batch = _count(self._batch_groups, self._batch_present)
+        negatives = (in_batch - self._samples_of_class(self._batch_groups)) * self._num_views
         if self._queue_groups is not None:
-            in_queue = ops.shape(self._queue_groups)[0]
+            in_queue = _count(self._queue_groups, self._queue_present)
             negatives = negatives + in_queue - self._samples_of_class(self._queue_groups)
         return self._of_anchors(negatives)
 
@@ -181,11 +210,16 @@ class Contrast:
         Returns:
             Float tensor `(anchors,)`.
         """
-        anchors = self._anchors if anchor_features is None else anchor_features(self._anchors)
         total = None
         for part in self._parts:
+            anchors = _scaled(self._anchors, part.scale)
+            anchors = anchors if anchor_features is None else anchor_features(anchors)
             are_same = part.are_anchors and anchor_features is None and contrast_features is None
-            contrasts = part.features if contrast_features is None else contrast_features(part.features)
+            contrasts = part.features
+            if contrast_features is not None:
+                contrasts = contrast_features(contrasts)
+                if part.rows.present is not None:
+                    contrasts = _zero_where(part.rows.present == 0, contrasts)
             part_sum = pair_sum(
                 anchors,
                 self._anchor_rows,
@@ -205,7 +239,8 @@ class Contrast:
         """For every anchor, the largest dot product over `pairs`: `(anchors,)`, minus infinity without pairs, no gradient."""
         largest = None
         for part in self._parts:
-            of_part = pair_max(self._anchors, self._anchor_rows, part.features, part.rows, pairs, self.block_size)
+            anchors = _scaled(self._anchors, part.scale)
+            of_part = pair_max(anchors, self._anchor_rows, part.features, part.rows, pairs, self.block_size)
             largest = of_part if largest is None else ops.maximum(largest, of_part)
         return largest
 
@@ -246,7 +281,9 @@ class Contrast:
 
     def _class_sum_products(self) -> Any:
         """The dot product with the sum of the positives: products of all rows with class sums, not with one another."""
-        sums = sum(ops.segment_sum(part.features, part.rows.group, self._num_groups) for part in self._parts)
+        sums = sum(
+            _scaled(ops.segment_sum(part.features, part.rows.group, self._num_groups), part.scale) for part in self._parts
+        )
         of_class = ops.take(sums, self._groups, axis=0)[:, None]
         anchors = ops.reshape(self._anchors, (-1, self._anchor_views, self._anchors.shape[1]))
         return ops.reshape(ops.sum(anchors * (of_class - anchors), axis=2), (-1,))
@@ -254,7 +291,7 @@ class Contrast:
     @functools.cached_property
     def nan_unless_finite(self) -> Any:
         """Scalar: 1, or NaN if a contrast row holds NaN or infinity."""
-        are_finite = functools.reduce(ops.logical_and, [ops.all(ops.isfinite(part.features)) for part in self._parts])
+        are_finite = functools.reduce(ops.logical_and, [ops.all(ops.isfinite(rows)) for rows in self._all_contrasts])
         one = ops.ones((), dtype=self._anchors.dtype)
         return ops.where(are_finite, one, one * float("nan"))
 
@@ -282,6 +319,28 @@ class Contrast:
 def _repeat(vector: Any, times: int) -> Any:
     """`ops.repeat` in two operations; on TensorFlow it takes ten."""
     return ops.reshape(vector[:, None] + ops.zeros((1, times), dtype=vector.dtype), (-1,)) if times > 1 else vector
+
+
+def _without_ignored(class_ids: Any, rows: Any, is_ignored: Any) -> tuple[Any, Any, Any]:
+    """Ignored samples as unlabelled ones of zero rows, and which samples are present."""
+    return (
+        ops.where(is_ignored, -1, class_ids),
+        _zero_where(is_ignored, rows),
+        ops.cast(ops.logical_not(is_ignored), rows.dtype),
+    )
+
+
+def _zero_where(is_ignored: Any, rows: Any) -> Any:
+    """Not a product, which would keep NaN, and whose gradient would reach the rows."""
+    return ops.where(ops.reshape(is_ignored, (-1, *[1] * (len(rows.shape) - 1))), ops.zeros((), dtype=rows.dtype), rows)
+
+
+def _count(groups: Any, present: Any) -> Any:
+    return ops.shape(groups)[0] if present is None else ops.sum(ops.cast(present, "int32"))
+
+
+def _scaled(rows: Any, scale: Any) -> Any:
+    return rows if scale is None else rows * scale
 
 
 def _flatten(views: Any) -> Any:

@@ -90,7 +90,8 @@ def pair_sum(
         anchors: Float tensor `(anchors, dim)`.
         anchor_rows: Their `Rows`, in ascending order of `pairs.key`, or in any order if they fit one block.
         contrasts: Float tensor `(contrasts, dim)`, or None for the anchors.
-        contrast_rows: Their `Rows`, in ascending order likewise; ignored without contrasts.
+        contrast_rows: Their `Rows`, in ascending order likewise; ignored without contrasts. Rows that are not `present` should
+            be zero, like those that fill up a block.
         pairs: The pairs that count.
         value: `value(similarity, parameter)`, elementwise. May give anything for pairs outside the set.
         slope: The derivative of `value` by the similarity; the same object where they are equal.

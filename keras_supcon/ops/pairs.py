@@ -21,6 +21,8 @@ class Rows(NamedTuple):
     """The class of the row among those present; an unlabelled sample is a class of its own."""
     rank: Any = None
     """The place of the row's sample within its class, in the order of the batch, from 0."""
+    present: Any = None
+    """Of contrast rows a float vector, 1 for a row that pairs may hold and 0 for one that none does; None for all 1."""
 
 
 class PairSet(NamedTuple):

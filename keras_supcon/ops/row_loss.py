@@ -44,12 +44,15 @@ def row_loss(
         num_contrasts = contrasts.shape[0] or ops.shape(contrasts)[0]
         of_memory = _NUM_PAIRS // (num_contrasts + 1) + 1
         blocks = Blocks(anchors, anchor_rows, of_memory if block_size is None else block_size)
-        columns = Rows(*(vector[None] for vector in contrast_rows))
+        columns = Rows(*(None if vector is None else vector[None] for vector in contrast_rows))
 
         def losses_and_slopes(i: Any) -> tuple[Any, Any]:
             rows = blocks.rows(i)
             products = ops.matmul(blocks.features(i), ops.transpose(contrasts))
-            return rule(products, POSITIVES.contains(rows, columns), NEGATIVES.contains(rows, columns))
+            masks = [pairs.contains(rows, columns) for pairs in (POSITIVES, NEGATIVES)]
+            if columns.present is not None:
+                masks = [ops.logical_and(mask, columns.present > 0) for mask in masks]
+            return rule(products, *masks)
 
         def backward(upstream: Any) -> tuple[Any, Any]:
             upstream = blocks.split(upstream[:, None])

@@ -30,7 +30,7 @@ def rows_of(groups: np.ndarray, first_index: int = 0) -> Rows:
 def dense_mask(pairs, anchors: Rows, contrasts: Rows) -> np.ndarray:
     """The rules of a pair set, spelled out for every pair."""
     (index, group, rank), (other_index, other_group, other_rank) = (
-        [ops.convert_to_numpy(vector) for vector in rows] for rows in (anchors, contrasts)
+        [ops.convert_to_numpy(vector) for vector in rows[:3]] for rows in (anchors, contrasts)
     )
     mask = np.zeros((len(index), len(other_index)), bool)
     for i, j in np.ndindex(mask.shape):
@@ -84,7 +84,7 @@ def test_other_rows_equal_the_full_matrix(rng, name, block_size):
     """Anchors are the rows 2 to 6 of nine contrasts."""
     groups = np.sort(rng.integers(0, 3, 9))
     contrast_rows = rows_of(groups)
-    anchor_rows = Rows(*(vector[2:7] for vector in contrast_rows))
+    anchor_rows = Rows(*(vector[2:7] for vector in contrast_rows[:3]))
     anchors, contrasts = rng.normal(size=(5, 3)).astype("float32"), rng.normal(size=(9, 3)).astype("float32")
     weights = rng.normal(size=5).astype("float32")
     mask = dense_mask(SETS[name], anchor_rows, contrast_rows)
@@ -108,7 +108,7 @@ def test_anchors_of_one_block_may_come_in_any_order(rng, name):
     """Twenty contrasts in four blocks; which of their tiles need a mask depends on all anchors, not on the first and last."""
     groups = np.sort(rng.integers(0, 6, 20))
     contrast_rows, order = rows_of(groups), rng.permutation(20)[:5]
-    anchor_rows = Rows(*(ops.take(vector, order) for vector in contrast_rows))
+    anchor_rows = Rows(*(ops.take(vector, order) for vector in contrast_rows[:3]))
     contrasts = rng.uniform(-1, 1, (20, 3)).astype("float32")
     anchors = contrasts[order]
     mask = dense_mask(SETS[name], anchor_rows, contrast_rows)

@@ -40,6 +40,21 @@ def test_losses(name, tmp_path):
     check_loss(LOSSES[name], CLASS_IDS, normal(len(CLASS_IDS), 2, 4), tmp_path)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_options_of_losses_are_set_once(name):
+    """A compiled step would not see another value."""
+    loss = LOSSES[name].make()
+    config = loss.get_config()
+    for option, value in config.items():
+        with pytest.raises(
+            AttributeError, match=f"`{option}` of a `{type(loss).__name__}` is set once.*make a new loss"
+        ) as error:
+            setattr(loss, option, value)
+        assert ("keras_supcon.callbacks.TemperatureSchedule" in str(error.value)) == (option == "temperature")
+    assert loss.get_config() == config
+    loss.of_others = 1  # what is no option is none of its business
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_metrics(name):
     check_metric(METRICS[name], (np.array([0, 0]), np.eye(2, dtype="float32")), (np.array([0, 0, 1, 1, 2]), normal(5, 2, 3)))
