@@ -126,6 +126,7 @@ MODELS = {
             "num_views": 3,
             "micro_batch_size": 4,
             "augment_in_evaluation": False,
+            "learnable_temperature": True,
         },
         lambda: same_images(1, 8, 8),
     ),

@@ -20,6 +20,7 @@ from keras_supcon.models.encoder_model import EncoderModel, as_tensors, augment,
 from keras_supcon.models.gradient_caching import cached_train_step
 from keras_supcon.models.pixel_warnings import warn_of_other_range
 from keras_supcon.models.seed_states import fixed_seeds
+from keras_supcon.models.temperature import LearnsTemperature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ViewGroup:
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class ContrastiveModel(EncoderModel):
+class ContrastiveModel(LearnsTemperature, EncoderModel):
     """Augmenter, encoder and projection head, trained by `compile` and `fit` with a contrastive loss.
 
     A training step makes `num_views` augmented views of every image, sends all of them through the encoder and the
@@ -77,21 +78,29 @@ class ContrastiveModel(EncoderModel):
         augment_in_evaluation: Whether `evaluate` makes the views of training. With False it takes one view without
             augmentation, of which only other samples of a class are positives: `NTXentLoss`, and every loss without labels, is
             then 0. keras-cv layers draw from generators of their own, so that with them each call sees other views.
+        learnable_temperature: Whether the temperature of the loss is learned, as CLIP does, from that of the compiled loss
+            on, by one weight more, the logarithm of a scale of the logits. Each step ends with logits scaled by no more than
+            100 (or by what they were at the start, if that is more). Neither LARS nor the optimizers of Keras decay the
+            weight. The temperature is in the logs of `fit`.
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`. The dtype of an encoder in `"mixed_float16"` is
             the model's too unless given, so that `compile` scales the loss.
+
+    Attributes:
+        temperature: The present temperature of the compiled loss, None for a loss that has none. Read only.
 
     Raises:
         ValueError: If an argument is of the wrong kind, `num_views` is not that of the `MultiView`, the encoder has several
             outputs or one that is not of rank 2, or the inputs are of a rank that is not the encoder's, nor one more. By
             `fit` and `evaluate`, before the first step: for arrays of labels that the loss does not take, and for metrics of
-            class scores beside a contrastive loss.
+            class scores beside a contrastive loss; with `learnable_temperature` for a loss without a temperature.
 
     Warns:
         UserWarning: If pixels of a range such as 0..255 reach a convolution or dense layer with nothing that scales them, or
             `augmenter` rescales them.
 
     Reference:
-        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.1.
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.1. Radford et al., Learning Transferable Visual
+        Models From Natural Language Supervision, ICML 2021, section 2.5 (learned temperature).
 
     Example:
 
@@ -117,6 +126,7 @@ class ContrastiveModel(EncoderModel):
         num_views: int | None = None,
         micro_batch_size: int | None = None,
         augment_in_evaluation: bool = True,
+        learnable_temperature: bool = False,
         **kwargs: Any,
     ) -> None:
         check_encoder(encoder)
@@ -139,6 +149,8 @@ class ContrastiveModel(EncoderModel):
         self.micro_batch_size = micro_batch_size
         self.augment_in_evaluation = bool(augment_in_evaluation)
         self._is_evaluating = False
+        if learnable_temperature:
+            self.make_temperature_learnable()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.projection_head(self.build_encoder(input_shape, one_view(self.augmenter)))
@@ -269,6 +281,7 @@ class ContrastiveModel(EncoderModel):
             "num_views": self.num_views,
             "micro_batch_size": self.micro_batch_size,
             "augment_in_evaluation": self.augment_in_evaluation,
+            "learnable_temperature": self.learnable_temperature,
         }
 
     @classmethod

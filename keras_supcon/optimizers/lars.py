@@ -42,7 +42,8 @@ class LARS(keras.optimizers.Optimizer):
     they exclude: in a model from a file the paths may be others, since Keras counts the names of layers up within a process
     (`conv2d_1`). By default biases and the scales and shifts of normalization layers are excluded from both. The authors' code
     excludes batch normalization alone, which `("gamma$", "beta$")` does: its biases decay and adapt. Its own ImageNet models
-    have no bias in pre-training.
+    have no bias in pre-training. A variable of a single number, such as a learned temperature, is excluded from both in any
+    case: near 0 the ratio would keep it where it is.
 
     Norms, and the step itself, are computed in float32 also for variables of half precision.
 
@@ -116,8 +117,12 @@ class LARS(keras.optimizers.Optimizer):
         self.momentums = self.add_optimizer_variables(variables, "momentum")
         # Decided here, since `update_step` sees variables without a path on TensorFlow.
         paths = [_path(variable) for variable in variables]
-        self._adapts = tuple(not _matches(self._not_adapted, path) for path in paths)
-        self._decays = tuple(self.coupled_weight_decay > 0 and not _matches(self._not_decayed, path) for path in paths)
+        are_arrays = [len(variable.shape) > 0 for variable in variables]
+        may_adapt, may_decay = (
+            [is_array and not _matches(patterns, path) for is_array, path in zip(are_arrays, paths, strict=True)]
+            for patterns in (self._not_adapted, self._not_decayed)
+        )
+        self._adapts, self._decays = tuple(may_adapt), tuple(self.coupled_weight_decay > 0 and may for may in may_decay)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         index = self._get_variable_index(variable)

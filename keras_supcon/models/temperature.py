@@ -1,0 +1,121 @@
+"""The temperature of the loss that a model is compiled with, and a weight of the model that learns it."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.temperature import temperature_in_use
+
+# Radford et al. (2021), section 2.5: what logits are scaled by, at most.
+_LARGEST_SCALE = 100.0
+_LARGEST_EXPONENT = 700.0  # of Python's floats, for a temperature that a rate too large has blown up
+
+
+def loss_with_temperature(model: keras.Model) -> ContrastiveLoss:
+    """The loss with a temperature among those that a model is compiled with.
+
+    Raises:
+        ValueError: If there is none, or more than one.
+    """
+    losses = {id(loss): loss for loss in keras.tree.flatten(getattr(model, "loss", None))}.values()
+    found = [loss for loss in losses if isinstance(loss, ContrastiveLoss) and loss.has_temperature]
+    if len(found) != 1:
+        raise ValueError(
+            "The model should be compiled with one loss that has a temperature, such as `keras_supcon.SupConLoss()`. "
+            f"Received: loss={getattr(model, 'loss', None)!r}"
+        )
+    return found[0]
+
+
+class LearnsTemperature:
+    """Mix-in for a Keras model with one weight more, where asked, by which its loss learns the temperature.
+
+    The temperature is `loss.temperature * exp(-w)` with `w = 0` at the start, and `w` stays where logits are scaled by no more
+    than 100, or by `1 / loss.temperature` if that is more. Goes before `keras.Model`.
+    """
+
+    learnable_temperature = False
+
+    def make_temperature_learnable(self) -> None:
+        """Adds the weight; for the constructor."""
+        self.learnable_temperature = True
+        self._log_scale = self.add_weight(
+            shape=(),
+            initializer="zeros",
+            dtype="float32",
+            autocast=False,  # half precision would round its steps away
+            constraint=self._limit_scale,
+            name="log_scale",
+        )
+
+    @property
+    def temperature(self) -> float | None:
+        """The present temperature of the compiled loss, learned, scheduled or fixed; None for a loss without one."""
+        try:
+            loss = loss_with_temperature(self)
+        except ValueError:
+            return None
+        if not self.learnable_temperature:
+            return loss.temperature
+        log_scale = float(ops.convert_to_numpy(self._log_scale))
+        return loss.temperature * math.exp(min(-log_scale, _LARGEST_EXPONENT))
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        if self.learnable_temperature:
+            loss_with_temperature(self)
+            if isinstance(callbacks, keras.callbacks.CallbackList):
+                callbacks.append(_LogTemperature())
+            else:  # before those that write the logs
+                callbacks = [_LogTemperature(), *keras.tree.flatten([] if callbacks is None else callbacks)]
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        if self.learnable_temperature:
+            loss_with_temperature(self)
+        return super().evaluate(*args, **kwargs)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        if self.learnable_temperature:
+            _leave_out_of_weight_decay(self.optimizer, self._log_scale)
+        return super().make_train_function(force)
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.learnable_temperature:
+            return super().compute_loss(*args, **kwargs)
+        loss = loss_with_temperature(self)
+        with temperature_in_use(loss, loss.temperature * ops.exp(-ops.convert_to_tensor(self._log_scale))):
+            return super().compute_loss(*args, **kwargs)
+
+    def _limit_scale(self, log_scale: Any) -> Any:
+        """A constraint, which optimizers apply after a step; a limit in the loss would have no gradient beyond it."""
+        largest = math.log(_LARGEST_SCALE * loss_with_temperature(self).temperature)
+        return ops.minimum(log_scale, max(largest, 0.0))
+
+
+class _LogTemperature(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is not None:
+            logs["temperature"] = self.model.temperature
+
+
+def _leave_out_of_weight_decay(optimizer: Any, variable: keras.Variable) -> None:
+    """Adds a variable to those of `exclude_from_weight_decay`, a call of which would forget those of earlier calls."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if getattr(optimizer, "weight_decay", None) is None:  # ours decays no single number
+        return
+    excluded = getattr(optimizer, "_exclude_from_weight_decay", ())
+    optimizer._exclude_from_weight_decay = {*excluded, optimizer._var_key(variable)}
+    optimizer._exclude_from_weight_decay_cache = {}
