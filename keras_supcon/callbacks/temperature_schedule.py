@@ -1,0 +1,133 @@
+"""A temperature that changes from epoch to epoch."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_supcon.arguments import is_number
+from keras_supcon.models.temperature import loss_with_temperature
+
+
+class TemperatureSchedule(keras.callbacks.Callback):
+    """Sets the temperature of the compiled loss at the start of each epoch.
+
+    As `keras.callbacks.LearningRateScheduler` does with the learning rate: `schedule(epoch)` is the temperature of the epoch,
+    whose index counts from 0 and goes on where `initial_epoch` or `keras_supcon.callbacks.Checkpoint` does. It takes effect
+    in steps that are compiled already, in training and in evaluation, and is `temperature` in the logs. For a
+    `ContrastiveModel` and any other model that is compiled with one loss that has a temperature, alone or for one of several
+    outputs.
+
+    When training ends the loss keeps the last temperature: `loss.temperature` is it, files of the model hold it, and
+    `evaluate` and further training use it.
+
+    A temperature that may change costs some time where rows are normalized: steps have to be ready for one below 0.025, and
+    look for the largest logit of each row.
+
+    Args:
+        schedule: Function from the index of an epoch to the temperature, a positive number. A
+            `keras.optimizers.schedules.LearningRateSchedule` will do, with epochs for its steps.
+        verbose: 1 prints a line at each epoch, 0 does not.
+
+    Raises:
+        ValueError: If `schedule` is no function. When training begins, if the compiled loss has no temperature, or the model
+            learns it (`learnable_temperature=True`). At the start of an epoch, if the temperature is not a positive number.
+
+    Reference:
+        Wang and Liu, Understanding the Behaviour of Contrastive Loss, CVPR 2021, on what the temperature does; Kukleva et al.,
+        Temperature Schedules for Self-Supervised Contrastive Methods on Long-Tail Data, ICLR 2023.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras, keras_supcon
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    >>> model.compile(optimizer="sgd", loss=keras_supcon.SupConLoss())
+    >>> schedule = keras_supcon.callbacks.TemperatureSchedule(lambda epoch: 0.5 / (epoch + 1))
+    >>> x, y = np.random.default_rng(0).normal(size=(8, 4)), np.arange(8) % 2
+    >>> history = model.fit(x, y, epochs=2, callbacks=[schedule], verbose=0)
+    >>> history.history["temperature"], model.loss.temperature
+    ([0.5, 0.25], 0.25)
+    """
+
+    def __init__(self, schedule: Callable[[int], Any], verbose: int = 0) -> None:
+        super().__init__()
+        if not callable(schedule):
+            raise ValueError(f"`schedule` should be a function from an epoch to a temperature. Received: schedule={schedule!r}")
+        self.schedule = schedule
+        self.verbose = verbose
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        model = self.model
+        if getattr(model, "learnable_temperature", False):
+            raise ValueError(
+                "The temperature should be learned or scheduled, not both. Received: `TemperatureSchedule` for a model with "
+                "learnable_temperature=True"
+            )
+        self._loss = loss_with_temperature(model)
+        self._state = _state_of(model, self._loss)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        temperature = self.schedule(epoch)
+        if ops.is_tensor(temperature) or hasattr(temperature, "__array__"):
+            temperature = ops.convert_to_numpy(temperature)
+            temperature = temperature.item() if temperature.size == 1 else temperature
+        if not (is_number(temperature) and temperature > 0):
+            raise ValueError(f"`schedule` should give a positive number. Received: {temperature!r} for epoch {epoch}")
+        temperature = float(temperature)
+        state = self._state
+        state.value.assign(temperature)
+        self._loss.move_temperature(temperature, lambda: ops.convert_to_tensor(state.value))
+        if self.verbose > 0:
+            print(f"\nEpoch {epoch + 1}: TemperatureSchedule sets the temperature to {temperature}.")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is not None:
+            logs["temperature"] = self._loss.temperature
+
+
+class _ScheduledTemperature(keras.metrics.Metric):
+    """A temperature that compiled steps read.
+
+    It is a metric because that is the state which every backend hands to a compiled step and which is in no file, checkpoint or
+    list of weights: where training goes on, the schedule gives the temperature anew. It adds nothing to the logs.
+    """
+
+    def __init__(self, loss: keras.losses.Loss) -> None:
+        super().__init__(name="scheduled_temperature")
+        self.loss = loss
+        self.value = keras.Variable(
+            loss.temperature,
+            dtype="float32",
+            trainable=False,
+            name="temperature",
+            aggregation="only_first_replica",
+        )
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def reset_state(self) -> None:
+        pass
+
+    def result(self) -> dict[str, Any]:
+        return {}
+
+
+def _state_of(model: keras.Model, loss: keras.losses.Loss) -> _ScheduledTemperature:
+    """The state by which this loss reads its temperature when the model runs, made at the first use."""
+    metrics = model._metrics  # Keras lets metrics be added to a model that is built by its own subclasses alone
+    for metric in metrics:
+        if isinstance(metric, _ScheduledTemperature) and metric.loss is loss:
+            return metric
+    metrics[:] = [metric for metric in metrics if not isinstance(metric, _ScheduledTemperature)]
+    strategy = getattr(model, "_distribute_strategy", None)
+    with contextlib.nullcontext() if strategy is None else strategy.scope():
+        state = _ScheduledTemperature(loss)
+    metrics.append(state)
+    # Steps from before know the temperature as a constant.
+    model.train_function = model.test_function = None
+    model.make_train_function()
+    return state
