@@ -85,6 +85,15 @@ def _uses_labels(model: keras.Model) -> bool:
     return isinstance(loss, ContrastiveLoss) and loss.uses_labels
 
 
+def check_may_be_unlabelled(model: keras.Model) -> None:
+    """Raises `ValueError` for a loss that would ignore every sample of data without labels."""
+    if getattr(getattr(model, "loss", None), "ignore_class", None) == -1:
+        raise ValueError(
+            "The data should have labels where the loss ignores samples that are unlabelled. Received: images alone, for a "
+            "loss with ignore_class=-1"
+        )
+
+
 def _metrics(config: Any) -> Iterator[Any]:
     """Yields the names and serialized objects in what `compile` got as metrics."""
     if isinstance(config, Mapping) and "class_name" not in config:

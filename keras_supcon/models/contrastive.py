@@ -14,7 +14,7 @@ from keras_supcon.augmentation.pixel_range import check_pixel_range
 from keras_supcon.augmentation.views import check_num_views
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.batch_size import check_batch_size, num_replicas
-from keras_supcon.models.compiled_checks import check_first_labels, check_labels, check_metrics
+from keras_supcon.models.compiled_checks import check_first_labels, check_labels, check_may_be_unlabelled, check_metrics
 from keras_supcon.models.encoder_inputs import check_encoder, holds_views
 from keras_supcon.models.encoder_model import EncoderModel, as_tensors, augment, one_view
 from keras_supcon.models.gradient_caching import cached_train_step
@@ -248,7 +248,9 @@ class ContrastiveModel(LearnsTemperature, EncoderModel):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        y = _unlabelled(y_pred) if y is None else y
+        if y is None:
+            check_may_be_unlabelled(self)
+            y = _unlabelled(y_pred)
         return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:

@@ -45,6 +45,7 @@ LOSSES = {
     "supcon with a queue": functools.partial(
         losses.supcon_loss, queue=np.eye(4, dtype="float32"), queue_labels=[1, 2, 0, -1], contrast_mode="one"
     ),
+    "supcon without a class": functools.partial(losses.supcon_loss, denominator="one_positive", ignore_class=1, block_size=3),
     "ntxent": losses.ntxent_loss,
     "ntlogistic": losses.ntlogistic_loss,
     "npairs": losses.npairs_loss,
@@ -52,6 +53,8 @@ LOSSES = {
     "triplet": losses.triplet_loss,
     "triplet semi-hard": functools.partial(losses.triplet_loss, mining="semi_hard", block_size=2),
     "triplet hard": functools.partial(losses.triplet_loss, mining="hard"),
+    "max_margin without a class": functools.partial(losses.max_margin_loss, ignore_class=0),
+    "triplet without a class": functools.partial(losses.triplet_loss, ignore_class=-1),
 }
 
 
@@ -62,6 +65,7 @@ PATHS = [
     "supcon of first views with a limit",
     "supcon in with more contrasts than a block",
     "supcon with a queue",
+    "supcon without a class",
     "ntxent",
     "ntlogistic",
     "npairs",

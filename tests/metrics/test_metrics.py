@@ -118,3 +118,30 @@ def test_without_labels_the_positives_are_the_other_views(digits):
     model = ContrastiveModel(small_encoder(), ProjectionHead(8, ()), augmenter=RandomResizedCrop((8, 8)), num_views=3)
     model.compile(optimizer="adam", loss=NTXentLoss(), metrics=[metrics.PositivesPerAnchor()])
     assert model.fit(digits[0][:32], batch_size=16, verbose=0).history["positives_per_anchor"] == [2]
+
+
+@pytest.mark.parametrize("name", ["AnchorsWithPositive", "ChanceLoss", "ContrastiveAccuracy", "PositivesPerAnchor"])
+@pytest.mark.parametrize("ignore_class", [5, -1, -3])
+def test_ignored_samples_are_left_out(rng, name, ignore_class):
+    """They neither count nor are counted; in the chance loss, as in a loss, they are 0 in the mean."""
+    class_ids = np.array([0, 1, ignore_class, 0, 2, 1, ignore_class, 0, 3, ignore_class])
+    z, weights = rng.normal(size=(10, 1, 3)).astype("float32"), rng.uniform(0.5, 1, 10).astype("float32")
+    others = class_ids != ignore_class
+    z[class_ids == 0, :, 0] += 3.0
+    for weight in (None, weights):
+        metric = getattr(metrics, name)(ignore_class=ignore_class)
+        metric.update_state(class_ids, z, weight)
+        of_others = getattr(metrics, name)()
+        of_others.update_state(class_ids[others], z[others], None if weight is None else weight[others])
+        share = 1.0
+        if name == "ChanceLoss":
+            share = others.mean() if weight is None else weight[others].sum() / weight.sum()
+        assert float(of_others.result()) > 0
+        assert float(metric.result()) == pytest.approx(share * float(of_others.result()), rel=1e-5)
+
+
+def test_chance_is_the_loss_of_equal_rows_also_beside_ignored_samples():
+    class_ids, alike = np.array([0, 1, 9, 0, 1, 9]), np.ones((6, 2, 3), "float32")
+    metric = metrics.ChanceLoss(ignore_class=9)
+    metric.update_state(class_ids, alike)
+    assert float(metric.result()) == pytest.approx(float(SupConLoss(ignore_class=9)(class_ids, alike)), rel=1e-6)

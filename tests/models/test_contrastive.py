@@ -313,6 +313,14 @@ def test_validation_data_may_be_images_alone(rng):
     assert model.fit(images, validation_data=(images,), verbose=0).history["val_loss"][0] > 0
 
 
+def test_refuses_images_alone_for_a_loss_that_ignores_them(rng):
+    model, x = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
+    model.compile(optimizer="sgd", loss=SupConLoss(ignore_class=-1))
+    with pytest.raises(ValueError, match="should have labels where the loss ignores.*Received: images alone"):
+        model.fit(x, verbose=0)
+    assert model.evaluate(x, np.array([0, 0, 1, -1]), verbose=0) > 0
+
+
 def test_a_loss_without_labels_takes_any(rng):
     model = small_model()
     model.compile(optimizer="sgd", loss=NTXentLoss())
