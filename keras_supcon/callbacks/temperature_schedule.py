@@ -23,9 +23,6 @@ class TemperatureSchedule(keras.callbacks.Callback):
     When training ends the loss keeps the last temperature: `loss.temperature` is it, files of the model hold it, and
     `evaluate` and further training use it.
 
-    A temperature that may change costs some time where rows are normalized: steps have to be ready for one below 0.025, and
-    look for the largest logit of each row.
-
     Args:
         schedule: Function from the index of an epoch to the temperature, a positive number. A
             `keras.optimizers.schedules.LearningRateSchedule` will do, with epochs for its steps.

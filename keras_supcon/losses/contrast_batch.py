@@ -1,6 +1,5 @@
 """From what a loss is called with to anchors, contrasts and positives."""
 
-import math
 from typing import Any
 
 from keras import ops
@@ -41,6 +40,7 @@ def contrast_batch(
     # A queue without labels has no ids to ignore.
     queue_is_ignored = None if ignore_class is None or queue_labels is None else ops.equal(queue_ids, ignore_class)
     is_known = not is_tensor(temperature)
+    temperature = float(temperature) if is_known else temperature
     root = square_root(temperature, projections.dtype)
 
     def limited(rows: Any) -> Any:
@@ -56,7 +56,6 @@ def contrast_batch(
         queue = queue * (1.0 / root)
     elif queue is not None:
         queue_scale = 1.0 / root  # not part of the queue, which takes no gradient
-    bound = (1.0 / temperature if is_known else math.inf) if normalize else None
     (all_projections, all_ids), offset = (projections, class_ids), 0
     if gather:
         (all_projections, all_ids), offset = gather_across_replicas(projections, class_ids)
@@ -72,7 +71,7 @@ def contrast_batch(
         queue_scale=queue_scale,
         is_ignored=None if ignore_class is None else ops.equal(all_ids, ignore_class),
         queue_is_ignored=queue_is_ignored,
-        largest_dot_product=bound,
+        largest_dot_product=1.0 / (temperature if is_known else root * root) if normalize else None,
         block_size=block_size,
     )
 

@@ -48,7 +48,8 @@ class Contrast:
         is_ignored: Bool tensor `(samples,)` of the global batch: samples that are in no pair, neither as anchors nor as
             contrasts, whose rows take no gradient. None for none. Their rows too should be finite.
         queue_is_ignored: The same for the queue, `(queue,)`.
-        largest_dot_product: A bound on the absolute dot products that is known beforehand, or None.
+        largest_dot_product: A bound on the absolute dot products of unit vectors times one factor: a number, a scalar tensor if
+            the factor is one, or None for other rows.
         block_size: Rows in a block of the pairwise sums; None picks it.
     """
 
@@ -66,13 +67,12 @@ class Contrast:
         queue_scale: Any = None,
         is_ignored: Any = None,
         queue_is_ignored: Any = None,
-        largest_dot_product: float | None = None,
+        largest_dot_product: Any = None,
         block_size: int | None = None,
     ) -> None:
         self.block_size = block_size
         self.max_samples = max_samples
-        self._are_normalized = largest_dot_product is not None
-        self._needs_shift = largest_dot_product is None or largest_dot_product > _LARGEST_SAFE_LOGIT
+        self._largest_dot_product = largest_dot_product
         self._num_views = projections.shape[1]
         self._anchor_views = 1 if first_view_only else self._num_views
 
@@ -260,17 +260,31 @@ class Contrast:
 
     def log_sum_exp(self, pairs: PairSet) -> Any:
         """For every anchor, `log sum exp` of its dot products over `pairs`: `(anchors,)`, 0 without pairs."""
-        if not self._needs_shift:
-            total = self.pair_sum(pairs, _exp, _exp)
-            return ops.log(ops.where(total > 0, total, ops.ones_like(total)))
-        largest = self.pair_max(pairs)
-        largest = ops.where(ops.isfinite(largest), largest, ops.zeros_like(largest))
-        total = self.pair_sum(pairs, _exp, _exp, parameter=largest)
-        return ops.log(ops.where(total > 0, total, ops.ones_like(total))) + largest
+        shift = self._shift(pairs)
+        total = self.pair_sum(pairs, _exp, _exp, parameter=shift)
+        log_total = ops.log(ops.where(total > 0, total, ops.ones_like(total)))
+        return log_total if shift is None else log_total + shift
+
+    def _shift(self, pairs: PairSet) -> Any | None:
+        """What dot products are lowered by for their exponentials, `(anchors,)` and no less than they; None for nothing."""
+
+        def largest() -> Any:
+            of_anchors = self.pair_max(pairs)
+            return ops.where(ops.isfinite(of_anchors), of_anchors, ops.zeros_like(of_anchors))
+
+        bound = self._largest_dot_product
+        if bound is None:
+            return largest()
+        if isinstance(bound, float):
+            return None if bound <= _LARGEST_SAFE_LOGIT else largest()
+        bound = ops.stop_gradient(bound)
+        anywhere = ops.zeros_like(self._anchors[:, 0]) + bound
+        # The maxima take as long as the sums, and are seldom needed.
+        return ops.stop_gradient(ops.cond(bound <= _LARGEST_SAFE_LOGIT, lambda: anywhere, largest))
 
     def positive_mean(self) -> Any:
         """For every anchor, the mean dot product with its positives: `(anchors,)`, 0 without a positive."""
-        if self.max_samples is not None or not self._are_normalized:
+        if self.max_samples is not None or self._largest_dot_product is None:
             # Without normalisation a long row would swallow the others in the sum of a class.
             total = self.pair_sum(
                 self.positives, lambda similarity, _: similarity, lambda similarity, _: ops.ones_like(similarity)
