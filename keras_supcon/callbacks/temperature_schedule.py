@@ -21,7 +21,7 @@ class TemperatureSchedule(keras.callbacks.Callback):
     outputs.
 
     When training ends the loss keeps the last temperature: `loss.temperature` is it, files of the model hold it, and
-    `evaluate` and further training use it.
+    `evaluate` and further training use it. The weights of the model, and checkpoints, do not hold it.
 
     Args:
         schedule: Function from the index of an epoch to the temperature, a positive number. A

@@ -76,10 +76,7 @@ class LearnsTemperature:
     ) -> Any:
         if self.learnable_temperature:
             loss_with_temperature(self)
-            if isinstance(callbacks, keras.callbacks.CallbackList):
-                callbacks.append(_LogTemperature())
-            else:  # before those that write the logs
-                callbacks = [_LogTemperature(), *keras.tree.flatten([] if callbacks is None else callbacks)]
+            callbacks = self._with_temperature_in_logs(callbacks)
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
@@ -98,6 +95,15 @@ class LearnsTemperature:
         loss = loss_with_temperature(self)
         with temperature_in_use(loss, loss.temperature * ops.exp(-ops.convert_to_tensor(self._log_scale))):
             return super().compute_loss(*args, **kwargs)
+
+    def _with_temperature_in_logs(self, callbacks: Any) -> Any:
+        """Puts a callback before those that read the logs."""
+        added = _LogTemperature()
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            return [added, *keras.tree.flatten([] if callbacks is None else callbacks)]
+        added.set_model(self)
+        callbacks.callbacks.insert(0, added)
+        return callbacks
 
     def _limit_scale(self, log_scale: Any) -> Any:
         """A constraint, which optimizers apply after a step; a limit in the loss would have no gradient beyond it."""

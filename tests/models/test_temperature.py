@@ -63,8 +63,10 @@ def test_a_step_takes_the_gradient_of_the_temperature(rng, name, micro_batch_siz
 
 def test_evaluation_and_logs_have_the_learned_temperature(rng):
     x, model = views(rng), model_of(SupConLoss(0.5))
-    history = model.fit(x, LABELS, batch_size=12, epochs=2, verbose=0)
-    assert history.history["temperature"][-1] == model.temperature != 0.5
+    as_list = keras.callbacks.CallbackList([], add_history=True, model=model)
+    for callbacks in (None, keras.callbacks.Callback(), as_list):
+        history = model.fit(x, LABELS, batch_size=12, epochs=2, verbose=0, callbacks=callbacks)
+        assert history.history["temperature"][-1] == model.temperature != 0.5
     z = ops.convert_to_numpy(model(x, training=False))
     expected = double_loop.supcon(LABELS, z, model.temperature).mean()
     assert model.evaluate(x, LABELS, batch_size=12, verbose=0) == pytest.approx(expected, rel=1e-5)
