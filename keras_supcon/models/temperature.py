@@ -47,7 +47,7 @@ class LearnsTemperature:
             initializer="zeros",
             dtype="float32",
             autocast=False,  # half precision would round its steps away
-            constraint=self._limit_scale,
+            constraint=_ScaleLimit(self),
             name="log_scale",
         )
 
@@ -105,9 +105,15 @@ class LearnsTemperature:
         callbacks.callbacks.insert(0, added)
         return callbacks
 
-    def _limit_scale(self, log_scale: Any) -> Any:
-        """A constraint, which optimizers apply after a step; a limit in the loss would have no gradient beyond it."""
-        largest = math.log(_LARGEST_SCALE * loss_with_temperature(self).temperature)
+
+class _ScaleLimit(keras.constraints.Constraint):
+    """What optimizers do to the weight after a step; a limit in the loss would have no gradient beyond it."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+
+    def __call__(self, log_scale: Any) -> Any:
+        largest = math.log(_LARGEST_SCALE * loss_with_temperature(self._model).temperature)
         return ops.minimum(log_scale, max(largest, 0.0))
 
 

@@ -178,3 +178,17 @@ def test_refuses_a_loss_without_one_temperature(rng, loss):
     for use in (model.fit, model.evaluate):
         with pytest.raises(ValueError, match="should be compiled with one loss that has a temperature.*Received: loss="):
             use(x, LABELS, verbose=0)
+
+
+@pytest.mark.slow
+@pytest.mark.tpu
+@pytest.mark.parametrize("micro_batch_size", [None, 4])
+def test_a_program_of_xla_learns_the_same(rng, micro_batch_size):
+    x, learned = views(rng), []
+    for compiles in (False, BACKEND != "torch"):  # torch.compile is another matter
+        model = model_of(SupConLoss(0.3), micro_batch_size=micro_batch_size)
+        model.compile(optimizer=keras.optimizers.SGD(0.3), loss=model.loss, jit_compile=compiles)
+        model.fit(x, LABELS, batch_size=12, epochs=2, verbose=0)
+        learned.append(model.temperature)
+    assert learned[1] == pytest.approx(learned[0], rel=1e-5)
+    assert abs(learned[0] - 0.3) > 1e-3
