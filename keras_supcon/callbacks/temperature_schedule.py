@@ -1,6 +1,7 @@
 """A temperature that changes from epoch to epoch."""
 
 import contextlib
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,8 @@ class TemperatureSchedule(keras.callbacks.Callback):
     outputs.
 
     When training ends the loss keeps the last temperature: `loss.temperature` is it, files of the model hold it, and
-    `evaluate` and further training use it. The weights of the model, and checkpoints, do not hold it.
+    `evaluate` and further training use it. The weights of the model, and checkpoints, do not hold it. Give each model a
+    loss object of its own: others that share it may have compiled its first temperature.
 
     Args:
         schedule: Function from the index of an epoch to the temperature, a positive number. A
@@ -29,8 +31,9 @@ class TemperatureSchedule(keras.callbacks.Callback):
         verbose: 1 prints a line at each epoch, 0 does not.
 
     Raises:
-        ValueError: If `schedule` is no function. When training begins, if the compiled loss has no temperature, or the model
-            learns it (`learnable_temperature=True`). At the start of an epoch, if the temperature is not a positive number.
+        ValueError: If `schedule` is no function. When training begins, if the compiled loss has no temperature, the model
+            learns it (`learnable_temperature=True`), or another model schedules the same loss object. At the start of an
+            epoch, if the temperature is not a positive number.
 
     Reference:
         Wang and Liu, Understanding the Behaviour of Contrastive Loss, CVPR 2021, on what the temperature does; Kukleva et al.,
@@ -64,6 +67,7 @@ class TemperatureSchedule(keras.callbacks.Callback):
                 "learnable_temperature=True"
             )
         self._loss = loss_with_temperature(model)
+        _claim(self._loss, model)
         self._state = _state_of(model, self._loss)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -83,6 +87,21 @@ class TemperatureSchedule(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs["temperature"] = self._loss.temperature
+
+
+# From a loss to the model that schedules it.
+_OWNERS: weakref.WeakKeyDictionary[Any, weakref.ref] = weakref.WeakKeyDictionary()
+
+
+def _claim(loss: keras.losses.Loss, model: keras.Model) -> None:
+    """Raises `ValueError` if another model schedules the temperature of the same loss object."""
+    owner = _OWNERS[loss]() if loss in _OWNERS else None
+    if owner is not None and owner is not model:
+        raise ValueError(
+            "Each model should be compiled with a loss object of its own for its temperature to be scheduled. "
+            f"Received: a loss that {owner.name!r} schedules, for {model.name!r}"
+        )
+    _OWNERS[loss] = weakref.ref(model)
 
 
 class _ScheduledTemperature(keras.metrics.Metric):
@@ -124,6 +143,12 @@ def _state_of(model: keras.Model, loss: keras.losses.Loss) -> _ScheduledTemperat
     with contextlib.nullcontext() if strategy is None else strategy.scope():
         state = _ScheduledTemperature(loss)
     metrics.append(state)
+    if not any(variable is state.value for variable in model.metrics_variables):
+        metrics.remove(state)
+        raise ValueError(
+            "The `metrics` of the model should hold those of `super().metrics`, by which compiled steps read the temperature. "
+            f"Received: {type(model).__name__}.metrics without them"
+        )
     # Steps from before know the temperature as a constant.
     model.train_function = model.test_function = None
     model.make_train_function()

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.ops import standardize_labels
+from keras_supcon.ops.batch import refuse_large_floats
 
 # Names for which Keras chooses a metric by the shapes of labels and outputs, as if these were scores of classes.
 _OF_CLASS_SCORES = ("acc", "accuracy", "ce", "crossentropy")
@@ -16,7 +17,7 @@ _OF_CLASS_SCORES = ("acc", "accuracy", "ce", "crossentropy")
 
 def check_metrics(model: keras.Model) -> None:
     """Raises `ValueError` for metrics of class scores beside a contrastive loss, whose outputs are projections."""
-    if not isinstance(getattr(model, "loss", None), ContrastiveLoss):
+    if _contrastive_loss(model) is None:
         return
     config = model.get_compile_config()
     for argument in ("metrics", "weighted_metrics"):
@@ -33,9 +34,13 @@ def check_labels(model: keras.Model, y: Any) -> None:
 
     Programs that XLA compiles, as on JAX, cannot raise, and elsewhere only the batch that is wrong would.
     """
-    if y is not None and _uses_labels(model):
-        ignore_class = getattr(model.loss, "ignore_class", None)
-        standardize_labels(y if keras.ops.is_tensor(y) else np.asarray(y), ignore_class)
+    loss = _contrastive_loss(model)
+    if y is None or loss is None or not loss.uses_labels:
+        return
+    y = y if keras.ops.is_tensor(y) else np.asarray(y)
+    if isinstance(y, np.ndarray) and y.dtype.kind == "f":
+        refuse_large_floats(y)  # Keras makes float32 of them
+    standardize_labels(y, getattr(loss, "ignore_class", None))
 
 
 def check_first_labels(model: keras.Model, data: Any) -> Any:
@@ -81,13 +86,19 @@ def _again(batch: Any, rest: Iterator[Any]) -> Iterator[Any]:
 
 
 def _uses_labels(model: keras.Model) -> bool:
-    loss = getattr(model, "loss", None)
-    return isinstance(loss, ContrastiveLoss) and loss.uses_labels
+    loss = _contrastive_loss(model)
+    return loss is not None and loss.uses_labels
+
+
+def _contrastive_loss(model: keras.Model) -> ContrastiveLoss | None:
+    """The loss of a model with one output, alone or in a list or dictionary, if it is a contrastive one."""
+    losses = keras.tree.flatten(getattr(model, "loss", None))
+    return losses[0] if len(losses) == 1 and isinstance(losses[0], ContrastiveLoss) else None
 
 
 def check_may_be_unlabelled(model: keras.Model) -> None:
     """Raises `ValueError` for a loss that would ignore every sample of data without labels."""
-    if getattr(getattr(model, "loss", None), "ignore_class", None) == -1:
+    if getattr(_contrastive_loss(model), "ignore_class", None) == -1:
         raise ValueError(
             "The data should have labels where the loss ignores samples that are unlabelled. Received: images alone, for a "
             "loss with ignore_class=-1"

@@ -11,6 +11,8 @@ from keras_supcon.losses.temperature import temperature_in_use
 
 # Radford et al. (2021), section 2.5: what logits are scaled by, at most.
 _LARGEST_SCALE = 100.0
+# Where a rate too large has left the loss flat; far above, exponentials of float32 end.
+_LARGEST_TEMPERATURE = 100.0
 _LARGEST_EXPONENT = 700.0  # of Python's floats, for a temperature that a rate too large has blown up
 
 
@@ -33,8 +35,8 @@ def loss_with_temperature(model: keras.Model) -> ContrastiveLoss:
 class LearnsTemperature:
     """Mix-in for a Keras model with one weight more, where asked, by which its loss learns the temperature.
 
-    The temperature is `loss.temperature * exp(-w)` with `w = 0` at the start, and `w` stays where logits are scaled by no more
-    than 100, or by `1 / loss.temperature` if that is more. Goes before `keras.Model`.
+    The temperature is `loss.temperature * exp(-w)` with `w = 0` at the start, and `w` stays where the temperature is
+    from 0.01 to 100, or what `loss.temperature` is beyond that. Goes before `keras.Model`.
     """
 
     learnable_temperature = False
@@ -113,8 +115,10 @@ class _ScaleLimit(keras.constraints.Constraint):
         self._model = model
 
     def __call__(self, log_scale: Any) -> Any:
-        largest = math.log(_LARGEST_SCALE * loss_with_temperature(self._model).temperature)
-        return ops.minimum(log_scale, max(largest, 0.0))
+        temperature = loss_with_temperature(self._model).temperature
+        largest = math.log(_LARGEST_SCALE * temperature)
+        smallest = math.log(temperature / _LARGEST_TEMPERATURE)
+        return ops.clip(log_scale, min(smallest, 0.0), max(largest, 0.0))
 
 
 class _LogTemperature(keras.callbacks.Callback):

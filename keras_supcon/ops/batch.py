@@ -8,6 +8,7 @@ from keras import ops
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 _LARGEST_ID = 2**31 - 1
+_LARGEST_FLOAT_ID = 2**24
 _ID_SENTENCE = "`y_true` should hold whole class ids from 0 up to 2^31 - 1, or -1 for unlabelled"
 _LABEL_FORMS = "class ids of shape (batch,) or (batch, 1), or one-hot rows of shape (batch, classes)"
 
@@ -83,7 +84,9 @@ def standardize_labels(y_true: Any, ignore_class: int | None = None) -> Any:
         _refuse_strings(array.dtype.kind in "OSU", array)
         if array.dtype.kind in "iu":
             # JAX drops the upper half of an int64 before anyone can see it.
-            _require(np.all(array <= _LARGEST_ID), array, _ID_SENTENCE)
+            _require(np.all((array <= _LARGEST_ID) & (array >= -_LARGEST_ID - 1)), array, _ID_SENTENCE)
+        if array.dtype.kind == "f" and keras.backend.backend() == "jax":
+            refuse_large_floats(array)
     y_true = ops.convert_to_tensor(y_true)
     _refuse_strings("string" in str(y_true.dtype), y_true)
     shape = tuple(y_true.shape)
@@ -108,13 +111,20 @@ def standardize_labels(y_true: Any, ignore_class: int | None = None) -> Any:
         return ops.cast(ops.argmax(y_true, axis=1), "int32")
     y_true = ops.reshape(y_true, (-1,))
     class_ids = ops.cast(y_true, "int32")
-    is_allowed, sentence = class_ids >= -1, _ID_SENTENCE
+    # An unsigned id above 2^31 would become a negative one, and come back unchanged.
+    is_unsigned = keras.backend.standardize_dtype(y_true.dtype).startswith("uint")
+    is_allowed, sentence = class_ids >= (0 if is_unsigned else -1), _ID_SENTENCE
     if ignore_class is not None and ignore_class < -1:
         is_allowed = ops.logical_or(is_allowed, class_ids == ignore_class)
         sentence = f"{sentence}, or {ignore_class} for ignored"
     is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), y_true), is_allowed)
     y_true = _require(ops.all(is_id), y_true, sentence)
     return ops.cast(y_true, "int32")
+
+
+def refuse_large_floats(array: np.ndarray) -> None:
+    """Raises `ValueError` for ids in float64 that float32 does not hold, where they would become float32."""
+    _require(np.all(~(np.abs(array) > _LARGEST_FLOAT_ID)), array, f"{_ID_SENTENCE}; above 2^24 as integers, not as floats")
 
 
 def _refuse_strings(are_strings: bool, y_true: Any) -> None:

@@ -184,3 +184,32 @@ def test_refuses_models_whose_temperature_it_cannot_set(rng):
         contrastive("sgd", learnable_temperature=True).fit(images(rng), LABELS, callbacks=[schedule], verbose=0)
     with pytest.raises(ValueError, match=r"`schedule` should be a function.*Received: schedule=0.1"):
         TemperatureSchedule(0.1)
+
+
+def test_a_loss_that_another_model_schedules_is_refused(rng):
+    loss, x = SupConLoss(), rng.normal(size=(8, 4)).astype("float32")
+    models = [keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]) for _ in range(2)]
+    for model in models:
+        model.compile(optimizer="sgd", loss=loss)
+    models[0].fit(x, np.arange(8) % 2, callbacks=[TemperatureSchedule(lambda epoch: 0.5)], verbose=0)
+    with pytest.raises(ValueError, match="should be compiled with a loss object of its own"):
+        models[1].fit(x, np.arange(8) % 2, callbacks=[TemperatureSchedule(lambda epoch: 0.5)], verbose=0)
+
+
+def test_a_model_that_hides_its_metrics_is_refused(rng):
+    class Hides(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(3)
+
+        def call(self, x):
+            return self.dense(x)
+
+        @property
+        def metrics(self):
+            return [self._loss_tracker]
+
+    model = Hides()
+    model.compile(optimizer="sgd", loss=SupConLoss())
+    with pytest.raises(ValueError, match="should hold those of `super\\(\\).metrics`"):
+        model.fit(rng.normal(size=(8, 4)), np.arange(8) % 2, callbacks=[TemperatureSchedule(lambda epoch: 0.5)], verbose=0)

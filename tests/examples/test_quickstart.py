@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import pytest
 
+from tests.covering import representatives
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PROGRAM = "quickstart.py"
 
@@ -59,10 +61,11 @@ def test_writes_models_results_and_a_report_that_agree(programs, tmp_path):
 
 
 @pytest.mark.slow
-def test_several_seeds_are_the_runs_that_each_would_be(programs, tmp_path):
+@representatives("num_seeds", [], [2])
+def test_several_seeds_are_the_runs_that_each_would_be(programs, tmp_path, num_seeds):
     pids = {
         name: programs.start(PROGRAM, f"--output_dir={tmp_path / name}", "--epochs=1", *flags)
-        for name, flags in {"two": ("--seeds=2",), "second": ("--seed=1",)}.items()
+        for name, flags in {"two": (f"--seeds={num_seeds}",), "second": ("--seed=1",)}.items()
     }
     outputs = {}
     for name, pid in pids.items():

@@ -2,10 +2,13 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
+
+from tests.covering import representatives
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 ON_DIGITS = (
@@ -49,7 +52,8 @@ def test_help_says_what_a_program_does_and_how_to_try_it(programs):
         assert errors == ""
 
 
-@pytest.mark.parametrize("program", TRIALS)
+# The others have tests of their own, on other data.
+@representatives("program", ["cifar10.py", "recipe_to_keras.py", "show_augmentations.py"], ["own_images.py", "imagenet_tpu.py"])
 def test_runs_on_the_digits(programs, tmp_path, monkeypatch, program):
     trial, written = TRIALS[program]
     code, output, errors = programs.run(program, *trial, cwd=str(tmp_path))
@@ -62,7 +66,7 @@ def test_runs_on_the_digits(programs, tmp_path, monkeypatch, program):
 # The others start a process of their own: those above are forked from one that has the imports.
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@representatives("program", PROGRAMS[:1], PROGRAMS[1:])
 def test_an_unknown_flag_is_named(program):
     finished = subprocess.run(
         [sys.executable, EXAMPLES / program, "--no_such_flag"], capture_output=True, text=True, check=False
@@ -70,6 +74,13 @@ def test_an_unknown_flag_is_named(program):
     assert finished.returncode == 1
     assert "Unknown command line flag 'no_such_flag'" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_every_program_begins_with_the_import_that_names_what_is_missing():
+    for program in PROGRAMS:
+        imports = re.findall(r"^(?:import|from) (\w+)", (EXAMPLES / program).read_text(), re.MULTILINE)
+        own = imports[: imports.index("start")]
+        assert set(own) <= set(sys.stdlib_module_names), program
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,8 @@ WRONG_LABELS = {
     "below -1": (np.array([0, 1, -2, 1]), "whole class ids"),
     "smoothed rows": (np.full((4, 2), 0.5), "one-hot rows"),
     "several ones": (np.ones((4, 3)), "one-hot rows"),
+    "far below": (np.array([0, 1, -(2**32), 1]), "whole class ids"),
+    "floats that float32 does not hold": (np.array([2.0**24, 2.0**24 + 1, 0, 1]), "above 2\\^24 as integers"),
     "strings": (np.array(["cat", "dog", "cat", "dog"]), "StringLookup"),
 }
 
@@ -286,6 +288,16 @@ def test_refuses_wrong_labels_in_batches_also_where_xla_compiles_the_step(rng, c
         model.fit(batches_in(form, images, labels), verbose=0)
     with pytest.raises(ValueError, match=sentence):
         model.evaluate(batches_in(form, images, labels), verbose=0)
+
+
+def test_a_loss_in_a_list_is_checked_as_well(rng):
+    model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
+    model.compile(optimizer="sgd", loss=[SupConLoss()])
+    with pytest.raises(ValueError, match="whole class ids"):
+        model.fit(images, np.array([0, 1, -2, 1]), verbose=0)
+    model.compile(optimizer="sgd", loss=[SupConLoss(ignore_class=-1)], run_eagerly=keras.backend.backend() != "jax")
+    with pytest.raises(ValueError, match="should have labels where the loss ignores"):
+        model.fit(images, verbose=0)
 
 
 @pytest.mark.parametrize("form", FORMS)
