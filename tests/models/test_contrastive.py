@@ -9,6 +9,7 @@ from keras_supcon.encoders import ResNet
 from keras_supcon.losses import supcon_loss
 from keras_supcon.metrics import ContrastiveAccuracy, PositivesPerAnchor
 from keras_supcon.models.seed_states import fixed_seeds, seed_states
+from tests.covering import representatives
 
 pytestmark = pytest.mark.neutral
 
@@ -300,7 +301,7 @@ def test_a_loss_in_a_list_is_checked_as_well(rng):
         model.fit(images, verbose=0)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@representatives("form", ["generator"], [form for form in FORMS if form != "generator"])
 def test_every_batch_is_trained_on_after_the_check(rng, form):
     model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
     model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=keras.backend.backend() != "torch")
