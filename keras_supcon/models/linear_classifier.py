@@ -12,11 +12,7 @@ from keras_supcon.augmentation.pixel_range import check_pixel_range
 from keras_supcon.layers.quantized_parts import SavesQuantizedParts
 from keras_supcon.models.encoder_inputs import check_encoder
 from keras_supcon.models.encoder_model import EncoderModel, augment, one_view
-from keras_supcon.models.fine_tuning import (
-    check_trainable_encoder,
-    trained_weights,
-    watch_trainable,
-)
+from keras_supcon.models.fine_tuning import check_trainable_encoder, trained_weights, watch_trainable
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -114,7 +110,8 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
 
     def call(self, images: Any, training: bool = False) -> Any:
         images = augment(self.augmenter, images, bool(training))
-        features = self.encode(images, training=bool(training) and self.encoder_training_mode)
+        is_trained_whole = self.trainable_encoder is True  # blocks that are frozen should not move their statistics
+        features = self.encode(images, training=bool(training) and self.encoder_training_mode and is_trained_whole)
         return self.head(features if self.trainable_encoder else ops.stop_gradient(features))
 
     @property

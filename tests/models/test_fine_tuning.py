@@ -63,6 +63,8 @@ def test_training_mode_moves_the_statistics_and_drops(digits):
     assert not np.allclose(first, second)
     names = moved(classifier, lambda: classifier.fit(images, digits[1][:32], verbose=0))
     assert sum("moving" in name for name in names) == 2
+    classifier.trainable_encoder = 2  # or frozen, or in part: no statistics move
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(classifier(images, training=mode)) for mode in (True, False)))
     plain = compiled(encoder, trainable_encoder=True)
     np.testing.assert_array_equal(*(ops.convert_to_numpy(plain(images, training=mode)) for mode in (True, False)))
 
