@@ -281,7 +281,7 @@ MUTATIONS = (
         name="frozen_encoder_trains",
         law="The encoder of a linear classifier runs in inference mode, and its averages stay.",
         file="keras_supcon/models/linear_classifier.py",
-        before="training=bool(training) and self.encoder_training_mode and is_trained_whole",
+        before="training=bool(training) and self._fits_in_training_mode",
         after="training=bool(training)",
         tests=("tests/models/test_linear_classifier.py",),
         backend="torch",

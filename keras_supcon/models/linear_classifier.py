@@ -110,14 +110,18 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
 
     def call(self, images: Any, training: bool = False) -> Any:
         images = augment(self.augmenter, images, bool(training))
-        is_trained_whole = self.trainable_encoder is True  # blocks that are frozen should not move their statistics
-        features = self.encode(images, training=bool(training) and self.encoder_training_mode and is_trained_whole)
+        features = self.encode(images, training=bool(training) and self._fits_in_training_mode)
         return self.head(features if self.trainable_encoder else ops.stop_gradient(features))
 
     @property
     def layers_in_inference_mode(self) -> list[keras.layers.Layer]:
         """Layers that `fit` runs in inference mode, so that replicas do not take statistics of their own in them."""
-        return [] if self.encoder_training_mode else list(self.encoder._flatten_layers())
+        return [] if self._fits_in_training_mode else list(self.encoder._flatten_layers())
+
+    @property
+    def _fits_in_training_mode(self) -> bool:
+        # Blocks that are frozen should not move their statistics.
+        return self.encoder_training_mode and self.trainable_encoder is True
 
     @property
     def trainable_encoder(self) -> bool | int:
