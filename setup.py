@@ -9,7 +9,7 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "keras_supcon" / "__init__.py").read_text(), re.MULTILINE).group(1)
 
 # tensorflow-datasets 4.9.10 imports importlib_resources without declaring it.
-DATASETS = ["tensorflow-datasets>=4.9.10", "importlib_resources>=6.5", "keras-cv>=0.9.0"]
+DATASETS = ["tensorflow-datasets>=4.9.10", "importlib_resources>=6.5", "pillow>=11.3", "keras-cv>=0.9.0"]
 # What KerasHub imports. KerasHub itself is installed without its requirements, see the Makefile.
 KERAS_HUB = ["kagglehub>=1.0", "regex", "rich", "sentencepiece", "tokenizers"]
 

@@ -4,35 +4,81 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keras_supcon.arguments import check_image_size, check_range, check_whole_number
+from keras_supcon.arguments import check_image_size, check_range, check_whole_number, is_whole
+from keras_supcon.data.image_files import decode_with_pillow
+from keras_supcon.data.orientation import read_orientation, split_once, stored_begin, turn_upright, upright_size
 from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
 
 _CROP_ATTEMPTS = 100
+_SEARCHED_BYTES = 2**17
+_PNG_DEPTH_AT = 24
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def decode(encoded: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes JPEG, PNG, BMP and GIF (its first frame), by their first bytes, whatever the name of the file.
+def decode(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Tensor:
+    """Decodes an image file of any kind, by its first bytes, whatever its name.
+
+    JPEG and PNG are decoded by TensorFlow, other kinds (BMP, GIF, WebP, TIFF, AVIF, PPM) by Pillow, the first frame of several.
 
     Args:
         encoded: Scalar string, the contents of a file.
-        channels: 3 for colour, 1 for grey.
+        background: Color of transparent pixels, from 0 to 255.
 
     Returns:
-        uint8 `(height, width, channels)`; an alpha channel is left out.
+        uint8 `(height, width, 3)`, upright as EXIF says, gray images in color.
     """
     import tensorflow as tf
 
-    # The decoders of BMP and GIF cannot change the number of channels.
-    image = tf.io.decode_image(encoded, expand_animations=False)
-    is_grey = tf.shape(image)[-1] < 3  # one channel, or one and alpha
-    if channels == 1:
-        image = tf.cond(is_grey, lambda: image[..., :1], lambda: tf.image.rgb_to_grayscale(image[..., :3]))
-    else:
-        image = tf.cond(is_grey, lambda: tf.repeat(image[..., :1], 3, axis=-1), lambda: image[..., :3])
-    return tf.ensure_shape(image, (None, None, channels))
+    def of_jpeg() -> tf.Tensor:
+        return turn_upright(tf.io.decode_jpeg(encoded, channels=3), read_orientation(encoded))
+
+    image = tf.cond(tf.io.is_jpeg(encoded), of_jpeg, lambda: decode_other(encoded, background))
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def decode_other(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Tensor:
+    """Decodes as `decode` does what is not a JPEG file."""
+    import tensorflow as tf
+
+    def of_png() -> tf.Tensor:
+        image = tf.io.decode_png(encoded, channels=4)
+        opacity = image[..., 3:]
+        return tf.cond(tf.reduce_all(tf.equal(opacity, 255)), lambda: image[..., :3], lambda: on_background(image, opacity))
+
+    def on_background(image: tf.Tensor, opacity: tf.Tensor) -> tf.Tensor:
+        opacity = tf.cast(opacity, "float32") / 255
+        blended = opacity * tf.cast(image[..., :3], "float32") + (1 - opacity) * tf.constant(background, "float32")
+        return tf.cast(tf.round(blended), "uint8")
+
+    def with_pillow(contents: Any) -> np.ndarray:
+        # Outside of a graph it is an array. NumPy's own strings would lose zeros at the end.
+        return decode_with_pillow(contents if isinstance(contents, bytes) else contents.item(), background)
+
+    def of_another() -> tf.Tensor:
+        return tf.numpy_function(with_pillow, [encoded], "uint8", stateful=False)
+
+    head = tf.strings.substr(encoded, 0, _SEARCHED_BYTES)
+    is_turned = tf.size(split_once(head, b"eXIf")) > 1  # by a chunk of which TensorFlow knows nothing
+    is_png = tf.equal(tf.strings.substr(head, 0, len(_PNG)), _PNG)
+    depth = tf.strings.substr(tf.strings.join([head, b"\0" * _PNG_DEPTH_AT, b"\0"]), _PNG_DEPTH_AT, 1)
+    is_plain = (
+        is_png & tf.reduce_any(tf.equal(depth, [b"\x08", b"\x10"])) & ~is_turned
+    )  # fewer bits TensorFlow leaves as they are
+    return tf.ensure_shape(tf.cond(is_plain, of_png, of_another), (None, None, 3))
+
+
+def check_background(value: Any) -> tuple[int, int, int]:
+    """Wants a whole number from 0 to 255 or three of them."""
+    colors = tuple(value) if isinstance(value, (tuple, list)) else (value,) * 3
+    if len(colors) != 3 or not all(is_whole(color, 0) and color <= 255 for color in colors):
+        raise ValueError(
+            f"`background` should be a whole number from 0 to 255, or three of them. Received: background={value!r}"
+        )
+    return tuple(int(color) for color in colors)
 
 
 def decode_and_crop(
@@ -41,17 +87,21 @@ def decode_and_crop(
     image_size: tuple[int, int],
     crop_area: tuple[float, float] = (0.08, 1.0),
     aspect_ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    *,
+    background: int | tuple[int, int, int] = 255,
 ) -> tf.Tensor:
-    """Random-resized crop of an encoded image; of a JPEG only the window is decoded.
+    """Decodes a random crop of an image file and resizes it; of a JPEG only the window is decoded.
 
     If no window of the asked area and aspect is found in 100 attempts, it is the whole image.
 
     Args:
-        encoded: Scalar string: JPEG, PNG, BMP or GIF, grey, colour or CMYK.
+        encoded: Scalar string, the contents of a file: JPEG, PNG, GIF (its first frame), BMP, WebP, TIFF, AVIF or PPM; gray,
+            color or CMYK. It is turned as its EXIF orientation says.
         seed: Pair of integers `(2,)` that fixes the window.
         image_size: `(height, width)` of the output, to which the window is resized with antialiasing.
         crop_area: Lowest and highest share of the image's area.
         aspect_ratio: Lowest and highest width / height of the window.
+        background: Color of transparent pixels, from 0 to 255: a number for gray or three for red, green and blue.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -68,11 +118,12 @@ def decode_and_crop(
     >>> data.decode_and_crop(encoded, seed=(1, 2), image_size=(32, 32)).shape
     TensorShape([32, 32, 3])
     """
-    require_extra("tensorflow", "tensorflow", by="`decode_and_crop`")
+    require_extra("tensorflow", "tensorflow", "PIL", by="`decode_and_crop`")
     import tensorflow as tf
 
     image_size = check_image_size("image_size", image_size)
     crop_area, aspect_ratio = check_range("crop_area", crop_area, 0, 1), check_range("aspect_ratio", aspect_ratio, 0)
+    background = check_background(background)
 
     def crop(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -87,22 +138,30 @@ def decode_and_crop(
         )
         return begin[:2], size[:2]
 
-    window, _ = _decode_window(encoded, crop)
+    window, _ = _decode_window(encoded, crop, background)
     window = tf.image.resize(window, image_size, antialias=True)
     return _as_pixels(window, image_size)
 
 
-def decode_and_centre(encoded: tf.Tensor, image_size: tuple[int, int], crop_padding: int = 32) -> tf.Tensor:
-    """Centre of an encoded image for evaluation; of a JPEG only the window is decoded.
+def decode_and_centre(
+    encoded: tf.Tensor,
+    image_size: tuple[int, int],
+    crop_padding: int = 32,
+    *,
+    background: int | tuple[int, int, int] = 255,
+) -> tf.Tensor:
+    """Decodes the center of an image file for evaluation; of a JPEG only the window is decoded.
 
-    The image is scaled until it covers `image_size` plus `crop_padding`, and the centre of `image_size` is cut out (for
-    ImageNet: the short side to 256, the centre 224), in one resampling with antialiasing, as in
+    The image is scaled until it covers `image_size` plus `crop_padding`, and the center of `image_size` is cut out (for
+    ImageNet: the short side to 256, the center 224), in one resampling with antialiasing, as in
     `keras_supcon.augmentation.CenterCropResize`.
 
     Args:
-        encoded: Scalar string: JPEG, PNG, BMP or GIF, grey, colour or CMYK.
+        encoded: Scalar string, the contents of a file: JPEG, PNG, GIF (its first frame), BMP, WebP, TIFF, AVIF or PPM; gray,
+            color or CMYK. It is turned as its EXIF orientation says.
         image_size: `(height, width)` of the output.
         crop_padding: A whole number of at least 0, in pixels of the output.
+        background: Color of transparent pixels, from 0 to 255: a number for gray or three for red, green and blue.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -119,10 +178,11 @@ def decode_and_centre(encoded: tf.Tensor, image_size: tuple[int, int], crop_padd
     >>> data.decode_and_centre(encoded, image_size=(224, 224))[0, 0].numpy()
     array([7, 7, 7], dtype=uint8)
     """
-    require_extra("tensorflow", "tensorflow", by="`decode_and_centre`")
+    require_extra("tensorflow", "tensorflow", "PIL", by="`decode_and_centre`")
     import tensorflow as tf
 
     image_size, crop_padding = check_image_size("image_size", image_size), check_whole_number("crop_padding", crop_padding, 0)
+    background = check_background(background)
     size = tf.constant(image_size, "float32")
 
     def rectangle(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -138,7 +198,7 @@ def decode_and_centre(encoded: tf.Tensor, image_size: tuple[int, int], crop_padd
         end = tf.minimum(tf.math.ceil(start + step * size + margin), tf.cast(shape[:2], "float32"))
         return tf.cast(begin, "int32"), tf.cast(end - begin, "int32")
 
-    window, shape = _decode_window(encoded, surround)
+    window, shape = _decode_window(encoded, surround, background)
     start, step = rectangle(shape)
     start -= tf.cast(surround(shape)[0], "float32")
     window = tf.raw_ops.ScaleAndTranslate(
@@ -152,18 +212,22 @@ def decode_and_centre(encoded: tf.Tensor, image_size: tuple[int, int], crop_padd
     return _as_pixels(window, image_size)
 
 
-def _decode_window(encoded: tf.Tensor, choose: Any) -> tuple[tf.Tensor, tf.Tensor]:
+def _decode_window(encoded: tf.Tensor, choose: Any, background: tuple[int, int, int]) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes the window `(begin, size)` that `choose` takes of an image of a shape; returns it and that shape."""
     import tensorflow as tf
 
     encoded = tf.convert_to_tensor(encoded)
 
     def of_jpeg() -> tuple[tf.Tensor, tf.Tensor]:
-        shape = tf.image.extract_jpeg_shape(encoded)
-        return tf.image.decode_and_crop_jpeg(encoded, tf.concat(choose(shape), axis=0), channels=3), shape
+        orientation = read_orientation(encoded)
+        whole = upright_size(tf.image.extract_jpeg_shape(encoded)[:2], orientation)
+        begin, size = choose(tf.concat([whole, [3]], axis=0))
+        begin, size = stored_begin(begin, size, whole, orientation), upright_size(size, orientation)
+        window = tf.image.decode_and_crop_jpeg(encoded, tf.concat([begin, size], axis=0), channels=3)
+        return turn_upright(window, orientation), tf.concat([whole, [3]], axis=0)
 
     def of_other() -> tuple[tf.Tensor, tf.Tensor]:
-        image = decode(encoded, channels=3)
+        image = decode_other(encoded, background)
         begin, size = choose(tf.shape(image))
         return tf.slice(image, tf.pad(begin, [[0, 1]]), tf.concat([size, [3]], axis=0)), tf.shape(image)
 

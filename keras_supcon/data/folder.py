@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import pathlib
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from keras_supcon.arguments import check_below_1, check_choice
-from keras_supcon.data.decode import decode
-from keras_supcon.data.pipeline import batches, check_batching
+from keras_supcon.arguments import check_below_1, check_choice, is_whole
+from keras_supcon.data.class_folders import ImageFile, list_classes
+from keras_supcon.data.decode import check_background
+from keras_supcon.data.file_checks import describe_faults, read_headers, reporter
+from keras_supcon.data.image_files import Header
+from keras_supcon.data.pipeline import check_batching
+from keras_supcon.data.reading_plan import ReadingPlan
+from keras_supcon.data.splits import SPLITS, assign_splits
 from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-_SPLITS = ("train", "test", "all")
-_MOST_NAMED = 20
 
 
 def load_folder(
@@ -29,39 +28,65 @@ def load_folder(
     batch_size: int,
     image_size: tuple[int, int],
     test_fraction: float = 0.2,
-    seed: int = 0,
+    seed: int | None = 0,
     *,
+    validation_fraction: float = 0.0,
+    class_names: Sequence[str] | None = None,
     channels: int = 3,
+    background: int | tuple[int, int, int] = 255,
+    antialias: bool = False,
     on_unreadable: str = "raise",
+    check_contents: bool | None = None,
     shuffle: bool | None = None,
     drop_remainder: bool = False,
 ) -> tf.data.Dataset:
     """Loads images from a folder that has one folder for each class.
 
-    Every file is decoded once before the data set is returned, so that a broken file is known by name before training
-    begins. JPEG, PNG, BMP and GIF (its first frame) are read, in class folders and the folders below them; other files
-    and hidden ones are left alone.
+    JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF and PPM files (of several frames the first) are read, in class folders and the
+    folders below them, links included. Hidden files and folders are left alone, as are other files; images of kinds that are
+    not read are counted in a warning. Images are turned as their EXIF orientation says.
+
+    The names of the files are shuffled, all of them, anew for every epoch, and not the decoded images: a batch is as mixed
+    in a large folder as in a small one, and memory holds a few batches.
+
+    Which split a file is in depends on a hash of its name and that of its class, and on `seed`. So it stays where it is when
+    files are added, and the fractions hold on the average. Of a class with very few files each split has at least one, as far
+    as there are.
+
+    Before the data set is returned, the first and the last bytes of every file of the split are looked at, so that a broken
+    file is known by name before training begins. A file that turns out to be damaged inside ends training with an error that
+    names it. `check_contents=True` decodes all files before.
 
     Args:
         path: The folder; the names of its folders become the class names, in alphabetical order.
-        split: `"train"`, `"test"` or `"all"`.
+        split: `"train"`, `"validation"`, `"test"` or `"all"`.
         batch_size: Images in a batch, at least 1.
-        image_size: `(height, width)` to which images are cropped about the centre and resized.
-        test_fraction: Share of each class, in [0, 1), that "test" holds and "train" does not.
-        seed: Fixes the split and the order of the examples.
-        channels: 3 for colour, 1 for grey.
-        on_unreadable: `"raise"` names the files that cannot be decoded in one error; `"skip"` leaves them out with a warning.
+        image_size: `(height, width)` to which images are cropped about the center and resized.
+        test_fraction: Share of each class, in [0, 1), that "test" holds. Give 0 for a folder that is one split.
+        seed: Whole number that fixes the splits and the order of the examples. None, for `split="all"` alone, draws another
+            order in each run.
+        validation_fraction: Share of each class that "validation" holds; "train" has what is left.
+        class_names: Names of the folders in the order of their labels, the same for the folders of several splits. A class
+            without a folder or without files is allowed then.
+        channels: 3 for color, 1 for gray.
+        background: Color of transparent pixels, from 0 to 255: a number for gray or three for red, green and blue.
+        antialias: Whether JPEG files are resized in full precision with antialiasing, as all others are. By default the decoder
+            makes an image at least twice as large as the target smaller by a half, a quarter or an eighth, and the rest, less
+            than a factor of two, is bilinear, which takes about half the time.
+        on_unreadable: `"raise"` names the files that cannot be read in an error; `"skip"` leaves them out with a warning.
+        check_contents: Whether every file of the split is decoded once before, with a progress bar where that takes long.
+            None does so for `on_unreadable="skip"`, which needs it to know how many images there are.
         shuffle: Whether to shuffle, in a new order for every epoch; None shuffles "train" only.
         drop_remainder: Whether to leave out a last batch that is not full.
 
     Returns:
         A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)` and int64 labels `(batch,)`, with
-        the attribute `class_names`.
+        the attributes `class_names`, `file_paths` and `labels`, the last two in the order of an unshuffled data set.
 
     Raises:
-        ValueError: For an argument out of its range, a path that is no folder, fewer than two classes, a class
-            without images, and, unless skipped, unreadable images.
-        ImportError: If TensorFlow is missing (`pip install keras-supcon[tensorflow]`).
+        ValueError: For an argument out of its range, a path that is no folder, fewer than two classes, a class without images
+            that `class_names` does not name, a split without images, and, unless skipped, unreadable images.
+        ImportError: If TensorFlow or Pillow is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
 
@@ -72,109 +97,148 @@ def load_folder(
     ...         os.mkdir(os.path.join(folder, name))
     ...         for i in range(5):
     ...             keras.utils.save_img(os.path.join(folder, name, f"{i}.png"), np.full((40, 30, 3), 50 * i), scale=False)
-    ...     train = keras_supcon.data.load_folder(folder, "train", batch_size=4, image_size=(32, 32))
-    ...     [images.shape[0] for images, labels in train], train.class_names
-    ([4, 4], ['cat', 'dog'])
+    ...     data = keras_supcon.data.load_folder(folder, "all", batch_size=4, image_size=(32, 32))
+    ...     [images.shape[0] for images, labels in data], data.class_names
+    ([4, 4, 2], ['cat', 'dog'])
     """
     check_batching(batch_size, image_size)
     if image_size is None:
         raise ValueError("`image_size` should be (height, width). Received: image_size=None")
-    check_choice("split", split, _SPLITS)
-    check_below_1("test_fraction", test_fraction)
+    check_choice("split", split, SPLITS)
+    _check_fractions(split, test_fraction, validation_fraction)
+    _check_seed(seed, split)
     if channels not in (1, 3):
         raise ValueError(f"`channels` should be 1 or 3. Received: channels={channels!r}")
+    background = check_background(background)
     if on_unreadable not in ("raise", "skip"):
         raise ValueError(f"`on_unreadable` should be 'raise' or 'skip'. Received: on_unreadable={on_unreadable!r}")
+    if check_contents is False and on_unreadable == "skip":
+        raise ValueError("`check_contents` should be True or None with on_unreadable='skip'. Received: check_contents=False")
 
-    require_extra("tensorflow", "tensorflow", by="`load_folder`")
-    import tensorflow as tf
-
-    files_of = _readable(_list_classes(pathlib.Path(path)), channels, on_unreadable, path)
-    paths, labels = [], []
-    for label, files in enumerate(files_of.values()):
-        chosen = _choose(files, split, test_fraction, seed)
-        paths += map(str, chosen)
-        labels += [label] * len(chosen)
-    if not paths:
-        raise ValueError(f"`test_fraction` leaves no images for split={split!r}. Received: test_fraction={test_fraction!r}")
+    require_extra("tensorflow", "tensorflow", "PIL", by="`load_folder`")
+    folder = os.fspath(path)
+    names, files = list_classes(folder, class_names)
+    files = _choose(files, split, test_fraction, validation_fraction, seed)
+    check_contents = on_unreadable == "skip" if check_contents is None else check_contents
+    readable = _readable(files, folder, on_unreadable, check_contents)
+    if not readable:
+        raise ValueError(f"`split` should leave images to read. Received: split={split!r}, with none in {folder!r}")
     shuffle = split == "train" if shuffle is None else shuffle
-    examples = tf.data.Dataset.from_tensor_slices((paths, np.asarray(labels, "int64")))
-    examples = examples.map(lambda file, label: (_decode(file, channels), label), num_parallel_calls=tf.data.AUTOTUNE)
-    return batches(examples, len(paths), list(files_of), batch_size, image_size, shuffle, seed, drop_remainder)
 
-
-def _list_classes(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-    if not folder.is_dir():
-        raise ValueError(f"`path` should be a folder with one folder for each class. Received: path={str(folder)!r}")
-    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    files_of = {
-        entry.name: sorted(
-            file
-            for file in entry.rglob("*")
-            if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".") and file.is_file()
-        )
-        for entry in classes
-    }
-    if len(files_of) < 2:
+    plan = ReadingPlan([header for _, header in readable], tuple(image_size), channels, background, antialias)
+    files = [file for file, _ in readable]
+    if drop_remainder and len(files) < batch_size:
         raise ValueError(
-            "`path` should hold at least two folders, one for each class. "
-            f"Received: path={str(folder)!r}, with the folders {list(files_of)}"
+            f"`batch_size` should be at most the number of images with drop_remainder=True. Received: batch_size={batch_size}, "
+            f"with {len(files)} images"
         )
-    _check_filled(files_of, folder)
-    return files_of
+    dataset = _batches(files, plan, folder, batch_size, shuffle, seed if shuffle else 0, drop_remainder)
+    dataset.class_names = names
+    dataset.file_paths, dataset.labels = [file.path for file in files], [file.label for file in files]
+    return dataset
 
 
-def _check_filled(files_of: dict[str, list[pathlib.Path]], folder: str | os.PathLike[str]) -> None:
-    empty = [name for name, files in files_of.items() if not files]
-    if empty:
+def _check_fractions(split: str, test_fraction: float, validation_fraction: float) -> None:
+    check_below_1("test_fraction", test_fraction)
+    check_below_1("validation_fraction", validation_fraction)
+    if test_fraction + validation_fraction >= 1:
         raise ValueError(
-            f"Every class folder should hold readable {', '.join(_SUFFIXES)} images. "
-            f"Received: path={str(folder)!r}, with none in {empty}"
+            "`test_fraction` and `validation_fraction` should leave images to train on. Received: "
+            f"test_fraction={test_fraction!r}, validation_fraction={validation_fraction!r}"
         )
+    fraction = {"test": test_fraction, "validation": validation_fraction}.get(split, 1)
+    if not fraction:
+        raise ValueError(f"`{split}_fraction` leaves no images for split={split!r}. Received: {split}_fraction={fraction!r}")
 
 
-def _readable(
-    files_of: dict[str, list[pathlib.Path]], channels: int, on_unreadable: str, folder: str | os.PathLike[str]
-) -> dict[str, list[pathlib.Path]]:
-    files = [file for members in files_of.values() for file in members]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        decodes = list(pool.map(lambda file: _decodes(file, channels), files))
-    unreadable = {file for file, ok in zip(files, decodes, strict=True) if not ok}
-    if not unreadable:
-        return files_of
-    names = ", ".join(str(file.relative_to(folder)) for file in sorted(unreadable)[:_MOST_NAMED])
-    names += f" and {len(unreadable) - _MOST_NAMED} more" if len(unreadable) > _MOST_NAMED else ""
-    found = f"{len(unreadable)} of {len(files)} images in {str(folder)!r} cannot be read: {names}"
-    if on_unreadable == "raise":
-        raise ValueError(f"{found}. Mend or remove them, or pass on_unreadable='skip' to leave them out")
-    warnings.warn(f"Left out: {found}", stacklevel=3)
-    files_of = {name: [file for file in members if file not in unreadable] for name, members in files_of.items()}
-    _check_filled(files_of, folder)
-    return files_of
+def _check_seed(seed: int | None, split: str) -> None:
+    if seed is None and split != "all":
+        raise ValueError(
+            "`seed` should be a whole number, the same for all splits of a folder: with another one, images of one split would "
+            f"be in another. Received: seed=None, split={split!r}"
+        )
+    if seed is not None and not is_whole(seed):
+        raise ValueError(f"`seed` should be a whole number. Received: seed={seed!r}")
 
 
-def _decodes(file: pathlib.Path, channels: int) -> bool:
-    import tensorflow as tf
-
-    try:
-        _decode(str(file), channels)
-    except tf.errors.OpError:
-        return False
-    return True
-
-
-def _decode(file: tf.Tensor | str, channels: int) -> tf.Tensor:
-    import tensorflow as tf
-
-    return decode(tf.io.read_file(file), channels)
-
-
-def _choose(files: list[pathlib.Path], split: str, test_fraction: float, seed: int) -> list[pathlib.Path]:
+def _choose(
+    files: list[ImageFile], split: str, test_fraction: float, validation_fraction: float, seed: int | None
+) -> list[ImageFile]:
     if split == "all":
         return files
-    order = np.random.default_rng(seed).permutation(len(files))
-    num_test = round(len(files) * test_fraction)
-    if test_fraction > 0 and len(files) > 1:
-        num_test = min(max(num_test, 1), len(files) - 1)  # both splits see every class
-    chosen = order[:num_test] if split == "test" else order[num_test:]
-    return [files[i] for i in sorted(chosen)]
+    chosen = []
+    for _, members in itertools.groupby(files, lambda file: file.label):
+        members = list(members)
+        splits = assign_splits([file.name for file in members], test_fraction, validation_fraction, seed)
+        chosen += [file for file, its in zip(members, splits, strict=True) if its == split]
+    return chosen
+
+
+def _readable(files: list[ImageFile], folder: str, on_unreadable: str, check_contents: bool) -> list[tuple[ImageFile, Header]]:
+    found = list(zip(files, read_headers([file.path for file in files], check_contents), strict=True))
+    faults = {file.path: header.fault for file, header in found if header.fault is not None}
+    if not faults:
+        return found
+    message = f"{len(faults)} of {len(files)} images in {folder!r} cannot be read: {describe_faults(faults, folder)}"
+    if on_unreadable == "raise":
+        raise ValueError(f"{message}. Mend or remove them, or pass on_unreadable='skip' to leave them out")
+    warnings.warn(f"Left out: {message}", stacklevel=3)
+    return [(file, header) for file, header in found if header.fault is None]
+
+
+def _batches(
+    files: list[ImageFile],
+    plan: ReadingPlan,
+    folder: str,
+    batch_size: int,
+    shuffle: bool,
+    seed: int | None,
+    drop_remainder: bool,
+) -> tf.data.Dataset:
+    """Reads and decodes files, shuffled as a whole; a file that cannot be decoded ends the iteration with its name."""
+    import tensorflow as tf
+
+    number = len(files)
+    num_batches = number // batch_size if drop_remainder else -(-number // batch_size)
+    paths = tf.constant([os.fsencode(file.path) for file in files])
+    labels = tf.constant([file.label for file in files], "int64")
+    report = reporter(folder)
+
+    def order(key: tf.Tensor) -> tf.Tensor:
+        """The indices of the files in the epoch with this key."""
+        indices = tf.range(number, dtype="int64")
+        return tf.random.experimental.stateless_shuffle(indices, key) if shuffle else indices
+
+    def places(key: tf.Tensor) -> tf.data.Dataset:
+        """Place and index of each file, and one place more, by which it is known that none before it is missing."""
+        indices = tf.concat([order(key), [0]], axis=0)
+        return tf.data.Dataset.from_tensor_slices(indices).enumerate().map(lambda place, index: (place, index, key))
+
+    def read(place: tf.Tensor, index: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        image = plan.decode(tf.io.read_file(tf.gather(paths, index)), index)
+        return place, key, image, tf.gather(labels, index)
+
+    def check(begin: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+        """Compares the places of a batch with those that it should have."""
+        found, keys, images, its_labels = batch
+        end = begin + tf.size(found, "int64")
+        is_right = tf.equal(found, tf.range(begin, end))
+
+        def name_missing() -> tf.Tensor:
+            missing = begin + tf.argmin(tf.cast(is_right, "int32"))
+            return tf.numpy_function(report, [tf.gather(paths, order(keys[0])[missing])], "bool")
+
+        with tf.control_dependencies([tf.cond(tf.reduce_all(is_right), lambda: tf.constant(True), name_missing)]):
+            size = tf.minimum(end, number) - begin
+            images, its_labels = images[:size], its_labels[:size]
+        if drop_remainder:
+            images, its_labels = (tf.ensure_shape(part, (batch_size, *part.shape[1:])) for part in (images, its_labels))
+        return end, (images, its_labels)
+
+    seed = None if seed is None else int(seed) % 2**63
+    keys = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True).take(1)
+    # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found afterwards.
+    examples = keys.flat_map(places).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()
+    dataset = examples.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.scan(tf.constant(0, "int64"), check).take(num_batches)
+    return dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,147 @@
+"""The image files of a folder that has one folder for each class."""
+
+from __future__ import annotations
+
+import collections
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from keras_supcon.data.image_files import SUFFIXES, is_other_image
+
+# Folders that other programs make beside or among the images: previews of Synology and QNAP, of macOS archives, of Windows.
+_FOLDERS_OF_OTHERS = ("@eaDir", "@Recycle", "#recycle", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+_NAMES_OF_SPLITS = ("train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing")
+_MOST_NAMED = 20
+
+
+class ImageFile(NamedTuple):
+    """An image file of a class."""
+
+    path: str
+    name: str  # relative to the folder of all classes, with slashes
+    label: int
+
+
+def list_classes(folder: str, class_names: Sequence[str] | None) -> tuple[list[str], list[ImageFile]]:
+    """Lists the classes of a folder and the image files of each, in a fixed order.
+
+    Args:
+        folder: The folder of all classes.
+        class_names: Names of the classes in the order of their labels, or None for the names of the folders, sorted. With
+            names, a class may have no folder and no files.
+
+    Returns:
+        The names of the classes, and the files by label and name.
+
+    Raises:
+        ValueError: If `folder` is no folder, there are fewer than two classes, `class_names` leaves out a folder, or, without
+            `class_names`, a class has no image files.
+    """
+    if not os.path.isdir(folder):
+        raise ValueError(f"`path` should be a folder with one folder for each class. Received: path={folder!r}")
+    folders = {_printable(entry.name): entry.path for entry in _sorted_entries(folder) if _is_folder(entry)}
+    if class_names is None and len(folders) < 2:
+        raise ValueError(
+            "`path` should hold at least two folders, one for each class. "
+            f"Received: path={folder!r}, with the folders {list(folders)}"
+        )
+    names = list(folders) if class_names is None else _check_class_names(class_names, folders, folder)
+    if all(name.lower() in _NAMES_OF_SPLITS for name in names):
+        warnings.warn(
+            f"The class folders of {folder!r} have the names of splits: {_some(names)}. If they hold the classes, give one of "
+            "them as `path`.",
+            stacklevel=3,
+        )
+    others = collections.Counter()
+    files = [
+        ImageFile(path, f"{name}/{inner}", label)
+        for label, name in enumerate(names)
+        if name in folders
+        for path, inner in sorted(_walk(folders[name], others), key=lambda found: found[1])
+    ]
+    if others:
+        counts = " and ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+        warnings.warn(
+            f"Left alone in {folder!r}: {counts} files. Of images, {', '.join(SUFFIXES)} files are read.", stacklevel=3
+        )
+    filled = {file.label for file in files}
+    empty = [name for label, name in enumerate(names) if label not in filled]
+    if empty and class_names is None:
+        raise ValueError(
+            f"Every class folder should hold {', '.join(SUFFIXES)} images; `class_names` allows for empty ones. "
+            f"Received: path={folder!r}, with none in {_some(empty)}"
+        )
+    return names, files
+
+
+def _check_class_names(class_names: Sequence[str], folders: dict[str, str], folder: str) -> list[str]:
+    is_list = isinstance(class_names, Sequence) and not isinstance(class_names, (str, bytes))
+    if not is_list or len(set(class_names)) < max(2, len(class_names)) or not all(isinstance(n, str) for n in class_names):
+        raise ValueError(
+            "`class_names` should be None or a list of at least two different names of folders. "
+            f"Received: class_names={class_names!r}"
+        )
+    left_out = [name for name in folders if name not in class_names]
+    if left_out:
+        raise ValueError(
+            f"`class_names` should name every folder in {folder!r}. Received: class_names={_some(list(class_names))}, without "
+            f"{_some(left_out)}"
+        )
+    return list(class_names)
+
+
+def _walk(top: str, others: collections.Counter[str]) -> Iterator[tuple[str, str]]:
+    """Yields path and name of the image files below a folder, links followed; counts images of kinds that are not read.
+
+    A folder that is reached a second time, over a link, is left out: a link to a folder above would never end.
+    """
+    folders, seen = [(top, "")], set()
+    while folders:
+        folder, prefix = folders.pop()
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in _sorted_entries(folder):
+            name = prefix + entry.name
+            if _is_folder(entry):
+                folders.append((entry.path, f"{name}/"))
+            elif entry.name.startswith(".") or _is_left_folder(entry):
+                continue
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                if entry.is_file() or not os.path.exists(entry.path):  # a link that leads nowhere will be named
+                    yield entry.path, name
+            elif is_other_image(entry.name):
+                others[os.path.splitext(entry.name)[1].lower()] += 1
+
+
+def _sorted_entries(folder: str) -> list[os.DirEntry]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    return not entry.name.startswith(".") and entry.name not in _FOLDERS_OF_OTHERS and _leads_to_folder(entry)
+
+
+def _is_left_folder(entry: os.DirEntry) -> bool:
+    return entry.name in _FOLDERS_OF_OTHERS or _leads_to_folder(entry)
+
+
+def _leads_to_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _printable(name: str) -> str:
+    """A name with the bytes that are not UTF-8 written as \\xe9."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{names[:_MOST_NAMED]}{more}"

@@ -1,0 +1,110 @@
+"""Files that cannot be read, by name and with the reason, before training begins and while it runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from keras_supcon.data.decode import decode
+from keras_supcon.data.image_files import Header, decode_with_pillow, read_header
+
+T = TypeVar("T")
+_SECONDS_WITHOUT_A_BAR = 2.0
+_WHITE = (255, 255, 255)
+
+
+def read_headers(paths: Sequence[str], check_contents: bool) -> list[Header]:
+    """Reads what the files say of themselves; a progress bar shows if that takes more than two seconds.
+
+    Args:
+        paths: The files.
+        check_contents: Whether to decode every file, or those alone whose first or last bytes look wrong.
+
+    Returns:
+        The header of each, whose `fault` is the reason of a file that cannot be read, and None of others.
+    """
+
+    def read(path: str) -> Header:
+        header = read_header(path)
+        if header.fault == "" or (check_contents and header.fault is None):
+            return header._replace(fault=_fault_of_contents(path))
+        return header
+
+    if not check_contents:  # reading a header is mostly Python, which one thread does faster than several
+        return list(_with_progress(map(read, paths), len(paths)))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(_with_progress(pool.map(read, paths), len(paths)))
+
+
+def _fault_of_contents(path: str) -> str | None:
+    """Why a file cannot be decoded, or None."""
+    import tensorflow as tf
+
+    header = read_header(path)
+    if header.fault:
+        return header.fault
+    try:
+        with open(path, "rb") as file:
+            encoded = file.read()
+    except OSError as error:
+        return error.strerror or str(error)
+    try:
+        with tf.device("CPU"):
+            decode(tf.constant(encoded), _WHITE)
+    except (tf.errors.OpError, ValueError) as error:
+        return _reason(encoded, error)
+    return None
+
+
+def _reason(encoded: bytes, error: Exception) -> str:
+    """What Pillow says, which knows more of what is wrong; otherwise what TensorFlow says."""
+    try:
+        decode_with_pillow(encoded, _WHITE)
+    except ValueError as said:
+        return str(said)
+    return f"TensorFlow says: {re.sub(r'{{.*?}} | .Op:.*', '', str(error))}"
+
+
+def describe_faults(faults: dict[str, str], folder: str, most_named: int = 20) -> str:
+    """The names of files, relative to a folder, each with its reason."""
+    named = [f"{printable_path(path, folder)} ({faults[path]})" for path in sorted(faults)[:most_named]]
+    more = f" and {len(faults) - most_named} more" if len(faults) > most_named else ""
+    return ", ".join(named) + more
+
+
+def printable_path(path: str | bytes, folder: str) -> str:
+    """The path relative to a folder, with slashes, bytes that are not UTF-8 written as \\xe9."""
+    relative = os.path.relpath(os.fsencode(path), os.fsencode(folder)).decode("utf-8", "backslashreplace")
+    return relative.replace(os.sep, "/")
+
+
+def reporter(folder: str) -> Callable[[bytes], None]:
+    """Makes a function that raises `ValueError` for a file that could not be decoded while training ran."""
+
+    def report(path: bytes) -> None:
+        reason = _fault_of_contents(os.fsdecode(path)) or "it could not be read a moment ago, and can be now"
+        raise ValueError(
+            f"1 image in {folder!r} cannot be read: {printable_path(path, folder)} ({reason}). Mend or remove it, or pass "
+            "on_unreadable='skip' to leave it out"
+        )
+
+    return report
+
+
+def _with_progress(results: Iterable[T], total: int) -> Iterator[T]:
+    """Passes results on, and shows a bar from the third second on."""
+    import keras
+
+    begin, bar = time.monotonic(), None
+    for number, result in enumerate(results, start=1):
+        if bar is None and time.monotonic() - begin > _SECONDS_WITHOUT_A_BAR:
+            print(f"Checking {total} files", file=sys.stderr)
+            bar = keras.utils.Progbar(total, interval=0.1 if sys.stdout.isatty() else 10, unit_name="file")
+        if bar is not None:
+            bar.update(number)
+        yield result

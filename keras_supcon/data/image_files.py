@@ -1,0 +1,178 @@
+"""What kinds of image files are read, how a broken one is known, and the kinds that Pillow decodes."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import os
+import warnings
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif"),
+    *(".ppm", ".pgm", ".pbm"),
+)
+# Suffixes of images that `mimetypes` may not know.
+_OTHER_SUFFIXES = (
+    *(".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga", ".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"),
+    *(".dcm", ".xcf"),
+)
+_PILLOW_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_HEAD_BYTES = 4096
+_TAIL_BYTES = 16
+# Of a segment: its marker, its length and what is of interest in it.
+_SEGMENT_BYTES = 10
+# Markers of the segments that hold the size.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_EXIF = b"Exif\x00\x00"
+_ORIENTATION_TAG = 0x0112
+
+
+def is_other_image(name: str) -> bool:
+    """Whether the name of a file is that of an image of a kind that is not read."""
+    suffix = os.path.splitext(name)[1].lower()
+    kind, _ = mimetypes.guess_type(name)
+    return suffix not in SUFFIXES and (suffix in _OTHER_SUFFIXES or (kind or "").startswith("image/"))
+
+
+class Header(NamedTuple):
+    """What the first and the last bytes of an image file say.
+
+    Args:
+        fault: What is wrong with the file; an empty string where its contents should be decoded to know; None where it looks
+            whole.
+        is_jpeg: Whether the file is a JPEG file of which the rest is known.
+        height: Rows in the file.
+        width: Columns in the file.
+        channels: 1 for gray, 3 for color, 4 for CMYK.
+        orientation: The EXIF orientation, 1 (upright) to 8.
+    """
+
+    fault: str | None
+    is_jpeg: bool = False
+    height: int = 0
+    width: int = 0
+    channels: int = 0
+    orientation: int = 1
+
+
+def read_header(path: str | bytes) -> Header:
+    """Reads the first and the last bytes of an image file."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            head = file.read(_HEAD_BYTES)
+            size = os.fstat(file.fileno()).st_size
+            if head.startswith(b"\xff\xd8\xff"):
+                return _read_jpeg_header(file, head, size)
+            return Header(_fault_of_other(file, head, size))
+    except OSError as error:
+        return Header(error.strerror or str(error))
+
+
+def _fault_of_other(file: BinaryIO, head: bytes, size: int) -> str | None:
+    if not head:
+        return "the file is empty"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return None if b"IEND" in _tail(file, size) else ""
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return None if _tail(file, size).endswith(b";") else ""
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return None if int.from_bytes(head[4:8], "little") + 8 <= size else ""
+    if head.startswith(b"BM"):
+        return None if int.from_bytes(head[2:6], "little") <= size else ""
+    is_avif = head[4:8] == b"ftyp" and b"avi" in head[8:32]
+    is_portable = head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace()
+    if head.startswith((b"II*\x00", b"MM\x00*")) or is_avif or is_portable:
+        return None
+    return f"no kind of image that is read begins with {head[:8]!r}"
+
+
+def _read_jpeg_header(file: BinaryIO, head: bytes, size: int) -> Header:
+    """Goes from segment to segment up to the one that has the size."""
+    # Cameras may write more after the end, and then only decoding tells.
+    fault = None if _tail(file, size).endswith(b"\xff\xd9") else ""
+    place, start, orientation = 2, 0, 1
+    while True:
+        if place - start + _SEGMENT_BYTES > len(head):
+            file.seek(place)
+            start, head = place, file.read(_HEAD_BYTES)
+        segment = head[place - start : place - start + _SEGMENT_BYTES]
+        if len(segment) < _SEGMENT_BYTES or segment[0] != 0xFF:
+            return Header("")
+        marker, length = segment[1], int.from_bytes(segment[2:4], "big")
+        if marker in _JPEG_FRAMES:
+            height, width = int.from_bytes(segment[5:7], "big"), int.from_bytes(segment[7:9], "big")
+            is_plain = bool(height and width) and segment[9] in (1, 3, 4)
+            return Header(fault, True, height, width, segment[9], orientation) if is_plain else Header("")
+        if marker == 0xE1 and segment[4:10] == _EXIF and orientation == 1:
+            file.seek(place + 4)
+            orientation = _read_orientation(file.read(length - 2))
+        if marker != 0xFF:  # bytes of 0xff may stand before a marker
+            place += 1 + length
+        place += 1
+
+
+def _read_orientation(exif: bytes) -> int:
+    from PIL import Image
+
+    metadata = Image.Exif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata
+            metadata.load(exif)
+            orientation = metadata.get(_ORIENTATION_TAG)
+    except Exception:  # damage can look like anything to Pillow; the pixels are none the worse
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _tail(file: BinaryIO, size: int) -> bytes:
+    file.seek(max(size - _TAIL_BYTES, 0))
+    return file.read()
+
+
+def decode_with_pillow(encoded: bytes, background: tuple[int, int, int]) -> np.ndarray:
+    """Decodes an image file of any kind, its first frame, upright, on a background.
+
+    Args:
+        encoded: The contents of the file.
+        background: Color of transparent pixels, from 0 to 255.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+
+    Raises:
+        ValueError: With the reason, if it cannot be decoded.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata, and of large images
+            with Image.open(io.BytesIO(encoded), formats=_PILLOW_FORMATS) as file:
+                file.load()
+                has_16_bits = file.mode.startswith("I;16") or (file.mode == "I" and file.format == "PPM")
+                image = ImageOps.exif_transpose(file)
+    except UnidentifiedImageError as error:
+        raise ValueError("Pillow does not know its kind") from error
+    except Exception as error:  # damage can look like anything to Pillow
+        raise ValueError(f"Pillow says: {error or type(error).__name__}") from error
+    if has_16_bits:
+        image = Image.fromarray((np.asarray(image).astype("int64") >> 8).astype("uint8"))
+    return np.array(_in_color(image, background))
+
+
+def _in_color(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    from PIL import Image
+
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode!r}, which have no range from black to white")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image).convert("RGB")
+    return image.convert("RGB")
