@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # By which TensorFlow's decoder of JPEG divides height and width. A file's way is its place here, or that of other files.
 _RATIOS = (1, 2, 4, 8)
 _OTHER = len(_RATIOS)
+# TensorFlow's own choice is off by up to four levels, and not faster.
+_DCT_METHOD = "INTEGER_ACCURATE"
 
 
 class ReadingPlan:
@@ -108,7 +110,7 @@ class ReadingPlan:
         import tensorflow as tf
 
         window = tf.gather(self._windows, index)
-        image = tf.io.decode_and_crop_jpeg(encoded, window, channels=self.channels, ratio=ratio)
+        image = tf.io.decode_and_crop_jpeg(encoded, window, self.channels, ratio, dct_method=_DCT_METHOD)
         target = tf.gather(self._targets, index) if self._is_turned else self.image_size
         if self._is_reduced_again:
             image = tf.cond(
