@@ -15,6 +15,8 @@ TFA_VENV ?= .venv-tensorflow-addons
 PML_VENV ?= .venv-pytorch-metric-learning
 # The packages that the augmentations are compared with.
 AUGMENTATION_VENV ?= .venv-augmentation-peers
+# Of another torch, since torchvision has no build for the one above.
+TORCHVISION_VENV ?= .venv-torchvision
 # The last Python for which TensorFlow Addons has a TensorFlow.
 PYTHON_3_11 ?= $(shell command -v python3.11 || echo $(PYTHON))
 # By name, or as pyenv keeps it.
@@ -41,7 +43,7 @@ PYTEST = -m pytest -q -o junit_family=xunit1 --junitxml=build/test-times/$@.xml 
 
 .PHONY: demo test check lint doctest test-tensorflow test-programs test-neutral test-jax test-torch test-tpu-tensorflow \
 	test-lowest-keras test-parity test-times test-exhaustive mutation-check environments \
-	benchmark-loss benchmark-augmentation benchmark-gradient-caching benchmark-accelerator fashion-mnist bazel clean
+	benchmark-loss benchmark-augmentation benchmark-data benchmark-gradient-caching benchmark-accelerator fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
@@ -118,6 +120,9 @@ benchmark-augmentation: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(AUGME
 	$(VENV)/bin/python benchmarks/augmentation.py --neutral_python=$(NEUTRAL_VENV)/bin/python \
 		--peers_python=$(AUGMENTATION_VENV)/bin/python
 
+benchmark-data: $(VENV)/demo-installed $(TORCHVISION_VENV)/installed
+	$(VENV)/bin/python benchmarks/data.py --torchvision_python=$(TORCHVISION_VENV)/bin/python
+
 benchmark-gradient-caching: $(VENV)/demo-installed
 	$(VENV)/bin/python benchmarks/gradient_caching.py
 
@@ -184,5 +189,10 @@ $(AUGMENTATION_VENV)/installed: Makefile
 	$(AUGMENTATION_VENV)/bin/python $(PIP) torch==2.13.0 kornia==0.9.0 albumentations==2.0.8
 	touch $@
 
+$(TORCHVISION_VENV)/installed: Makefile
+	test -x $(TORCHVISION_VENV)/bin/python || $(PYTHON) -m venv $(TORCHVISION_VENV)
+	$(TORCHVISION_VENV)/bin/python $(PIP) torch==2.14.1 torchvision==0.29.1
+	touch $@
+
 clean:
-	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TPU_TENSORFLOW_VENV) $(TFA_VENV) $(PML_VENV) $(AUGMENTATION_VENV)
+	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TPU_TENSORFLOW_VENV) $(TFA_VENV) $(PML_VENV) $(AUGMENTATION_VENV) $(TORCHVISION_VENV)

@@ -209,24 +209,25 @@ def _batches(
         indices = tf.range(number, dtype="int64")
         return tf.random.experimental.stateless_shuffle(indices, key) if shuffle else indices
 
-    def places(key: tf.Tensor) -> tf.data.Dataset:
-        """Place and index of each file, and one place more, by which it is known that none before it is missing."""
-        indices = tf.concat([order(key), [0]], axis=0)
-        return tf.data.Dataset.from_tensor_slices(indices).enumerate().map(lambda place, index: (place, index, key))
+    def of_epoch(key: tf.Tensor) -> tf.data.Dataset:
+        """Index, place and key of each file, and one place more, by which it is known that none before it is missing."""
+        indices, places = tf.concat([order(key), [0]], axis=0), tf.range(number + 1, dtype="int64")
+        marks = tf.concat([places[:, None], tf.tile(key[None], (number + 1, 1))], axis=1)
+        return tf.data.Dataset.from_tensor_slices((indices, marks))
 
-    def read(place: tf.Tensor, index: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def read(index: tf.Tensor, mark: tf.Tensor) -> tuple[tf.Tensor, ...]:
         image = plan.decode(tf.io.read_file(tf.gather(paths, index)), index)
-        return place, key, image, tf.gather(labels, index)
+        return mark, image, tf.gather(labels, index)
 
     def check(begin: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         """Compares the places of a batch with those that it should have."""
-        found, keys, images, its_labels = batch
-        end = begin + tf.size(found, "int64")
-        is_right = tf.equal(found, tf.range(begin, end))
+        marks, images, its_labels = batch
+        end = begin + tf.shape(marks, "int64")[0]
+        is_right = tf.equal(marks[:, 0], tf.range(begin, end))
 
         def name_missing() -> tf.Tensor:
             missing = begin + tf.argmin(tf.cast(is_right, "int32"))
-            return tf.numpy_function(report, [tf.gather(paths, order(keys[0])[missing])], "bool")
+            return tf.numpy_function(report, [tf.gather(paths, order(marks[0, 1:])[missing])], "bool")
 
         with tf.control_dependencies([tf.cond(tf.reduce_all(is_right), lambda: tf.constant(True), name_missing)]):
             size = tf.minimum(end, number) - begin
@@ -238,7 +239,7 @@ def _batches(
     seed = None if seed is None else int(seed) % 2**63
     keys = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True).take(1)
     # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found afterwards.
-    examples = keys.flat_map(places).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()
+    examples = keys.flat_map(of_epoch).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()
     dataset = examples.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.scan(tf.constant(0, "int64"), check).take(num_batches)
     return dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(tf.data.AUTOTUNE)

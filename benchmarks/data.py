@@ -1,0 +1,197 @@
+"""How fast a folder of JPEG files is read on the CPU, beside Keras and torchvision.
+
+    make benchmark-data
+    python benchmarks/data.py  # this package and Keras alone
+    python benchmarks/data.py --torchvision_python=PYTHON
+
+--torchvision_python has torch and torchvision; without it their rows are left out. Prints Markdown tables and writes
+results.json to --output_dir. The files are made from the two photographs of scikit-learn. Each implementation runs in a
+process of its own, all of them in turn and then again for every round. Linux only.
+
+"Per core" divides the images by the processor time of all threads and processes. "Error" is the mean difference of the pixels,
+in levels of 255, from what Pillow makes of the decoded file with a bicubic filter and antialiasing.
+"""
+
+import datetime
+import io
+import os
+import pathlib
+import shutil
+import sys
+from typing import Any
+
+from absl import app, flags
+from data_implementations import BATCH_SIZE, IMPLEMENTATIONS, MIXED_BATCHES, SIZE
+from harness import describe_machine, markdown_table, run_worker, write_results
+
+# Width, height and number of the files of which the reading is measured.
+FILES = {"500x375": (500, 375, 400), "1280x960": (1280, 960, 120), "3000x2250": (3000, 2250, 32)}
+# Of the large folder: classes, files in each, side.
+NUM_CLASSES, FILES_PER_CLASS, SIDE = 40, 250, 1024
+NUM_DIFFERENT = 50
+JPEG_QUALITY = 90
+
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Processes of an implementation; the best of their epochs counts.", lower_bound=1)
+_EPOCHS = flags.DEFINE_integer("epochs", 3, "Epochs of a process.", lower_bound=1)
+_TORCHVISION_PYTHON = flags.DEFINE_string("torchvision_python", None, "Python interpreter with torch and torchvision.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/benchmarks/data", "Folder for the files and results.json.")
+
+
+def interpreter(name: str) -> str | None:
+    return sys.executable if IMPLEMENTATIONS[name].environment == "tensorflow" else _TORCHVISION_PYTHON.value
+
+
+def write_files(folder: pathlib.Path) -> None:
+    """Writes the folders of which the reading is measured, once."""
+    for name, (width, height, number) in FILES.items():
+        contents = [encode(place, width, height) for place in range(min(number, NUM_DIFFERENT))]
+        write_whole(folder / name, {f"{i % 2}/{i:04}.jpg": contents[i % len(contents)] for i in range(number)})
+    contents = [encode(place, SIDE, SIDE) for place in range(NUM_DIFFERENT)]
+    write_whole(
+        folder / "large",
+        {
+            f"{label:02}/{i:04}.jpg": contents[(label * FILES_PER_CLASS + i) % len(contents)]
+            for label in range(NUM_CLASSES)
+            for i in range(FILES_PER_CLASS)
+        },
+    )
+
+
+def write_whole(folder: pathlib.Path, contents: dict[str, bytes]) -> None:
+    """Writes files whose folder appears whole; files of the same contents are links to one."""
+    if folder.exists():
+        return
+    unfinished, written = folder.with_name(f"unfinished-{folder.name}"), {}
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for name, content in contents.items():
+        path = unfinished / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if content in written:
+            os.link(written[content], path)
+        else:
+            path.write_bytes(content)
+            written[content] = path
+    os.replace(unfinished, folder)
+
+
+def encode(place: int, width: int, height: int) -> bytes:
+    """A piece of a photograph as a JPEG file."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_image
+
+    photograph = Image.fromarray(load_sample_image(("china.jpg", "flower.jpg")[place % 2]))
+    left, top = 7 * place % 130, 3 * place % 50
+    piece = photograph.crop((left, top, left + 500, top + 375)).resize((width, height), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    piece.save(file, "jpeg", quality=JPEG_QUALITY)
+    return file.getvalue()
+
+
+def measure(name: str, quantity: str, folder: pathlib.Path) -> dict[str, Any]:
+    small_folder = folder.with_name(next(iter(FILES)))
+    arguments = {"worker": name, "quantity": quantity, "folder": folder, "small_folder": small_folder, "epochs": _EPOCHS.value}
+    answer = run_worker(interpreter(name), "data_implementations.py", "tensorflow", arguments)
+    print(
+        f"{folder.name}, {quantity}, {IMPLEMENTATIONS[name].label}: {answer.get('note', 'done')}", file=sys.stderr, flush=True
+    )
+    return answer
+
+
+def summarize_rates(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    failed = next((answer for answer in answers if "note" in answer), None)
+    if failed:
+        return failed
+    windows = [window for answer in answers for window in answer["windows"]]
+    return {
+        "rate": max(window["images"] / window["seconds"] for window in windows),
+        "rate_per_core": max(window["images"] / window["cpu_seconds"] for window in windows),
+        "error": answers[0]["error"],
+        "windows": windows,
+        "versions": answers[0]["versions"],
+    }
+
+
+def format_rates(records: dict[str, dict[str, Any]]) -> str:
+    rows = []
+    for name, record in records.items():
+        label = IMPLEMENTATIONS[name].label
+        if "note" in record:
+            rows.append([label, record["note"], "", "", ""])
+            continue
+        keras = records["keras"].get("rate_per_core")
+        rows.append(
+            [
+                label,
+                f"{record['rate']:,.0f}",
+                f"{record['rate_per_core']:,.0f}",
+                f"{record['rate_per_core'] / keras:.2f}" if keras else "",
+                f"{record['error']:.2f}",
+            ]
+        )
+    return markdown_table(["implementation", "images per second", "per core", "times Keras per core", "error"], rows)
+
+
+def format_large(starts: dict[str, dict[str, Any]], memories: dict[str, dict[str, Any]]) -> str:
+    rows = []
+    for name, start in starts.items():
+        memory = memories[name]
+        note = start.get("note") or memory.get("note")
+        if note:
+            rows.append([IMPLEMENTATIONS[name].label, note, "", "", ""])
+            continue
+        rows.append(
+            [
+                IMPLEMENTATIONS[name].label,
+                f"{start['first_batch_seconds']:.2f} s",
+                f"{start['num_classes']} of {NUM_CLASSES}",
+                f"{memory['megabytes'][0]:,.0f} MB",
+                f"{memory['megabytes'][-1]:,.0f} MB",
+            ]
+        )
+    header = ["implementation", "first batch", f"classes in {MIXED_BATCHES} batches", "memory after a tenth", "after the epoch"]
+    return markdown_table(header, rows)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
+    output_dir = pathlib.Path(_OUTPUT_DIR.value)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    write_files(output_dir)
+    names = [name for name in IMPLEMENTATIONS if interpreter(name)]
+    results: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": describe_machine(),
+        "settings": {"size": SIZE, "batch_size": BATCH_SIZE, "files": FILES, "jpeg_quality": JPEG_QUALITY},
+        "rates": {},
+    }
+    print(", ".join(f"{name}: {value}" for name, value in results["machine"].items()))
+    left_out = [implementation.label for name, implementation in IMPLEMENTATIONS.items() if name not in names]
+    if left_out:
+        print(f"Left out, for want of an interpreter (--help): {'; '.join(left_out)}")
+    for kind in FILES:
+        answers: dict[str, list] = {name: [] for name in names}
+        for _ in range(_ROUNDS.value):
+            for name, earlier in answers.items():
+                earlier.append(measure(name, "rate", output_dir / kind))
+        records = results["rates"][kind] = {name: summarize_rates(of_name) for name, of_name in answers.items()}
+        print(f"\n{kind} to {SIZE}x{SIZE}\n\n{format_rates(records)}", flush=True)
+        write_results(output_dir / "results.json", results)
+    for quantity in ("start", "memory"):
+        measure(names[0], "start", output_dir / "large")  # brings the files into the memory of the system
+        results[quantity] = {name: measure(name, quantity, output_dir / "large") for name in names}
+        write_results(output_dir / "results.json", results)
+    decoded = NUM_CLASSES * FILES_PER_CLASS * SIDE**2 * 3 / 1e9
+    print(f"\n{NUM_CLASSES * FILES_PER_CLASS:,} files of {SIDE}x{SIDE}, {decoded:.0f} GB when decoded, shuffled")
+    print(f"\n{format_large(results['start'], results['memory'])}\n\n{output_dir / 'results.json'}")
+    failed = [
+        *results["start"].values(),
+        *results["memory"].values(),
+        *(r for kind in results["rates"].values() for r in kind.values()),
+    ]
+    if any("note" in record for record in failed):
+        sys.exit("data.py: some measurements failed, see the tables")
+
+
+if __name__ == "__main__":
+    app.run(main)
