@@ -6,7 +6,7 @@ import itertools
 import os
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_supcon.arguments import check_below_1, check_choice, is_whole
 from keras_supcon.data.class_folders import ImageFile, list_classes
@@ -210,36 +210,42 @@ def _batches(
         return tf.random.experimental.stateless_shuffle(indices, key) if shuffle else indices
 
     def of_epoch(key: tf.Tensor) -> tf.data.Dataset:
-        """Index, place and key of each file, and one place more, by which it is known that none before it is missing."""
-        indices, places = tf.concat([order(key), [0]], axis=0), tf.range(number + 1, dtype="int64")
-        marks = tf.concat([places[:, None], tf.tile(key[None], (number + 1, 1))], axis=1)
-        return tf.data.Dataset.from_tensor_slices((indices, marks))
+        """The index of each file, and a mark: its place and the key."""
+        places = tf.range(number, dtype="int64")
+        marks = tf.concat([places[:, None], tf.tile(key[None], (number, 1))], axis=1)
+        return tf.data.Dataset.from_tensor_slices((order(key), marks))
 
     def read(index: tf.Tensor, mark: tf.Tensor) -> tuple[tf.Tensor, ...]:
         image = plan.decode(tf.io.read_file(tf.gather(paths, index)), index)
         return mark, image, tf.gather(labels, index)
 
-    def check(begin: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+    def check(state: tuple[tf.Tensor, tf.Tensor], batch: tuple[tf.Tensor, ...]) -> tuple[Any, tuple[tf.Tensor, tf.Tensor]]:
         """Compares the places of a batch with those that it should have."""
-        marks, images, its_labels = batch
+        (begin, key), (marks, images, its_labels) = state, batch
+        key = tf.where(tf.equal(begin, 0), marks[0, 1:], key)
         end = begin + tf.shape(marks, "int64")[0]
         is_right = tf.equal(marks[:, 0], tf.range(begin, end))
 
         def name_missing() -> tf.Tensor:
             missing = begin + tf.argmin(tf.cast(is_right, "int32"))
-            return tf.numpy_function(report, [tf.gather(paths, order(marks[0, 1:])[missing])], "bool")
+            return tf.numpy_function(report, [tf.gather(paths, order(key)[missing])], "bool")
 
         with tf.control_dependencies([tf.cond(tf.reduce_all(is_right), lambda: tf.constant(True), name_missing)]):
             size = tf.minimum(end, number) - begin
             images, its_labels = images[:size], its_labels[:size]
         if drop_remainder:
             images, its_labels = (tf.ensure_shape(part, (batch_size, *part.shape[1:])) for part in (images, its_labels))
-        return end, (images, its_labels)
+        return (end, key), (images, its_labels)
 
     seed = None if seed is None else int(seed) % 2**63
     keys = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True).take(1)
-    # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found afterwards.
+    # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found afterwards: also that
+    # before a last example, which marks the end.
     examples = keys.flat_map(of_epoch).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()
+    _, image, label = examples.element_spec
+    end = (tf.constant([number, 0, 0], "int64"), tf.zeros(image.shape, image.dtype), tf.zeros((), label.dtype))
+    examples = examples.concatenate(tf.data.Dataset.from_tensors(end))
     dataset = examples.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.scan(tf.constant(0, "int64"), check).take(num_batches)
+    state = (tf.constant(0, "int64"), tf.zeros(2, "int64"))
+    dataset = dataset.scan(state, check).take(num_batches)
     return dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(tf.data.AUTOTUNE)

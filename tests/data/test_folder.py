@@ -133,6 +133,20 @@ def test_nothing_is_decoded_before_its_batch(many, monkeypatch):
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("broken", [[0], [1], range(600)])
+def test_broken_files_at_the_ends_are_noticed(many, broken, shuffle):
+    """Wherever the first and the last file come in the order of an epoch, and if nothing can be read."""
+    import tensorflow as tf
+
+    dataset = data.load_folder(many, "all", 50, (1, 1), shuffle=shuffle)
+    for place in broken:
+        pathlib.Path(dataset.file_paths[-place]).write_bytes(b"")
+    for _ in range(3 if shuffle else 1):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"cannot be read: \d/\d+.png \(the file is empty\)"):
+            list(dataset)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
 def test_a_file_that_is_damaged_after_the_check_is_named(folder, shuffle):
     import tensorflow as tf
 
