@@ -13,23 +13,14 @@ in levels of 255, from what Pillow makes of the decoded file with a bicubic filt
 """
 
 import datetime
-import io
-import os
 import pathlib
-import shutil
 import sys
 from typing import Any
 
 from absl import app, flags
+from data_files import FILES, FILES_PER_CLASS, JPEG_QUALITY, NUM_CLASSES, SIDE, write_files
 from data_implementations import BATCH_SIZE, IMPLEMENTATIONS, MIXED_BATCHES, SIZE
 from harness import describe_machine, markdown_table, run_worker, write_results
-
-# Width, height and number of the files of which the reading is measured.
-FILES = {"500x375": (500, 375, 400), "1280x960": (1280, 960, 120), "3000x2250": (3000, 2250, 32)}
-# Of the large folder: classes, files in each, side.
-NUM_CLASSES, FILES_PER_CLASS, SIDE = 40, 250, 1024
-NUM_DIFFERENT = 50
-JPEG_QUALITY = 90
 
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Processes of an implementation; the best of their epochs counts.", lower_bound=1)
 _EPOCHS = flags.DEFINE_integer("epochs", 3, "Epochs of a process.", lower_bound=1)
@@ -39,52 +30,6 @@ _OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/benchmarks/data", "Folder
 
 def interpreter(name: str) -> str | None:
     return sys.executable if IMPLEMENTATIONS[name].environment == "tensorflow" else _TORCHVISION_PYTHON.value
-
-
-def write_files(folder: pathlib.Path) -> None:
-    """Writes the folders of which the reading is measured, once."""
-    for name, (width, height, number) in FILES.items():
-        contents = [encode(place, width, height) for place in range(min(number, NUM_DIFFERENT))]
-        write_whole(folder / name, {f"{i % 2}/{i:04}.jpg": contents[i % len(contents)] for i in range(number)})
-    contents = [encode(place, SIDE, SIDE) for place in range(NUM_DIFFERENT)]
-    write_whole(
-        folder / "large",
-        {
-            f"{label:02}/{i:04}.jpg": contents[(label * FILES_PER_CLASS + i) % len(contents)]
-            for label in range(NUM_CLASSES)
-            for i in range(FILES_PER_CLASS)
-        },
-    )
-
-
-def write_whole(folder: pathlib.Path, contents: dict[str, bytes]) -> None:
-    """Writes files whose folder appears whole; files of the same contents are links to one."""
-    if folder.exists():
-        return
-    unfinished, written = folder.with_name(f"unfinished-{folder.name}"), {}
-    shutil.rmtree(unfinished, ignore_errors=True)
-    for name, content in contents.items():
-        path = unfinished / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if content in written:
-            os.link(written[content], path)
-        else:
-            path.write_bytes(content)
-            written[content] = path
-    os.replace(unfinished, folder)
-
-
-def encode(place: int, width: int, height: int) -> bytes:
-    """A piece of a photograph as a JPEG file."""
-    from PIL import Image
-    from sklearn.datasets import load_sample_image
-
-    photograph = Image.fromarray(load_sample_image(("china.jpg", "flower.jpg")[place % 2]))
-    left, top = 7 * place % 130, 3 * place % 50
-    piece = photograph.crop((left, top, left + 500, top + 375)).resize((width, height), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    piece.save(file, "jpeg", quality=JPEG_QUALITY)
-    return file.getvalue()
 
 
 def measure(name: str, quantity: str, folder: pathlib.Path) -> dict[str, Any]:
