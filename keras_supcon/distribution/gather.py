@@ -70,7 +70,7 @@ def _gather_by_sum(context: Any, tensor: Any) -> Any:
     return tf.reshape(summed, (-1, *tensor.shape[1:]))
 
 
-def whole_batch_factor(count: Any) -> Any:
+def whole_batch_factor(count: Any, is_of_rows: bool = False) -> Any:
     """What a replica's mean must be multiplied by, so that the mean over replicas is the mean over the global batch.
 
     `tf.distribute` averages the replicas' means alike, although the last batch may be shared out unevenly: with counts n
@@ -78,16 +78,17 @@ def whole_batch_factor(count: Any) -> Any:
 
     Args:
         count: Float scalar, what this replica's mean is divided by.
+        is_of_rows: Whether it is a number of rows, which all replicas have alike where shapes are static.
 
     Returns:
-        Float scalar; None where there is one replica, and where shares are equal because shapes are static.
+        Float scalar; None where there is one replica, and where all are known to have as many rows.
     """
     context = replica_context()
     if context is None:
         return None
     import tensorflow as tf
 
-    if is_for_xla() or isinstance(context.strategy, tf.distribute.TPUStrategy):
+    if is_of_rows and (is_for_xla() or isinstance(context.strategy, tf.distribute.TPUStrategy)):
         return None
     total = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
     return tf.math.divide_no_nan(count * tf.cast(context.num_replicas_in_sync, count.dtype), total)

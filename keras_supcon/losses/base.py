@@ -7,6 +7,8 @@ import keras
 from keras import ops
 
 from keras_supcon.distribution.gather import whole_batch_factor
+from keras_supcon.distribution.replicas import replica_context
+from keras_supcon.distribution.reporting import is_in_compiled_loss
 from keras_supcon.losses.temperature import temperature_given_to
 
 # Options that the constructor of Keras keeps.
@@ -60,7 +62,7 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         values = self.call(y_true, ops.convert_to_tensor(y_pred, dtype=self.dtype))
-        return self._reduce(values, self._with_gradient_of_the_whole_batch(values, sample_weight), sample_weight)
+        return self._reduce(values, self._shared_out(values, sample_weight), sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         options = self._options()
@@ -89,19 +91,32 @@ class ContrastiveLoss(keras.losses.Loss):
             return given
         return self.temperature if self._temperature_now is None else self._temperature_now()
 
-    def _with_gradient_of_the_whole_batch(self, values: Any, sample_weight: Any) -> Any:
-        """Leaves the values and scales their gradient, where replicas with uneven shares would weigh alike in the mean.
+    def _shared_out(self, values: Any, sample_weight: Any) -> Any:
+        """Weighs values, and apart from them their gradient, where replicas may have uneven shares of the batch.
 
-        The values stay what this replica's mean is made of: Keras weighs the means that it reports by the shares.
+        The gradient of the replicas together becomes that of the global batch. The value of a replica is of its own samples.
+        Keras' trainer reports the mean over the replicas of these values times their number, weighted by the samples that
+        each replica has: for it the values are what makes that mean the loss of the global batch.
         """
-        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
-            count = ops.sum(ops.cast(sample_weight, values.dtype))
-        elif self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight"):
-            count = ops.cast(ops.shape(values)[0], values.dtype)
-        else:
+        context = replica_context()
+        if context is None:
             return values
-        factor = whole_batch_factor(count)
-        return values if factor is None else factor * values + ops.stop_gradient((1.0 - factor) * values)
+        rows = ops.cast(ops.shape(values)[0], values.dtype)
+        of_value = of_gradient = 1.0
+        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
+            of_gradient = whole_batch_factor(ops.sum(ops.cast(sample_weight, values.dtype)))
+        elif self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight"):
+            of_gradient = whole_batch_factor(rows, is_of_rows=True)
+            of_gradient = 1.0 if of_gradient is None else of_gradient
+        if is_in_compiled_loss():
+            if self.reduction in (None, "none"):
+                of_value = 1.0 / context.num_replicas_in_sync  # Keras multiplies by it what it has not divided
+            elif self.reduction == "sum" or (self.reduction == "mean_with_sample_weight" and sample_weight is not None):
+                share = whole_batch_factor(rows, is_of_rows=True)
+                of_value = of_gradient if share is None else ops.divide_no_nan(of_gradient, share)
+        if isinstance(of_gradient, float) and isinstance(of_value, float) and of_value == of_gradient:
+            return values
+        return of_gradient * values + ops.stop_gradient((of_value - of_gradient) * values)
 
     def _options(self) -> dict[str, Any]:
         return {option: getattr(self, option) for option in self._option_names}
