@@ -8,16 +8,28 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+# What float32 holds, in which all is computed: its largest number, and the smallest that XLA does not take for 0.
+_LARGEST, _SMALLEST = 3.4028234e38, 1.1754944e-38
 
-def check_positive(name: str, value: Any) -> float:
+
+def check_positive(name: str, value: Any, low: float = _SMALLEST, high: float = _LARGEST) -> float:
     if not (is_number(value) and value > 0):
         raise ValueError(f"`{name}` should be a positive number. Received: {name}={value!r}")
-    return float(value)
+    return _check_from_to(name, value, low, high)
 
 
-def check_not_negative(name: str, value: Any) -> float:
+def check_not_negative(name: str, value: Any, high: float = _LARGEST) -> float:
     if not (is_number(value) and value >= 0):
         raise ValueError(f"`{name}` should be a number of at least 0. Received: {name}={value!r}")
+    return _check_from_to(name, value, 0, high)
+
+
+def _check_from_to(name: str, value: float, low: float, high: float) -> float:
+    if not low <= value <= high:
+        raise ValueError(
+            f"`{name}` should be from {low:g} to {high:g}, so that float32 holds what is computed of it. "
+            f"Received: {name}={value!r}"
+        )
     return float(value)
 
 

@@ -94,6 +94,15 @@ MUTATIONS = (
         backend="jax",
     ),
     Mutation(
+        name="long_rows_have_no_reciprocal",
+        law="Rows up to the largest float32 keep their direction.",
+        file="keras_supcon/ops/normalization.py",
+        before="return ops.where(magnitude > 1, ops.full_like(magnitude, 1 / _STEP), ops.full_like(magnitude, _STEP))",
+        after="return ops.ones_like(magnitude)",
+        tests=("tests/ops/test_normalization.py",),
+        backend="jax",
+    ),
+    Mutation(
         name="anchor_is_its_own_positive",
         law="A row is never a positive of itself.",
         file="keras_supcon/ops/contrast.py",
@@ -415,15 +424,14 @@ MUTATIONS = (
             gradient = gradient + self.coupled_weight_decay * weights
         addend = gradient
         if self.classic_momentum:
-            addend = learning_rate * self._trust_ratio(index, weights, gradient) * gradient
+            addend = learning_rate * self._adapted(index, weights, gradient)
 """,
         after="""\
-        trust_ratio = self._trust_ratio(index, weights, gradient)
-        if self._decays[index]:
-            gradient = gradient + self.coupled_weight_decay * weights
         addend = gradient
         if self.classic_momentum:
-            addend = learning_rate * trust_ratio * gradient
+            addend = learning_rate * self._adapted(index, weights, gradient)
+        if self._decays[index]:
+            addend = addend + learning_rate * self.coupled_weight_decay * weights
 """,
         tests=("tests/optimizers/test_lars.py",),
         backend="torch",

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.layers.quantized_parts import SavesQuantizedParts
-from keras_supcon.ops import l2_normalize
+from keras_supcon.ops import convert_rows, l2_normalize
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -84,7 +83,7 @@ class ProjectionHead(SavesQuantizedParts, keras.layers.Layer):
             else:
                 features = layer(features)
         # Half precision would lose the angle between near neighbours.
-        return l2_normalize(ops.cast(self.output_layer(features), "float32"))
+        return l2_normalize(convert_rows(self.output_layer(features), "float32"))
 
     def quantizable_parts(self) -> list[keras.layers.Layer]:
         return [*self.hidden_layers, self.output_layer]

@@ -9,7 +9,8 @@ from keras import ops
 from keras_supcon.distribution.gather import whole_batch_factor
 from keras_supcon.distribution.replicas import replica_context
 from keras_supcon.distribution.reporting import is_in_compiled_loss
-from keras_supcon.losses.temperature import temperature_given_to
+from keras_supcon.losses.temperature import check_temperature_number, temperature_given_to
+from keras_supcon.ops import convert_rows
 
 # Options that the constructor of Keras keeps.
 _OF_KERAS = ("name", "reduction", "dtype")
@@ -61,7 +62,7 @@ class ContrastiveLoss(keras.losses.Loss):
         super().__setattr__(name, value)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        values = self.call(y_true, ops.convert_to_tensor(y_pred, dtype=self.dtype))
+        values = self.call(y_true, convert_rows(y_pred, self.dtype))
         return self._reduce(values, self._shared_out(values, sample_weight), sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -81,8 +82,11 @@ class ContrastiveLoss(keras.losses.Loss):
         Args:
             temperature: The temperature from now on, which goes into the configuration.
             now: Gives the same as a tensor from a variable, for steps that were compiled before.
+
+        Raises:
+            ValueError: For a temperature that the constructor would refuse.
         """
-        self.__dict__["temperature"] = temperature
+        self.__dict__["temperature"] = check_temperature_number(temperature)
         self._temperature_now = now
 
     def _temperature_in_use(self) -> Any:

@@ -2,15 +2,16 @@
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.distribution import gather_across_replicas
 from keras_supcon.losses.temperature import is_tensor, square_root
-from keras_supcon.ops import Contrast, l2_normalize, limit_norm, standardize_batch, standardize_labels
+from keras_supcon.ops import Contrast, convert_rows, l2_normalize, limit_norm, standardize_batch, standardize_labels
 
 # Squared it is far from the largest float32, so that sums of dot products stay finite.
-_LARGEST_NORM = 1e15
+LARGEST_NORM = 1e15
 
 
 def contrast_batch(
@@ -43,11 +44,13 @@ def contrast_batch(
     temperature = float(temperature) if is_known else temperature
     root = square_root(temperature, projections.dtype)
 
+    inputs = [projections] if queue is None else [projections, queue]
+
     def limited(rows: Any) -> Any:
         if normalize:
             return l2_normalize(rows)
         shortest = min(root, 1.0) if is_known else ops.minimum(ops.stop_gradient(root), 1.0)
-        return limit_norm(rows, _LARGEST_NORM * shortest)
+        return limit_norm(rows, LARGEST_NORM * shortest)
 
     # Rows and not logits are scaled: N x dim numbers and not N x N.
     projections = limited(projections) * (1.0 / root)
@@ -73,6 +76,7 @@ def contrast_batch(
         queue_is_ignored=queue_is_ignored,
         largest_dot_product=1.0 / (temperature if is_known else root * root) if normalize else None,
         block_size=block_size,
+        inputs=inputs,
     )
 
 
@@ -81,7 +85,7 @@ def _standardize_queue(queue: Any, queue_labels: Any, dim: int, dtype: Any, igno
         if queue_labels is not None:
             raise ValueError(f"`queue_labels` should be None without a `queue`. Received: queue_labels={queue_labels!r}")
         return None, None
-    queue = ops.cast(ops.convert_to_tensor(queue), dtype)
+    queue = convert_rows(queue, keras.backend.standardize_dtype(dtype))
     if len(queue.shape) != 2 or queue.shape[1] != dim:
         raise ValueError(
             f"`queue` should have shape (queue, {dim}), the dim of `y_pred`. Received: queue.shape={tuple(queue.shape)}"

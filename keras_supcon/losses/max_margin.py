@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_supcon.arguments import check_class_id_or_none, check_positive, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
-from keras_supcon.losses.contrast_batch import contrast_batch
+from keras_supcon.losses.contrast_batch import LARGEST_NORM, contrast_batch
 from keras_supcon.ops import distance_anchors, distance_contrasts
 
 # The slope of a distance has no limit at 0. Below this length the direction of a difference of unit vectors is mostly rounding.
@@ -37,7 +37,7 @@ def max_margin_loss(
     Args:
         y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        margin: Positive float; unit vectors are between 0 and 2 apart.
+        margin: Positive float up to 1e15; unit vectors are between 0 and 2 apart.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
@@ -61,7 +61,7 @@ def max_margin_loss(
     >>> print(np.asarray(loss).round(4))  # first: one positive at squared distance 2; last: a negative at distance 0
     [0.3333 0.6667 0.1667 0.1667]
     """
-    check_positive("margin", margin)
+    _check_margin(margin)
     check_class_id_or_none("ignore_class", ignore_class)
     batch = contrast_batch(y_true, y_pred, normalize=normalize, gather=gather, block_size=block_size, ignore_class=ignore_class)
 
@@ -93,7 +93,7 @@ class MaxMarginLoss(ContrastiveLoss):
     """Max-margin contrastive loss as a Keras loss; see `max_margin_loss`.
 
     Args:
-        margin: Positive float; unit vectors are between 0 and 2 apart.
+        margin: Positive float up to 1e15; unit vectors are between 0 and 2 apart.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
@@ -130,7 +130,7 @@ class MaxMarginLoss(ContrastiveLoss):
         name: str = "max_margin_loss",
         dtype: Any = None,
     ) -> None:
-        check_positive("margin", margin)
+        _check_margin(margin)
         check_whole_number_or_none("block_size", block_size, at_least=1)
         super().__init__(
             max_margin_loss,
@@ -143,3 +143,8 @@ class MaxMarginLoss(ContrastiveLoss):
             name=name,
             dtype=dtype,
         )
+
+
+def _check_margin(margin: float) -> None:
+    # Rows are no longer than that, and its square is far from the largest float32.
+    check_positive("margin", margin, high=LARGEST_NORM)

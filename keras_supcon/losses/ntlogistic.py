@@ -5,10 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_class_id_or_none, check_positive, check_whole_number_or_none
+from keras_supcon.arguments import check_class_id_or_none, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.contrast_batch import contrast_batch
-from keras_supcon.losses.temperature import check_temperature
+from keras_supcon.losses.temperature import check_temperature, check_temperature_number
 
 
 def ntlogistic_loss(
@@ -33,7 +33,7 @@ def ntlogistic_loss(
     Args:
         y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        temperature: Positive float, tau, or a scalar tensor of one, by which the loss is then differentiable.
+        temperature: Float from 1e-15 to 1e15, tau, or a scalar tensor of one, by which the loss is then differentiable.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
@@ -79,7 +79,7 @@ class NTLogisticLoss(ContrastiveLoss):
     """Logistic loss over pairs as a Keras loss; see `ntlogistic_loss`.
 
     Args:
-        temperature: Positive float.
+        temperature: Float from 1e-15 to 1e15.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
@@ -119,7 +119,7 @@ class NTLogisticLoss(ContrastiveLoss):
         check_whole_number_or_none("block_size", block_size, at_least=1)
         super().__init__(
             ntlogistic_loss,
-            temperature=check_positive("temperature", temperature),
+            temperature=check_temperature_number(temperature),
             normalize=normalize,
             gather=gather,
             block_size=block_size,

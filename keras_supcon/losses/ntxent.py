@@ -5,9 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_positive, check_whole_number_or_none
+from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.supcon import supcon_loss
+from keras_supcon.losses.temperature import check_temperature_number
+from keras_supcon.ops import convert_rows
 
 
 def ntxent_loss(
@@ -33,7 +35,7 @@ def ntxent_loss(
     Args:
         y_true: Ignored; may be None.
         y_pred: Projections `(batch, views, dim)`. With one view there is no positive and the loss is 0.
-        temperature: Positive float, tau, or a scalar tensor of one, by which the loss is then differentiable.
+        temperature: Float from 1e-15 to 1e15, tau, or a scalar tensor of one, by which the loss is then differentiable.
         normalize: Scales the rows of `y_pred` and `queue` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
@@ -56,7 +58,7 @@ def ntxent_loss(
     >>> print(np.asarray(ntxent_loss(None, views, temperature=0.5)).round(4))  # log(e^2 + 2) - 2
     [0.2395 0.2395]
     """
-    y_pred = ops.convert_to_tensor(y_pred)
+    y_pred = convert_rows(y_pred)
     return supcon_loss(
         ops.full(ops.shape(y_pred)[:1], -1, dtype="int32"),
         y_pred,
@@ -73,7 +75,7 @@ class NTXentLoss(ContrastiveLoss):
     """SimCLR's loss as a Keras loss; see `ntxent_loss`. Labels are ignored.
 
     Args:
-        temperature: Positive float.
+        temperature: Float from 1e-15 to 1e15.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
@@ -109,7 +111,7 @@ class NTXentLoss(ContrastiveLoss):
         name: str = "ntxent_loss",
         dtype: Any = None,
     ) -> None:
-        check_positive("temperature", temperature)
+        check_temperature_number(temperature)
         check_whole_number_or_none("block_size", block_size, at_least=1)
         super().__init__(
             ntxent_loss,

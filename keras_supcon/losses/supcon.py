@@ -5,10 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_choice, check_class_id_or_none, check_positive, check_whole_number_or_none
+from keras_supcon.arguments import check_choice, check_class_id_or_none, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.contrast_batch import contrast_batch
-from keras_supcon.losses.temperature import check_temperature
+from keras_supcon.losses.temperature import check_temperature, check_temperature_number
 from keras_supcon.ops import Contrast
 
 _SUMMATIONS = ("out", "in")
@@ -57,8 +57,8 @@ def supcon_loss(
         y_true: Class ids `(batch,)` or `(batch, 1)` below 2^31, or one-hot rows `(batch, classes)`. A class id of -1 means
             unlabelled: the only positives of such a sample are its own other views.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        temperature: Positive float, tau, or a scalar tensor of one, by which the loss is then differentiable. The paper found
-            0.1 best.
+        temperature: Float from 1e-15 to 1e15, tau, or a scalar tensor of one, by which the loss is then differentiable. The
+            paper found 0.1 best.
         summation: `"out"` or `"in"`: whether the mean over positives stands outside or inside the logarithm.
         denominator: `"all"`, `"one_positive"` or `"only_negatives"`.
         contrast_mode: The views that act as anchors: `"all"`, or `"one"`, the first view of each sample. Either way they are
@@ -173,7 +173,7 @@ class SupConLoss(ContrastiveLoss):
     (`drop_remainder=True`) are those of one replica on the global batch. Memory grows with the batch, not with its square.
 
     Args:
-        temperature: Positive float.
+        temperature: Float from 1e-15 to 1e15.
         summation: `"out"` (eq. 2 of the paper) or `"in"` (eq. 3).
         denominator: `"all"` (the paper's), `"one_positive"` or `"only_negatives"`.
         contrast_mode: Views that act as anchors: `"all"`, or `"one"`, the first.
@@ -225,7 +225,7 @@ class SupConLoss(ContrastiveLoss):
         _check_options(summation, denominator, contrast_mode, positives_cap, block_size)
         super().__init__(
             supcon_loss,
-            temperature=check_positive("temperature", temperature),
+            temperature=check_temperature_number(temperature),
             summation=summation,
             denominator=denominator,
             contrast_mode=contrast_mode,

@@ -11,14 +11,22 @@ from keras import ops
 
 from keras_supcon.arguments import check_positive
 
+# Between these float32 holds logits, their sums, and the gradient by the temperature, which grows like 1 / temperature^2.
+_SMALLEST, _LARGEST = 1e-15, 1e15
+
 # By loss; replicas are traced in threads of their own, and a context belongs to a thread.
 _IN_USE: contextvars.ContextVar[tuple[Any, Any]] = contextvars.ContextVar("temperature_in_use", default=(None, None))
+
+
+def check_temperature_number(temperature: Any) -> float:
+    """Wants a positive number from 1e-15 to 1e15."""
+    return check_positive("temperature", temperature, _SMALLEST, _LARGEST)
 
 
 def check_temperature(temperature: Any) -> None:
     """Raises `ValueError` unless it is a positive number or a tensor of one number, whose value the caller answers for."""
     if not is_tensor(temperature):
-        check_positive("temperature", temperature)
+        check_temperature_number(temperature)
     elif len(temperature.shape) > 0:
         raise ValueError(
             "`temperature` should be a positive number, or a tensor of one. "

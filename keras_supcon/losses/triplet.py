@@ -6,9 +6,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_choice, check_class_id_or_none, check_not_negative, check_whole_number_or_none
+from keras_supcon.arguments import (
+    check_choice,
+    check_class_id_or_none,
+    check_not_negative,
+    check_whole_number_or_none,
+)
 from keras_supcon.losses.base import ContrastiveLoss
-from keras_supcon.losses.contrast_batch import contrast_batch
+from keras_supcon.losses.contrast_batch import LARGEST_NORM, contrast_batch
 from keras_supcon.ops import distance_anchors, distance_contrasts
 
 _MINING = ("all", "semi_hard", "hard")
@@ -42,7 +47,7 @@ def triplet_loss(
     Args:
         y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        margin: Float of at least 0; the squared distance of unit vectors is between 0 and 4.
+        margin: Float from 0 to 1e30; the squared distance of unit vectors is between 0 and 4.
         mining: `"all"`, `"semi_hard"` or `"hard"`.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Ranks the rows of all replicas under `tf.distribute`.
@@ -96,13 +101,15 @@ def _all_triplets(distances: Any, is_positive: Any, is_negative: Any, margin: fl
     order = ops.argsort(ops.where(ops.logical_or(is_positive, is_negative), keys, float("inf")), axis=1)
     positives, negatives = _count_mask(is_positive, order, keys), _count_mask(is_negative, order, keys)
     keys = ops.take_along_axis(keys, order, axis=1)
-    num_triplets = ops.maximum(_row_sum(positives) * _row_sum(negatives), 1.0)
+    num_positives, num_negatives = (ops.maximum(_row_sum(kind), 1.0) for kind in (positives, negatives))
     # Distances are counted from the smallest, for the precision of their running sum.
     keys = keys - ops.min(keys, axis=1, keepdims=True, initial=float("inf"))
     negatives_before = ops.cumsum(negatives, axis=1)
-    losses = _row_sum(positives * (negatives_before * keys - ops.cumsum(negatives * keys, axis=1))) / num_triplets
+    # Means of means: the sum over all triplets of long rows would be beyond float32.
+    over_negatives = (negatives_before * keys - ops.cumsum(negatives * keys, axis=1)) / num_negatives
+    losses = _row_sum(positives * over_negatives) / num_positives
     positives_after = _row_sum(positives) - ops.cumsum(positives, axis=1)
-    slopes = (positives * negatives_before - negatives * positives_after) / num_triplets
+    slopes = (positives * negatives_before - negatives * positives_after) / (num_positives * num_negatives)
     return losses, _sum_at(order, slopes)
 
 
@@ -161,7 +168,7 @@ class TripletLoss(ContrastiveLoss):
     """Triplet loss of squared Euclidean distances as a Keras loss; see `triplet_loss`.
 
     Args:
-        margin: Float of at least 0; the squared distance of unit vectors is between 0 and 4.
+        margin: Float from 0 to 1e30; the squared distance of unit vectors is between 0 and 4.
         mining: `"all"`, `"semi_hard"` or `"hard"`.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Ranks the rows of all replicas under `tf.distribute`.
@@ -216,6 +223,7 @@ class TripletLoss(ContrastiveLoss):
 
 
 def _check_options(margin: float, mining: str, block_size: int | None) -> None:
-    check_not_negative("margin", margin)
+    # The squared distances of rows that are not scaled to unit length go as far.
+    check_not_negative("margin", margin, high=LARGEST_NORM**2)
     check_choice("mining", mining, _MINING)
     check_whole_number_or_none("block_size", block_size, at_least=1)

@@ -45,7 +45,7 @@ class ContrastiveAccuracy(BatchMetric):
         is_right = batch.pair_max(batch.positives) > batch.pair_max(batch.negatives)
         weight = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
         right = batch.per_sample(ops.cast(ops.logical_and(is_right, batch.num_positives > 0), "float32"))
-        right = right * batch.nan_unless_finite
+        right = right * ops.cast(batch.nan_unless_finite, "float32")
         if sample_weight is not None:
             weight = weight * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         # All views of a sample have positives, or none has.

@@ -4,7 +4,7 @@ from keras_supcon.ops.batch import standardize_batch, standardize_labels
 from keras_supcon.ops.classes import class_groups, ranks_in_group
 from keras_supcon.ops.contrast import Contrast
 from keras_supcon.ops.distances import distance_anchors, distance_contrasts
-from keras_supcon.ops.normalization import l2_normalize, limit_norm
+from keras_supcon.ops.normalization import convert_rows, l2_normalize, limit_norm
 from keras_supcon.ops.pair_sum import pair_max, pair_sum
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import permute_rows
@@ -18,6 +18,7 @@ __all__ = [
     "PairSet",
     "Rows",
     "class_groups",
+    "convert_rows",
     "distance_anchors",
     "distance_contrasts",
     "l2_normalize",

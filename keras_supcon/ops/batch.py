@@ -7,6 +7,8 @@ import numpy as np
 from keras import ops
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
+from keras_supcon.ops.normalization import convert_rows
+
 _LARGEST_ID = 2**31 - 1
 _LARGEST_FLOAT_ID = 2**24
 _ID_SENTENCE = "`y_true` should hold whole class ids from 0 up to 2^31 - 1, or -1 for unlabelled"
@@ -31,7 +33,7 @@ def standardize_batch(y_true: Any, y_pred: Any, ignore_class: int | None = None)
             raise: with `jit_compile=True`, which is the default of `compile` on a GPU, and on JAX the values of labels go
             unchecked.
     """
-    y_pred = ops.convert_to_tensor(y_pred)
+    y_pred = convert_rows(y_pred)
     projections = _standardize_projections(y_pred)
     class_ids = standardize_labels(y_true, ignore_class)
     batch, labels = projections.shape[0], class_ids.shape[0]

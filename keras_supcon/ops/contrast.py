@@ -1,7 +1,7 @@
 """A batch of views laid out for pairwise sums: the anchors, the rows they are contrasted with, and who is whose positive."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from keras import ops
@@ -51,6 +51,7 @@ class Contrast:
         largest_dot_product: A bound on the absolute dot products of unit vectors times one factor: a number, a scalar tensor if
             the factor is one, or None for other rows.
         block_size: Rows in a block of the pairwise sums; None picks it.
+        inputs: What the rows of this replica were made of, which should be finite too: a compiler may lose NaN on the way.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Contrast:
         queue_is_ignored: Any = None,
         largest_dot_product: Any = None,
         block_size: int | None = None,
+        inputs: Sequence[Any] = (),
     ) -> None:
         self.block_size = block_size
         self.max_samples = max_samples
@@ -77,7 +79,7 @@ class Contrast:
         self._anchor_views = 1 if first_view_only else self._num_views
 
         batch_size = ops.shape(projections)[0]
-        self._all_contrasts = [projections] if queue is None else [projections, queue]
+        self._all_contrasts = [*inputs, projections] if queue is None else [*inputs, projections, queue]
         present = queue_present = None
         if is_ignored is not None:
             class_ids, projections, present = _without_ignored(class_ids, projections, is_ignored)

@@ -133,22 +133,22 @@ class LARS(keras.optimizers.Optimizer):
             gradient = gradient + self.coupled_weight_decay * weights
         addend = gradient
         if self.classic_momentum:
-            addend = learning_rate * self._trust_ratio(index, weights, gradient) * gradient
+            addend = learning_rate * self._adapted(index, weights, gradient)
         velocity = self.momentum * velocity + addend
         step = self.momentum * velocity + addend if self.nesterov else velocity
         if not self.classic_momentum:
-            step = learning_rate * self._trust_ratio(index, weights, step) * step
+            step = learning_rate * self._adapted(index, weights, step)
         self.assign(self.momentums[index], velocity)
         self.assign(variable, weights - step)
 
-    def _trust_ratio(self, index: int, weights: Any, direction: Any) -> Any:
+    def _adapted(self, index: int, weights: Any, direction: Any) -> Any:
+        """The direction times its trust ratio."""
         if not self._adapts[index]:
-            return 1.0
-        weight_norm, direction_norm = (ops.sqrt(ops.sum(ops.square(tensor))) for tensor in (weights, direction))
-        one = ops.ones_like(weight_norm)
-        is_defined = ops.logical_and(weight_norm > 0, direction_norm > 0)
-        ratio = self.trust_coefficient * weight_norm / ops.where(is_defined, direction_norm, one)
-        return ops.where(is_defined, ratio, one)
+            return direction
+        (weight_peak, weight_norm, _), (peak, norm, scaled) = _norm(weights), _norm(direction)
+        # In this order: the ratio of the norms alone may be beyond float32.
+        adapted = self.trust_coefficient * weight_peak * weight_norm * (scaled / ops.maximum(norm, 1.0))
+        return ops.where(ops.logical_and(weight_peak > 0, peak > 0), adapted, direction)
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
@@ -192,6 +192,15 @@ class LARS(keras.optimizers.Optimizer):
             "exclude_from_adaptation": list(self._not_adapted),
             "exclude_from_weight_decay": list(self._not_decayed),
         }
+
+
+def _norm(tensor: Any) -> tuple[Any, Any, Any]:
+    """The largest absolute entry, and norm and tensor divided by it: squares of the entries may be beyond float32."""
+    peak = ops.max(ops.abs(tensor), initial=0.0)
+    # XLA makes a reciprocal of the divisor, which float32 has not for numbers near its ends.
+    step = ops.where(peak > 1, ops.full_like(peak, 2.0**-64), ops.full_like(peak, 2.0**64))
+    scaled = tensor * step / ops.where(peak > 0, peak * step, ops.ones_like(peak))
+    return peak, ops.sqrt(ops.sum(ops.square(scaled))), scaled
 
 
 def _check_patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon.ops import l2_normalize, limit_norm
-from tests.autodiff import value_and_gradient
+from keras_supcon.ops import convert_rows, l2_normalize, limit_norm
+from tests.autodiff import compiled, compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.neutral
 
@@ -37,3 +38,28 @@ def test_limit_norm_shortens_long_rows_and_their_gradient():
     np.testing.assert_allclose(gradient[1:], 1)
     np.testing.assert_allclose(gradient[0], 2e-37, rtol=1e-5)
     assert value == 21
+
+
+def test_rows_at_the_ends_of_float32_keep_their_direction_and_a_finite_gradient():
+    """A compiler multiplies by the reciprocal, which float32 does not hold for numbers above 8.5e37."""
+    largest = np.finfo("float32").max
+    x = np.array([[9e37, 4.5e37], [largest, -largest], [3e38, 1.0], [2e-30, 1e-30], [1e-38, 1e-40]], "float32")
+    expected = [[2 / 5**0.5, 1 / 5**0.5], [0.5**0.5, -(0.5**0.5)], [1, 0], [2 / 5**0.5, 1 / 5**0.5], [0, 0]]
+    np.testing.assert_allclose(ops.convert_to_numpy(compiled(l2_normalize)(x)), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(compiled(lambda v: limit_norm(v, 10.0))(x))[:3], 10 * np.array(expected[:3]), rtol=1e-6, atol=1e-6
+    )
+    _, gradient = compiled_value_and_gradient(lambda v: ops.sum(l2_normalize(v) * ops.array([1e10, 0.0])), x)
+    assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_float64_rows_beyond_float32_keep_their_direction(as_tensor):
+    rows = np.array([[1e300, 5e299], [3.0, 4.0], [0.0, 0.0], [np.inf, 1.0], [np.nan, 1.0]])
+    if as_tensor and keras.backend.backend() == "jax":
+        pytest.skip("JAX has no float64 unless it is told to.")
+    converted = ops.convert_to_numpy(convert_rows(ops.convert_to_tensor(rows, "float64") if as_tensor else rows, "float32"))
+    assert converted.dtype == "float32"
+    np.testing.assert_allclose(converted[0, 0], 2 * converted[0, 1], rtol=1e-6)
+    np.testing.assert_array_equal(converted[1:3], rows[1:3])
+    assert np.all(~np.isfinite(converted[3:, 0]))

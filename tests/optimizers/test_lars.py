@@ -285,3 +285,12 @@ def test_leaves_no_way_to_exclusions_that_would_be_lost():
 def test_refuses_arguments_out_of_range(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         LARS(**{"learning_rate": 0.1, **options})
+
+
+@pytest.mark.parametrize("classic", [True, False])
+@pytest.mark.parametrize(("weight", "gradient"), [(3e38, 3e38), (1e30, 1e-30), (1e-25, 1e-25)])
+def test_norms_beyond_the_squares_of_float32(weight, gradient, classic):
+    kernel = keras.Variable(np.full(2, weight, "float32"), name="kernel")
+    optimizer = LARS(0.1, trust_coefficient=0.5, classic_momentum=classic)
+    optimizer.apply([ops.convert_to_tensor(np.array([0, gradient], "float32"))], [kernel])
+    np.testing.assert_allclose(ops.convert_to_numpy(kernel) / weight, [1, 1 - 0.05 * 2**0.5], rtol=1e-5)
