@@ -4,6 +4,7 @@ A new class is one line in `tests/public_classes.py`; `tests/package/test_every_
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Sequence
@@ -64,18 +65,19 @@ def check_layer(case: Case, folder: pathlib.Path) -> None:
     inputs = case.inputs()
     serialized = check_config(case)
     first, again = (keras.saving.deserialize_keras_object(serialized) for _ in range(2))
-    outputs = first(inputs)
+    training = {"training": True} if case.maps_data else {}
+    outputs = first(inputs, **training)
     _check_outputs(case, first, inputs, outputs)
     if case.maps_data:  # no rows, as of a replica for which a short last batch leaves nothing
-        assert tuple(outputs_or_their_shape(first, inputs[:0]).shape) == (0, *outputs.shape[1:])
+        assert tuple(outputs_or_their_shape(first, inputs[:0], **training).shape) == (0, *outputs.shape[1:])
     if not first.weights:  # of one seed the draws are the same
-        np.testing.assert_array_equal(as_array(again(inputs)), as_array(outputs))
+        np.testing.assert_array_equal(as_array(again(inputs, **training)), as_array(outputs))
     _check_file(first, inputs, folder)
     for policy in POLICIES:
         half = case.make(dtype=policy)
         symbolic = half(keras.KerasTensor(inputs.shape, str(inputs.dtype)))
         assert symbolic.dtype == (case.output_dtype or policy.removeprefix("mixed_"))
-        half_outputs = outputs_or_their_shape(half, inputs)
+        half_outputs = outputs_or_their_shape(half, inputs, **training)
         assert keras.backend.standardize_dtype(half_outputs.dtype) == symbolic.dtype
         if BACKEND != "jax":
             assert np.all(np.isfinite(as_array(half_outputs)))
@@ -163,14 +165,14 @@ def as_array(tensor: Any) -> np.ndarray:
     return ops.convert_to_numpy(ops.cast(tensor, "float32"))
 
 
-def outputs_or_their_shape(layer: keras.layers.Layer, inputs: np.ndarray) -> Any:
+def outputs_or_their_shape(layer: keras.layers.Layer, inputs: np.ndarray, **options: Any) -> Any:
     """Calls the layer; on JAX, where a trace tells shape and dtype, nothing is compiled for these inputs alone."""
     if BACKEND != "jax":
-        return layer(inputs)
+        return layer(inputs, **options)
     import jax
 
     with keras.StatelessScope():
-        return jax.eval_shape(layer, jax.ShapeDtypeStruct(inputs.shape, inputs.dtype))
+        return jax.eval_shape(functools.partial(layer, **options), jax.ShapeDtypeStruct(inputs.shape, inputs.dtype))
 
 
 def _check_outputs(case: Case, layer: Any, inputs: np.ndarray, outputs: Any) -> None:
@@ -197,7 +199,7 @@ def _check_data_map(case: Case, inputs: np.ndarray) -> None:
     labels = np.resize([257, 2049, 2**24 + 1, 2**30 + 1], len(inputs))  # what bfloat16, float16 and float32 cannot hold
     data = tf.data.Dataset.from_tensor_slices({"images": inputs, "labels": labels})
     layer = case.make()
-    of_batches = data.batch(len(inputs) - 1).map(layer)
+    of_batches = data.batch(len(inputs) - 1).map(functools.partial(layer, training=True))
     shape = tuple(layer.compute_output_shape(inputs.shape)[1:])
     assert tuple(of_batches.element_spec["images"].shape) == (None, *shape)
     elements = list(of_batches)

@@ -456,6 +456,15 @@ MUTATIONS = (
         backend="torch",
     ),
     Mutation(
+        name="augments_unless_told",
+        law="A layer that is not told whether it trains does not augment.",
+        file="keras_supcon/augmentation/base.py",
+        before="training = bool(keras_cv_classes(self._get_call_context().entry_layer))",
+        after="training = True",
+        tests=("tests/augmentation/test_every_layer.py",),
+        backend="torch",
+    ),
+    Mutation(
         name="augments_at_inference",
         law="When not training, a view is the inference form of the image.",
         file="keras_supcon/augmentation/calling.py",

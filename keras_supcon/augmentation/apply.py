@@ -32,7 +32,7 @@ class RandomApply(ImageAugmentation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Invert, RandomApply
     >>> images = np.zeros((1000, 1, 1, 1), "uint8")
-    >>> share = (np.asarray(RandomApply(Invert(), probability=0.3, seed=0)(images)) == 255).mean()
+    >>> share = (np.asarray(RandomApply(Invert(), probability=0.3, seed=0)(images, training=True)) == 255).mean()
     >>> bool(abs(share - 0.3) < 0.05)
     True
     """

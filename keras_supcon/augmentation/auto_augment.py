@@ -42,7 +42,7 @@ class AutoAugment(OperationsRecipe):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import AutoAugment
     >>> images = np.random.default_rng(0).integers(0, 256, (4, 48, 40, 3)).astype("uint8")
-    >>> AutoAugment(image_size=(32, 32), policy="cifar10")(images).shape == (4, 32, 32, 3)
+    >>> AutoAugment(image_size=(32, 32), policy="cifar10")(images, training=True).shape == (4, 32, 32, 3)
     True
     >>> own = AutoAugment(image_size=(32, 32), policy=[[("Rotate", 0.5, 0.3), ("Invert", 0.1, None)]])
     """

@@ -1,6 +1,7 @@
 """What all augmentation layers share."""
 
 import sys
+import warnings
 import zlib
 from typing import Any
 
@@ -10,6 +11,7 @@ import keras
 from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import BaseImagePreprocessingLayer
 
 from keras_supcon.arguments import is_number, is_pair, is_whole
+from keras_supcon.augmentation.calling import keras_cv_classes
 from keras_supcon.augmentation.seeding import current_seed_sequence
 from keras_supcon.distribution import ReplicaSeedGenerator
 
@@ -29,10 +31,18 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
     Call arguments:
         images: `(batch, height, width, channels)` or one image `(height, width, channels)` with 1 or 3 channels;
             or a dictionary with `"images"` and, unchanged by the layer, `"labels"`.
-        training: False gives the inference form of the layer, anything else augments.
+        training: True augments, False gives the inference form of the layer. A call that does not say it takes what the model
+            or layer around it was told, and False where nobody was told: other than Keras' own image layers, ours leave images
+            alone in a model that is called directly, and in an exported one. In a layer of keras-cv, which always augments,
+            they augment too.
+
+    Warns:
+        UserWarning: In a map of `tf.data` that does not say `training`.
     """
 
     _USE_BASE_FACTOR = False
+    # Whether training changes what the layer does.
+    draws_at_random = True
     # Whether the output is in [0, 1] whatever `value_range` is; other layers keep the range.
     ends_in_unit_range = False
 
@@ -63,7 +73,11 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
 
     def call(self, images: Any, training: bool | None = None) -> Any:
         self._check_channels(tuple(images.shape))
-        return super().call(images, training=training is None or bool(training))
+        if training is None:
+            training = bool(keras_cv_classes(self._get_call_context().entry_layer))
+            if self.draws_at_random and not training:
+                warn_of_plain_images_in_tf_data(self)
+        return super().call(images, training=bool(training))
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         if not training:
@@ -142,3 +156,20 @@ def is_symbolic_tensorflow(images: Any) -> bool:
     """Whether the images are in a TensorFlow graph, such as that of `tf.data`, with any backend of Keras."""
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and tensorflow.is_tensor(images) and not tensorflow.executing_eagerly()
+
+
+def warn_of_plain_images_in_tf_data(layer: keras.layers.Layer) -> None:
+    """Warns where a layer that was not told whether to augment is in a map of `tf.data`, which has no training of its own."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or tensorflow.executing_eagerly():
+        return
+    graph = tensorflow.compat.v1.get_default_graph()
+    while graph is not None:
+        if getattr(graph, "name", "").startswith("Dataset_"):
+            warnings.warn(
+                f"`{layer.name}` does not augment in this map of `tf.data`, which does not say `training`. For training images "
+                "write `data.map(lambda images: layer(images, training=True))`, for others `training=False`.",
+                stacklevel=2,
+            )
+            return
+        graph = getattr(graph, "outer_graph", None)

@@ -40,7 +40,8 @@ class RandomGaussianBlur(ImageAugmentation):
     >>> from keras_supcon.augmentation import RandomGaussianBlur
     >>> images = np.zeros((4, 9, 9, 1), "float32")
     >>> images[:, 4, 4] = 1
-    >>> blurred = np.asarray(RandomGaussianBlur(sigma=(0.5, 1.0), kernel_size=5, probability=1.0, seed=0)(images))
+    >>> blur = RandomGaussianBlur(sigma=(0.5, 1.0), kernel_size=5, probability=1.0, seed=0)
+    >>> blurred = np.asarray(blur(images, training=True))
     >>> blurred.sum(axis=(1, 2, 3)).round(4).tolist(), bool(blurred.max() < 0.7)
     ([1.0, 1.0, 1.0, 1.0], True)
     """

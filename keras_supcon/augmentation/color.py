@@ -69,7 +69,7 @@ class RandomColorJitter(ImageAugmentation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import RandomColorJitter
     >>> jitter = RandomColorJitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, value_range=(0, 1), seed=0)
-    >>> images = jitter(np.full((4, 8, 8, 3), 0.5, "float32"))
+    >>> images = jitter(np.full((4, 8, 8, 3), 0.5, "float32"), training=True)
     >>> tuple(images.shape), bool(np.max(images) <= 1)
     ((4, 8, 8, 3), True)
     """
@@ -168,7 +168,7 @@ class RandomGrayscale(ImageAugmentation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import RandomGrayscale
     >>> red = np.array([[[[255, 0, 0]]]], "uint8")
-    >>> np.asarray(RandomGrayscale(probability=1.0)(red)).ravel().round(1).tolist()  # 0.299 of 255
+    >>> np.asarray(RandomGrayscale(probability=1.0)(red, training=True)).ravel().round(1).tolist()  # 0.299 of 255
     [76.19999694824219, 76.19999694824219, 76.19999694824219]
     """
 

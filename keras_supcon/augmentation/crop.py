@@ -45,7 +45,7 @@ class RandomResizedCrop(ImageAugmentation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import RandomResizedCrop
     >>> crop = RandomResizedCrop(image_size=(16, 16), seed=0)
-    >>> tuple(crop(np.zeros((4, 40, 32, 3), "uint8")).shape)
+    >>> tuple(crop(np.zeros((4, 40, 32, 3), "uint8"), training=True).shape)
     (4, 16, 16, 3)
     """
 
@@ -158,6 +158,7 @@ class CenterCropResize(ImageAugmentation):
     """
 
     ends_in_unit_range = True
+    draws_at_random = False
 
     def __init__(
         self,

@@ -240,7 +240,7 @@ class KerasCVRandAugment(KerasCVRecipe):
     >>> from keras_supcon.augmentation.keras_cv import KerasCVRandAugment
     >>> augment = KerasCVRandAugment(image_size=(32, 32), num_ops=1, seed=1)
     >>> images = np.random.default_rng(0).integers(0, 256, (4, 48, 40, 3)).astype("uint8")
-    >>> tuple(augment({"images": images, "labels": np.arange(4)})["images"].shape)
+    >>> tuple(augment({"images": images, "labels": np.arange(4)}, training=True)["images"].shape)
     (4, 32, 32, 3)
     """
 

@@ -45,7 +45,7 @@ class RandAugment(OperationsRecipe):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import RandAugment
     >>> images = np.random.default_rng(0).integers(0, 256, (4, 48, 40, 3)).astype("uint8")
-    >>> views = np.asarray(RandAugment(image_size=(32, 32), num_ops=2, magnitude=0.9)(images))
+    >>> views = np.asarray(RandAugment(image_size=(32, 32), num_ops=2, magnitude=0.9)(images, training=True))
     >>> views.shape, bool(views.min() >= 0 and views.max() <= 1)
     ((4, 32, 32, 3), True)
     """
@@ -115,7 +115,7 @@ class StackedRandAugment(RandAugment):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import StackedRandAugment
     >>> images = np.random.default_rng(0).integers(0, 256, (4, 48, 40, 3)).astype("uint8")
-    >>> StackedRandAugment(image_size=(32, 32))(images).shape == (4, 32, 32, 3)
+    >>> StackedRandAugment(image_size=(32, 32))(images, training=True).shape == (4, 32, 32, 3)
     True
     """
 

@@ -30,7 +30,7 @@ class RandomSolarize(ImageAugmentation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import RandomSolarize
     >>> solarize = RandomSolarize(probability=1.0, value_range=(0, 1))
-    >>> np.asarray(solarize(np.array([[[0.25], [0.5], [1.0]]], "float32"))).ravel().tolist()
+    >>> np.asarray(solarize(np.array([[[0.25], [0.5], [1.0]]], "float32"), training=True)).ravel().tolist()
     [0.25, 0.5, 0.0]
     """
 

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number, is_whole
-from keras_supcon.augmentation.base import is_symbolic_tensorflow
+from keras_supcon.augmentation.base import is_symbolic_tensorflow, warn_of_plain_images_in_tf_data
 from keras_supcon.augmentation.calling import as_augmenter, call_augmenter, deserialize_augmenter
 
 _DEFAULT_NUM_VIEWS = 2
@@ -36,7 +36,7 @@ class MultiView(keras.layers.Layer):
     Call arguments:
         images: `(batch, height, width, channels)` or one image `(height, width, channels)`; or a dictionary with
             `"images"`, whose other entries stay as they are.
-        training: False gives the inference form, anything else augments.
+        training: True augments, False gives the inference form; so does None, unless the model or layer around it is told True.
 
     Output shape: `(batch, num_views, height, width, channels)`, or `(num_views, height, width, channels)`.
 
@@ -52,10 +52,10 @@ class MultiView(keras.layers.Layer):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import MultiView, SimAugment
     >>> images = np.zeros((4, 40, 32, 3), "uint8")
-    >>> tuple(MultiView(SimAugment(image_size=(16, 16)), num_views=3)(images).shape)
+    >>> tuple(MultiView(SimAugment(image_size=(16, 16)), num_views=3)(images, training=True).shape)
     (4, 3, 16, 16, 3)
     >>> strong, weak = SimAugment(image_size=(16, 16)), SimAugment(image_size=(16, 16), strength=0.2)
-    >>> tuple(MultiView([strong, weak])(images).shape)
+    >>> tuple(MultiView([strong, weak])(images, training=True).shape)
     (4, 2, 16, 16, 3)
     """
 
@@ -88,7 +88,9 @@ class MultiView(keras.layers.Layer):
         if isinstance(images, dict):
             return {**images, "images": self.call(images["images"], training)}
         axis = _view_axis(tuple(images.shape))
-        training = training is None or bool(training)
+        if training is None:
+            warn_of_plain_images_in_tf_data(self)
+        training = bool(training)
         # One call a view, not one call on repeated images: some layers draw once for a whole batch.
         views = [call_augmenter(augmenter, images, training) for augmenter in self.augmenters]
         dtypes = [keras.backend.standardize_dtype(view.dtype) for view in views]

@@ -39,7 +39,7 @@ class RandomWarp(ImageAugmentation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import RandomWarp
     >>> ramp = np.tile(np.arange(32, dtype="float32")[:, None, None], (2, 1, 32, 1))
-    >>> warped = np.asarray(RandomWarp(probability=1.0, seed=0)(ramp))
+    >>> warped = np.asarray(RandomWarp(probability=1.0, seed=0)(ramp, training=True))
     >>> warped.shape, bool(np.abs(warped - ramp).max() > 0.1)
     ((2, 32, 32, 1), True)
     """

@@ -44,7 +44,7 @@ def test_sigma_is_uniform_and_the_rate_as_stated():
 
 def test_below_20_pixels_a_kernel_of_a_tenth_is_one_pixel(rng):
     images = rng.integers(0, 256, (4, 19, 40, 1)).astype("uint8")
-    np.testing.assert_array_equal(ops.convert_to_numpy(RandomGaussianBlur(probability=1.0)(images)), images)
+    np.testing.assert_array_equal(ops.convert_to_numpy(RandomGaussianBlur(probability=1.0)(images, training=True)), images)
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_refuses_impossible_arguments(arguments, message):
 
 def test_refuses_images_smaller_than_the_kernel():
     with pytest.raises(ValueError, match="`kernel_size` should be at most the height and width of the images. Received: "):
-        RandomGaussianBlur(kernel_size=9)(np.zeros((2, 8, 16, 3), "uint8"))
+        RandomGaussianBlur(kernel_size=9)(np.zeros((2, 8, 16, 3), "uint8"), training=True)

@@ -92,11 +92,11 @@ def test_grayscale_is_luma_in_all_channels_at_the_stated_rate(photographs):
     from PIL import Image
 
     image = photographs[0]
-    grey = ops.convert_to_numpy(RandomGrayscale(1.0)(image))
+    grey = ops.convert_to_numpy(RandomGrayscale(1.0)(image, training=True))
     np.testing.assert_allclose(grey[..., 1], np.asarray(Image.fromarray(image).convert("L")), atol=1)
     assert np.ptp(grey, axis=-1).max() < 1e-3
     batch = np.broadcast_to(image[:2, :2], (4000, 2, 2, 3))
-    is_grey = np.ptp(ops.convert_to_numpy(RandomGrayscale(0.2, seed=1)(batch)), axis=-1).max(axis=(1, 2)) < 1e-3
+    is_grey = np.ptp(ops.convert_to_numpy(RandomGrayscale(0.2, seed=1)(batch, training=True)), axis=-1).max(axis=(1, 2)) < 1e-3
     assert abs(is_grey.mean() - 0.2) < 0.025
 
 

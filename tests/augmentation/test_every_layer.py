@@ -26,7 +26,7 @@ def test_samples_of_a_batch_and_calls_differ_and_a_seed_repeats_them(name):
     images = same_images()
 
     def two_calls(layer):
-        return np.stack([ops.convert_to_numpy(layer(images)) for _ in range(2)])
+        return np.stack([ops.convert_to_numpy(layer(images, training=True)) for _ in range(2)])
 
     layer = make(name, seed=3)
     first, second = two_calls(layer), two_calls(layer)
@@ -38,7 +38,7 @@ def test_samples_of_a_batch_and_calls_differ_and_a_seed_repeats_them(name):
 
 
 @every_value(name=list(AUGMENTATIONS), channels=[1, 3])
-def test_augments_within_the_range_unless_told_that_it_is_not_training(name, channels):
+def test_augments_within_the_range_when_told_that_it_is_training(name, channels):
     images = same_images(channels, size=20)  # of fewer pixels than levels Equalize makes no other image
     layer = make(name)
     high = 1 if isinstance(layer, UNIT_RANGE) else 255
@@ -47,18 +47,50 @@ def test_augments_within_the_range_unless_told_that_it_is_not_training(name, cha
     )
     assert len({view.tobytes() for view in inference}) == 1
     if channels == 3 or name not in ("RandomGrayscale", "Color"):  # which leave grey images as they are
-        for views in (training, default):
-            assert not np.array_equal(views, inference)
+        assert not np.array_equal(training, inference)
+    np.testing.assert_array_equal(default, inference)
     for views in (inference, training):
         assert views.min() >= 0
         assert views.max() <= high * 1.0001
+
+
+def test_models_and_containers_augment_when_told_and_not_when_called_directly():
+    images = same_images(size=8)
+    layer = augmentation.RandomSolarize(probability=0.5)
+    inputs = keras.Input((8, 8, 3))
+    containers = {
+        "functional": keras.Model(inputs, layer(inputs)),
+        "sequential": keras.Sequential([keras.Input((8, 8, 3)), layer]),
+        "applied": augmentation.RandomApply(layer, probability=0.9),
+        "applied layer of Keras": augmentation.RandomApply(keras.layers.RandomInvert(factor=1.0), probability=0.5),
+        "views": augmentation.MultiView(layer),
+        "views of Keras": augmentation.MultiView(keras.layers.RandomInvert(factor=0.5)),
+    }
+    for name, container in containers.items():
+        called, told, untold = (
+            ops.convert_to_numpy(container(images, **mode)) for mode in ({}, {"training": True}, {"training": False})
+        )
+        np.testing.assert_array_equal(called, untold, err_msg=name)
+        assert not np.array_equal(told, untold), name
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exports a SavedModel")
+def test_an_exported_model_serves_what_predict_gives(tmp_path):
+    import tensorflow as tf
+
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, augmentation.SimAugment((6, 6))(inputs))
+    model.export(tmp_path, verbose=False)
+    images = same_images(size=8).astype("float32")
+    served = tf.saved_model.load(tmp_path).serve(images)
+    np.testing.assert_allclose(served, model.predict(images, verbose=0), rtol=1e-6)
 
 
 @every_layer
 def test_one_image_gives_one_view(name):
     """`tests/package/test_every_class.py` has the shapes of batches."""
     image, layer = same_images()[0], make(name)
-    assert tuple(outputs_or_their_shape(layer, image).shape) == tuple(layer.compute_output_shape(image.shape))
+    assert tuple(outputs_or_their_shape(layer, image, training=True).shape) == tuple(layer.compute_output_shape(image.shape))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +110,7 @@ def test_refuses_impossible_seeds_and_ranges(arguments, message):
 @pytest.mark.parametrize("seed", [-3, 2**40, np.int64(3)])
 def test_takes_any_whole_number_for_a_seed(seed):
     images = np.zeros((64, 1, 1, 1), "uint8")
-    first, second = (ops.convert_to_numpy(augmentation.Invert(0.5, seed=seed)(images)) for _ in range(2))
+    first, second = (ops.convert_to_numpy(augmentation.Invert(0.5, seed=seed)(images, training=True)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 

@@ -1,5 +1,8 @@
 """The layers inside `tf.data.Dataset.map`."""
 
+import functools
+import warnings
+
 import numpy as np
 import pytest
 
@@ -47,7 +50,8 @@ def test_sharpness_of_single_images_of_every_size(rng):
         files = tf.data.Dataset.from_generator(
             lambda image=image: [image], output_signature=tf.TensorSpec((None, None, 3), tf.uint8)
         )
-        np.testing.assert_allclose(next(iter(files.map(layer))), layer(image), atol=1e-3)
+        augment = functools.partial(layer, training=True)
+        np.testing.assert_allclose(next(iter(files.map(augment))), augment(image), atol=1e-3)
 
 
 def test_single_images_of_every_size_come_out_alike(rng):
@@ -65,3 +69,22 @@ def test_single_images_of_every_size_come_out_alike(rng):
         views = next(iter(files.map(lambda image, layer=layer: layer(image, training=True)).batch(4)))
         assert views.shape == (4, 24, 20, 3)
         assert 0 <= float(tf.reduce_min(views)) <= float(tf.reduce_max(views)) <= 1.0001
+
+
+def test_a_map_that_does_not_say_training_leaves_images_alone_and_warns():
+    import tensorflow as tf
+
+    from keras_supcon.augmentation import CenterCropResize, MultiView, SimAugment
+
+    images, told = tf.data.Dataset.from_tensors(same_images()), make("Invert")
+    for layer in (make("Invert"), MultiView(SimAugment((16, 16)))):
+        plain = next(iter(images.map(functools.partial(layer, training=False))))
+        with pytest.warns(UserWarning, match=r"does not augment in this map of `tf.data`.*layer\(images, training=True\)"):
+            untold = images.map(layer)
+        np.testing.assert_array_equal(next(iter(untold)), plain)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images.map(CenterCropResize((8, 8)))  # the same with and without training
+        for training in (True, False):
+            images.map(functools.partial(told, training=training))
+        tf.function(told)(same_images())

@@ -1,5 +1,6 @@
 """The recipes of keras-cv layers, and our layers within keras-cv's containers."""
 
+import functools
 import json
 
 import keras
@@ -13,6 +14,7 @@ from keras_supcon.augmentation import (
     RandomResizedCrop,
     SimAugment,
 )
+from keras_supcon.augmentation.calling import as_augmenter
 from keras_supcon.augmentation.keras_cv import KerasCVRandAugment, KerasCVSimAugment
 from tests.covering import every_value, representatives
 from tests.public_classes import same_images
@@ -40,12 +42,12 @@ def test_gives_images_between_0_and_1_that_differ_within_a_batch_and_between_cal
     low, high = value_range
     images = same_images(number=3).astype("float32") / 255 * (high - low) + low
     layer = recipe(**arguments, value_range=value_range, seed=2)
-    views = np.asarray(layer(images))
+    views = np.asarray(layer(images, training=True))
     assert views.shape == layer.compute_output_shape(images.shape) == (3, 12, 10, 3)
     assert views.dtype == "float32"
     assert views.min() >= 0
     assert 0.3 < views.max() <= 1.0001
-    assert number_of_different([*views, layer(images[0])]) == 4
+    assert number_of_different([*views, layer(images[0], training=True)]) == 4
 
 
 @every_recipe
@@ -64,7 +66,7 @@ def test_maps_data_sets_and_keeps_labels_that_float32_cannot_hold(recipe_and_arg
     labels = 2**24 + 1 + np.arange(8)
     dataset = tf.data.Dataset.from_tensor_slices(in_the_form(form, same_images(), labels))
     dataset = dataset if form == "single" else dataset.batch(8)
-    out = list(dataset.map(recipe(**arguments)))
+    out = list(dataset.map(functools.partial(recipe(**arguments), training=True)))
     if form == "dictionary":
         assert out[0]["labels"].dtype == tf.int64
         np.testing.assert_array_equal(out[0]["labels"], labels)
@@ -80,7 +82,7 @@ def test_a_seed_repeats_the_views_and_every_pass_over_a_data_set_gives_new_ones(
     import tensorflow as tf
 
     images = tf.data.Dataset.from_tensors(same_images())
-    first, second = (images.map(recipe(**arguments, seed=1)) for _ in range(2))
+    first, second = (images.map(functools.partial(recipe(**arguments, seed=1), training=True)) for _ in range(2))
     views = next(iter(first)).numpy()
     np.testing.assert_array_equal(next(iter(second)).numpy(), views)
     assert number_of_different([*views, *next(iter(first))]) == 16
@@ -120,7 +122,7 @@ def test_mixed_precision(recipe, arguments):
     policy = "mixed_float16"
     keras.config.set_dtype_policy(policy)
     try:
-        views = recipe(**arguments)(same_images(number=2))
+        views = recipe(**arguments)(same_images(number=2), training=True)
         assert keras.config.dtype_policy().name == policy
     finally:
         keras.config.set_dtype_policy("float32")
@@ -203,7 +205,7 @@ def container_of(layers: list[keras.layers.Layer], name: str):
     if name == "RandomApply":
         return keras_cv.layers.RandomApply(keras.layers.Pipeline(layers), rate=0.8)
     arguments = {"augmentations_per_image": 2} if name == "RandomAugmentationPipeline" else {}
-    return getattr(keras_cv.layers, name)(layers, **arguments)
+    return as_augmenter(getattr(keras_cv.layers, name)(layers, **arguments))
 
 
 @pytest.mark.slow

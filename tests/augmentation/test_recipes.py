@@ -47,7 +47,7 @@ def test_sim_augment_is_crop_jitter_grey_and_blur(images):
 def test_auto_augment_does_the_policy_after_the_crop(images):
     layer = AutoAugment(SIZE, [[("Invert", 1.0, None)]], seed=3)
     draws, actual = draw_and_transform(layer, images)
-    expected = ops.convert_to_numpy(Invert(value_range=(0, 1))(crop(images, draws)))
+    expected = ops.convert_to_numpy(Invert(value_range=(0, 1))(crop(images, draws), training=True))
     np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 

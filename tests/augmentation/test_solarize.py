@@ -13,13 +13,13 @@ def test_equals_pillow_on_photographs(photographs, threshold):
 
     image = photographs[0]
     expected = np.asarray(ImageOps.solarize(Image.fromarray(image), int(np.ceil(threshold * 255))))
-    actual = ops.convert_to_numpy(RandomSolarize(threshold, probability=1.0)(image))
+    actual = ops.convert_to_numpy(RandomSolarize(threshold, probability=1.0)(image, training=True))
     np.testing.assert_array_equal(actual, expected)
 
 
 def test_rate_and_value_range():
     ones = np.ones((4000, 1, 1, 1), "float32")
-    solarized = ops.convert_to_numpy(RandomSolarize(probability=0.3, value_range=(-1, 1), seed=1)(ones)).ravel()
+    solarized = ops.convert_to_numpy(RandomSolarize(probability=0.3, value_range=(-1, 1), seed=1)(ones, training=True)).ravel()
     assert set(solarized) == {-1.0, 1.0}
     assert abs(np.mean(solarized == -1) - 0.3) < 0.03
 

@@ -99,7 +99,7 @@ class ShearX(OperationWithMagnitude):
     >>> from keras_supcon.augmentation import ShearX
     >>> image = np.zeros((21, 21, 1), "uint8")
     >>> image[:, 10] = 255
-    >>> leaning = np.asarray(ShearX(magnitude=1.0, seed=0)(image))[..., 0]
+    >>> leaning = np.asarray(ShearX(magnitude=1.0, seed=0)(image, training=True))[..., 0]
     >>> abs(int(leaning[20, 3:18].argmax()) + 3 - 10)
     6
     """
@@ -130,7 +130,7 @@ class ShearY(OperationWithMagnitude):
     >>> from keras_supcon.augmentation import ShearY
     >>> image = np.zeros((21, 21, 1), "uint8")
     >>> image[10] = 255
-    >>> leaning = np.asarray(ShearY(magnitude=1.0, seed=0)(image))[..., 0]
+    >>> leaning = np.asarray(ShearY(magnitude=1.0, seed=0)(image, training=True))[..., 0]
     >>> abs(int(leaning[3:18, 20].argmax()) + 3 - 10)
     6
     """
@@ -161,7 +161,7 @@ class TranslateX(OperationWithMagnitude):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import TranslateX
     >>> image = np.full((10, 100, 1), 7, "uint8")
-    >>> int((np.asarray(TranslateX(magnitude=1.0)(image)) == 128).sum(axis=1).max())
+    >>> int((np.asarray(TranslateX(magnitude=1.0)(image, training=True)) == 128).sum(axis=1).max())
     45
     """
 
@@ -191,7 +191,7 @@ class TranslateY(OperationWithMagnitude):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import TranslateY
     >>> image = np.full((100, 10, 1), 7, "uint8")
-    >>> int((np.asarray(TranslateY(magnitude=1.0)(image)) == 128).sum(axis=0).max())
+    >>> int((np.asarray(TranslateY(magnitude=1.0)(image, training=True)) == 128).sum(axis=0).max())
     45
     """
 
@@ -220,7 +220,7 @@ class Rotate(OperationWithMagnitude):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Rotate
     >>> image = np.full((9, 9, 1), 7, "uint8")
-    >>> turned = np.asarray(Rotate(magnitude=1.0)(image))
+    >>> turned = np.asarray(Rotate(magnitude=1.0)(image, training=True))
     >>> turned[0, 0].tolist(), turned[4, 4].tolist()
     ([128.0], [7.0])
     """
@@ -249,7 +249,7 @@ class AutoContrast(Operation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import AutoContrast
     >>> image = np.array([[[100], [110], [120]]], "uint8")
-    >>> np.asarray(AutoContrast()(image)).ravel().tolist()
+    >>> np.asarray(AutoContrast()(image, training=True)).ravel().tolist()
     [0.0, 127.5, 255.0]
     """
 
@@ -277,7 +277,7 @@ class Equalize(Operation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Equalize
     >>> image = np.arange(100, 164).repeat(16).reshape(32, 32, 1).astype("uint8")
-    >>> levels = np.asarray(Equalize()(image))
+    >>> levels = np.asarray(Equalize()(image, training=True))
     >>> int(levels.min()), int(levels.max())
     (0, 255)
     """
@@ -303,7 +303,7 @@ class Invert(Operation):
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Invert
-    >>> np.asarray(Invert()(np.array([[[0], [255], [100]]], "uint8"))).ravel().tolist()
+    >>> np.asarray(Invert()(np.array([[[0], [255], [100]]], "uint8"), training=True)).ravel().tolist()
     [255.0, 0.0, 155.0]
     """
 
@@ -331,7 +331,8 @@ class Posterize(OperationWithMagnitude):
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Posterize
-    >>> np.asarray(Posterize(magnitude=0.5)(np.array([[[63], [64], [255]]], "uint8"))).ravel().tolist()  # two bits
+    >>> levels = np.array([[[63], [64], [255]]], "uint8")
+    >>> np.asarray(Posterize(magnitude=0.5)(levels, training=True)).ravel().tolist()  # two bits
     [0.0, 64.0, 192.0]
     """
 
@@ -359,7 +360,7 @@ class Solarize(OperationWithMagnitude):
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Solarize
-    >>> np.asarray(Solarize(magnitude=0.5)(np.array([[[127], [128], [255]]], "uint8"))).ravel().tolist()
+    >>> np.asarray(Solarize(magnitude=0.5)(np.array([[[127], [128], [255]]], "uint8"), training=True)).ravel().tolist()
     [127.0, 127.0, 0.0]
     """
 
@@ -385,7 +386,7 @@ class SolarizeAdd(OperationWithMagnitude):
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import SolarizeAdd
-    >>> np.asarray(SolarizeAdd(magnitude=1.0)(np.array([[[10], [127], [128]]], "uint8"))).ravel().tolist()
+    >>> np.asarray(SolarizeAdd(magnitude=1.0)(np.array([[[10], [127], [128]]], "uint8"), training=True)).ravel().tolist()
     [120.0, 237.0, 128.0]
     """
 
@@ -414,7 +415,7 @@ class Color(OperationWithMagnitude):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Color
     >>> red = np.array([[[255, 0, 0]]], "uint8")
-    >>> np.asarray(Color(magnitude=0.5)(red)).ravel().round(3).tolist()
+    >>> np.asarray(Color(magnitude=0.5)(red, training=True)).ravel().round(3).tolist()
     [255.0, 0.0, 0.0]
     """
 
@@ -443,7 +444,7 @@ class Contrast(OperationWithMagnitude):
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Contrast
-    >>> np.asarray(Contrast(magnitude=0.0)(np.array([[[0], [200]]], "uint8"))).ravel().round(3).tolist()
+    >>> np.asarray(Contrast(magnitude=0.0)(np.array([[[0], [200]]], "uint8"), training=True)).ravel().round(3).tolist()
     [90.0, 110.0]
     """
 
@@ -471,7 +472,7 @@ class Brightness(OperationWithMagnitude):
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Brightness
-    >>> np.asarray(Brightness(magnitude=0.0)(np.array([[[100], [200]]], "uint8"))).ravel().round(3).tolist()
+    >>> np.asarray(Brightness(magnitude=0.0)(np.array([[[100], [200]]], "uint8"), training=True)).ravel().round(3).tolist()
     [10.0, 20.0]
     """
 
@@ -502,7 +503,7 @@ class Sharpness(OperationWithMagnitude):
     >>> from keras_supcon.augmentation import Sharpness
     >>> image = np.zeros((3, 3, 1), "uint8")
     >>> image[1, 1] = 130
-    >>> np.asarray(Sharpness(magnitude=0.0)(image))[1, 1].round(3).tolist()  # 0.9 * 50 + 0.1 * 130
+    >>> np.asarray(Sharpness(magnitude=0.0)(image, training=True))[1, 1].round(3).tolist()  # 0.9 * 50 + 0.1 * 130
     [58.0]
     """
 
@@ -531,7 +532,7 @@ class Cutout(OperationWithMagnitude):
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Cutout
-    >>> covered = np.asarray(Cutout(magnitude=1.0, seed=0)(np.zeros((224, 224, 1), "uint8"))) == 128
+    >>> covered = np.asarray(Cutout(magnitude=1.0, seed=0)(np.zeros((224, 224, 1), "uint8"), training=True)) == 128
     >>> bool(0 < covered.sum() <= 80 * 80)
     True
     """

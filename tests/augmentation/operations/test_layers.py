@@ -166,7 +166,9 @@ def test_levels_follow_the_value_range(images):
 
 def test_probability_is_the_share_of_changed_images():
     images = np.zeros((4000, 2, 2, 1), "uint8")
-    share = np.mean(ops.convert_to_numpy(augmentation.Invert(probability=0.3, seed=1)(images))[:, 0, 0, 0] == 255)
+    share = np.mean(
+        ops.convert_to_numpy(augmentation.Invert(probability=0.3, seed=1)(images, training=True))[:, 0, 0, 0] == 255
+    )
     assert abs(share - 0.3) < 0.03
 
 
