@@ -474,6 +474,15 @@ MUTATIONS = (
         backend="torch",
     ),
     Mutation(
+        name="nan_is_a_level",
+        law="NaN stays NaN where levels are looked up in tables.",
+        file="keras_supcon/augmentation/operations/tone.py",
+        before="is_nan = numpy.isnan(images)",
+        after="is_nan = numpy.zeros_like(images, dtype=bool)",
+        tests=("tests/augmentation/test_every_layer.py",),
+        backend="torch",
+    ),
+    Mutation(
         name="equalize_counts_the_level_itself",
         law="Equalize maps a level by the number of pixels below it.",
         file="keras_supcon/augmentation/operations/tone.py",

@@ -37,6 +37,8 @@ class RandomApply(ImageAugmentation):
     True
     """
 
+    reads_value_range = False
+
     def __init__(self, layer: keras.layers.Layer, probability: float = 0.5, **kwargs: Any) -> None:
         if not isinstance(layer, keras.layers.Layer):
             raise ValueError(f"`layer` should be a Keras layer. Received: layer={layer!r}")

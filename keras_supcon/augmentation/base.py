@@ -6,6 +6,7 @@ import zlib
 from typing import Any
 
 import keras
+import numpy as np
 
 # Not exported by Keras, but the only way to a layer that runs both in a model and in `tf.data` on every backend.
 from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import BaseImagePreprocessingLayer
@@ -14,6 +15,9 @@ from keras_supcon.arguments import is_number, is_pair, is_whole
 from keras_supcon.augmentation.calling import keras_cv_classes
 from keras_supcon.augmentation.seeding import current_seed_sequence
 from keras_supcon.distribution import ReplicaSeedGenerator
+
+# Images of a batch that tell of what range the pixels are.
+_LOOKED_AT = 64
 
 
 class ImageAugmentation(BaseImagePreprocessingLayer):
@@ -36,13 +40,18 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
             alone in a model that is called directly, and in an exported one. In a layer of keras-cv, which always augments,
             they augment too.
 
+    What is not finite becomes NaN, and stays in its image.
+
     Warns:
-        UserWarning: In a map of `tf.data` that does not say `training`.
+        UserWarning: In a map of `tf.data` that does not say `training`; and once for floats in [0, 1], where `value_range` is
+            wider and their values can be seen, which graphs and programs for XLA do not show.
     """
 
     _USE_BASE_FACTOR = False
     # Whether training changes what the layer does.
     draws_at_random = True
+    # Whether what the layer does depends on `value_range`.
+    reads_value_range = True
     # Whether the output is in [0, 1] whatever `value_range` is; other layers keep the range.
     ends_in_unit_range = False
 
@@ -56,10 +65,13 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         self.seed = None if seed is None else int(seed)
         self.generator = ReplicaSeedGenerator(self._own_seed())
         self._other_generator = None
+        self._pixels_are_known = False
 
     def __call__(self, images: Any, **kwargs: Any) -> Any:
         if isinstance(images, dict):  # labels stay what they are
             return {**images, "images": self(images["images"], **kwargs)}
+        if self.reads_value_range and not self._pixels_are_known:
+            self._pixels_are_known = warn_of_dark_pixels(images, self.value_range, self.name)
         if not is_symbolic_tensorflow(images):
             return super().__call__(images, **kwargs)
         # Keras' own way here casts the whole input first.
@@ -86,6 +98,10 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         return self.draw(1 if len(shape) == 3 else shape[0], tuple(shape[-3:]))
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+        if training and keras.backend.is_float_dtype(keras.backend.standardize_dtype(images.dtype)):
+            # Infinity would be clipped to a pixel like others.
+            numpy = self.backend.numpy
+            images = numpy.where(numpy.isfinite(images), images, float("nan") * numpy.ones_like(images))
         images = self.transform(images, transformation) if training else self.transform_for_inference(images)
         return self.backend.cast(images, self.compute_dtype)
 
@@ -150,6 +166,40 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
                 f"`{type(self).__name__}` should be called on images of shape (batch, height, width, channels) or "
                 f"(height, width, channels) with 1 or 3 channels. Received: images.shape={tuple(shape)}"
             )
+
+
+def warn_of_dark_pixels(images: Any, value_range: tuple[float, float], name: str, stacklevel: int = 3) -> bool:
+    """Warns where float pixels, if they can be seen, are within 1 of 0 and should span a range such as 0..255.
+
+    Args:
+        images: An array, or a tensor of any kind.
+        value_range: The lowest and highest pixel that they are taken to have.
+        name: What takes them so.
+        stacklevel: As for `warnings.warn`.
+
+    Returns:
+        Whether pixels were seen that tell the range.
+    """
+    low, high = value_range
+    if high - low <= 2:
+        return True
+    kind = str(getattr(images, "dtype", ""))
+    if "int" in kind or "bool" in kind:
+        return True
+    if "float" not in kind or isinstance(images, keras.KerasTensor) or is_symbolic_tensorflow(images):
+        return False
+    try:
+        pixels = images if isinstance(images, np.ndarray) else keras.ops.convert_to_numpy(images)
+    except (AttributeError, NotImplementedError, TypeError, ValueError):  # JAX and others trace
+        return False
+    highest = np.max(np.abs(pixels[:_LOOKED_AT].astype("float32")), initial=0.0)
+    if 0 < highest <= 1:
+        warnings.warn(
+            f"`{name}` takes its pixels for {low:g} to {high:g}, and got floats of no more than {highest:.3g}: nearly black "
+            "pictures. For pixels in [0, 1] give `value_range=(0, 1)`.",
+            stacklevel=stacklevel,
+        )
+    return bool(highest > 0)
 
 
 def is_symbolic_tensorflow(images: Any) -> bool:

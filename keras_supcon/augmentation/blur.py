@@ -46,6 +46,8 @@ class RandomGaussianBlur(ImageAugmentation):
     ([1.0, 1.0, 1.0, 1.0], True)
     """
 
+    reads_value_range = False
+
     def __init__(
         self,
         sigma: tuple[float, float] = (0.1, 2.0),

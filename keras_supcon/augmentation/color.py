@@ -172,6 +172,8 @@ class RandomGrayscale(ImageAugmentation):
     [76.19999694824219, 76.19999694824219, 76.19999694824219]
     """
 
+    reads_value_range = False
+
     def __init__(self, probability: float = 0.2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.probability = check_probability("probability", probability)

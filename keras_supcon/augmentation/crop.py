@@ -49,6 +49,8 @@ class RandomResizedCrop(ImageAugmentation):
     (4, 16, 16, 3)
     """
 
+    reads_value_range = False
+
     def __init__(
         self,
         image_size: tuple[int, int],

@@ -44,6 +44,8 @@ class RandomWarp(ImageAugmentation):
     ((2, 32, 32, 1), True)
     """
 
+    reads_value_range = False
+
     def __init__(self, max_length: float = 23 / 224, grid_size: int = 2, probability: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.max_length = check_not_negative("max_length", max_length)

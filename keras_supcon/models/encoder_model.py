@@ -7,8 +7,9 @@ import keras
 from keras import ops, tree
 
 from keras_supcon.augmentation import MultiView
+from keras_supcon.augmentation.base import warn_of_dark_pixels
 from keras_supcon.augmentation.calling import call_augmenter, keras_layers_within
-from keras_supcon.augmentation.pixel_range import restore_pixel_range
+from keras_supcon.augmentation.pixel_range import restore_pixel_range, unit_range_layer
 from keras_supcon.augmentation.recipe import Recipe
 from keras_supcon.distribution import DistributedFit
 from keras_supcon.models.encoder_inputs import (
@@ -47,6 +48,12 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
         if not self.built:
             self._input_dtypes = dtypes_of(inputs)  # Keras tells `build` the shapes alone
         return super().__call__(inputs, *args, **kwargs)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        recipe = None if self.augmenter is None else unit_range_layer(self.augmenter)
+        if recipe is not None:
+            warn_of_dark_pixels(x, recipe.value_range, recipe.name, stacklevel=5)
+        return super().fit(x, *args, **kwargs)
 
     def build_encoder(self, input_shape: Any, augmenter: keras.layers.Layer | None) -> keras.KerasTensor:
         """Builds the encoder for inputs of a shape, or for views of them, and returns its symbolic features.

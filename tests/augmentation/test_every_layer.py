@@ -1,5 +1,7 @@
 """What holds for every augmentation layer, beside what holds for every layer."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -84,6 +86,45 @@ def test_an_exported_model_serves_what_predict_gives(tmp_path):
     images = same_images(size=8).astype("float32")
     served = tf.saved_model.load(tmp_path).serve(images)
     np.testing.assert_allclose(served, model.predict(images, verbose=0), rtol=1e-6)
+
+
+def draws_again(layer, images):
+    for part in layer._flatten_layers():
+        for generator in part._seed_generators:
+            generator.state.assign([7, 0])
+    return ops.convert_to_numpy(layer(images, training=True))
+
+
+@pytest.mark.slow
+@every_value(name=[*AUGMENTATIONS, "CenterCropResize"], value=[np.nan, np.inf, -np.inf])
+def test_pixels_that_are_not_finite_become_nan_in_their_image_alone(rng, name, value):
+    """As an index into a table of levels NaN would be any number."""
+    images = rng.integers(0, 256, (6, 16, 16, 3)).astype("float32")
+    damaged = images.copy()
+    damaged[2, 5:9, 5:9], damaged[4] = value, value
+    layer = augmentation.CenterCropResize((12, 10)) if name == "CenterCropResize" else make(name, seed=5)
+    expected, actual = draws_again(layer, images), draws_again(layer, damaged)
+    others = [0, 1, 3, 5]
+    np.testing.assert_array_equal(actual[others], expected[others])
+    assert np.all(np.isnan(actual[4]))
+    assert np.any(np.isnan(actual[2]))
+
+
+def test_floats_up_to_1_in_a_range_up_to_255_are_warned_of_once(rng):
+    images = rng.uniform(size=(2, 8, 8, 3)).astype("float32")
+    for layer in (augmentation.SimAugment((8, 8)), augmentation.Equalize(), augmentation.CenterCropResize((8, 8))):
+        layer(np.zeros_like(images))  # black pictures tell nothing
+        with pytest.warns(UserWarning, match=r"takes its pixels for 0 to 255, and got floats .*`value_range=\(0, 1\)`"):
+            layer(images)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            layer(images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        augmentation.Equalize()(images * 255)
+        augmentation.Equalize()((images * 2).astype("uint8"))
+        augmentation.Equalize(value_range=(0, 1))(images)
+        augmentation.RandomResizedCrop((8, 8))(images)  # to which the range does not matter
 
 
 @every_layer

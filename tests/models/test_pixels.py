@@ -1,5 +1,7 @@
 """One rule for pixels: they reach the encoder as they come, in every stage, whatever their dtype."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -282,3 +284,16 @@ def test_does_not_warn_of_encoders_of_which_nothing_is_known(recwarn):
     model = ContrastiveModel(both, augmenter=SimAugment(image_size=(4, 4)))
     model({"images": np.zeros((2, 4, 4, 3), "uint8"), "table": np.zeros((2, 5), "float32")})
     assert not [one for one in recwarn if "scales" in str(one.message)]
+
+
+def test_fit_warns_of_floats_up_to_1_for_a_recipe_of_0_to_255(rng):
+    images, labels = rng.uniform(size=(8, 4, 4, 1)).astype("float32"), np.arange(8) % 2
+    encoder = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    for value_range, warns in (((0, 255), True), ((0, 1), False)):
+        recipe = SimAugment(image_size=(4, 4), value_range=value_range, name="mine")
+        model = ContrastiveModel(encoder, ProjectionHead(2, ()), augmenter=recipe)
+        model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=False)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(images, labels, verbose=0)
+        assert any("`mine` takes its pixels for 0 to 255" in str(warning.message) for warning in caught) == warns

@@ -82,13 +82,16 @@ def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, m
     Args:
         backend: Module of backend functions.
         names: Keys of `TABLES`.
-        images: Float32 `(batch, height, width, channels)` of levels 0 to 255; they are rounded to whole levels.
+        images: Float32 `(batch, height, width, channels)` of levels 0 to 255; they are rounded to whole levels. NaN stays, and
+            counts as level 0 in what an operation reads from its image.
         choice: Position in `names`, `(batch,)`.
         magnitude: 0 to 1, `(batch,)`.
     """
     numpy = backend.numpy
     batch, _, _, channels = backend.shape(images)
-    images = numpy.clip(numpy.floor(images + 0.5), 0.0, _LEVELS - 1.0)  # a level beyond would be of another table
+    is_nan = numpy.isnan(images)
+    levels = numpy.where(is_nan, numpy.zeros_like(images), images)  # NaN has no place in a table
+    images = numpy.clip(numpy.floor(levels + 0.5), 0.0, _LEVELS - 1.0)  # a level beyond would be of another table
     first = numpy.reshape(numpy.arange(batch * channels, dtype="int32") * _LEVELS, (-1, 1, 1, channels))
     index = backend.cast(images, "int32") + first
     magnitude = numpy.reshape(magnitude, (-1, 1, 1))
@@ -96,7 +99,8 @@ def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, m
     for position, name in enumerate(names):
         is_chosen = numpy.reshape(choice == position, (-1, 1, 1))
         table = numpy.where(is_chosen, TABLES[name](backend, images, index, magnitude), table)
-    return gather(backend, numpy.reshape(table, (-1,)), index)
+    changed = gather(backend, numpy.reshape(table, (-1,)), index)
+    return numpy.where(is_nan, float("nan") * numpy.ones_like(changed), changed)
 
 
 def _levels(backend: Any) -> Any:
