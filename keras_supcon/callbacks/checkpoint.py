@@ -1,6 +1,7 @@
 """Training that goes on, bit for bit, where it was killed."""
 
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -8,13 +9,19 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number, is_whole
-from keras_supcon.callbacks.checkpoint_file import read_checkpoint, remove_unfinished, write_checkpoint
+from keras_supcon.callbacks.checkpoint_file import (
+    plain_number,
+    read_checkpoint,
+    read_notes,
+    remove_unfinished,
+    write_checkpoint,
+)
 from keras_supcon.callbacks.training_state import check_same, describe, describe_variable, training_state
 from keras_supcon.distribution import worker
+from keras_supcon.files import DirectoryLock
 from keras_supcon.models.seed_states import generator_states, set_generator_states
 
 _NAME = re.compile(r"epoch-(\d+)-batch-(\d+)\.npz")
@@ -52,7 +59,13 @@ class Checkpoint(keras.callbacks.Callback):
     model.fit(train, initial_epoch=position.epoch, epochs=100, steps_per_epoch=train.steps_per_epoch, callbacks=[checkpoint])
     ```
 
+    What else a program wants to go on with, such as the curves so far, goes into the dictionary `checkpoint.notes`: all that
+    JSON holds, and numbers of NumPy and of the backend. It is written with each checkpoint and read by `restore`.
+
     With several processes (`tf.distribute`, JAX, `torch.distributed`) the first one writes, and all read the same directory.
+    While it trains it holds a lock on the directory, the file `in-use.lock`, so that a second training there is refused. The
+    lock ends with the process.
+
     Not in a checkpoint: metrics, so that those of an epoch finished after a restart are of its rest alone; other callbacks'
     memory; random numbers from outside the model's seed generators; what replicas hold apart (moving averages of batch
     normalization that is not synchronized: those of the first replica are kept).
@@ -64,8 +77,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument is out of its range; when training begins, if the directory holds checkpoints but `restore`
-            was not called, or if `fit` begins at another place than they end.
-        OSError: While training, if the disk is full or cannot be written; earlier checkpoints stay as they are.
+            was not called, if `fit` begins at another place than they end, or if JSON does not hold the notes.
+        RuntimeError: When training begins, if another process or thread trains with this directory, or has written to it
+            since `restore`.
+        OSError: When training begins, if the directory cannot be written to; while training, if the disk is full. Earlier
+            checkpoints stay as they are.
 
     Example:
 
@@ -94,8 +110,13 @@ class Checkpoint(keras.callbacks.Callback):
                 f"`save_freq` should be 'epoch' or a whole number of batches, at least 1. Received: save_freq={save_freq!r}"
             )
         self.directory = pathlib.Path(directory)
+        if self.directory.exists() and not self.directory.is_dir():
+            raise ValueError(f"`directory` should be a directory, not a file. Received: directory={str(directory)!r}")
         self.save_freq = save_freq
         self.keep = check_whole_number("keep", keep, at_least=1)
+        self.notes: dict[str, Any] = {}
+        self._lock = DirectoryLock(self.directory)
+        self._newest_known = None  # the newest file when this object last read or wrote one
         self._model_at = None  # the model whose state is that of `_position`
         self._position = None  # None: nothing has been done, and training may begin anywhere
         self._is_restored = False  # nothing has happened to that model since `restore`
@@ -120,6 +141,26 @@ class Checkpoint(keras.callbacks.Callback):
         paths = self._paths()
         return Position(*map(int, _NAME.fullmatch(paths[-1].name).groups())) if paths else None
 
+    def read_notes(self) -> dict[str, Any]:
+        """Reads the notes of the newest checkpoint, without a model.
+
+        Returns:
+            What `notes` was when it was written; empty without a checkpoint.
+
+        Raises:
+            RuntimeError: If the newest checkpoint is damaged, as in `restore`.
+
+        Example:
+
+        >>> import tempfile
+        >>> from keras_supcon.callbacks import Checkpoint
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     print(Checkpoint(directory).read_notes())
+        {}
+        """
+        paths = self._paths()
+        return _read_newest(paths, read_notes) if paths else {}
+
     def restore(self, model: keras.Model) -> Position:
         """Brings a model to the newest checkpoint; does nothing to it if there is none.
 
@@ -134,7 +175,8 @@ class Checkpoint(keras.callbacks.Callback):
             Where training goes on; `Position(0, 0)` without a checkpoint.
 
         Raises:
-            ValueError: If the model is not built and compiled, or the checkpoint is of another model or optimizer.
+            ValueError: If the model is not built and compiled, or the checkpoint is of another model, optimizer or version of
+                this package.
             RuntimeError: If the newest checkpoint is damaged. It says which one before it is whole; no file is removed.
             OSError: If the file cannot be read.
 
@@ -154,14 +196,23 @@ class Checkpoint(keras.callbacks.Callback):
         self._model_at, self._position, self._epoch_steps = None, None, None
         paths = self._paths()
         if paths:
-            description, arrays = self._read_newest(paths)
+            description, arrays = _read_newest(paths, read_checkpoint)
             check_same(paths[-1], description, describe(model, variables))
-            for variable, array in zip(variables, arrays, strict=False):
+            is_ours = [bool(variable["of"]) for variable in description["variables"]]
+            self._generator_states = [array for array, ours in zip(arrays, is_ours, strict=True) if not ours]
+            try:
+                set_generator_states(self._generator_states)
+            except Exception as error:
+                raise RuntimeError(
+                    f"The checkpoint {str(paths[-1])!r} has states of random generators that cannot be set ({error}), and "
+                    "nothing was restored"
+                ) from error
+            for variable, array in zip(variables, itertools.compress(arrays, is_ours), strict=True):
                 variable.assign(array)
-            self._generator_states = arrays[len(variables) :]
-            set_generator_states(self._generator_states)
             self._position = Position(*description["position"])
             self._epoch_steps = description["steps_per_epoch"]
+            self.notes = description["notes"]
+        self._newest_known = paths[-1].name if paths else None
         self._model_at, self._is_restored = model, True
         return self._position or Position()
 
@@ -191,8 +242,8 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             ValueError: As in `restore`; and if an argument is out of its range, a begun epoch had another number of batches, or
                 what is left of it is no multiple of `steps_per_execution`.
-            RuntimeError: As in `restore`.
-            OSError: As in `restore`, and if a checkpoint cannot be written.
+            RuntimeError: As in `restore`, and if another training runs in the directory.
+            OSError: As in `restore`, and if the directory or a checkpoint cannot be written.
         """
         if not callable(dataset):
             raise ValueError(f"`dataset` should be a function from a position to batches. Received: dataset={dataset!r}")
@@ -216,6 +267,7 @@ class Checkpoint(keras.callbacks.Callback):
             callbacks = _with_short_first_epoch(model, callbacks, steps_per_epoch - position.batch)
         self._epoch_steps, self._runs_own_fit = steps_per_epoch, True
         try:
+            self._begin(model)  # before the first step is compiled, which takes minutes
             return model.fit(
                 batches,
                 initial_epoch=position.epoch,
@@ -226,6 +278,7 @@ class Checkpoint(keras.callbacks.Callback):
             )
         finally:
             self._runs_own_fit = False
+            self._lock.release()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._model_at is not self.model:
@@ -234,13 +287,29 @@ class Checkpoint(keras.callbacks.Callback):
                     f"{str(self.directory)!r} holds checkpoints that the model was not restored from. Call "
                     "`checkpoint.restore(model)` first, or give another `directory` to a new training run"
                 )
-            self._position = self._epoch_steps = None
-        self._is_chief = worker(getattr(self.model, "distribute_strategy", None))[0] == 0
-        if self._is_chief:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            remove_unfinished(self.directory)
+            self._position = self._epoch_steps = self._newest_known = None
+        self._begin(self.model)
         # Until training ends in an orderly way the model is ahead of its last checkpoint.
         self._model_at, self._is_restored, self._is_first_epoch = None, False, True
+
+    def _begin(self, model: keras.Model) -> None:
+        """Takes the directory, of several processes in the first one."""
+        self._is_chief = worker(getattr(model, "distribute_strategy", None))[0] == 0
+        if not self._is_chief:
+            return
+        try:
+            json.dumps(self.notes, default=plain_number)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"`checkpoint.notes` should be what JSON holds: {error}") from error
+        self._lock.acquire()
+        newest = self._paths()[-1:]
+        if [path.name for path in newest] != ([] if self._newest_known is None else [self._newest_known]):
+            self._lock.release()
+            raise RuntimeError(
+                f"{str(self.directory)!r} was changed by another training since the model was restored: its newest checkpoint "
+                f"is {newest[0].name if newest else None!r} instead of {self._newest_known!r}. Restore again to go on from it"
+            )
+        remove_unfinished(self.directory)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch, self._offset, self._done = epoch, 0, 0
@@ -271,6 +340,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._model_at = self.model
+        self._lock.release()
 
     def _is_whole_epoch(self) -> bool:
         return self._epoch_steps is not None and self._done >= self._epoch_steps
@@ -316,38 +386,47 @@ class Checkpoint(keras.callbacks.Callback):
         matches = sorted(filter(None, map(_NAME.fullmatch, names)), key=lambda match: (int(match[1]), int(match[2])))
         return [self.directory / match[0] for match in matches]
 
-    def _read_newest(self, paths: list[pathlib.Path]) -> tuple[dict[str, Any], list[np.ndarray]]:
-        try:
-            return read_checkpoint(paths[-1])
-        except RuntimeError as error:
-            for path in reversed(paths[:-1]):
-                try:
-                    read_checkpoint(path)
-                except (RuntimeError, OSError):
-                    continue
-                way_on = f"Delete it to go on from {path.name!r}, the newest one that is whole"
-                break
-            else:
-                way_on = "No other one in the directory is whole: restore it from elsewhere, or delete all to begin again"
-            raise RuntimeError(f"{error}. {way_on}") from error
-
     def _write(self, position: Position) -> None:
         self._position = position
         if not self._is_chief:
             return
+        if not self._lock.is_held:
+            raise RuntimeError(
+                f"{str(self.directory)!r} is in use: a later training of this thread has taken it over. Nothing was written"
+            )
         model = self.model  # brings the variables up to date on JAX
         variables = training_state(model)
         generators = generator_states()
         description = {**describe(model, variables), "position": position, "steps_per_epoch": self._epoch_steps}
+        description["notes"] = self.notes
         description["variables"] += [
             describe_variable(len(variables) + i, f"generator_{i}", a, "") for i, a in enumerate(generators)
         ]
         values = itertools.chain((ops.convert_to_numpy(variable) for variable in variables), generators)
         arrays = ((entry["entry"], array) for entry, array in zip(description["variables"], values, strict=True))
         remove_unfinished(self.directory)
-        write_checkpoint(self.directory / f"epoch-{position.epoch:04d}-batch-{position.batch:06d}.npz", description, arrays)
+        path = self.directory / f"epoch-{position.epoch:04d}-batch-{position.batch:06d}.npz"
+        write_checkpoint(path, description, arrays)
+        self._newest_known = path.name
         for path in self._paths()[: -self.keep]:
             path.unlink(missing_ok=True)
+
+
+def _read_newest(paths: list[pathlib.Path], read: Callable[[pathlib.Path], Any]) -> Any:
+    """What a function reads of the last of these files; of a damaged one it is said which file before it is whole."""
+    try:
+        return read(paths[-1])
+    except RuntimeError as error:
+        for path in reversed(paths[:-1]):
+            try:
+                read_checkpoint(path)
+            except (RuntimeError, ValueError, OSError):
+                continue
+            way_on = f"Delete it to go on from {path.name!r}, the newest one that is whole"
+            break
+        else:
+            way_on = "No other one in the directory is whole: restore it from elsewhere, or delete all to begin again"
+        raise RuntimeError(f"{error}. {way_on}") from error
 
 
 def _with_short_first_epoch(model: keras.Model, callbacks: list[Any], batches: int) -> list[Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-_FORMAT = 1
+from keras_supcon.callbacks.checkpoint_file import FORMAT
+
 _MOST_NAMED = 3
 
 
@@ -46,7 +47,7 @@ def describe(model: keras.Model, variables: list[keras.Variable]) -> dict[str, A
     of_optimizer = {id(variable) for variable in model.optimizer.variables}
     optimizers = [model.optimizer, getattr(model.optimizer, "inner_optimizer", None)]
     return {
-        "format": _FORMAT,
+        "format": FORMAT,
         "keras_supcon": __version__,
         "optimizer": " of ".join(type(optimizer).__name__ for optimizer in optimizers if optimizer is not None),
         "variables": [
@@ -66,9 +67,7 @@ def check_same(path: pathlib.Path, stored: dict[str, Any], present: dict[str, An
     """Raises `ValueError`, with the first differences, unless two descriptions are of one model and one optimizer."""
     differences = []
     olds, news = ([variable for variable in side["variables"] if variable["of"]] for side in (stored, present))
-    if stored["format"] != _FORMAT:
-        differences.append(f"its format is {stored['format']}, not {_FORMAT}")
-    elif stored["optimizer"] != present["optimizer"]:
+    if stored["optimizer"] != present["optimizer"]:
         differences.append(f"its optimizer is {stored['optimizer']}, not {present['optimizer']}")
     else:
         pairs = zip(olds, news, strict=False)
