@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_supcon.evaluation.names import draw_names
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MOST_POINTS = 2000  # t-SNE takes seconds up to here, minutes for a whole test set
-_MOST_NAMED_CLASSES = 20
+MOST_NAMED_CLASSES = 20
 _NARROW = 3.9  # inches
 
 
 def draw_curves(histories: Mapping[str, Mapping[str, Sequence[float]]], narrow: bool = False) -> Figure:
     """Draws the loss and, where there is one, the accuracy of every training stage against the epoch."""
+    names = draw_names(list(histories))
+    titles = dict(zip(histories, names.texts, strict=True))
     if narrow:
         panels = [
             (stage, kind) for stage, history in histories.items() for kind in ("loss", "accuracy") if _has_metric(history, kind)
@@ -28,14 +32,14 @@ def draw_curves(histories: Mapping[str, Mapping[str, Sequence[float]]], narrow: 
         figure = _figure(_NARROW, 2.5 * max(len(panels), 1))
         for axes, (stage, kind) in zip(figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True):
             _draw_metric(axes, histories[stage], kind)
-            axes.set_title(stage)
+            axes.set_title(titles[stage], **names.properties)
         return figure
     figure = _figure(4.2 * len(histories), 5.6)
     axes = figure.subplots(2, len(histories), squeeze=False)
     for column, (stage, history) in enumerate(histories.items()):
         for row, kind in enumerate(("loss", "accuracy")):
             _draw_metric(axes[row, column], history, kind)
-        axes[0, column].set_title(stage)
+        axes[0, column].set_title(titles[stage], **names.properties)
     return figure
 
 
@@ -70,8 +74,11 @@ def place_embeddings(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) 
     chosen = np.random.default_rng(seed).permutation(len(embeddings))[:_MOST_POINTS]
     embeddings, labels = embeddings[chosen], labels[chosen]
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    if len(embeddings) < 2:  # of which t-SNE makes nothing
+        return np.zeros((len(embeddings), 2)), labels
     perplexity = min(30, max(1, (len(embeddings) - 1) / 3))
-    points = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(embeddings / np.maximum(norms, 1e-12))
+    init = "pca" if embeddings.shape[1] > 1 else "random"
+    points = TSNE(init=init, perplexity=perplexity, random_state=seed).fit_transform(embeddings / np.maximum(norms, 1e-12))
     return points, labels
 
 
@@ -82,16 +89,20 @@ def draw_embedding_map(points: np.ndarray, labels: np.ndarray, class_names: Sequ
     figure = _figure(*((_NARROW, 4.6) if narrow else (8.6, 6.4)))
     axes = figure.subplots()
     classes = np.unique(labels)
+    names = draw_names(class_names)
     palette = colormaps["tab10" if len(class_names) <= 10 else "tab20" if len(class_names) <= 20 else "turbo"]
     for label in classes:
         members = labels == label
         colour = palette(int(label)) if len(class_names) <= 20 else palette(label / (len(class_names) - 1))
-        axes.scatter(*points[members].T, s=9, color=colour, label=class_names[label], linewidths=0)
-    if len(classes) <= _MOST_NAMED_CLASSES and narrow:
-        columns = max(1, 36 // (6 + max(map(len, class_names))))
-        figure.legend(frameon=False, markerscale=3, loc="outside lower center", ncols=columns, columnspacing=1)
-    elif len(classes) <= _MOST_NAMED_CLASSES:
-        axes.legend(frameon=False, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.scatter(*points[members].T, s=9, color=colour, label=str(label), linewidths=0)
+    if len(classes) <= MOST_NAMED_CLASSES:
+        if narrow:
+            columns = max(1, 36 // (6 + max(map(len, names.texts))))
+            legend = figure.legend(frameon=False, markerscale=3, loc="outside lower center", ncols=columns, columnspacing=1)
+        else:
+            legend = figure.legend(frameon=False, markerscale=3, loc="outside right center")
+        for text, label in zip(legend.get_texts(), classes, strict=True):  # a label with `_` would be left out
+            text.set(text=names.texts[label], **names.properties)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_aspect("equal")
@@ -107,16 +118,17 @@ def draw_confusion(labels: np.ndarray, predictions: np.ndarray, class_names: Seq
     number = len(class_names)
     counts = confusion_matrix(labels, predictions, labels=np.arange(number))
     percent = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    named = number <= _MOST_NAMED_CLASSES
+    named = number <= MOST_NAMED_CLASSES
     figure = _figure(*(2 * [_NARROW] if narrow else 2 * [2.2 + 0.52 * number] if named else (8, 8)))
     axes = figure.subplots()
     axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     if named:
-        axes.set_xticks(range(number), class_names, rotation=45, ha="right")
-        axes.set_yticks(range(number), class_names)
-        if narrow and number > _MOST_NAMED_CLASSES // 2:
+        names = draw_names(class_names)
+        axes.set_xticks(range(number), names.texts, rotation=45, ha="right", **names.properties)
+        axes.set_yticks(range(number), names.texts, **names.properties)
+        if narrow and number > MOST_NAMED_CLASSES // 2:
             return figure  # no room for numbers
         for row, column in np.argwhere(percent >= (0.5 if narrow else 0.05)):
             value = percent[row, column]

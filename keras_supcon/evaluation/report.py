@@ -17,7 +17,9 @@ import keras
 import numpy as np
 
 from keras_supcon.evaluation import figures
+from keras_supcon.evaluation.names import draw_names, visible
 from keras_supcon.extras import require_extra
+from keras_supcon.files import make_writable, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +40,7 @@ th:first-child, td:first-child, .settings td, .settings th { text-align: left; v
 .settings th { font-weight: normal; color: var(--soft); padding-left: 0; }
 figure { margin: 2rem 0; }
 img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
-figcaption, .made { color: var(--soft); }
+figcaption, .made, .names { color: var(--soft); }
 @media NARROW {
   body { margin: 1rem auto; }
   .results, .results tbody, .results tr, .results td { display: block; width: 100%; }
@@ -73,6 +75,9 @@ def write_report(
     The page can be read on a telephone and on a dark screen. It names its date and the versions of this package, Keras, the
     backend, NumPy and Python.
 
+    Names of classes and stages are shown as they are: no name is taken for TeX, and none for HTML. In the pictures a long name
+    is shortened, and one that no installed font can draw is a number; the page says what they stand for.
+
     Args:
         output_dir: Folder to write to; it is made if it is missing.
         title: Heading of the page.
@@ -92,17 +97,21 @@ def write_report(
         The path of `report.html`.
 
     Raises:
-        ValueError: If arrays differ in length, or the table is empty.
+        ValueError: If arrays differ in length or have another shape, a class has no name, the embeddings are not finite, or the
+            table is empty or has rows with different columns.
+        OSError: If `output_dir` cannot be written to; it is looked at first.
         ImportError: If matplotlib or scikit-learn is missing (`pip install keras-supcon[report]`).
     """
     require_extra("report", "matplotlib", "sklearn", by="`write_report`")
-    if not table:
-        raise ValueError("`table` should have at least one row. Received: table=[]")
-    if not len(embeddings) == len(labels) == len(predictions):
-        raise ValueError(
-            "`embeddings`, `labels` and `predictions` should have the same length. "
-            f"Received: {len(embeddings)}, {len(labels)} and {len(predictions)}"
-        )
+    embeddings, labels, predictions = map(np.asarray, (embeddings, labels, predictions))
+    images, views = map(np.asarray, (images, views))
+    _check_table(table)
+    _check_arrays(embeddings, labels, predictions, len(class_names))
+    _check_pictures(images, views)
+    if not histories:
+        raise ValueError("`histories` should have at least one stage. Received: histories={}")
+    output_dir = pathlib.Path(output_dir)
+    make_writable(output_dir / "figures")
     points, point_labels = figures.place_embeddings(embeddings, labels, seed)
     # From the name of a picture to what draws it, narrow or not, and its caption.
     pictures = {
@@ -126,17 +135,20 @@ def write_report(
     }
     encoded = {name: (_png(draw(False)), _png(draw(True))) for name, (draw, _) in pictures.items()}
 
-    output_dir = pathlib.Path(output_dir)
-    (output_dir / "figures").mkdir(parents=True, exist_ok=True)
     for name, (png, _) in encoded.items():
         _write(output_dir / "figures" / f"{name}.png", png)
-    body = [f"<h1>{html.escape(title)}</h1>", f'<p class="made">{html.escape(_made())}</p>', _html_table(table)]
-    body += [f"<p>{html.escape(note)}</p>"] if note else []
-    body += [_html_figure(name, *encoded[name], caption) for name, (_, caption) in pictures.items()]
+    # From the name of a picture to what its texts stand for.
+    keys = {"curves": draw_names(list(histories)).key}
+    if len(class_names) <= figures.MOST_NAMED_CLASSES:
+        keys["confusion"] = draw_names(class_names).key
+    body = [f"<h1>{_escape(title)}</h1>", f'<p class="made">{_escape(_made())}</p>', _html_table(table)]
+    body += [f"<p>{_escape(note)}</p>"] if note else []
+    for name, (_, caption) in pictures.items():
+        body += [_html_figure(name, *encoded[name], caption), *_html_key(keys.get(name, {}))]
     body += ["<h2>Settings</h2>", _html_settings(settings)] if settings else []
     page = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{html.escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{_escape(title)}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
     )
     return _write(output_dir / "report.html", page.encode())
@@ -161,31 +173,79 @@ def _png(figure: Figure) -> bytes:
 
 
 def _write(path: pathlib.Path, content: bytes) -> pathlib.Path:
-    """Writes a file whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(content)
     return path
 
 
+def _check_table(table: Sequence[Mapping[str, str]]) -> None:
+    if not table:
+        raise ValueError("`table` should have at least one row. Received: table=[]")
+    for row in table:
+        if list(row) != list(table[0]):
+            raise ValueError(f"`table` should have the same columns in all rows. Received: {list(table[0])} and {list(row)}")
+
+
+def _check_arrays(embeddings: np.ndarray, labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> None:
+    if not len(embeddings) == len(labels) == len(predictions):
+        raise ValueError(
+            "`embeddings`, `labels` and `predictions` should have the same length. "
+            f"Received: {len(embeddings)}, {len(labels)} and {len(predictions)}"
+        )
+    if embeddings.ndim != 2 or not len(embeddings):
+        raise ValueError(
+            f"`embeddings` should be (n, features), n at least 1. Received: embeddings of shape {embeddings.shape}"
+        )
+    if not np.isfinite(embeddings).all():
+        bad = (~np.isfinite(embeddings).all(axis=1)).sum()
+        raise ValueError(f"`embeddings` should be finite. Received: {bad} of {len(embeddings)} rows with NaN or infinity")
+    for name, ids in (("labels", labels), ("predictions", predictions)):
+        if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+            raise ValueError(f"`{name}` should be whole numbers (n,). Received: shape {ids.shape} and dtype {ids.dtype}")
+        if ids.min() < 0 or ids.max() >= num_classes:
+            wrong = ids.min() if ids.min() < 0 else ids.max()
+            raise ValueError(
+                f"`{name}` should be from 0 to {num_classes - 1}, since `class_names` has {num_classes} names. "
+                f"Received: {name} with {wrong}"
+            )
+
+
+def _check_pictures(images: np.ndarray, views: np.ndarray) -> None:
+    is_right = images.ndim == 4 and views.ndim == 5 and len(images) == len(views) > 0
+    if not (is_right and images.shape[-1] in (1, 3, 4) and views.shape[-1] in (1, 3, 4)):
+        raise ValueError(
+            "`images` should be (k, height, width, channels) and `views` (k, num_views, height, width, channels), with 1, 3 or "
+            f"4 channels. Received: shapes {images.shape} and {views.shape}"
+        )
+
+
+def _escape(text: object) -> str:
+    return html.escape(visible(text))
+
+
+def _html_key(key: Mapping[str, str]) -> list[str]:
+    """What the texts of a picture stand for, where they are not the names themselves."""
+    entries = (f"{_escape(text)}: <bdi>{_escape(name) or '(a blank)'}</bdi>" for text, name in key.items())
+    return [f'<p class="names">Names in the pictures: {"; ".join(entries)}</p>'] if key else []
+
+
 def _html_table(table: Sequence[Mapping[str, str]]) -> str:
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in table[0])
+    head = "".join(f"<th>{_escape(column)}</th>" for column in table[0])
     rows = (
-        "".join(f'<td data-column="{html.escape(column)}">{html.escape(text)}</td>' for column, text in row.items())
-        for row in table
+        "".join(f'<td data-column="{_escape(column)}">{_escape(text)}</td>' for column, text in row.items()) for row in table
     )
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     return f'<table class="results">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
 
 
 def _html_settings(settings: Mapping[str, object]) -> str:
-    rows = (f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(str(value))}</td></tr>" for name, value in settings.items())
+    rows = (f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>" for name, value in settings.items())
     return '<table class="settings">\n' + "\n".join(rows) + "\n</table>"
 
 
 def _html_figure(name: str, png: bytes, narrow_png: bytes, caption: str) -> str:
     source, narrow_source = (f"data:image/png;base64,{base64.b64encode(data).decode()}" for data in (png, narrow_png))
-    caption = html.escape(caption)
+    caption = _escape(caption)
     return (
         f'<figure id="{name}"><picture><source media="{_NARROW}" srcset="{narrow_source}">'
         f'<img src="{source}" alt="{caption}"></picture><figcaption>{caption}</figcaption></figure>'

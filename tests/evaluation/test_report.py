@@ -134,4 +134,96 @@ def test_writes_nothing_for_arrays_that_do_not_match(rng, tmp_path):
         write_report(tmp_path / "report", **wrong)
     with pytest.raises(ValueError, match="`table` should have at least one row"):
         write_report(tmp_path / "report", **{**contents(rng), "table": []})
+    for changed, message in WRONG.items():
+        name, value = value_of(changed, contents(rng))
+        with pytest.raises(ValueError, match=message):
+            write_report(tmp_path / "report", **{**contents(rng), name: value})
     assert not (tmp_path / "report").exists()
+
+
+# From a part and what is made of it to what is said of it.
+WRONG = {
+    (
+        "labels",
+        lambda labels: labels + 1,
+    ): "`labels` should be from 0 to 2, since `class_names` has 3 names. Received: .* 3",
+    ("predictions", lambda predictions: -predictions): "`predictions` should be from 0 to 2",
+    ("labels", lambda labels: labels / 2): "`labels` should be whole numbers",
+    ("embeddings", lambda embeddings: embeddings / 0): "`embeddings` should be finite. Received: 60 of 60 rows",
+    ("embeddings", lambda embeddings: embeddings[..., None]): "`embeddings` should be",
+    ("table", lambda table: [*table, {"accuracy": "1"}]): "`table` should have the same columns in all rows",
+    ("histories", lambda histories: {}): "`histories` should have at least one stage",
+    ("images", lambda images: images[0]): "`images` should be",
+    ("views", lambda views: np.repeat(views, 2, axis=-1)): "with 1, 3 or 4 channels",
+}
+
+
+def value_of(changed, whole: dict):
+    name, change = changed
+    with np.errstate(all="ignore"):
+        return name, change(whole[name])
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_first(rng, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"The directory cannot be written to .*file"):
+        write_report(tmp_path / "file", **contents(rng))
+
+
+# From names to what is drawn; None for one in scripts of which a machine may lack the fonts.
+NAMES = {
+    "$\\frac{$": "$\\frac{$",
+    "_hidden": "_hidden",
+    "a\nb\0": r"a\nb\x00",
+    "x" * 100: "x" * 19 + "…",
+    "cat": "cat (#4)",
+    "": "#5",
+    "\udc80<b>": r"\udc80<b>",
+    "\U000103a0 \U0001f6d8\u4e00": None,
+    "na\u0131\u0308ve": "na\u0131\u0308ve",
+    " cat": " cat",
+    "100 %": "100 %",
+}
+
+
+@pytest.mark.filterwarnings("error")  # of glyphs that no font has
+def test_names_are_drawn_as_they_are_or_named_on_the_page(rng, tmp_path):
+    from keras_supcon.evaluation import figures
+    from keras_supcon.evaluation.names import draw_names
+
+    names = [*NAMES, "cat"]
+    whole = {**contents(rng, len(names)), "class_names": names, "title": "\udc80\x07"}
+    whole["histories"] = {"$\\frac{$": {"loss": [1.0]}, "_b": {"loss": [1.0]}}
+    page = write_report(tmp_path, **whole).read_text()
+    drawn = draw_names(names).texts
+    assert len(set(drawn)) == len(names)
+    for text, (name, expected) in zip(drawn, NAMES.items(), strict=False):
+        assert text == expected or (expected is None and text in ("#7", name))
+    ids = np.arange(len(names))
+    for narrow in (False, True):
+        picture = figures.draw_embedding_map(rng.normal(size=(len(names), 2)), ids, names, narrow)
+        (legend,) = picture.legends
+        confusion = figures.draw_confusion(ids, ids, names, narrow).axes[0]
+        for texts in (legend.get_texts(), confusion.get_xticklabels(), confusion.get_yticklabels()):
+            assert tuple(text.get_text() for text in texts) == drawn
+            assert not any(text.get_parse_math() for text in texts)
+        titles = [axes.title.get_text() for axes in figures.draw_curves(whole["histories"], narrow).axes]
+        assert titles[:2] == list(whole["histories"])
+    key = html.unescape(re.search(r'<p class="names">(.*?)</p>', page).group(1))
+    for said in (f"{'x' * 19}…: <bdi>{'x' * 100}</bdi>", "cat (#11): <bdi>cat</bdi>", "#5: <bdi>(a blank)</bdi>"):
+        assert said in key
+    assert "<b>" not in page
+    assert r"<h1>\udc80\x07</h1>" in page
+    assert Page(page).open == []
+
+
+def test_a_font_is_looked_for_that_has_what_the_usual_one_lacks():
+    import matplotlib
+
+    from keras_supcon.evaluation.names import draw_names
+
+    with matplotlib.rc_context({"font.family": ["cmr10"]}):  # both come with matplotlib
+        names = draw_names(["Кот"])
+    assert names.texts == ("Кот",)
+    assert names.properties["fontfamily"][0] == "cmr10"
+    assert len(names.properties["fontfamily"]) == 2
