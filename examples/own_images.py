@@ -3,11 +3,12 @@
     python examples/own_images.py --images=path/to/folder --image_size=64 --output=my_classifier.keras
     python examples/own_images.py --images=digits --image_size=16 --epochs=5  # no network, two CPU cores, two minutes
 
-With --images=digits the digits of this package are first written to build/digits, as such a folder.
+With --images=digits the digits of this package are first written to build/digits, as such a folder. Ctrl-C, SIGTERM and SIGHUP
+save what there is: before the classifier is trained, the pre-trained model as my_classifier-pretrained.keras.
 """
 
 import pathlib
-import sys
+from typing import Any
 
 import start  # noqa: F401, before the packages that it watches
 
@@ -16,9 +17,11 @@ import start  # noqa: F401, before the packages that it watches
 import keras
 import numpy as np
 from absl import app, flags
+from stopping import StopOnSignal, one_line_errors
 
 import keras_supcon
 from keras_supcon.extras import require_extra
+from keras_supcon.files import make_writable, whole_file
 
 _IMAGES = flags.DEFINE_string(
     "images", None, "Folder with one folder of images for each class; 'digits' makes one.", required=True
@@ -29,7 +32,7 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images in a batch; the mo
 _OUTPUT = flags.DEFINE_string("output", "own_images.keras", "File for the trained classifier.")
 flags.register_validator(
     "output",
-    lambda path: path.endswith(".keras") and pathlib.Path(path).absolute().parent.is_dir(),
+    lambda path: path.endswith(".keras") and pathlib.Path(path).absolute().parent.is_dir() and not pathlib.Path(path).is_dir(),
     "--output should end with .keras and lie in a folder that exists",
 )
 
@@ -49,34 +52,50 @@ def read_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
     return keras_supcon.data.load_arrays("digits", split)
 
 
+def fit(model: keras.Model, train: Any, epochs: int, stop: StopOnSignal, path: pathlib.Path) -> None:
+    """Trains; Ctrl-C, SIGTERM and SIGHUP save the model as it is and end the program."""
+    with stop.hold():
+        model.fit(train, epochs=epochs, shuffle=False, callbacks=[stop])
+        if stop.received is not None:
+            save(model, path, stop)
+    if stop.received is not None:
+        stop.end()
+
+
+def save(model: keras.Model, path: pathlib.Path, stop: StopOnSignal) -> None:
+    with one_line_errors(OSError), whole_file(path) as unfinished:
+        model.save(unfinished)
+    stop.files.append(path)
+
+
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
-    folder, size = pathlib.Path(_IMAGES.value), (_IMAGE_SIZE.value, _IMAGE_SIZE.value)
-    try:
+    folder, size, output = pathlib.Path(_IMAGES.value), (_IMAGE_SIZE.value, _IMAGE_SIZE.value), pathlib.Path(_OUTPUT.value)
+    with one_line_errors(ValueError, OSError, ImportError):  # before training
         require_extra("tensorflow", "tensorflow", by="Reading images")
         if _IMAGES.value == "digits":
             folder = pathlib.Path("build/digits")
             write_digits(folder)
         train = keras_supcon.data.load_folder(folder, "train", _BATCH_SIZE.value, size)
         test = keras_supcon.data.load_folder(folder, "test", _BATCH_SIZE.value, size)
-    except (ValueError, OSError, ImportError) as error:  # before training
-        sys.exit(f"own_images.py: {error}")
+        make_writable(output.absolute().parent)
     print(f"{folder}: {len(train.class_names)} classes. Compiling the first step; this takes up to half a minute.", flush=True)
 
-    model = keras_supcon.ContrastiveModel(
-        keras_supcon.encoders.ResNet(depth=18, width=0.5, stem="cifar" if size[0] <= 64 else "imagenet"),
-        keras_supcon.ProjectionHead(output_dim=128, hidden_units=(512,)),
-        augmenter=keras_supcon.augmentation.SimAugment(image_size=size),
-    )
-    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=keras_supcon.SupConLoss(temperature=0.1))
-    model.fit(train, epochs=_EPOCHS.value, shuffle=False)
+    with StopOnSignal() as stop:
+        model = keras_supcon.ContrastiveModel(
+            keras_supcon.encoders.ResNet(depth=18, width=0.5, stem="cifar" if size[0] <= 64 else "imagenet"),
+            keras_supcon.ProjectionHead(output_dim=128, hidden_units=(512,)),
+            augmenter=keras_supcon.augmentation.SimAugment(image_size=size),
+        )
+        model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=keras_supcon.SupConLoss(temperature=0.1))
+        fit(model, train, _EPOCHS.value, stop, output.with_stem(f"{output.stem}-pretrained"))
 
-    classifier = keras_supcon.LinearClassifier(model.encoder, num_classes=len(train.class_names))
-    classifier.compile(optimizer=keras.optimizers.Adam(1e-2), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    classifier.fit(train, epochs=10, shuffle=False)
-    print("test accuracy:", classifier.evaluate(test, verbose=0, return_dict=True)["accuracy"])
-    classifier.save(_OUTPUT.value)
+        classifier = keras_supcon.LinearClassifier(model.encoder, num_classes=len(train.class_names))
+        classifier.compile(optimizer=keras.optimizers.Adam(1e-2), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        fit(classifier, train, 10, stop, output)
+        save(classifier, output, stop)
+        print("test accuracy:", classifier.evaluate(test, verbose=0, return_dict=True)["accuracy"])
 
 
 if __name__ == "__main__":

@@ -8,15 +8,13 @@
 
 Writes to --output_dir: contrastive.keras, classifier.keras, cross_entropy.keras, results.json and report.html; with several
 seeds the models of each in a folder of its own, such as seed-0. Test images are only measured on: no setting and no epoch was
-chosen by them.
+chosen by them. Ctrl-C, SIGTERM and SIGHUP save the model that is being trained.
 """
 
+import contextlib
 import dataclasses
-import json
 import logging
-import os
 import pathlib
-import signal
 import sys
 import time
 from typing import Any
@@ -28,9 +26,12 @@ import start  # noqa: F401, before the packages that it watches
 import keras
 import numpy as np
 from absl import app, flags
+from run_folder import write_json
+from stopping import StopOnSignal, one_line_errors
 
 import keras_supcon
 from keras_supcon.extras import require_extra
+from keras_supcon.files import DirectoryLock, whole_file
 
 _DATASET = flags.DEFINE_string("dataset", "digits", "'digits' or the name of an image-classification data set in TFDS.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
@@ -90,17 +91,19 @@ class Experiment:
         settings: What the flags and the data set ask for.
         seed: Fixes the random numbers, also those that Keras draws from here on.
         output_dir: Folder for the models.
+        stop: What ends the program early.
 
     Raises:
         ValueError, RuntimeError, ImportError: If the data cannot be read; nothing was written then.
     """
 
-    def __init__(self, settings: Settings, seed: int, output_dir: pathlib.Path) -> None:
+    def __init__(self, settings: Settings, seed: int, output_dir: pathlib.Path, stop: StopOnSignal) -> None:
         keras.backend.clear_session()  # forgets the models of an earlier seed
         keras.utils.set_random_seed(seed)
         self.settings = settings
         self.seed = seed
         self.output_dir = output_dir
+        self.stop = stop
         self.train = self.load(_TRAIN_SPLIT.value, shuffle=True)
         self.test = self.load(_TEST_SPLIT.value, shuffle=False)
         self.class_names = self.train.class_names
@@ -194,27 +197,28 @@ class Experiment:
         return model, encoder
 
     def fit(self, stage: str, model: keras.Model, file_name: str, epochs: int) -> None:
-        """Fits and saves a model; Ctrl-C saves it as it is and ends the program."""
+        """Fits and saves a model; Ctrl-C, SIGTERM and SIGHUP save it as it is and end the program."""
         print(f"\n{stage}: {epochs} epochs of {self.steps} batches")
         print(f"Compiling the first step; this takes up to {SECONDS_TO_COMPILE} s, more for a large encoder.", flush=True)
         model.build((None, *self.image_shape))
         path = self.output_dir / file_name
         validation = {} if isinstance(model, keras_supcon.ContrastiveModel) else {"validation_data": self.test}
         begin = time.perf_counter()
-        with StopOnInterrupt() as stop:
+        with self.stop.hold():
             history = model.fit(
                 self.train,
                 epochs=epochs,
                 shuffle=False,  # the data shuffle themselves
-                callbacks=[stop],
+                callbacks=[self.stop],
                 **validation,
             )
-        self.seconds[stage] = time.perf_counter() - begin
-        self.histories[stage] = history.history
-        save(model, path)
-        if stop.interrupted:
-            print(f"\nInterrupted. The model as it is now was saved: keras.saving.load_model('{path.as_posix()}')")
-            sys.exit(130)
+            self.seconds[stage] = time.perf_counter() - begin
+            self.histories[stage] = history.history
+            with whole_file(path) as unfinished:
+                model.save(unfinished)
+            self.stop.files.append(path)
+        if self.stop.received is not None:
+            self.stop.end()
 
     def measure_knn(self, model: keras.layers.Layer) -> tuple[float, np.ndarray]:
         """The kNN accuracy of the encoder's embedding, and the embeddings of the test images."""
@@ -249,37 +253,6 @@ class Experiment:
         model.compile(
             optimizer=self.optimizer(learning_rate, epochs), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
         )
-
-
-class StopOnInterrupt(keras.callbacks.Callback):
-    """Lets Ctrl-C end `fit` between two steps, so that the model is whole; a second Ctrl-C ends the program at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.interrupted = False
-
-    def __enter__(self) -> "StopOnInterrupt":
-        self.previous_handler = signal.signal(signal.SIGINT, self.interrupt)
-        return self
-
-    def __exit__(self, *exception) -> None:
-        signal.signal(signal.SIGINT, self.previous_handler)
-
-    def interrupt(self, *received) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if self.interrupted:
-            self.model.stop_training = True
-
-
-def save(model: keras.Model, path: pathlib.Path) -> None:
-    """Saves a model whole or not at all."""
-    unfinished = path.with_name(f"unfinished-{path.name}")
-    model.save(unfinished)
-    os.replace(unfinished, path)
 
 
 def predict(model: keras.Model, dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -383,12 +356,10 @@ def write_results(path: pathlib.Path, settings: Settings, runs: list[dict[str, A
         "runs": runs,
         "summary": summarize(runs),
     }
-    unfinished = path.with_name(f"unfinished-{path.name}")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(unfinished, path)
+    write_json(path, content)
 
 
-def list_files(folders: list[pathlib.Path], output_dir: pathlib.Path, report: pathlib.Path) -> str:
+def list_files(folders: list[pathlib.Path], output_dir: pathlib.Path, report: pathlib.Path | None) -> str:
     """Where everything went, and how to go on with it."""
     what = {
         "contrastive.keras": "encoder and projection head after pre-training",
@@ -397,7 +368,8 @@ def list_files(folders: list[pathlib.Path], output_dir: pathlib.Path, report: pa
     }
     models = folders[0] if len(folders) == 1 else output_dir / "seed-*"
     files = {str(models / name): text for name, text in what.items()}
-    files |= {str(output_dir / "results.json"): "settings and all numbers", str(report): "table and pictures, for a browser"}
+    files |= {str(output_dir / "results.json"): "settings and all numbers"}
+    files |= {} if report is None else {str(report): "table and pictures, for a browser"}
     width = max(map(len, files))
     lines = [f"  {name.ljust(width)}  {text}" for name, text in files.items()]
     classifier = (folders[0] / "classifier.keras").as_posix()
@@ -416,44 +388,48 @@ def main(argv: list[str]) -> None:
     settings, output_dir = choose_settings(), pathlib.Path(_OUTPUT_DIR.value)
     seeds = range(_SEED.value, _SEED.value + _SEEDS.value)
     folders = [output_dir / f"seed-{seed}" if len(seeds) > 1 else output_dir for seed in seeds]
-    try:
-        require_extra("report", "matplotlib", "sklearn", by="The report at the end")
-        experiment = first = Experiment(settings, seeds[0], folders[0])
-    except (ValueError, RuntimeError, ImportError) as error:  # before anything is written
-        sys.exit(f"quickstart.py: {error}")
-    output_dir.mkdir(parents=True, exist_ok=True)
-    for file_name in ("results.json", "report.html"):  # of an earlier run: they would not belong to the new models
-        (output_dir / file_name).unlink(missing_ok=True)
+    with contextlib.ExitStack() as stack:
+        with one_line_errors(ValueError, RuntimeError, ImportError, OSError):  # before anything is written
+            require_extra("report", "matplotlib", "sklearn", by="The report at the end")
+            stop = StopOnSignal()
+            first = Experiment(settings, seeds[0], folders[0], stop)
+            stack.enter_context(DirectoryLock(output_dir))
+        stack.enter_context(stop)
+        for file_name in ("results.json", "report.html"):  # of an earlier run: they would not belong to the new models
+            (output_dir / file_name).unlink(missing_ok=True)
 
-    title = f"{_DATASET.value}, {settings.epochs} epochs, encoder {_ENCODER.value!r}"
-    devices = list_devices()
-    print(f"{title}; Keras {keras.__version__} with {keras.backend.backend()} on {devices}.\n{expected_time(settings)}")
-    runs = []
-    for seed, folder in zip(seeds, folders, strict=True):
-        if len(seeds) > 1:
-            print(f"\nSeed {seed}, {len(runs) + 1} of {len(seeds)}")
-        if runs:
-            experiment = Experiment(settings, seed, folder)
-        runs.append(experiment.run())
-        write_results(output_dir / "results.json", settings, runs)
+        title = f"{_DATASET.value}, {settings.epochs} epochs, encoder {_ENCODER.value!r}"
+        devices = list_devices()
+        print(f"{title}; Keras {keras.__version__} with {keras.backend.backend()} on {devices}.\n{expected_time(settings)}")
+        runs = []
+        for seed, folder in zip(seeds, folders, strict=True):
+            if len(seeds) > 1:
+                print(f"\nSeed {seed}, {len(runs) + 1} of {len(seeds)}")
+            runs.append((Experiment(settings, seed, folder, stop) if runs else first).run())
+            write_results(output_dir / "results.json", settings, runs)
 
-    table, meaning = result_table(runs), what_it_means(runs, len(first.labels))
-    print("\ndrawing the report")
-    report = keras_supcon.evaluation.write_report(
-        output_dir,
-        title=title if len(seeds) == 1 else f"{title}, {len(seeds)} seeds",
-        table=table,
-        note=f"{meaning} The pictures are of seed {first.seed}.",
-        settings={
-            "dataset": _DATASET.value,
-            "encoder": _ENCODER.value,
-            "seed": ", ".join(map(str, seeds)),
-            **dataclasses.asdict(settings),
-            "devices": devices,
-        },
-        **first.pictures(),
-    )
-    print(f"\n{title}\n\n{format_table(table)}\n\n{meaning}\n\n{list_files(folders, output_dir, report)}")
+        table, meaning = result_table(runs), what_it_means(runs, len(first.labels))
+        print("\ndrawing the report")
+        try:
+            report = keras_supcon.evaluation.write_report(
+                output_dir,
+                title=title if len(seeds) == 1 else f"{title}, {len(seeds)} seeds",
+                table=table,
+                note=f"{meaning} The pictures are of seed {first.seed}.",
+                settings={
+                    "dataset": _DATASET.value,
+                    "encoder": _ENCODER.value,
+                    "seed": ", ".join(map(str, seeds)),
+                    **dataclasses.asdict(settings),
+                    "devices": devices,
+                },
+                **first.pictures(),
+            )
+        except Exception as error:  # whatever it is: the training is worth more than its pictures
+            report, failure = None, f"The report could not be drawn, all else is there: {type(error).__name__}: {error}"
+        print(f"\n{title}\n\n{format_table(table)}\n\n{meaning}\n\n{list_files(folders, output_dir, report)}")
+        if report is None:
+            sys.exit(f"\nquickstart.py: {failure}")
 
 
 if __name__ == "__main__":

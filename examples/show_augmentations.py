@@ -7,7 +7,6 @@ The photographs are those that scikit-learn ships, the digits those of this pack
 """
 
 import pathlib
-import sys
 
 import start  # noqa: F401, before the packages that it watches
 
@@ -16,9 +15,11 @@ import start  # noqa: F401, before the packages that it watches
 import numpy as np
 from absl import app, flags
 from keras import ops
+from stopping import one_line_errors
 
 from keras_supcon import augmentation, data
 from keras_supcon.extras import require_extra
+from keras_supcon.files import make_writable, whole_file
 
 _IMAGES = flags.DEFINE_enum("images", "photographs", ["photographs", "digits"], "What is augmented.")
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/augmentations", "Folder for operations.jpg and recipes.jpg.")
@@ -119,18 +120,17 @@ def draw(rows: list[tuple[str, list[np.ndarray]]], blocks: int, path: pathlib.Pa
             axes = figure.add_axes((x / width, y / height, size / width, size / height))
             axes.imshow(np.clip(picture, 0, 1), interpolation="nearest")
             axes.set_axis_off()
-    figure.savefig(path, pil_kwargs={"quality": 92, "subsampling": 0})
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, pil_kwargs={"quality": 92, "subsampling": 0})
 
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
-    try:
-        require_extra("report", "matplotlib", *(["sklearn"] if _IMAGES.value == "photographs" else []), by="Drawing")
-    except ImportError as error:
-        sys.exit(f"show_augmentations.py: {error}")
     folder = pathlib.Path(_OUTPUT_DIR.value)
-    folder.mkdir(parents=True, exist_ok=True)
+    with one_line_errors(ImportError, OSError):
+        require_extra("report", "matplotlib", *(["sklearn"] if _IMAGES.value == "photographs" else []), by="Drawing")
+        make_writable(folder)
     draw(show_operations(read_images(_IMAGES.value, _SIZE.value), _SEED.value), 2, folder / "operations.jpg")
     draw(show_recipes(read_images(_IMAGES.value, 2 * _SIZE.value), _SIZE.value, _SEED.value), 1, folder / "recipes.jpg")
     print(f"Operations at magnitudes {MAGNITUDES} and recipes: {folder}")

@@ -56,6 +56,8 @@ def _without_noise() -> Iterator[None]:
 
 
 sys.excepthook = _name_missing_package
+if hasattr(sys.stdout, "reconfigure"):  # as standard error: the name of a folder may be what a terminal cannot show
+    sys.stdout.reconfigure(errors="backslashreplace")
 if "TF_CONFIG" not in os.environ:  # of several workers every line may matter
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # 0 brings the lines back
     with _without_noise():

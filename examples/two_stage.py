@@ -4,25 +4,40 @@ A program makes a subclass of `Experiment`, which says where images become views
 """
 
 import contextlib
-import csv
 import dataclasses
 import difflib
 import importlib.util
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 from absl import app, flags, logging
+from epoch_log import EpochLog
 from image_batches import ImageBatches, as_file, as_stored, in_color
 from recipe_to_keras import add_weight_decay, make, make_optimizer, peak_learning_rate, resize
-from run_folder import digest, is_seen, read_record, refuse_another_run, whole_file, write_json, write_record
+from run_folder import (
+    ENCODER,
+    check_folder,
+    checkpoint_of,
+    digest,
+    is_seen,
+    load_encoder,
+    next_position,
+    read_record,
+    refuse_another_run,
+    where,
+    write_json,
+    write_record,
+)
+from stopping import StopOnSignal, end_at_once, one_line_errors, program_name
 from workers import choose_strategy, new_start, number_of_chief, wait_for_all
 
 import keras_supcon
 from keras_supcon import augmentation, distribution, encoders, layers, losses
+from keras_supcon.files import DirectoryLock, whole_file
 from keras_supcon.recipes import Recipe, Stage
 
 BOTH_STAGES = "pretrain_then_linear"
@@ -122,7 +137,7 @@ class Experiment:
 
     @property
     def encoder_path(self) -> pathlib.Path:
-        return self.model_dir / "encoder.keras"
+        return self.model_dir / ENCODER
 
     @property
     def is_chief(self) -> bool:
@@ -163,28 +178,30 @@ class Experiment:
 
     def check_folder(self) -> None:
         """Raises `ValueError` if the folder holds what this run is not the continuation of."""
-        for name, stage in self.stages.items():
-            refuse_another_run(self.model_dir / name, self.record(name))
-            done = self.checkpoint(name).newest() or (0, 0)
-            if done > (stage.epochs, 0):
-                raise ValueError(f"{str(self.model_dir / name)!r} has {done.epoch} epochs. Received: {stage.epochs} epochs")
-        pretraining = read_record(self.model_dir / "pretrain")
-        trains_encoder = next(iter(self.stages))
-        if trains_encoder != "linear" and self.encoder_path.exists() and read_record(self.model_dir / trains_encoder) is None:
-            raise ValueError(
-                f"{str(self.model_dir)!r} holds the encoder of another run, which --mode={self.mode} would replace. Give "
-                "another --model_dir, or delete that folder"
-            )
-        if self.mode == BOTH_STAGES and pretraining and read_record(self.model_dir / "linear"):
-            before, now = pretraining["epochs"], self.stages["pretrain"].epochs
-            if before != now:
-                raise ValueError(
-                    f"{str(self.model_dir / 'linear')!r} holds the classifier of an encoder that was trained for {before} "
-                    f"epochs. Give another --model_dir, or delete that folder. Received: --epochs={now}"
-                )
+        check_folder(self.model_dir, self.mode, self.epochs, {name: self.record(name) for name in self.stages})
+
+    @property
+    def epochs(self) -> dict[str, int]:
+        return {name: stage.epochs for name, stage in self.stages.items()}
 
     def run(self) -> None:
         """Trains, evaluates and writes the results; goes on where an earlier run in the same folder was stopped."""
+        with contextlib.ExitStack() as stack:
+            with one_line_errors():
+                if self.is_chief:
+                    stack.enter_context(DirectoryLock(self.model_dir))
+                self.check_folder()  # once more, now that no other run writes there
+            self.stop = StopOnSignal(self.where_to_go_on)
+            if self.workers == 1:
+                stack.enter_context(self.stop)
+            else:  # of which one alone cannot end between two steps
+                end_at_once(self.where_to_go_on)
+            self.run_stages()
+
+    def where_to_go_on(self) -> str:
+        return f"Start it again with the same flags: it goes on {next_position(self.model_dir, self.epochs)}."
+
+    def run_stages(self) -> None:
         results = {}
         if "pretrain" in self.stages:
             results["pretrain"] = self.pretrain()
@@ -218,7 +235,7 @@ class Experiment:
         stage = self.stages["linear"]
         with one_line_errors(), self.strategy.scope():
             # From the file also after pre-training: replicas may differ in averages that were not synchronized.
-            encoder = keras.saving.load_model(self.encoder_path)
+            encoder = load_encoder(self.encoder_path)
             model = keras_supcon.LinearClassifier(
                 encoder, len(self.class_names), self.make_augmenter(stage), classifier_activation="softmax"
             )
@@ -276,34 +293,38 @@ class Experiment:
             epochs_before = (read_record(folder) or {"epochs": stage.epochs})["epochs"]
             self.share_folder(folder, {**record, "epochs": stage.epochs})
         if self.is_chief:
-            where = f"from epoch {position.epoch + 1}, batch {position.batch + 1}" if any(position) else "from the start"
-            where = "done before" if position.epoch >= stage.epochs else where
-            print(f"\n{name}: {stage.epochs} epochs of {self.steps_per_epoch[name]} batches of {stage.batch_size}, {where}")
+            begin = "done before" if position.epoch >= stage.epochs else where(position)
+            print(f"\n{name}: {stage.epochs} epochs of {self.steps_per_epoch[name]} batches of {stage.batch_size}, {begin}")
             if epochs_before != stage.epochs:
                 print(
                     f"The learning rate is that of {stage.epochs} epochs from here on; before it was that of {epochs_before}."
                 )
-        log = folder / "epochs.csv"
-        with one_line_errors(OSError):
+        checkpoint.notes["record"] = {**record, "epochs": stage.epochs}
+        log = EpochLog(folder / "epochs.csv", checkpoint, position, self.steps_per_epoch[name])
+        callbacks = [*self.tensorboard(folder), log] if self.is_chief else []
+        with self.stop.hold(), one_line_errors(OSError):
+            if self.is_chief:
+                log.write()
             checkpoint.fit(
                 model,
                 lambda position: self.training_batches(name, num_views, position),
                 stage.epochs,
                 self.steps_per_epoch[name],
-                callbacks=[keras.callbacks.CSVLogger(log, append=True), *self.tensorboard(folder)] if self.is_chief else [],
+                callbacks=[*callbacks, self.stop],
                 verbose="auto" if self.is_chief else 0,
             )
+        if self.stop.received is not None:
+            self.stop.end()
         return {
             "epochs": stage.epochs,
             "batch_size": stage.batch_size,
             "peak_learning_rate": peak_learning_rate(stage),
             "steps": int(keras.ops.convert_to_numpy(model.optimizer.iterations)),
-            "loss": last_loss(log) if self.is_chief else None,
+            "loss": log.loss,
         }
 
     def checkpoint(self, name: str) -> keras_supcon.callbacks.Checkpoint:
-        save_freq = _CHECKPOINT_EVERY.value or "epoch"
-        return keras_supcon.callbacks.Checkpoint(self.model_dir / name / "checkpoints", save_freq=save_freq)
+        return checkpoint_of(self.model_dir / name, _CHECKPOINT_EVERY.value or "epoch")
 
     def share_folder(self, folder: pathlib.Path, record: dict[str, Any]) -> None:
         """The chief writes the record of a start, and every worker looks for it.
@@ -453,20 +474,6 @@ def main(make_experiment: Callable[[], Experiment]) -> None:
     app.run(run)
 
 
-@contextlib.contextmanager
-def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
-    """Ends the program with one line for errors of these kinds, or for all that say what a user can put right."""
-    kinds = kinds or (ValueError, RuntimeError, OSError)
-    try:
-        yield
-    except kinds as error:
-        sys.exit(f"{program_name()}: {' '.join(str(error).split())}")
-
-
-def program_name() -> str:
-    return pathlib.Path(sys.argv[0]).name
-
-
 def choose_mode(recipe: Recipe) -> str:
     is_contrastive = recipe.method != "cross_entropy"
     mode = _MODE.value or (BOTH_STAGES if is_contrastive else "cross_entropy")
@@ -489,9 +496,3 @@ def choose_dtype_policy(recipe: Recipe) -> str:
         return "float32" if _MIXED_PRECISION.value == "none" else f"mixed_{_MIXED_PRECISION.value}"
     on_processor = all(device.startswith("cpu") for device in keras.distribution.list_devices())
     return "float32" if on_processor else recipe.dtype_policy
-
-
-def last_loss(log: pathlib.Path) -> float:
-    """The loss of the last epoch, of this or an earlier run."""
-    with log.open(newline="") as file:
-        return float(list(csv.DictReader(file))[-1]["loss"])

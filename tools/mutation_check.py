@@ -654,6 +654,40 @@ MUTATIONS = (
         tests=("tests/evaluation/test_knn.py",),
         backend="torch",
     ),
+    Mutation(
+        name="names_are_formulas",
+        law="A report shows names as they are.",
+        file="keras_supcon/evaluation/names.py",
+        before='"parse_math": False',
+        after='"parse_math": True',
+        tests=("tests/evaluation/test_report.py",),
+        backend="torch",
+    ),
+    # examples
+    Mutation(
+        name="curves_of_the_rest_of_an_epoch",
+        law="The curves of a training that was stopped are those of one that was not.",
+        file="examples/epoch_log.py",
+        before='notes.pop("begun", []) if start.batch else []',
+        after="[]",
+        tests=("tests/examples/test_epoch_log.py",),
+    ),
+    Mutation(
+        name="run_forgotten_with_its_record",
+        law="A run knows itself by its checkpoints when run.json is damaged.",
+        file="examples/run_folder.py",
+        before='checkpoint_of(folder).read_notes().get("record")',
+        after="None",
+        tests=("tests/examples/test_run_folder.py",),
+    ),
+    Mutation(
+        name="signals_are_forgotten",
+        law="A signal ends training between two steps.",
+        file="examples/stopping.py",
+        before="self.model.stop_training = True",
+        after="pass",
+        tests=("tests/examples/test_stopping.py",),
+    ),
     # recipes
     Mutation(
         name="recipes_are_shared",

@@ -1,6 +1,11 @@
 """The program as users start it, on a small CIFAR-10 of real images."""
 
+import csv
 import json
+import os
+import re
+import signal
+import time
 
 import keras
 import numpy as np
@@ -8,6 +13,7 @@ import pytest
 
 import keras_supcon  # noqa: F401, registers the classes that a saved model names
 from tests.examples import small_imagenet
+from tests.examples.programs import SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +51,39 @@ def test_trains_and_evaluates(programs, small, tmp_path, method):
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype("uint8")
     assert encoder.predict(images, verbose=0).shape == (3, 64)
     np.testing.assert_allclose(classifier.predict(images, verbose=0).sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_a_stopped_run_goes_on_whatever_happened_to_the_files_that_can_be_made_again(programs, small, tmp_path):
+    """Of two processes the second is refused; SIGTERM leaves a checkpoint; logs, records and models are not needed."""
+    flags = (f"--model_dir={tmp_path}", "--linear_epochs=1", *small, "--checkpoint_every=1")
+    pid = programs.start(PROGRAM, *flags)
+    end = time.monotonic() + SECONDS
+    while not list(tmp_path.glob("pretrain/checkpoints/epoch-*")):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGSTOP)  # lest it ends while the other starts
+    code, _, errors = programs.run(PROGRAM, *flags)
+    assert code == 1
+    assert f"is in use: another process (process {pid} on" in errors.splitlines()[-1]
+    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGCONT)
+    code, _, errors = programs.wait(pid)
+    assert code == 128 + signal.SIGTERM
+    said = r"Stopped by SIGTERM. Start it again with the same flags: it goes on in pretrain, (from epoch \d+, batch \d+)\."
+    position = re.fullmatch(said, errors.splitlines()[-1])[1]
+
+    (tmp_path / "pretrain" / "run.json").write_text("[1, 2]")
+    (tmp_path / "pretrain" / "epochs.csv").write_text("epoch,lo")
+    (tmp_path / "encoder.keras").write_bytes(b"PK")
+    code, output, errors = programs.run(PROGRAM, *flags)
+    assert code == 0, errors
+    assert f"pretrain: {EPOCHS} epochs of 4 batches of 16, {position}\n" in output
+    assert "run.json' is damaged; that of the newest checkpoint takes its place." in errors
+    with (tmp_path / "pretrain" / "epochs.csv").open(newline="") as file:
+        epochs = list(csv.DictReader(file))
+    assert [(epoch["epoch"], epoch["batches"]) for epoch in epochs] == [(f"{i}", f"{EPOCH_STEPS}") for i in range(EPOCHS)]
+    assert json.loads((tmp_path / "results.json").read_text())["pretrain"]["loss"] == float(epochs[-1]["loss"])
+    assert not list(tmp_path.rglob("in-use.lock"))
 
 
 def test_a_wrong_flag_is_named_and_nothing_is_written(programs, small, tmp_path):

@@ -93,7 +93,8 @@ def test_several_seeds_are_the_runs_that_each_would_be(programs, tmp_path, num_s
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_model_that_loads(tmp_path):
+@representatives("number", [signal.SIGTERM], [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_leaves_a_model_that_loads(tmp_path, number):
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "examples" / PROGRAM), f"--output_dir={tmp_path}", "--epochs=1000"],
@@ -108,12 +109,13 @@ def test_ctrl_c_leaves_a_model_that_loads(tmp_path):
             chunk = os.read(process.stdout.fileno(), 4096)
             assert chunk, output.decode()
             output += chunk
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output += process.communicate(timeout=120)[0]
     finally:
         process.kill()
-    assert process.returncode == 130
-    assert b"The model as it is now was saved" in output
+    assert process.returncode == 128 + number
+    said = f"Stopped by {number.name}. What was trained until now was saved: "
+    assert output.decode().endswith(f"\n{said}keras.saving.load_model('{tmp_path}/contrastive.keras')\n")
     # Without the noise of TensorFlow's start.
     assert output.startswith(b"digits, 1000 epochs, encoder 'small'; Keras ")
     assert not re.search(rb"[IWE]0000 |oneDNN|absl", output)

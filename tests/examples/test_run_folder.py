@@ -1,11 +1,10 @@
 """The folder of a run, without the run."""
 
-import errno
-import os
 import pathlib
 import threading
 
 import keras
+import numpy as np
 import pytest
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
@@ -30,36 +29,57 @@ def test_a_folder_knows_its_run(run_folder, tmp_path):
         ValueError, match=r"holds another run: image_size \[32, 32\] instead of \[8, 8\]; seed None instead of 1"
     ):
         run_folder.refuse_another_run(folder, {**RECORD, "image_size": (8, 8), "seed": 1})
-    (folder / "run.json").write_text("{")
-    with pytest.raises(ValueError, match="run.json' should be JSON as it was written"):
-        run_folder.read_record(folder)
 
 
-def test_a_full_disk_keeps_the_earlier_file_and_leaves_nothing_unfinished(run_folder, tmp_path):
-    path = tmp_path / "encoder.keras"
-    path.write_bytes(b"earlier")
+def test_no_file_is_needed_to_go_on_that_can_be_made_again(run_folder, tmp_path, capsys):
+    """A damaged record is that of the newest checkpoint; without one nothing was trained, and the next start writes it."""
+    folder = tmp_path / "pretrain"
+    trained = run_folder.checkpoint_of(folder)
+    trained.notes["record"] = record = {**RECORD, "image_size": [32, 32], "epochs": 3}
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for damage in ("{", "[1, 2]", "", '{"recipe": "supcon"}', '{"epochs": "3"}', "\0", None):
+        run_folder.write_record(folder, record)
+        path = folder / "run.json"
+        path.unlink() if damage is None else path.write_text(damage)
+        assert run_folder.read_record(folder) is None
+        run_folder.refuse_another_run(folder, {**RECORD, "seed": 1})
+    assert "run.json' is damaged; that of this start takes its place." in capsys.readouterr().err
+    trained.fit(model, lambda start: tf_batches(), epochs=1, steps_per_epoch=1, verbose=0)
+    for damage in ("[1, 2]", None):
+        path.unlink(missing_ok=True) if damage is None else path.write_text(damage)
+        assert run_folder.read_record(folder) == record
+        with pytest.raises(ValueError, match="holds another run: seed None instead of 1"):
+            run_folder.refuse_another_run(folder, {**RECORD, "seed": 1})
+    assert capsys.readouterr().err.count("that of the newest checkpoint takes its place.") == 1
+    (tmp_path / run_folder.ENCODER).touch()
+    run_folder.check_folder(tmp_path, "pretrain", {"pretrain": 3}, {"pretrain": RECORD})  # its encoder is of this run
+    with pytest.raises(ValueError, match="holds the encoder of another run"):
+        run_folder.check_folder(tmp_path, "cross_entropy", {"cross_entropy": 3}, {"cross_entropy": RECORD})
+    assert run_folder.next_position(tmp_path, {"pretrain": 1, "linear": 1}) == "in linear, from the start"
 
-    def write():
-        with run_folder.whole_file(path) as unfinished:
-            unfinished.write_bytes(b"half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(OSError, match=r"could not be written \(No space left on device\): '.*encoder.keras'"):
-        write()
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"encoder.keras": b"earlier"}
+def tf_batches():
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensors((np.ones((2, 2)), np.ones((2, 1))))
 
 
-def test_one_of_several_writers_is_kept(run_folder, tmp_path):
-    path = tmp_path / "encoder.keras"
-    for writer in (0, 1):
-        with run_folder.whole_file(path, writer, keep=writer == 0) as unfinished:
-            unfinished.write_bytes(b"of %d" % writer)
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"encoder.keras": b"of 0"}
+def test_a_truncated_encoder_is_damaged_and_not_missing(run_folder, tmp_path):
+    path = tmp_path / run_folder.ENCODER
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    model.save(path)
+    assert run_folder.digest(run_folder.load_encoder(path)) == run_folder.digest(model)
+    content = path.read_bytes()
+    for damaged in (b"", content[:100], content[:-9], content[:200] + bytes(50) + content[250:]):
+        path.write_bytes(damaged)
+        with pytest.raises(RuntimeError, match="encoder.keras' is damaged or not whole.*--mode=pretrain .* writes it again"):
+            run_folder.load_encoder(path)
 
 
 def test_a_start_is_seen_when_its_record_appears_and_no_other(run_folder, tmp_path, monkeypatch):
-    run_folder.write_record(tmp_path, {"start": 1})
-    later = threading.Timer(0.3, run_folder.write_record, (tmp_path, {"start": 2}))
+    run_folder.write_record(tmp_path, {"epochs": 1, "start": 1})
+    later = threading.Timer(0.3, run_folder.write_record, (tmp_path, {"epochs": 1, "start": 2}))
     later.start()
     assert run_folder.is_seen(tmp_path, 2)
     later.join()

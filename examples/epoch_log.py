@@ -1,0 +1,82 @@
+"""The curves of a training that may be killed and started again."""
+
+import csv
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_supcon.callbacks import Checkpoint, Position
+from keras_supcon.files import whole_file
+
+
+class EpochLog(keras.callbacks.Callback):
+    """Writes a CSV file with a row for each epoch, whole each time, from what the checkpoints hold.
+
+    The file is never read to go on: it may be damaged or missing. An epoch that was stopped and gone on with has one row, with
+    the means over all of its batches. The column `batches` says over how many: fewer than an epoch has if the checkpoint
+    of its beginning held no notes.
+
+    Args:
+        path: The file.
+        checkpoint: What trains, after `restore`; its notes hold the rows.
+        start: Where training goes on.
+        steps_per_epoch: Batches in a whole epoch.
+    """
+
+    def __init__(self, path: pathlib.Path, checkpoint: Checkpoint, start: Position, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.path, self.checkpoint, self.start, self.steps_per_epoch = path, checkpoint, start, steps_per_epoch
+        notes = checkpoint.notes
+        if "epochs" not in notes and start.epoch and path.exists():  # of a version that had no notes
+            path.replace(path.with_name(f"{path.stem}-earlier{path.suffix}"))
+        notes.setdefault("epochs", [])
+        notes["epochs"] = [row for row in notes["epochs"] if row["epoch"] < start.epoch]
+        self.parts = notes.pop("begun", []) if start.batch else []
+
+    @property
+    def loss(self) -> float | None:
+        """The loss of the last epoch, of this or an earlier run; None if it was of a version that noted none."""
+        rows = self.checkpoint.notes["epochs"]
+        return rows[-1]["loss"] if rows else None
+
+    def write(self) -> None:
+        rows = self.checkpoint.notes["epochs"]
+        columns = ["epoch", "batches", *sorted({name for row in rows for name in row} - {"epoch", "batches"})]
+        with whole_file(self.path) as unfinished, unfinished.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.write()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch != self.start.epoch:
+            self.parts = []
+        self.batches_before = self.start.batch if epoch == self.start.epoch else 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        # Turned into numbers when a checkpoint is written: to do so waits for the device.
+        self.checkpoint.notes["begun"] = [*self.parts, {"batches": batch + 1, "logs": dict(logs or {})}]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        part = {
+            **self.checkpoint.notes.pop("begun")[-1],
+            "logs": {name: _number(value) for name, value in (logs or {}).items()},
+        }
+        parts = [*self.parts, part]
+        if self.batches_before + part["batches"] < self.steps_per_epoch:  # stopped
+            self.checkpoint.notes["begun"] = parts
+            return
+        batches = [part["batches"] for part in parts]
+        means = {
+            name: float(np.average([_number(part["logs"][name]) for part in parts], weights=batches)) for name in part["logs"]
+        }
+        self.checkpoint.notes["epochs"].append({"epoch": epoch, "batches": sum(batches), **means})
+        self.write()
+
+
+def _number(value: Any) -> float:
+    return float(np.mean(keras.ops.convert_to_numpy(value)))

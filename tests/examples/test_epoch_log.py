@@ -1,0 +1,73 @@
+"""The curves of a training that was stopped are those of one that was not."""
+
+import csv
+import pathlib
+
+import pytest
+
+from keras_supcon.callbacks import Checkpoint, Position
+from tests.callbacks.test_checkpoint import EPOCHS, STEPS, InterruptError, batches, interrupt_after, small_model
+from tests.examples.test_run_folder import EXAMPLES
+
+
+@pytest.fixture
+def train(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    from epoch_log import EpochLog
+
+    def train(folder: pathlib.Path, *callbacks, save_freq=1) -> EpochLog:
+        """From the newest checkpoint on, with the learning rate 0: the loss is that of the batches."""
+        folder.mkdir(exist_ok=True)
+        model, checkpoint = small_model(), Checkpoint(folder / "checkpoints", save_freq)
+        log = EpochLog(folder / "epochs.csv", checkpoint, checkpoint.restore(model), STEPS)
+        log.write()
+        checkpoint.fit(model, batches, EPOCHS, STEPS, verbose=0, callbacks=[log, *callbacks])
+        return log
+
+    return train
+
+
+def rows(folder: pathlib.Path) -> list[dict[str, float]]:
+    with (folder / "epochs.csv").open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_one_row_for_each_epoch_over_all_of_its_batches(train, tmp_path):
+    log = train(tmp_path / "whole")
+    expected = rows(tmp_path / "whole")
+    assert [(row["epoch"], row["batches"]) for row in expected] == [(epoch, STEPS) for epoch in range(EPOCHS)]
+    assert list(expected[0]) == ["epoch", "batches", "loss", "mae"]
+    assert log.loss == expected[-1]["loss"]
+    cut = tmp_path / "cut"
+    for steps in (3, 2, STEPS + 1, 2):  # twice in the first epoch
+        with pytest.raises(InterruptError):
+            train(cut, interrupt_after(steps))
+    (cut / "epochs.csv").write_text("epoch,lo")  # is not needed to go on
+    assert train(cut).loss == pytest.approx(log.loss, rel=1e-5)
+    assert rows(cut) == [pytest.approx(row, rel=1e-5) for row in expected]
+    (cut / "epochs.csv").unlink()
+    train(cut)  # nothing is left to do
+    assert rows(cut) == [pytest.approx(row, rel=1e-5) for row in expected]
+
+
+def test_epochs_that_are_done_again_have_one_row(train, tmp_path):
+    for steps in (STEPS + 2, STEPS + 4):
+        with pytest.raises(InterruptError):
+            train(tmp_path, interrupt_after(steps), save_freq="epoch")
+    train(tmp_path, save_freq="epoch")
+    assert [row["epoch"] for row in rows(tmp_path)] == list(range(EPOCHS))
+
+
+def test_what_is_not_known_of_an_epoch_is_said_and_an_older_file_kept(train, tmp_path):
+    with pytest.raises(InterruptError):
+        train(tmp_path, interrupt_after(STEPS + 3))
+    checkpoint = Checkpoint(tmp_path / "checkpoints", 1)
+    (tmp_path / "epochs.csv").write_text("epoch,loss\n0,1.5\n")
+    model = small_model()
+    assert checkpoint.restore(model) == Position(1, 2)
+    checkpoint.notes.clear()  # as of a version that had none
+    with pytest.raises(InterruptError):
+        checkpoint.fit(model, batches, EPOCHS, STEPS, verbose=0, callbacks=[interrupt_after(2)])
+    train(tmp_path)
+    assert [(row["epoch"], row["batches"]) for row in rows(tmp_path)] == [(1, STEPS - 3), (2, STEPS)]
+    assert (tmp_path / "epochs-earlier.csv").read_text() == "epoch,loss\n0,1.5\n"

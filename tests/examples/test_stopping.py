@@ -1,0 +1,54 @@
+"""What a signal does, in this process."""
+
+import os
+import pathlib
+import signal
+
+import keras
+import pytest
+
+from tests.callbacks.test_checkpoint import STEPS, batches, small_model
+from tests.examples.test_run_folder import EXAMPLES
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
+
+
+@pytest.fixture
+def stopping(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import stopping
+
+    return stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(stopping, number, capfd):
+    def send(batch, logs):
+        if batch == 2:
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    model = small_model()
+    with stopping.StopOnSignal() as stop:
+        callbacks = [keras.callbacks.LambdaCallback(on_train_batch_begin=send), stop]
+        with stop.hold():
+            model.fit(batches(), steps_per_epoch=STEPS, epochs=2, callbacks=callbacks, verbose=0, shuffle=False)
+            stop.files.append(pathlib.Path("a.keras"))
+        assert int(model.optimizer.iterations) == 3
+        assert stop.received == number
+        with pytest.raises(SystemExit) as caught:
+            os.kill(os.getpid(), number)
+    assert caught.value.code == 128 + number
+    said = f"Stopped by {number.name}. What was trained until now was saved: keras.saving.load_model('a.keras')"
+    assert said in capfd.readouterr().err
+    assert signal.getsignal(number) == before
+
+
+def test_a_signal_that_is_ignored_stays_ignored(stopping):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with stopping.StopOnSignal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
