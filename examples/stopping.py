@@ -11,6 +11,8 @@ from typing import Any
 
 import keras
 
+from keras_supcon.files import release_locks
+
 # Ctrl-C; what `kill`, systemd, Slurm and Kubernetes send; the end of a terminal, which not every system has.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -53,10 +55,8 @@ class StopOnSignal(keras.callbacks.Callback):
             self._is_held = False
 
     def end(self) -> None:
-        """Ends the program as a signal does, with a sentence."""
-        sentence = f"\nStopped by {signal.Signals(self.received).name}. {self.saved()}\n"
-        with contextlib.suppress(OSError):
-            os.write(2, sentence.encode(errors="backslashreplace"))  # `print` may be what was interrupted
+        """Ends the program with a sentence and the exit code of the signal, after `hold`."""
+        _say(self.received, self.saved)
         raise SystemExit(128 + self.received)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -71,7 +71,10 @@ class StopOnSignal(keras.callbacks.Callback):
             self._leave_terminals()
         is_first, self.received = self.received is None, number
         if not (self._is_held and is_first):
-            self.end()
+            # Not by an exception: within TensorFlow or scikit-learn it ends in other errors and crashes.
+            _say(number, self.saved)
+            release_locks()
+            os._exit(128 + number)
 
     def _name_files(self) -> str:
         names = ", ".join(f"keras.saving.load_model({path.as_posix()!r})" for path in self.files)
@@ -101,13 +104,17 @@ def end_at_once(saved: Callable[[], str]) -> None:
         number = 0
         while number not in SIGNALS:
             number = os.read(reading, 1)[0]
-        with contextlib.suppress(OSError):
-            os.write(2, f"\nStopped by {signal.Signals(number).name}. {saved()}\n".encode(errors="backslashreplace"))
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
+        _say(number, saved)
         os._exit(128 + number)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _say(number: int, saved: Callable[[], str]) -> None:
+    with contextlib.suppress(Exception):  # a terminal that has gone, or a `print` that was interrupted
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        os.write(2, f"\nStopped by {signal.Signals(number).name}. {saved()}\n".encode(errors="backslashreplace"))
 
 
 @contextlib.contextmanager

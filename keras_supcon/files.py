@@ -154,6 +154,12 @@ _GUARD = threading.RLock()
 _HOLDERS: "weakref.WeakValueDictionary[tuple[int, str], DirectoryLock]" = weakref.WeakValueDictionary()
 
 
+def release_locks() -> None:
+    """Gives back what this process holds. For one that ends at once; other processes would ignore the files it leaves."""
+    for holder in list(_HOLDERS.values()):
+        holder.release()
+
+
 def _lock(directory: pathlib.Path) -> int | None:
     """The descriptor of the locked file, or None where there are no locks."""
     if fcntl is None:

@@ -22,7 +22,10 @@ def stopping(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(stopping, number, capfd):
+def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(stopping, number, capfd, monkeypatch):
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+
     def send(batch, logs):
         if batch == 2:
             os.kill(os.getpid(), number)
@@ -36,11 +39,13 @@ def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(
             stop.files.append(pathlib.Path("a.keras"))
         assert int(model.optimizer.iterations) == 3
         assert stop.received == number
+        os.kill(os.getpid(), number)
+        assert codes == [128 + number]
         with pytest.raises(SystemExit) as caught:
-            os.kill(os.getpid(), number)
+            stop.end()
     assert caught.value.code == 128 + number
     said = f"Stopped by {number.name}. What was trained until now was saved: keras.saving.load_model('a.keras')"
-    assert said in capfd.readouterr().err
+    assert capfd.readouterr().err.count(said) == 2
     assert signal.getsignal(number) == before
 
 
