@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_supcon.arguments import is_whole
 from keras_supcon.callbacks import Checkpoint, Position
 from keras_supcon.files import whole_file
 
@@ -31,9 +32,10 @@ class EpochLog(keras.callbacks.Callback):
         notes = checkpoint.notes
         if "epochs" not in notes and start.epoch and path.exists():  # of a version that had no notes
             path.replace(path.with_name(f"{path.stem}-earlier{path.suffix}"))
-        notes.setdefault("epochs", [])
-        notes["epochs"] = [row for row in notes["epochs"] if row["epoch"] < start.epoch]
-        self.parts = notes.pop("begun", []) if start.batch else []
+        rows, parts = notes.get("epochs", []), notes.pop("begun", []) if start.batch else []
+        notes["epochs"] = [row for row in _dictionaries(rows) if {"epoch", "batches", "loss"} <= set(row)]
+        notes["epochs"] = [row for row in notes["epochs"] if row["epoch"] in range(start.epoch)]
+        self.parts = [part for part in _dictionaries(parts) if _is_part(part)]
 
     @property
     def loss(self) -> float | None:
@@ -66,7 +68,7 @@ class EpochLog(keras.callbacks.Callback):
             **self.checkpoint.notes.pop("begun")[-1],
             "logs": {name: _number(value) for name, value in (logs or {}).items()},
         }
-        parts = [*self.parts, part]
+        parts = [*(earlier for earlier in self.parts if set(earlier["logs"]) == set(part["logs"])), part]
         if self.batches_before + part["batches"] < self.steps_per_epoch:  # stopped
             self.checkpoint.notes["begun"] = parts
             return
@@ -76,6 +78,15 @@ class EpochLog(keras.callbacks.Callback):
         }
         self.checkpoint.notes["epochs"].append({"epoch": epoch, "batches": sum(batches), **means})
         self.write()
+
+
+def _dictionaries(value: Any) -> list[dict[str, Any]]:
+    """Those of a list: notes may be of another program."""
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
+
+
+def _is_part(part: dict[str, Any]) -> bool:
+    return is_whole(part.get("batches"), 1) and isinstance(part.get("logs"), dict)
 
 
 def _number(value: Any) -> float:

@@ -48,7 +48,7 @@ def read_record(folder: pathlib.Path) -> dict[str, Any] | None:
         record = json.loads((folder / _RECORD).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         record = None
-    except ValueError:
+    except (ValueError, RecursionError):
         record = "damaged"
     if not _is_record(record):
         is_damaged, record = record is not None, checkpoint_of(folder).read_notes().get("record")

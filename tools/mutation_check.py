@@ -668,8 +668,8 @@ MUTATIONS = (
         name="curves_of_the_rest_of_an_epoch",
         law="The curves of a training that was stopped are those of one that was not.",
         file="examples/epoch_log.py",
-        before='notes.pop("begun", []) if start.batch else []',
-        after="[]",
+        before='parts = notes.get("epochs", []), notes.pop("begun", [])',
+        after='parts = notes.get("epochs", []), []',
         tests=("tests/examples/test_epoch_log.py",),
     ),
     Mutation(

@@ -71,3 +71,17 @@ def test_what_is_not_known_of_an_epoch_is_said_and_an_older_file_kept(train, tmp
     train(tmp_path)
     assert [(row["epoch"], row["batches"]) for row in rows(tmp_path)] == [(1, STEPS - 3), (2, STEPS)]
     assert (tmp_path / "epochs-earlier.csv").read_text() == "epoch,loss\n0,1.5\n"
+
+
+@pytest.mark.parametrize("notes", [{"epochs": 1, "begun": "x"}, {"epochs": [{"epoch": "0"}, 2], "begun": [{"batches": 2}, 3]}])
+def test_notes_of_another_program_are_passed_over(train, tmp_path, notes):
+    with pytest.raises(InterruptError):
+        train(tmp_path, interrupt_after(2))
+    model, checkpoint = small_model(), Checkpoint(tmp_path / "checkpoints", 1)
+    checkpoint.restore(model)
+    checkpoint.notes.clear()
+    checkpoint.notes.update(notes)
+    with pytest.raises(InterruptError):
+        checkpoint.fit(model, batches, EPOCHS, STEPS, verbose=0, callbacks=[interrupt_after(STEPS)])
+    train(tmp_path)
+    assert [(row["epoch"], row["batches"]) for row in rows(tmp_path)] == [(1, STEPS), (2, STEPS)]
