@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_supcon.arguments import check_image_size, check_whole_number
@@ -10,7 +10,7 @@ from keras_supcon.arguments import check_image_size, check_whole_number
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# The shuffle buffer holds the whole data set up to this many bytes.
+# The shuffle buffer holds the whole data set up to this many bytes, of encoded images where `batches` decodes them.
 SHUFFLE_BYTES = 512 * 2**20
 
 
@@ -28,42 +28,61 @@ def batches(
     batch_size: int,
     image_size: tuple[int, int] | None,
     shuffle: bool,
-    seed: int,
+    seed: int | None,
     drop_remainder: bool,
+    *,
+    decode: Callable[[Any], Any] | None = None,
+    num_bytes: int | None = None,
 ) -> tf.data.Dataset:
-    """Resizes, shuffles, batches and prefetches `(uint8 image, label)` examples.
+    """Shuffles, decodes, resizes, batches and prefetches single examples.
 
     Args:
-        examples: Single images `(height, width, channels)` with integer labels.
+        examples: uint8 images `(height, width, channels)`, or what `decode` makes them of, with integer labels.
         num_examples: How many there are.
         class_names: Becomes the attribute `class_names` of the result, as `keras.utils.image_dataset_from_directory` does.
         batch_size: Images in a batch.
         image_size: Size to which the largest centred rectangle of that aspect is resized, or None.
         shuffle: Whether to shuffle, in a new order for every epoch.
-        seed: Fixes the orders.
+        seed: Fixes the orders; None for other ones each time.
         drop_remainder: Whether to leave out a last batch that is not full.
+        decode: Function from the first part of an example, such as a file's bytes or its name, to the image. It is called
+            after the shuffle buffer, which then holds the examples undecoded.
+        num_bytes: Size of what `decode` takes; None lets the buffer hold all examples.
 
     Returns:
         Batches of uint8 `(batch, height, width, channels)` and int64 `(batch,)`.
 
     Raises:
-        ValueError: If the images differ in size and `image_size` is None.
+        ValueError: If the images differ in size and `image_size` is None, or there are fewer than a batch and no other batch
+            is kept.
     """
     import tensorflow as tf
 
-    if image_size is not None:
-        examples = examples.map(
-            lambda image, label: (centre_resize(image, image_size), label), num_parallel_calls=tf.data.AUTOTUNE
+    if drop_remainder and num_examples < batch_size:
+        raise ValueError(
+            "`batch_size` should be at most the number of examples with `drop_remainder=True`. "
+            f"Received: batch_size={batch_size}, with {num_examples} examples"
         )
-    shape = examples.element_spec[0].shape
+
+    def finish(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = image if decode is None else decode(image)
+        return image if image_size is None else centre_resize(image, image_size), tf.cast(label, "int64")
+
+    finished = examples.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    shape = finished.element_spec[0].shape
     if not shape.is_fully_defined():
         raise ValueError(
             f"`image_size` should be given for images of different sizes. Received: image_size=None, images of shape {shape}"
         )
     if shuffle:
-        buffer_size = min(num_examples, max(batch_size, SHUFFLE_BYTES // shape.num_elements()))
-        examples = examples.shuffle(buffer_size, seed=seed, reshuffle_each_iteration=True)
-    dataset = examples.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
+        num_bytes = num_bytes or (1 if decode else shape.num_elements())
+        buffer_size = min(num_examples, max(batch_size, SHUFFLE_BYTES // num_bytes))
+        if decode is None:
+            finished = finished.shuffle(buffer_size, seed=seed, reshuffle_each_iteration=True)
+        else:
+            shuffled = examples.shuffle(buffer_size, seed=seed, reshuffle_each_iteration=True)
+            finished = shuffled.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = finished.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     dataset.class_names = list(class_names)
     return dataset

@@ -9,7 +9,7 @@ from keras_supcon.arguments import check_whole_number
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.seeding import stateless_seeds
 from keras_supcon.augmentation.views import check_num_views
-from keras_supcon.data.seeding import seed_of
+from keras_supcon.data.seeding import check_seed, int64_of, seed_of
 from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def with_views(
             such as `(images, labels)` or `(images, labels, sample_weight)`, or as `"images"` in a dictionary.
         augmenter: A layer, a list of layers, one for each view, or a `MultiView`.
         num_views: Number of views, at least 1. None takes the number of a list or a `MultiView`, and 2 of a single layer.
-        seed: Integer that fixes the views, together with `tf.random.set_seed` where that is set; None for a random one.
+        seed: Whole number, of any sign and size, that fixes the views, together with `tf.random.set_seed` where that is set;
+            None for a random one.
         start: For a data set that holds all epochs, such as that of `load_epochs`: how many of its elements came before a
             restart, 0 at the first start. The views of an element then depend on `seed` and its number since the first start
             alone, so those after a restart are those without one; and each pass over the data set gives the same.
@@ -73,6 +74,7 @@ def with_views(
     require_extra("tensorflow", "tensorflow", by="`with_views`")
     import tensorflow as tf
 
+    seed = check_seed(seed, or_none=True)
     if not isinstance(dataset, tf.data.Dataset):
         raise ValueError(f"`dataset` should be a `tf.data.Dataset`. Received: dataset={dataset!r}")
     _check_images(dataset.element_spec)
@@ -103,7 +105,7 @@ def _seeds(seed: int | None, start: int | None) -> tf.data.Dataset:
     import tensorflow as tf
 
     if start is None:  # 32 random bits each, new ones each time that the data set is iterated
-        return tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
+        return tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True).batch(2, drop_remainder=True)
     start = check_whole_number("start", start, 0)
     if seed is None:
         raise ValueError(

@@ -216,6 +216,17 @@ def test_with_a_start_views_depend_on_the_number_of_the_element_alone():
     assert not np.array_equal(other, whole)
 
 
+@pytest.mark.parametrize("seed", [0.5, "7", True])
+def test_refuses_a_seed_that_is_no_whole_number(seed):
+    with pytest.raises(ValueError, match=f"`seed` should be a whole number, or None .* Received: seed={seed!r}"):
+        data.with_views(numbered(), augmenter(), seed=seed)
+
+
+def test_takes_seeds_of_any_size():
+    one, again = (epoch(data.with_views(numbered(), augmenter(), 1, seed=-(2**70) - 1)) for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+
+
 def test_refuses_a_start_that_cannot_be_repeated():
     import tensorflow as tf
 
