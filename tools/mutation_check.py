@@ -589,6 +589,30 @@ MUTATIONS = (
         after=".skip(skipped).enumerate()",
         tests=("tests/data/test_epochs.py",),
     ),
+    Mutation(
+        name="epochs_read_the_files_in_one_order",
+        law="Each epoch takes the files of a data set in an order of its own.",
+        file="keras_supcon/data/epochs.py",
+        before="own.read(shuffle_files=True, seed=order, reshuffle=False)",
+        after="own.read()",
+        tests=("tests/data/test_epochs.py",),
+    ),
+    Mutation(
+        name="buffer_counts_decoded_bytes",
+        law="The shuffle buffer is filled with encoded images.",
+        file="keras_supcon/data/pipeline.py",
+        before="num_bytes = num_bytes or (1 if decode else shape.num_elements())",
+        after="num_bytes = shape.num_elements() or 1",
+        tests=("tests/data/test_prepared.py",),
+    ),
+    Mutation(
+        name="kept_downloads_want_a_network",
+        law="What TFDS has downloaded before is prepared without a network.",
+        file="keras_supcon/data/downloads.py",
+        before="if set(kept) & set(urls):",
+        after="if set(kept) > set(urls):",
+        tests=("tests/data/test_prepared.py",),
+    ),
     # callbacks
     Mutation(
         name="checkpoint_without_slots",

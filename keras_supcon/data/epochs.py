@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_supcon.arguments import check_whole_number, is_pair, is_whole
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
-from keras_supcon.data.named import check_names, prepare_tfds, require_packages_of
+from keras_supcon.data.named import check_names, require_packages_of
 from keras_supcon.data.pipeline import SHUFFLE_BYTES, centre_resize, check_batching
-from keras_supcon.data.seeding import seed_of
+from keras_supcon.data.prepared import prepared_split
+from keras_supcon.data.seeding import check_seed, seed_of
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -21,7 +23,7 @@ def load_epochs(
     batch_size: int,
     epochs: int,
     image_size: tuple[int, int] | None = None,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     *,
     start: tuple[int, int] = (0, 0),
@@ -34,8 +36,11 @@ def load_epochs(
     the epochs before, not on how often the data set was iterated. From `start` on come exactly the batches that would have
     come without a restart. Records before it are read but not decoded.
 
-    All batches are full; the images of an epoch that are left over, fewer than a batch, are others in each epoch. The examples
-    pass a shuffle buffer still encoded; it holds 512 MB, or all of a smaller data set.
+    All batches are full; the images of an epoch that are left over, fewer than a batch, are others in each epoch. An epoch
+    takes 16 files of a TFDS data set at a time, in an order of its own. Their examples pass a shuffle buffer still encoded; it
+    holds 512 MB, or all of a smaller data set.
+
+    Another version of this package may have other orders: finish a run with the version that began it.
 
     Args:
         name: As in `load`.
@@ -45,7 +50,7 @@ def load_epochs(
         image_size: `(height, width)` to which images are cropped about the centre and resized; None keeps their size. Not
             with `map_image`.
         data_dir: As in `load`.
-        seed: Whole number that fixes orders and the seeds for `map_image`.
+        seed: Whole number, of any sign and size, that fixes orders and the seeds for `map_image`. Not None: a restart needs it.
         start: Epoch, and batch within it, to begin with, such as a `keras_supcon.callbacks.Position`.
         shard: Number of this host, and how many hosts share the data: each has its own examples, and as many batches.
         map_image: Function of one image and a seed that makes what is batched, such as a random crop or several. It is given
@@ -59,7 +64,7 @@ def load_epochs(
     Raises:
         ValueError: As in `load`; and for `epochs`, `start`, `shard` or `seed` out of range, a shard smaller than a batch, or
             images of different shapes.
-        RuntimeError: If TFDS cannot prepare the data set.
+        RuntimeError: As in `load`.
         ImportError: If TensorFlow, or TFDS where it is wanted, is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
@@ -76,8 +81,7 @@ def load_epochs(
     check_batching(batch_size, image_size)
     check_names(name, split)
     epochs = check_whole_number("epochs", epochs, at_least=1)
-    if not is_whole(seed):
-        raise ValueError(f"`seed` should be a whole number. Received: seed={seed!r}")
+    seed = check_seed(seed)
     if not is_pair(shard) or not is_whole(shard[0], 0) or not is_whole(shard[1], shard[0] + 1):
         raise ValueError(
             f"`shard` should be (index, count), two whole numbers with 0 <= index < count. Received: shard={shard!r}"
@@ -110,7 +114,7 @@ def load_epochs(
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         tf.random.set_seed(1)  # of this graph, not of the program: it would go into the order as well
         order = tf.bitcast(seed_of(seed, epoch, -1 - shard[0]), "int64")
-        shuffled = records.dataset.shuffle(buffer_size, seed=order, reshuffle_each_iteration=False)
+        shuffled = records.read(order).shuffle(buffer_size, seed=order, reshuffle_each_iteration=False)
         skipped = tf.where(epoch == first_epoch, tf.constant(first_batch * batch_size, "int64"), 0)
         chosen = shuffled.take(steps * batch_size).enumerate().skip(skipped)
         return chosen.map(lambda place, example: (epoch, place, example))
@@ -134,9 +138,9 @@ def load_epochs(
 
 
 class _Records(NamedTuple):
-    """Examples of a shard before decoding, always in the same order."""
+    """Examples of a shard before decoding."""
 
-    dataset: Any
+    read: Callable[[Any], Any]  # those of an epoch, in an order that an int64 tensor alone decides
     decode: Callable[[Any], Any]
     num_examples: int
     num_per_shard: int  # that all shards have
@@ -152,27 +156,23 @@ def _read_digits(split: str, shard: tuple[int, int]) -> _Records:
     own = slice(len(labels) * index // count, len(labels) * (index + 1) // count)
     examples = tf.data.Dataset.from_tensor_slices((images[own], labels[own]))
     num_bytes = max(images[0].nbytes, 1)
-    return _Records(examples, lambda image: image, len(labels[own]), len(labels) // count, num_bytes, list(CLASS_NAMES))
+    return _Records(
+        lambda order: examples, lambda image: image, len(labels[own]), len(labels) // count, num_bytes, list(CLASS_NAMES)
+    )
 
 
-def _read_tfds(name: str, split: str, data_dir: str | None, shard: tuple[int, int]) -> _Records:
+def _read_tfds(name: str, split: str, data_dir: str | os.PathLike[str] | None, shard: tuple[int, int]) -> _Records:
     import tensorflow_datasets as tfds
 
-    builder, (image_key, label_key) = prepare_tfds(name, split, data_dir)
-    features, splits = builder.info.features, builder.info.splits
-    own = tfds.even_splits(split, shard[1])[shard[0]]
-    examples = builder.as_dataset(
-        split=own,
-        shuffle_files=False,
-        decoders={image_key: tfds.decode.SkipDecoding()},
-        read_config=tfds.ReadConfig(try_autocache=False),
-        as_supervised=True,
-    )
-    num_all = sum(whole.num_examples for whole in splits.values())
-    num_bytes = max(sum(whole.num_bytes for whole in splits.values()) // max(num_all, 1), 1)
-    num_per_shard = splits[split].num_examples // shard[1]
-    decode, class_names = features[image_key].decode_example, list(features[label_key].names)
-    return _Records(examples, decode, splits[own].num_examples, num_per_shard, num_bytes, class_names)
+    found = prepared_split(name, split, data_dir)
+    index, count = shard
+    num_per_shard = found.num_examples // count
+    own = found if count == 1 or num_per_shard == 0 else found._replace(split=tfds.even_splits(split, count)[index])
+
+    def read(order: Any) -> Any:
+        return own.read(shuffle_files=True, seed=order, reshuffle=False)
+
+    return _Records(read, found.decode, own.num_examples, num_per_shard, found.bytes_per_example, found.class_names)
 
 
 def _check_shapes(spec: Any, is_mapped: bool) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 from keras_supcon.data.pipeline import batches, check_batching
+from keras_supcon.data.prepared import prepared_split
+from keras_supcon.data.seeding import check_seed, int64_of
 from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ def load(
     split: str,
     batch_size: int,
     image_size: tuple[int, int] | None = None,
-    data_dir: str | None = None,
-    seed: int = 0,
+    data_dir: str | os.PathLike[str] | None = None,
+    seed: int | None = 0,
     *,
     shuffle: bool | None = None,
     drop_remainder: bool = False,
@@ -29,15 +31,24 @@ def load(
     """Loads a labelled image data set in batches.
 
     `"digits"`, 1,797 images of 8x8 pixels, is part of this package. Every other name goes to TensorFlow Datasets, which
-    prepares the data set in `data_dir` (and downloads it) if it is not there yet.
+    prepares the data set in `data_dir` (and downloads it) if it is not there yet. An example should have one uint8 image and
+    one class label: those of `supervised_keys` where the data set has them, else the only ones among its features, nested
+    ones included. Examples without a label have -1, as in the "test" of `"imagenet2012"`.
+
+    Shuffling takes 16 files of a data set at a time in a random order, and passes their records, still encoded, through a
+    buffer of 512 MB. What is larger and was written in one file in the order of its classes stays roughly in that order.
 
     Args:
-        name: `"digits"` or a name that TFDS knows, such as `"cifar10"`, `"fashion_mnist"`, `"imagenet2012"`.
+        name: `"digits"`, or a name as TFDS takes it: `"cifar10"`, `"imagenet2012"`, `"fashion_mnist:3.0.1"`,
+            `"fashion_mnist:3.*.*"`, `"emnist/letters"`. A prepared data set may also have the name of its folder:
+            `"mine"` and `"mine:1.0.0"` are `data_dir/mine/1.0.0`, `"mine/small"` is the newest of `data_dir/mine/small`.
         split: `"train"` or `"test"`; for TFDS any of its splits, slices such as `"train[:10%]"` included.
         batch_size: Images in a batch, at least 1.
         image_size: `(height, width)` to which images are cropped about the centre and resized; None keeps their size.
-        data_dir: Directory of TFDS data sets; None is TFDS' own default. Not used by the digits.
-        seed: Fixes the order of the examples.
+        data_dir: Directory of TFDS data sets, whose folders are `name/version` or `name/config/version`; None is TFDS' own
+            default. Not used by the digits.
+        seed: Whole number, of any sign and size, that fixes the order of the examples, together with `tf.random.set_seed` where
+            that is set; None for another order each time. It does not change which examples there are.
         shuffle: Whether to shuffle, in a new order for every epoch; None shuffles the splits that begin with "train".
         drop_remainder: Whether to leave out a last batch that is not full. Use True with several replicas.
 
@@ -46,9 +57,10 @@ def load(
         the attribute `class_names`.
 
     Raises:
-        ValueError: For a name, split, size or batch size that cannot be, and for data sets without one image and one class
-            label per example.
-        RuntimeError: If TFDS cannot prepare the data set.
+        ValueError: For a name, split, size, seed or batch size that cannot be, for data sets without one image and one class
+            label per example, and for fewer examples than a batch with `drop_remainder`.
+        RuntimeError: If TFDS cannot prepare the data set, or what is prepared is damaged. Without a network this comes within
+            seconds where TFDS knows the addresses of the files.
         ImportError: If TensorFlow, or TFDS where it is wanted, is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
@@ -61,6 +73,7 @@ def load(
     """
     check_batching(batch_size, image_size)
     check_names(name, split)
+    seed = int64_of(check_seed(seed, or_none=True))
     require_packages_of(name, by="`load`")
     if shuffle is None:
         shuffle = split.startswith("train")
@@ -68,22 +81,24 @@ def load(
         import tensorflow as tf
 
         images, labels = read_digits(split)
-        examples, num_examples, class_names = tf.data.Dataset.from_tensor_slices((images, labels)), len(labels), CLASS_NAMES
-    else:
-        import tensorflow_datasets as tfds
+        examples = tf.data.Dataset.from_tensor_slices((images, labels))
+        return batches(examples, len(labels), CLASS_NAMES, batch_size, image_size, shuffle, seed, drop_remainder)
+    found = prepared_split(name, split, data_dir)
+    return batches(
+        found.read(shuffle_files=shuffle, seed=seed),
+        found.num_examples,
+        found.class_names,
+        batch_size,
+        image_size,
+        shuffle,
+        seed,
+        drop_remainder,
+        decode=found.decode,
+        num_bytes=found.bytes_per_example,
+    )
 
-        builder, (_, label_key) = prepare_tfds(name, split, data_dir)
-        examples = builder.as_dataset(
-            split=split,
-            shuffle_files=shuffle,
-            read_config=tfds.ReadConfig(shuffle_seed=seed, try_autocache=False),
-            as_supervised=True,
-        )
-        num_examples, class_names = builder.info.splits[split].num_examples, builder.info.features[label_key].names
-    return batches(examples, num_examples, class_names, batch_size, image_size, shuffle, seed, drop_remainder)
 
-
-def load_arrays(name: str, split: str, data_dir: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+def load_arrays(name: str, split: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Loads a labelled image data set that fits in memory as NumPy arrays, in a fixed order.
 
     The digits need no TensorFlow, so that they can be read with every backend of Keras.
@@ -94,12 +109,12 @@ def load_arrays(name: str, split: str, data_dir: str | None = None) -> tuple[np.
         data_dir: As for `load`.
 
     Returns:
-        `(images, labels)`: uint8 `(n, height, width, channels)` and int64 `(n,)`.
+        `(images, labels)`: uint8 `(n, height, width, channels)` and int64 `(n,)`, -1 where there is no label.
 
     Raises:
         ValueError: For a name or split that cannot be, for data sets without one image and one class label per example, and
             for images of several sizes.
-        RuntimeError: If TFDS cannot prepare the data set.
+        RuntimeError: If TFDS cannot prepare the data set, or what is prepared is damaged.
         ImportError: If TensorFlow or TFDS is missing and the data set is another than the digits
             (`pip install keras-supcon[tensorflow]`).
 
@@ -114,12 +129,11 @@ def load_arrays(name: str, split: str, data_dir: str | None = None) -> tuple[np.
     if name == "digits":
         return read_digits(split)
     require_packages_of(name, by="`load_arrays`")
-    import tensorflow_datasets as tfds
+    import tensorflow as tf
 
-    builder, _ = prepare_tfds(name, split, data_dir)
-    read_config = tfds.ReadConfig(try_autocache=False)
-    examples = builder.as_dataset(split=split, shuffle_files=False, read_config=read_config, as_supervised=True)
-    images, labels = zip(*tfds.as_numpy(examples), strict=True)
+    found = prepared_split(name, split, data_dir)
+    examples = found.read().map(lambda encoded, label: (found.decode(encoded), label), num_parallel_calls=tf.data.AUTOTUNE)
+    images, labels = zip(*examples.as_numpy_iterator(), strict=True)
     sizes = sorted({image.shape for image in images})
     if len(sizes) > 1:
         raise ValueError(
@@ -138,56 +152,3 @@ def check_names(name: Any, split: Any) -> None:
 def require_packages_of(name: str, by: str) -> None:
     """Raises `ImportError` if what reads a data set of this name as `tf.data` is not installed."""
     require_extra("tensorflow", "tensorflow", *(() if name == "digits" else ("tensorflow_datasets",)), by=by)
-
-
-def prepare_tfds(name: str, split: str, data_dir: str | None) -> tuple[Any, tuple[str, str]]:
-    """The TFDS builder of a data set that is on the disk, and its keys of image and label.
-
-    Raises:
-        ValueError: If TFDS does not know the name or the split, or there is not one image and one class label per example.
-        RuntimeError: If TFDS cannot prepare the data set.
-    """
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
-        known = ["digits", *tfds.list_builders(with_community_datasets=False)]
-        similar = difflib.get_close_matches(name, known, n=3)
-        hint = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
-        raise ValueError(
-            "`name` should be 'digits' or an image-classification data set that TensorFlow Datasets knows. "
-            f"Received: name={name!r}.{hint} TensorFlow Datasets says: {error}"
-        ) from error
-    keys = _supervised_keys(builder, name)
-    if not builder.is_prepared():
-        try:
-            builder.download_and_prepare()
-        except Exception as error:  # whatever network, disk or parser went wrong below
-            raise RuntimeError(
-                f"The data set {name!r} is not in {builder.data_dir!r} and TensorFlow Datasets could not prepare it: {error}"
-            ) from error
-    try:
-        builder.info.splits[split]
-    except (KeyError, ValueError) as error:
-        raise ValueError(
-            f"`split` of {name!r} should be one of {tuple(builder.info.splits)} or a slice of them. Received: split={split!r}"
-        ) from error
-    return builder, keys
-
-
-def _supervised_keys(builder: Any, name: str) -> tuple[str, str]:
-    import tensorflow_datasets as tfds
-
-    keys, features = builder.info.supervised_keys, builder.info.features
-    if (
-        keys is None
-        or len(keys) != 2
-        or not all(key in features for key in keys)
-        or not isinstance(features[keys[0]], tfds.features.Image)
-        or not isinstance(features[keys[1]], tfds.features.ClassLabel)
-    ):
-        raise ValueError(
-            f"`name` should be a data set of images with one class label each. Received: name={name!r}, with {features}"
-        )
-    return keys

@@ -8,8 +8,10 @@ import pytest
 
 from keras_supcon import data
 from keras_supcon.callbacks import Position
+from keras_supcon.data import epochs as epochs_module
 from keras_supcon.data.digits import read_digits
 from tests.covering import representatives
+from tests.data.tfds_folders import picture_features, pictures, write
 
 STEPS = 14  # 1,442 digits in batches of 100
 PIECES = 23
@@ -180,6 +182,26 @@ def test_tensorflow_datasets_give_the_images_that_load_gives(photographs_dir):
         pieces(photographs_dir, map_image=lambda encoded, seed: tf.io.decode_jpeg(encoded))
 
 
+def test_each_epoch_takes_the_files_in_its_own_order(tmp_path, monkeypatch):
+    """The buffer holds one batch; the rest of the mixing is that of the 40 files, one for each class."""
+    write(tmp_path, picture_features(40), pictures(40, 5), num_files=40)
+    monkeypatch.setattr(epochs_module, "SHUFFLE_BYTES", 1)
+
+    def whole(start=(0, 0), **options):
+        return gathered(data.load_epochs("toys", "train", 10, 3, (4, 4), tmp_path, start=start, **options))
+
+    images, labels = whole()
+    assert (np.sort(images[:, :, 0, 0, 0].reshape(3, -1)) == np.arange(200)).all()
+    begins = [set(labels[20 * epoch]) for epoch in range(3)]
+    assert len(set.union(*begins)) > max(map(len, begins))
+    for start in ((0, 7), (1, 0), (2, 19)):
+        rest_images, rest_labels = whole(start)
+        np.testing.assert_array_equal(rest_images, images[20 * start[0] + start[1] :])
+        np.testing.assert_array_equal(rest_labels, labels[20 * start[0] + start[1] :])
+    halves = [whole(shard=(index, 2))[0][:10, :, 0, 0, 0] for index in range(2)]
+    assert sorted(np.concatenate(halves, axis=None)) == list(range(200))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -187,6 +209,8 @@ def test_tensorflow_datasets_give_the_images_that_load_gives(photographs_dir):
         ({"batch_size": 1443}, "`batch_size` should be at most the number of examples of a shard. .* with 1442 examples"),
         ({"batch_size": 500, "shard": (0, 3)}, "Received: batch_size=500, with 480 examples"),
         ({"seed": 0.5}, "`seed` should be a whole number. Received: seed=0.5"),
+        ({"seed": None}, "`seed` should be a whole number. Received: seed=None"),
+        ({"seed": True}, "`seed` should be a whole number. Received: seed=True"),
         ({"start": (0, 15)}, r"`start` should be .* no more than the 14 batches of an epoch. Received: start=\(0, 15\)"),
         ({"start": (-1, 0)}, "`start` should be"),
         ({"start": 3}, "`start` should be"),

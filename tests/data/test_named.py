@@ -69,6 +69,31 @@ def test_training_images_are_shuffled_anew_each_epoch_and_alike_under_a_seed():
     np.testing.assert_array_equal(in_order, read_digits("train")[0])
 
 
+@pytest.mark.parametrize("seed", [-1, -(2**70), 2**63, np.int64(3)])
+def test_takes_seeds_of_any_size(seed):
+    labels, again = (gathered(data.load("digits", "train", 721, seed=seed))[1] for _ in range(2))
+    np.testing.assert_array_equal(labels, again)
+
+
+@pytest.mark.parametrize("seed", [0.5, "1", True])
+def test_refuses_a_seed_that_is_no_whole_number(seed):
+    with pytest.raises(ValueError, match=f"`seed` should be a whole number, or None .* Received: seed={seed!r}"):
+        data.load("digits", "train", 8, seed=seed)
+
+
+def test_without_a_seed_every_data_set_has_its_own_order_of_the_same_images():
+    images, others = (gathered(data.load("digits", "train", 721, seed=None))[0] for _ in range(2))
+    assert not np.array_equal(images, others)
+    assert sorted(image.tobytes() for image in images) == sorted(image.tobytes() for image in others)
+
+
+def test_wants_a_full_batch_where_others_are_left_out():
+    message = "`batch_size` should be at most the number of examples with `drop_remainder=True`. .*=356, with 355 examples"
+    with pytest.raises(ValueError, match=message):
+        data.load("digits", "test", 356, drop_remainder=True)
+    assert len(data.load("digits", "test", 355, drop_remainder=True)) == 1
+
+
 def test_images_stay_with_their_labels_when_shuffled():
     expected = {image.tobytes(): label for image, label in zip(*read_digits("train"), strict=True)}
     for image, label in zip(*gathered(data.load("digits", "train", batch_size=64)), strict=True):
@@ -92,7 +117,7 @@ def test_fashion_mnist_through_tfds(fashion_mnist_dir):
     assert images.shape == (1000, 14, 14, 1)
     assert (test.class_names[0], test.class_names[9]) == ("T-shirt/top", "Ankle boot")
     np.testing.assert_array_equal(np.sort(labels), sorted(source_file("t10k-labels-idx1-ubyte.gz", 8)[:1000]))
-    part = data.load("fashion_mnist", "train[:10%]", batch_size=512, data_dir=str(fashion_mnist_dir))
+    part = data.load("fashion_mnist:3.0.1", "train[:10%]", batch_size=512, data_dir=str(fashion_mnist_dir))
     assert sum(len(labels) for _, labels in part) == 600
 
 

@@ -1,0 +1,280 @@
+"""Data sets that TensorFlow Datasets has prepared: where they are, what they hold, and their records before decoding."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from typing import Any, NamedTuple
+
+from keras_supcon.data.downloads import why_unreachable
+
+# Files of a split that are read at the same time where the order is shuffled; each has a buffer of 8 MB.
+_FILES_AT_ONCE = 16
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_NAME = re.compile(r"(?P<base>\w+)(/(?P<config>[\w\-.]+))?(:(?P<version>[\d.*]+))?")
+_MOST_NAMED = 5
+
+
+class PreparedSplit(NamedTuple):
+    """A split of a data set that is on the disk, with one image and one class label per example."""
+
+    builder: Any
+    split: str
+    image_path: tuple[str, ...]  # keys, one below the other
+    label_path: tuple[str, ...]
+
+    @property
+    def num_examples(self) -> int:
+        return self.builder.info.splits[self.split].num_examples
+
+    @property
+    def class_names(self) -> list[str]:
+        return list(_value_at(self.builder.info.features, self.label_path).names)
+
+    @property
+    def bytes_per_example(self) -> int:
+        """Size of a record, at least 1."""
+        whole = self.builder.info.splits.values()
+        num_bytes, num_examples = sum(part.num_bytes for part in whole), sum(part.num_examples for part in whole)
+        if num_bytes == 0:  # not recorded
+            import tensorflow as tf
+
+            num_bytes = sum(tf.io.gfile.stat(os.fspath(file)).length for part in whole for file in part.filepaths)
+        return max(num_bytes // max(num_examples, 1), 1)
+
+    def decode(self, encoded: Any) -> Any:
+        """Decodes the bytes of an image to uint8 `(height, width, channels)`."""
+        return _value_at(self.builder.info.features, self.image_path).decode_example(encoded)
+
+    def read(self, *, shuffle_files: bool = False, seed: Any = None, reshuffle: bool | None = None) -> Any:
+        """Gives `(bytes of the image, int64 label)`, in one order unless the files are shuffled.
+
+        Args:
+            shuffle_files: Whether to take the files of the split in a random order, several at a time.
+            seed: An integer or an int64 tensor that fixes that order; with None there is another each time.
+            reshuffle: Whether each iteration has another order.
+        """
+        import tensorflow_datasets as tfds
+
+        config = tfds.ReadConfig(try_autocache=False, skip_prefetch=True)
+        if shuffle_files:
+            config = config.replace(
+                shuffle_seed=seed,
+                shuffle_reshuffle_each_iteration=reshuffle,
+                interleave_cycle_length=_FILES_AT_ONCE,
+                enable_ordering_guard=False,  # of data sets that were written in an order, such as that of their classes
+            )
+        decoders: Any = tfds.decode.SkipDecoding()
+        for key in reversed(self.image_path):
+            decoders = {key: decoders}
+        examples = self.builder.as_dataset(split=self.split, shuffle_files=shuffle_files, decoders=decoders, read_config=config)
+        return examples.map(lambda example: (_value_at(example, self.image_path), _value_at(example, self.label_path)))
+
+
+def prepared_split(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> PreparedSplit:
+    """Opens a split of a TFDS data set, which is downloaded and prepared first if it is not on the disk.
+
+    Raises:
+        ValueError: If TFDS does not know the name or the split, the split is empty, or it is not clear which one image and one
+            class label an example has.
+        RuntimeError: If TFDS cannot prepare the data set, or what is prepared is damaged.
+    """
+    if data_dir is not None:
+        if not isinstance(data_dir, (str, os.PathLike)):
+            raise ValueError(f"`data_dir` should be the path of a folder or None. Received: data_dir={data_dir!r}")
+        data_dir = os.path.expanduser(data_dir)
+    builder = _find_builder(name, data_dir)
+    image_path, label_path = _find_image_and_label(builder, name)
+    _prepare(builder, name, data_dir)
+    found = PreparedSplit(builder, split, image_path, label_path)
+    _check_split(found, name)
+    return found
+
+
+def _find_builder(name: str, data_dir: str | None) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except ImportError:
+        raise
+    except Exception as raised:  # anything from a slip in the name to a broken JSON file
+        error = raised
+    folders = _matching_folders(name, data_dir)
+    for folder in folders.values():
+        try:
+            tfds.builder_from_directory(folder)
+        except Exception as damage:
+            raise RuntimeError(
+                f"The prepared data set {name!r} in {os.fspath(folder)!r} cannot be read. Copy or prepare it anew. "
+                f"TensorFlow Datasets says: {damage}"
+            ) from damage
+    configs = {full_name.partition(":")[0] for full_name in folders}
+    if isinstance(error, tfds.core.DatasetNotFoundError) and "/" not in name and len(configs) == 1:
+        _, _, version = name.partition(":")
+        return tfds.builder(f"{configs.pop()}:{version}".removesuffix(":"), data_dir=data_dir)
+    if not isinstance(error, (ValueError, AssertionError, TypeError)):
+        raise RuntimeError(f"TensorFlow Datasets could not look for {name!r}: {error}") from error
+    says = str(error).strip()
+    if isinstance(error, tfds.core.DatasetNotFoundError):
+        says = says.splitlines()[0]  # more than a thousand names follow
+    raise ValueError(
+        "`name` should be 'digits', a data set prepared in `data_dir`, or an image-classification data set that TensorFlow "
+        f"Datasets knows. Received: name={name!r}.{_similar_names(name)}{_hint(name, data_dir)} "
+        f"TensorFlow Datasets says: {says}"
+    ) from error
+
+
+def _prepare(builder: Any, name: str, data_dir: str | None) -> None:
+    if builder.data_path.exists():
+        if not builder.is_prepared():
+            raise RuntimeError(
+                f"The prepared data set {name!r} in {builder.data_dir!r} is not complete: there is no dataset_info.json. Copy "
+                "it anew, or remove the folder to prepare it again."
+            )
+        return
+    where = f"The data set {name!r} is not prepared in {builder.data_dir!r}"
+    unreachable = why_unreachable(builder)
+    if unreachable:
+        raise RuntimeError(
+            f"{where}, and {unreachable} to download it. Prepare it where there is a network and copy the folder there, or "
+            f"give the folder that holds it as `data_dir`. Received: data_dir={data_dir!r}.{_hint(name, data_dir)}"
+        )
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # whatever network, disk or parser went wrong below
+        raise RuntimeError(
+            f"{where} and TensorFlow Datasets could not prepare it.{_hint(name, data_dir)} TensorFlow Datasets says: {error}"
+        ) from error
+
+
+def _check_split(found: PreparedSplit, name: str) -> None:
+    builder, split = found.builder, found.split
+    try:
+        info = builder.info.splits[split]
+    except (KeyError, ValueError, AssertionError, TypeError) as error:
+        raise ValueError(
+            f"`split` of {name!r} should be one of {tuple(builder.info.splits)} or a slice of them. Received: split={split!r}"
+        ) from error
+    if info.num_examples < 1:
+        raise ValueError(f"`split` of {name!r} should hold at least one example. Received: split={split!r}")
+    missing = sorted(set(info.filenames) - {file.name for file in builder.data_path.iterdir()})
+    if missing:
+        named = ", ".join(missing[:_MOST_NAMED]) + (f" and {len(missing) - _MOST_NAMED} more" * (len(missing) > _MOST_NAMED))
+        raise RuntimeError(
+            f"The prepared data set {name!r} in {builder.data_dir!r} is not complete: of split={split!r} there is no {named}. "
+            "Copy or prepare it anew."
+        )
+
+
+def _find_image_and_label(builder: Any, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The keys that TFDS is told to supervise by, else those of the only image and the only class label."""
+    import tensorflow_datasets as tfds
+
+    leaves = _leaves(builder.info.features)
+    images = [
+        path
+        for path, feature in leaves.items()
+        if isinstance(feature, tfds.features.Image)
+        and not isinstance(feature, tfds.features.LabeledImage)  # a mask
+        and feature.dtype == "uint8"
+        and len(feature.shape) == 3
+    ]
+    labels = [
+        path
+        for path, feature in leaves.items()
+        if isinstance(feature, tfds.features.ClassLabel) and feature.num_classes is not None
+    ]
+    keys = builder.info.supervised_keys
+    if keys is not None and len(keys) == 2 and (keys[0],) in images and (keys[1],) in labels:
+        return (keys[0],), (keys[1],)
+    if len(images) == 1 and len(labels) == 1:
+        return images[0], labels[0]
+    raise ValueError(
+        "`name` should be a data set of images with one class label each: with one uint8 image and one class label among its "
+        "features, or `supervised_keys` that name them. "
+        f"Received: name={name!r}, with the images {['/'.join(path) for path in images]}, the class labels "
+        f"{['/'.join(path) for path in labels]}, supervised_keys={keys} and {builder.info.features}"
+    )
+
+
+def _leaves(features: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """The features of an example, by their keys; a list of features is one."""
+    import tensorflow_datasets as tfds
+
+    if not isinstance(features, tfds.features.FeaturesDict):
+        return {path: features} if path else {}
+    return {key: leaf for name, below in sorted(features.items()) for key, leaf in _leaves(below, (*path, name)).items()}
+
+
+def _value_at(tree: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def _folders(name: str, data_dir: str | None) -> dict[str, Any]:
+    """The folders that look like versions of this data set, by the name under which to load them."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.utils import file_utils
+
+    parts = _NAME.match(name)
+    folders = {}
+    for root in file_utils.list_data_dirs(given_data_dir=data_dir):
+        above = tfds.core.Path(root) / parts["base"] if parts else None
+        try:
+            below = sorted(folder for folder in above.iterdir() if folder.is_dir()) if above else []
+            for folder in below:
+                if _is_version(folder):
+                    folders[f"{parts['base']}:{folder.name}"] = folder
+                else:
+                    versions = sorted(version for version in folder.iterdir() if _is_version(version))
+                    folders |= {f"{parts['base']}/{folder.name}:{version.name}": version for version in versions}
+        except (OSError, ValueError):
+            continue
+    return folders
+
+
+def _is_version(folder: Any) -> bool:
+    marks = ("dataset_info.json", "features.json")
+    return bool(_VERSION.fullmatch(folder.name)) and any((folder / mark).exists() for mark in marks)
+
+
+def _matching_folders(name: str, data_dir: str | None) -> dict[str, Any]:
+    """Those of the folders that the name could mean."""
+    parts = _NAME.fullmatch(name)
+    if not parts:
+        return {}
+    version = re.escape(parts["version"] or "*.*.*").replace(r"\*", r"\d+")
+    config = re.escape("/" + parts["config"]) if parts["config"] else "(/[^:]*)?"
+    pattern = re.compile(f"{parts['base']}{config}:{version}")
+    return {full_name: folder for full_name, folder in _folders(name, data_dir).items() if pattern.fullmatch(full_name)}
+
+
+def _similar_names(name: str) -> str:
+    import tensorflow_datasets as tfds
+
+    folder_style = re.fullmatch(rf"(.+)/({_VERSION.pattern})", name)
+    if folder_style:
+        return f" Did you mean '{folder_style[1]}:{folder_style[2]}'?"
+    known = ["digits", *tfds.list_builders(with_community_datasets=False)]
+    similar = [other for other in difflib.get_close_matches(name, known, n=3) if other != name]
+    return f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+
+
+def _hint(name: str, data_dir: str | None) -> str:
+    """What there is on the disk instead."""
+    import tensorflow_datasets as tfds
+
+    prepared = list(_folders(name, data_dir))
+    if prepared:
+        return f" Prepared are: {', '.join(map(repr, prepared[-_MOST_NAMED:]))}."
+    if data_dir is not None:
+        try:
+            root = tfds.core.Path(data_dir)
+            if _is_version(root) or (root.exists() and any(map(_is_version, root.iterdir()))):
+                return " `data_dir` looks like the folder of one data set; it should be the folder that holds those of all."
+        except OSError:
+            pass
+    return ""

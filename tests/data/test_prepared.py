@@ -1,0 +1,247 @@
+"""What TFDS has prepared, or would have to download."""
+
+import hashlib
+import http.server
+import json
+import shutil
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from keras_supcon import data
+from keras_supcon.data import pipeline
+from tests.data.tfds_folders import picture_features, pictures, write
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """The folder of one version: 3 classes of 4 gray pictures."""
+    return write(tmp_path_factory.mktemp("tfds"), picture_features(3), pictures(3, 4))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("toys/1.0.0", "toys"),
+        ("mine/1.0.0", "mine"),
+        ("mine/1.0.0", "mine:1.0.0"),
+        ("mine/1.0.0", "mine:1.*.*"),
+        ("mine/small/1.0.0", "mine/small"),
+        ("mine/small/1.0.0", "mine/small:1.0.0"),
+        ("mine/small/1.0.0", "mine"),
+        ("mine/small/1.0.0", "mine:1.0.0"),
+        ("cifar10/1.0.0", "cifar10:1.0.0"),
+        ("cifar10/small/1.0.0", "cifar10/small"),
+    ],
+)
+def test_a_copy_goes_by_the_name_of_its_folder(tmp_path, monkeypatch, toys, folder, name):
+    shutil.copytree(toys, tmp_path / "sets" / folder)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    images, labels = data.load_arrays(name, "train", data_dir="~/sets")
+    np.testing.assert_array_equal(images[:, 0, 0, 0], range(12))
+    np.testing.assert_array_equal(labels, np.repeat(range(3), 4))
+    train = data.load(name, "train", 12, (4, 4), data_dir=tmp_path / "sets", shuffle=False)
+    np.testing.assert_array_equal(next(iter(train))[0], images)
+    assert train.class_names == ["0", "1", "2"]
+
+
+def test_the_newest_version_is_taken_and_others_are_named(tmp_path, toys):
+    for version, value in (("1.0.0", 1), ("1.2.0", 2)):
+        examples = [{"image": np.full((4, 4, 1), value, "uint8"), "label": 0}]
+        shutil.copytree(write(tmp_path / version, picture_features(1), examples), tmp_path / "mine" / version)
+        info = tmp_path / "mine" / version / "dataset_info.json"
+        info.write_text(info.read_text().replace('"version": "1.0.0"', f'"version": "{version}"'))
+    for name, value in (("mine", 2), ("mine:1.0.0", 1), ("mine:1.*.*", 2)):
+        assert data.load_arrays(name, "train", data_dir=tmp_path)[0].max() == value
+    for name in ("mine:2.0.0", "mine/1.2.0", "mine/other"):
+        with pytest.raises(ValueError, match=f"Received: name='{name}'.* Prepared are: 'mine:1.0.0', 'mine:1.2.0'"):
+            data.load_arrays(name, "train", data_dir=tmp_path)
+    with pytest.raises(ValueError, match="`data_dir` looks like the folder of one data set"):
+        data.load_arrays("mine", "train", data_dir=tmp_path / "mine")
+
+
+@pytest.mark.parametrize("name", ["toys", "toys:1.0.0", "cifar10:1.0.0"])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "dataset_info.json").write_text('{"name": '), "cannot be read"),
+        (lambda folder: (folder / "dataset_info.json").write_text("{}"), "cannot be read"),
+        (lambda folder: (folder / "dataset_info.json").unlink(), "cannot be read"),
+        (lambda folder: next(folder.glob("*tfrecord*")).unlink(), "not complete: of split='train' there is no toys-train"),
+    ],
+)
+def test_a_damaged_copy_is_named(tmp_path, toys, name, damage, message):
+    folder = tmp_path / name.partition(":")[0] / "1.0.0"
+    shutil.copytree(toys, folder)
+    damage(folder)
+    with pytest.raises(RuntimeError, match=f"The prepared data set '{name}' in '{folder}' .*{message}"):
+        data.load(name, "train", 4, (4, 4), data_dir=tmp_path)
+
+
+def test_the_image_and_the_label_may_be_below_and_beside_other_features(tmp_path):
+    import tensorflow_datasets as tfds
+
+    features = {
+        "input": {"view": picture_features(2)["image"], "mask": tfds.features.LabeledImage(labels=2, shape=(None, None, 1))},
+        "answers": {"kind": picture_features(2)["label"]},
+        "boxes": tfds.features.Sequence({"kind": tfds.features.ClassLabel(num_classes=2)}),
+    }
+    gray = pictures(2, 1)
+    nested = [
+        {"input": {"view": one["image"], "mask": one["image"]}, "answers": {"kind": one["label"]}, "boxes": {"kind": []}}
+        for one in gray
+    ]
+    write(tmp_path, features, nested)
+    images, labels = data.load_arrays("toys", "train", data_dir=tmp_path)
+    np.testing.assert_array_equal(images, [one["image"] for one in gray])
+    np.testing.assert_array_equal(labels, [0, 1])
+    epochs = data.load_epochs("toys", "train", 2, 1, (4, 4), tmp_path)
+    assert sorted(next(iter(epochs))[0][:, 0, 0, 0].numpy()) == [0, 1]
+
+
+def test_two_images_want_to_be_told_apart(tmp_path):
+    import tensorflow_datasets as tfds
+
+    deep = tfds.features.Image(shape=(None, None, 1), dtype=np.uint16, encoding_format="png")
+    example = {"left": np.zeros((4, 4, 1), "uint8"), "right": np.zeros((4, 4, 1), "uint8"), "label": 0}
+    gray, label = picture_features(1).values()
+    write(tmp_path / "two", {"left": gray, "right": gray, "label": label}, [example])
+    with pytest.raises(ValueError, match=r"with one uint8 image .* Received: name='toys', with the images \['left', 'right'\]"):
+        data.load("toys", "train", 1, data_dir=tmp_path / "two")
+    write(tmp_path / "deep", {"image": deep, "label": label}, [{"image": np.zeros((4, 4, 1), "uint16"), "label": 0}])
+    with pytest.raises(ValueError, match=r"with the images \[\], the class labels \['label'\]"):
+        data.load("toys", "train", 1, data_dir=tmp_path / "deep")
+
+
+def test_examples_without_a_label_have_minus_1(tmp_path):
+    write(tmp_path, picture_features(2), [{**one, "label": one["label"] - 1} for one in pictures(2, 1)])
+    assert data.load_arrays("toys", "train", data_dir=tmp_path)[1].tolist() == [-1, 0]
+    assert next(iter(data.load("toys", "train", 2, (4, 4), tmp_path, shuffle=False)))[1].numpy().tolist() == [-1, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"split": "train[:0]"}, r"`split` of 'toys' should hold at least one example. Received: split='train\[:0\]'"),
+        ({"split": "train[5:3]"}, "should hold at least one example"),
+        ({"data_dir": 3}, "`data_dir` should be the path of a folder or None. Received: data_dir=3"),
+        ({"drop_remainder": True, "batch_size": 13}, "`batch_size` .* Received: batch_size=13, with 12 examples"),
+    ],
+)
+def test_refuses_what_gives_nothing(toys, arguments, message):
+    arguments = {"split": "train", "batch_size": 4, "image_size": (4, 4), "data_dir": toys.parent.parent} | arguments
+    with pytest.raises(ValueError, match=message):
+        data.load("toys", **arguments)
+
+
+@pytest.mark.parametrize("num_files", [1, 5])
+def test_the_shuffle_buffer_holds_encoded_images(tmp_path, monkeypatch, num_files):
+    """All 100 take some 10 KB; of decoded pictures five would fit."""
+    write(tmp_path, picture_features(10), pictures(10, 10, size=64), num_files)
+    monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", 5 * 64 * 64)
+
+    def passes(seed):
+        train = data.load("toys", "train", 10, (64, 64), tmp_path, seed)
+        return [np.concatenate([images[:, 0, 0, 0] for images, _ in train]) for _ in range(2)]
+
+    (first, second), again, other = passes(0), passes(0), passes(2**70 + 1)
+    assert len(set(first[:10] // 10)) >= 5
+    assert sorted(first) == sorted(second) == list(range(100))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(again, [first, second])
+    assert not np.array_equal(first, other[0])
+
+
+def test_a_set_in_one_order_is_shuffled_beyond_the_buffer_where_it_has_several_files(tmp_path, monkeypatch):
+    """The buffer holds one picture; without an order of files a pass would begin with the first file each time."""
+    write(tmp_path, picture_features(40), pictures(40, 5), num_files=40)
+    monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", 1)
+    train = data.load("toys", "train", 10, (4, 4), tmp_path)
+    firsts = [set(next(iter(train))[1].numpy()) for _ in range(4)]
+    assert len(set.union(*firsts)) > len(firsts[0])
+
+
+class _Files(http.server.BaseHTTPRequestHandler):
+    """Gives the same bytes for whatever is asked, as a proxy too."""
+
+    content = b"7"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def download():
+    """Gives the builder of a data set that needs one file from an address."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.checksums import UrlInfo
+
+    numbers = iter(range(100))
+
+    def make(url):
+        class Builder(tfds.core.GeneratorBasedBuilder):
+            VERSION = tfds.core.Version("1.0.0")
+            name = f"download_{id(make)}_{next(numbers)}"
+            url_infos = {url: UrlInfo(tfds.core.utils.Size(1), hashlib.sha256(b"7").hexdigest(), "file")}  # noqa: RUF012
+
+            def _info(self):
+                return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(picture_features(1)))
+
+            def _split_generators(self, manager):
+                return {"train": self._generate_examples(manager.download(url))}
+
+            def _generate_examples(self, file):
+                yield 0, {"image": np.full((4, 4, 1), int(file.read_text()), "uint8"), "label": 0}
+
+        return Builder
+
+    return make
+
+
+@pytest.fixture
+def address():
+    """The address of a server, and what ends it."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Files)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/file", server.shutdown
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def unused_address():
+    with socket.socket() as held:  # bound but not listening: refuses connections
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+def test_says_soon_that_there_is_no_network(tmp_path, download, unused_address):
+    begin = time.monotonic()
+    with pytest.raises(RuntimeError, match=f"is not prepared in '{tmp_path}.*{unused_address} cannot be reached"):
+        data.load(download(f"http://{unused_address}/file").name, "train", 1, data_dir=tmp_path)
+    assert time.monotonic() - begin < 20  # TFDS alone takes more than 200 seconds
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_downloads_through_a_proxy_and_keeps_the_files(tmp_path, monkeypatch, download, address):
+    name = download("http://no-such-host.invalid/file").name
+    for variable in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    proxy, end = address
+    monkeypatch.setenv("http_proxy", proxy)
+    assert data.load_arrays(name, "train", data_dir=tmp_path)[0].max() == 7
+    monkeypatch.delenv("http_proxy")
+    end()
+    shutil.rmtree(tmp_path / name)
+    (info,) = tmp_path.rglob("*.INFO")
+    assert json.loads(info.read_text())["urls"] == ["http://no-such-host.invalid/file"]
+    assert data.load_arrays(name, "train", data_dir=tmp_path)[0].max() == 7
