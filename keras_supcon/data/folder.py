@@ -8,13 +8,14 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_supcon.arguments import check_below_1, check_choice, is_whole
+from keras_supcon.arguments import check_below_1, check_choice
 from keras_supcon.data.class_folders import ImageFile, list_classes
 from keras_supcon.data.decode import check_background
 from keras_supcon.data.file_checks import describe_faults, read_headers, reporter
 from keras_supcon.data.image_files import Header
-from keras_supcon.data.pipeline import check_batching
+from keras_supcon.data.pipeline import check_batching, check_some_batch
 from keras_supcon.data.reading_plan import ReadingPlan
+from keras_supcon.data.seeding import check_seed, int64_of
 from keras_supcon.data.splits import SPLITS, assign_splits
 from keras_supcon.extras import require_extra
 
@@ -106,7 +107,7 @@ def load_folder(
         raise ValueError("`image_size` should be (height, width). Received: image_size=None")
     check_choice("split", split, SPLITS)
     _check_fractions(split, test_fraction, validation_fraction)
-    _check_seed(seed, split)
+    _check_seed_of_split(seed, split)
     if channels not in (1, 3):
         raise ValueError(f"`channels` should be 1 or 3. Received: channels={channels!r}")
     background = check_background(background)
@@ -127,11 +128,7 @@ def load_folder(
 
     plan = ReadingPlan([header for _, header in readable], tuple(image_size), channels, background, antialias)
     files = [file for file, _ in readable]
-    if drop_remainder and len(files) < batch_size:
-        raise ValueError(
-            f"`batch_size` should be at most the number of images with drop_remainder=True. Received: batch_size={batch_size}, "
-            f"with {len(files)} images"
-        )
+    check_some_batch(len(files), batch_size, drop_remainder)
     dataset = _batches(files, plan, folder, batch_size, shuffle, seed if shuffle else 0, drop_remainder)
     dataset.class_names = names
     dataset.file_paths, dataset.labels = [file.path for file in files], [file.label for file in files]
@@ -151,14 +148,13 @@ def _check_fractions(split: str, test_fraction: float, validation_fraction: floa
         raise ValueError(f"`{split}_fraction` leaves no images for split={split!r}. Received: {split}_fraction={fraction!r}")
 
 
-def _check_seed(seed: int | None, split: str) -> None:
+def _check_seed_of_split(seed: int | None, split: str) -> None:
     if seed is None and split != "all":
         raise ValueError(
             "`seed` should be a whole number, the same for all splits of a folder: with another one, images of one split would "
             f"be in another. Received: seed=None, split={split!r}"
         )
-    if seed is not None and not is_whole(seed):
-        raise ValueError(f"`seed` should be a whole number. Received: seed={seed!r}")
+    check_seed(seed, or_none=split == "all")
 
 
 def _choose(
@@ -237,8 +233,7 @@ def _batches(
             images, its_labels = (tf.ensure_shape(part, (batch_size, *part.shape[1:])) for part in (images, its_labels))
         return (end, key), (images, its_labels)
 
-    seed = None if seed is None else int(seed) % 2**63
-    keys = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True).take(1)
+    keys = tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True).batch(2, drop_remainder=True).take(1)
     # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found afterwards: also that
     # before a last example, which marks the end.
     examples = keys.flat_map(of_epoch).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()

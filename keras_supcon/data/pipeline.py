@@ -21,6 +21,15 @@ def check_batching(batch_size: Any, image_size: Any) -> None:
         check_image_size("image_size", image_size)
 
 
+def check_some_batch(num_examples: int, batch_size: int, drop_remainder: bool) -> None:
+    """Raises `ValueError` if the only batch would be left out."""
+    if drop_remainder and num_examples < batch_size:
+        raise ValueError(
+            "`batch_size` should be at most the number of examples with `drop_remainder=True`. "
+            f"Received: batch_size={batch_size}, with {num_examples} examples"
+        )
+
+
 def batches(
     examples: tf.data.Dataset,
     num_examples: int,
@@ -58,11 +67,7 @@ def batches(
     """
     import tensorflow as tf
 
-    if drop_remainder and num_examples < batch_size:
-        raise ValueError(
-            "`batch_size` should be at most the number of examples with `drop_remainder=True`. "
-            f"Received: batch_size={batch_size}, with {num_examples} examples"
-        )
+    check_some_batch(num_examples, batch_size, drop_remainder)
 
     def finish(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = image if decode is None else decode(image)
