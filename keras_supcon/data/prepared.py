@@ -134,7 +134,7 @@ def _prepare(builder: Any, name: str, data_dir: str | None) -> None:
                 "it anew, or remove the folder to prepare it again."
             )
         return
-    where = f"The data set {name!r} is not prepared in {builder.data_dir!r}"
+    where = f"The data set {name!r} is not in {builder.data_dir!r}"
     unreachable = why_unreachable(builder)
     if unreachable:
         raise RuntimeError(

@@ -226,7 +226,7 @@ def unused_address():
 
 def test_says_soon_that_there_is_no_network(tmp_path, download, unused_address):
     begin = time.monotonic()
-    with pytest.raises(RuntimeError, match=f"is not prepared in '{tmp_path}.*{unused_address} cannot be reached"):
+    with pytest.raises(RuntimeError, match=f"is not in '{tmp_path}.*{unused_address} cannot be reached"):
         data.load(download(f"http://{unused_address}/file").name, "train", 1, data_dir=tmp_path)
     assert time.monotonic() - begin < 20  # TFDS alone takes more than 200 seconds
     assert list(tmp_path.iterdir()) == []
