@@ -70,9 +70,15 @@ class KerasCVRecipe(Recipe):
         return None  # each layer draws its own numbers
 
     def transform(self, images: Any, draws: Any) -> Any:
+        numpy = self.backend.numpy
         low, high = self.value_range
         images = (self.backend.cast(images, "float32") - low) * (255.0 / (high - low))
-        return self.backend.cast(call_augmenter(self.pipeline, images, training=True), "float32") / 255.0
+        # keras-cv takes pixels for places in tables, where NaN has none; afterwards all of the image is NaN.
+        is_nan = numpy.isnan(images)
+        images = numpy.where(is_nan, numpy.zeros_like(images), images)
+        views = self.backend.cast(call_augmenter(self.pipeline, images, training=True), "float32") / 255.0
+        is_damaged = numpy.reshape(numpy.any(is_nan, axis=(1, 2, 3)), (-1, 1, 1, 1))
+        return numpy.where(is_damaged, float("nan") * numpy.ones_like(views), views)
 
     def _check_channels(self, shape: tuple[int | None, ...]) -> None:
         if len(shape) not in (3, 4) or shape[-1] != 3:

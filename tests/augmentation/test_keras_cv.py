@@ -118,6 +118,15 @@ def test_round_trips(tmp_path, recipe, arguments):
 
 
 @every_recipe
+def test_pixels_that_are_not_finite_stay_in_their_image(recipe, arguments):
+    images = same_images(number=4).astype("float32")
+    images[1, 3, 3], images[2] = np.inf, np.nan
+    views = np.asarray(recipe(**arguments, seed=0)(images, training=True))
+    assert np.isnan(views).all(axis=(1, 2, 3)).tolist() == [False, True, True, False]
+    assert np.all(np.isfinite(views[[0, 3]]))
+
+
+@every_recipe
 def test_mixed_precision(recipe, arguments):
     policy = "mixed_float16"
     keras.config.set_dtype_policy(policy)
