@@ -80,7 +80,7 @@ def show_operations(images: list[np.ndarray], seed: int) -> list[tuple[str, list
     rows = []
     for row, name in enumerate(OPERATIONS):
         image = images[row % len(images)]
-        pictures = [ops.convert_to_numpy(make_operation(name, m, seed)(image)) / 255 for m in MAGNITUDES]
+        pictures = [ops.convert_to_numpy(make_operation(name, m, seed)(image, training=True)) / 255 for m in MAGNITUDES]
         rows.append((name, pictures))
     return rows
 
