@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -41,7 +42,13 @@ def list_classes(folder: str, class_names: Sequence[str] | None) -> tuple[list[s
     """
     if not os.path.isdir(folder):
         raise ValueError(f"`path` should be a folder with one folder for each class. Received: path={folder!r}")
-    folders = {_printable(entry.name): entry.path for entry in _sorted_entries(folder) if _is_folder(entry)}
+    entries = [entry for entry in _sorted_entries(folder) if _is_folder(entry)]
+    folders = {_printable(entry.name): entry.path for entry in entries}
+    if len(folders) < len(entries):
+        raise ValueError(
+            f"`path` should hold folders whose names differ when printed. Received: path={folder!r}, with "
+            f"{_some([entry.name for entry in entries])}"
+        )
     if class_names is None and len(folders) < 2:
         raise ValueError(
             "`path` should hold at least two folders, one for each class. "
@@ -77,41 +84,42 @@ def list_classes(folder: str, class_names: Sequence[str] | None) -> tuple[list[s
 
 
 def _check_class_names(class_names: Sequence[str], folders: dict[str, str], folder: str) -> list[str]:
-    is_list = isinstance(class_names, Sequence) and not isinstance(class_names, (str, bytes))
-    if not is_list or len(set(class_names)) < max(2, len(class_names)) or not all(isinstance(n, str) for n in class_names):
+    names = [] if isinstance(class_names, (str, bytes)) or not hasattr(class_names, "__iter__") else list(class_names)
+    names = [unicodedata.normalize("NFC", name) if isinstance(name, str) else None for name in names]
+    if None in names or len(set(names)) < max(2, len(names)):
         raise ValueError(
             "`class_names` should be None or a list of at least two different names of folders. "
             f"Received: class_names={class_names!r}"
         )
-    left_out = [name for name in folders if name not in class_names]
+    left_out = [name for name in folders if name not in names]
     if left_out:
         raise ValueError(
-            f"`class_names` should name every folder in {folder!r}. Received: class_names={_some(list(class_names))}, without "
+            f"`class_names` should name every folder in {folder!r}. Received: class_names={_some(names)}, without "
             f"{_some(left_out)}"
         )
-    return list(class_names)
+    return names
 
 
 def _walk(top: str, others: collections.Counter[str]) -> Iterator[tuple[str, str]]:
     """Yields path and name of the image files below a folder, links followed; counts images of kinds that are not read.
 
-    A folder that is reached a second time, over a link, is left out: a link to a folder above would never end.
+    Links come after all folders that are none. One that leads to a folder that was listed, such as one above, is left out.
     """
-    folders, seen = [(top, "")], set()
-    while folders:
-        folder, prefix = folders.pop()
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
+    folders, links, seen = [(top, "")], [], set()
+    while folders or links:
+        folder, prefix = folders.pop() if folders else links.pop(0)
+        place = os.path.realpath(folder)  # numbers of files are not unique on every network drive
+        if place in seen:
             continue
-        seen.add((status.st_dev, status.st_ino))
+        seen.add(place)
         for entry in _sorted_entries(folder):
             name = prefix + entry.name
             if _is_folder(entry):
-                folders.append((entry.path, f"{name}/"))
+                (links if entry.is_symlink() else folders).append((entry.path, f"{name}/"))
             elif entry.name.startswith(".") or _is_left_folder(entry):
                 continue
             elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                if entry.is_file() or not os.path.exists(entry.path):  # a link that leads nowhere will be named
+                if _is_file(entry) or not os.path.exists(entry.path):  # a link that leads nowhere will be named
                     yield entry.path, name
             elif is_other_image(entry.name):
                 others[os.path.splitext(entry.name)[1].lower()] += 1
@@ -137,9 +145,16 @@ def _leads_to_folder(entry: os.DirEntry) -> bool:
         return False
 
 
+def _is_file(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
 def _printable(name: str) -> str:
-    """A name with the bytes that are not UTF-8 written as \\xe9."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A name with the bytes that are not UTF-8 written as \\xe9, and with accents as part of their characters."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def _some(names: list[str]) -> str:

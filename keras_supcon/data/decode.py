@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 _CROP_ATTEMPTS = 100
-_SEARCHED_BYTES = 2**17
 _PNG_DEPTH_AT = 24
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -61,9 +60,9 @@ def decode_other(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Ten
     def of_another() -> tf.Tensor:
         return tf.numpy_function(with_pillow, [encoded], "uint8", stateful=False)
 
-    head = tf.strings.substr(encoded, 0, _SEARCHED_BYTES)
-    is_turned = tf.size(split_once(head, b"eXIf")) > 1  # by a chunk of which TensorFlow knows nothing
+    head = tf.strings.substr(encoded, 0, _PNG_DEPTH_AT + 1)
     is_png = tf.equal(tf.strings.substr(head, 0, len(_PNG)), _PNG)
+    is_turned = tf.size(split_once(encoded, b"eXIf")) > 1  # by a chunk of which TensorFlow knows nothing
     depth = tf.strings.substr(tf.strings.join([head, b"\0" * _PNG_DEPTH_AT, b"\0"]), _PNG_DEPTH_AT, 1)
     is_plain = (
         is_png & tf.reduce_any(tf.equal(depth, [b"\x08", b"\x10"])) & ~is_turned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
@@ -10,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from keras_supcon.data.decode import decode
+from keras_supcon.data.decode import decode, decode_other
 from keras_supcon.data.image_files import Header, decode_with_pillow, read_header
 
 T = TypeVar("T")
 _SECONDS_WITHOUT_A_BAR = 2.0
+_PIECE = 256
 _WHITE = (255, 255, 255)
 
 
@@ -35,10 +37,13 @@ def read_headers(paths: Sequence[str], check_contents: bool) -> list[Header]:
             return header._replace(fault=_fault_of_contents(path))
         return header
 
-    if not check_contents:  # reading a header is mostly Python, which one thread does faster than several
-        return list(_with_progress(map(read, paths), len(paths)))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(_with_progress(pool.map(read, paths), len(paths)))
+        if check_contents:
+            return list(_with_progress(pool.map(read, paths), len(paths)))
+        # In pieces: what a pool does for each call takes longer than to read a header.
+        pieces = [paths[begin : begin + _PIECE] for begin in range(0, len(paths), _PIECE)]
+        headers = pool.map(lambda piece: [read(path) for path in piece], pieces)
+        return list(_with_progress(itertools.chain.from_iterable(headers), len(paths)))
 
 
 def _fault_of_contents(path: str) -> str | None:
@@ -55,7 +60,8 @@ def _fault_of_contents(path: str) -> str | None:
         return error.strerror or str(error)
     try:
         with tf.device("CPU"):
-            decode(tf.constant(encoded), _WHITE)
+            # As it will be read.
+            (decode if header.is_jpeg else decode_other)(tf.constant(encoded), _WHITE)
     except (tf.errors.OpError, ValueError) as error:
         return _reason(encoded, error)
     return None
@@ -83,11 +89,14 @@ def printable_path(path: str | bytes, folder: str) -> str:
     return relative.replace(os.sep, "/")
 
 
-def reporter(folder: str) -> Callable[[bytes], None]:
-    """Makes a function that raises `ValueError` for a file that could not be decoded while training ran."""
+def reporter(folder: str) -> Callable[[bytes, int], None]:
+    """Makes a function of a path and an earlier length that raises `ValueError` for a file that could not be decoded."""
 
-    def report(path: bytes) -> None:
-        reason = _fault_of_contents(os.fsdecode(path)) or "it could not be read a moment ago, and can be now"
+    def report(path: bytes, num_bytes: int) -> None:
+        reason = _fault_of_contents(os.fsdecode(path))
+        if reason is None and os.stat(path).st_size != num_bytes:
+            reason = "it has been changed since `load_folder` looked at it: call that again"
+        reason = reason or "it could not be read a moment ago, and can be now; the log may say more"
         raise ValueError(
             f"1 image in {folder!r} cannot be read: {printable_path(path, folder)} ({reason}). Mend or remove it, or pass "
             "on_unreadable='skip' to leave it out"

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_supcon.arguments import check_below_1, check_choice
+from keras_supcon.arguments import check_below_1, check_choice, is_whole
 from keras_supcon.data.class_folders import ImageFile, list_classes
 from keras_supcon.data.decode import check_background
 from keras_supcon.data.file_checks import describe_faults, read_headers, reporter
@@ -51,12 +51,13 @@ def load_folder(
     in a large folder as in a small one, and memory holds a few batches.
 
     Which split a file is in depends on a hash of its name and that of its class, and on `seed`. So it stays where it is when
-    files are added, and the fractions hold on the average. Of a class with very few files each split has at least one, as far
-    as there are.
+    files are added, and the fractions hold on the average. Where a split would have no file of a class, such as of a class of
+    ten files at a fraction of 0.1, the nearest file takes its place, and may go back when files are added.
 
     Before the data set is returned, the first and the last bytes of every file of the split are looked at, so that a broken
-    file is known by name before training begins. A file that turns out to be damaged inside ends training with an error that
-    names it. `check_contents=True` decodes all files before.
+    file is known by name before training begins. A file that cannot be decoded, or that has changed since, ends training with
+    an error that names it. `check_contents=True` decodes all files before. Of damage within the pixels of a JPEG file decoders
+    notice a small part: most of it gives a picture that is wrong from there on.
 
     Args:
         path: The folder; the names of its folders become the class names, in alphabetical order.
@@ -64,8 +65,8 @@ def load_folder(
         batch_size: Images in a batch, at least 1.
         image_size: `(height, width)` to which images are cropped about the center and resized.
         test_fraction: Share of each class, in [0, 1), that "test" holds. Give 0 for a folder that is one split.
-        seed: Whole number that fixes the splits and the order of the examples. None, for `split="all"` alone, draws another
-            order in each run.
+        seed: Whole number that fixes the splits and, together with `tf.random.set_seed` where that is set, the order of the
+            examples. None, for `split="all"` alone, leaves the order to chance.
         validation_fraction: Share of each class that "validation" holds; "train" has what is left.
         class_names: Names of the folders in the order of their labels, the same for the folders of several splits. A class
             without a folder or without files is allowed then.
@@ -108,7 +109,7 @@ def load_folder(
     check_choice("split", split, SPLITS)
     _check_fractions(split, test_fraction, validation_fraction)
     _check_seed_of_split(seed, split)
-    if channels not in (1, 3):
+    if not is_whole(channels) or channels not in (1, 3):
         raise ValueError(f"`channels` should be 1 or 3. Received: channels={channels!r}")
     background = check_background(background)
     if on_unreadable not in ("raise", "skip"):
@@ -117,11 +118,20 @@ def load_folder(
         raise ValueError("`check_contents` should be True or None with on_unreadable='skip'. Received: check_contents=False")
 
     require_extra("tensorflow", "tensorflow", "PIL", by="`load_folder`")
-    folder = os.fspath(path)
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise ValueError(f"`path` should be a folder with one folder for each class. Received: path={path!r}")
+    # Whole, since the working directory may be another one when the files are read.
+    folder = os.path.abspath(os.path.expanduser(os.fsdecode(path)))
     names, files = list_classes(folder, class_names)
     files = _choose(files, split, test_fraction, validation_fraction, seed)
     check_contents = on_unreadable == "skip" if check_contents is None else check_contents
     readable = _readable(files, folder, on_unreadable, check_contents)
+    lost = {file.label for file in files} - {file.label for file, _ in readable}
+    if lost and class_names is None:
+        raise ValueError(
+            "Every class folder should hold images that can be read; `class_names` allows for empty ones. "
+            f"Received: path={folder!r}, with none in {[names[label] for label in sorted(lost)]}"
+        )
     if not readable:
         raise ValueError(f"`split` should leave images to read. Received: split={split!r}, with none in {folder!r}")
     shuffle = split == "train" if shuffle is None else shuffle
@@ -224,7 +234,8 @@ def _batches(
 
         def name_missing() -> tf.Tensor:
             missing = begin + tf.argmin(tf.cast(is_right, "int32"))
-            return tf.numpy_function(report, [tf.gather(paths, order(key)[missing])], "bool")
+            index = order(key)[missing]
+            return tf.numpy_function(report, [tf.gather(paths, index), tf.gather(plan.num_bytes, index)], "bool")
 
         with tf.control_dependencies([tf.cond(tf.reduce_all(is_right), lambda: tf.constant(True), name_missing)]):
             size = tf.minimum(end, number) - begin
@@ -236,11 +247,16 @@ def _batches(
     keys = tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True).batch(2, drop_remainder=True).take(1)
     # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found afterwards: also that
     # before a last example, which marks the end.
-    examples = keys.flat_map(of_epoch).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()
+    examples = keys.flat_map(of_epoch).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    examples = examples.ignore_errors(log_warning=True)
     _, image, label = examples.element_spec
     end = (tf.constant([number, 0, 0], "int64"), tf.zeros(image.shape, image.dtype), tf.zeros((), label.dtype))
     examples = examples.concatenate(tf.data.Dataset.from_tensors(end))
     dataset = examples.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     state = (tf.constant(0, "int64"), tf.zeros(2, "int64"))
     dataset = dataset.scan(state, check).take(num_batches)
-    return dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    # What Python does here has no state, and should not keep an iterator from being saved.
+    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(tf.data.AUTOTUNE)
+    return dataset.with_options(options)

@@ -5,39 +5,47 @@ from __future__ import annotations
 import io
 import mimetypes
 import os
+import re
 import warnings
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
+from keras_supcon.data.orientation import EXIF_MARK, ORIENTATION_TAG
+
 if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif"),
-    *(".ppm", ".pgm", ".pbm"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".avif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
 # Suffixes of images that `mimetypes` may not know.
 _OTHER_SUFFIXES = (
-    *(".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga", ".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"),
-    *(".dcm", ".xcf"),
+    *(".heic", ".heif", ".jp2", ".j2k", ".jxl", ".psd", ".tga", ".exr", ".hdr", ".xcf", ".svs", ".ndpi"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".dcm", ".dicom", ".nii", ".mha"),
 )
+# Names that downloads leave behind, such as `cat.jpg_large` and `cat.jpg.1`.
+_WITHIN_A_NAME = re.compile(r"\.(jpe?g|png|gif|webp)[^a-z]", re.IGNORECASE)
 _PILLOW_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _HEAD_BYTES = 4096
 _TAIL_BYTES = 16
 # Of a segment: its marker, its length and what is of interest in it.
 _SEGMENT_BYTES = 10
-# Markers of the segments that hold the size.
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_EXIF = b"Exif\x00\x00"
-_ORIENTATION_TAG = 0x0112
+# Markers of the segments that hold the size: of what TensorFlow decodes, and of what it does not.
+_JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+_OTHER_JPEG_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_END = b"\xff\xd9"
+_TRAILER_BYTES = 2**16
+_MOST_SEGMENTS = 1000
 
 
 def is_other_image(name: str) -> bool:
     """Whether the name of a file is that of an image of a kind that is not read."""
     suffix = os.path.splitext(name)[1].lower()
     kind, _ = mimetypes.guess_type(name)
-    return suffix not in SUFFIXES and (suffix in _OTHER_SUFFIXES or (kind or "").startswith("image/"))
+    is_image = suffix in _OTHER_SUFFIXES or (kind or "").startswith("image/") or _WITHIN_A_NAME.search(name) is not None
+    return suffix not in SUFFIXES and is_image
 
 
 class Header(NamedTuple):
@@ -51,6 +59,7 @@ class Header(NamedTuple):
         width: Columns in the file.
         channels: 1 for gray, 3 for color, 4 for CMYK.
         orientation: The EXIF orientation, 1 (upright) to 8.
+        num_bytes: The length of the file.
     """
 
     fault: str | None
@@ -59,6 +68,7 @@ class Header(NamedTuple):
     width: int = 0
     channels: int = 0
     orientation: int = 1
+    num_bytes: int = 0
 
 
 def read_header(path: str | bytes) -> Header:
@@ -69,7 +79,7 @@ def read_header(path: str | bytes) -> Header:
             size = os.fstat(file.fileno()).st_size
             if head.startswith(b"\xff\xd8\xff"):
                 return _read_jpeg_header(file, head, size)
-            return Header(_fault_of_other(file, head, size))
+            return Header(_fault_of_other(file, head, size), num_bytes=size)
     except OSError as error:
         return Header(error.strerror or str(error))
 
@@ -87,34 +97,50 @@ def _fault_of_other(file: BinaryIO, head: bytes, size: int) -> str | None:
         return None if int.from_bytes(head[2:6], "little") <= size else ""
     is_avif = head[4:8] == b"ftyp" and b"avi" in head[8:32]
     is_portable = head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace()
-    if head.startswith((b"II*\x00", b"MM\x00*")) or is_avif or is_portable:
+    is_tiff = head.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"))
+    if is_tiff or is_avif or is_portable:
         return None
+    if head[4:8] == b"ftyp":
+        return "a HEIF file or a film, of kind " + repr(head[8:12].decode("latin-1"))
     return f"no kind of image that is read begins with {head[:8]!r}"
 
 
 def _read_jpeg_header(file: BinaryIO, head: bytes, size: int) -> Header:
-    """Goes from segment to segment up to the one that has the size."""
-    # Cameras may write more after the end, and then only decoding tells.
-    fault = None if _tail(file, size).endswith(b"\xff\xd9") else ""
-    place, start, orientation = 2, 0, 1
-    while True:
+    """Goes from segment to segment up to the one that has the size of the image."""
+    to_be_decoded = Header("", num_bytes=size)
+    place, start, orientation, is_adobe, has_exif = 2, 0, 1, False, False
+    for _ in range(_MOST_SEGMENTS):
         if place - start + _SEGMENT_BYTES > len(head):
             file.seek(place)
             start, head = place, file.read(_HEAD_BYTES)
         segment = head[place - start : place - start + _SEGMENT_BYTES]
         if len(segment) < _SEGMENT_BYTES or segment[0] != 0xFF:
-            return Header("")
+            return to_be_decoded
         marker, length = segment[1], int.from_bytes(segment[2:4], "big")
         if marker in _JPEG_FRAMES:
             height, width = int.from_bytes(segment[5:7], "big"), int.from_bytes(segment[7:9], "big")
-            is_plain = bool(height and width) and segment[9] in (1, 3, 4)
-            return Header(fault, True, height, width, segment[9], orientation) if is_plain else Header("")
-        if marker == 0xE1 and segment[4:10] == _EXIF and orientation == 1:
+            channels = segment[9]
+            # Others, such as 12 bits or four colors without a word on which, are for Pillow to judge.
+            is_plain = segment[4] == 8 and height and width and (channels in (1, 3) or (channels == 4 and is_adobe))
+            if not is_plain or not _has_end(file, place, size):
+                return to_be_decoded
+            return Header(None, True, height, width, channels, orientation, size)
+        if marker in _OTHER_JPEG_FRAMES:
+            return to_be_decoded
+        if marker == 0xE1 and segment[4:10] == EXIF_MARK and not has_exif:
             file.seek(place + 4)
-            orientation = _read_orientation(file.read(length - 2))
-        if marker != 0xFF:  # bytes of 0xff may stand before a marker
-            place += 1 + length
-        place += 1
+            orientation, has_exif = _read_orientation(file.read(length - 2)), True
+        is_adobe |= marker == 0xEE and segment[4:9] == b"Adobe"
+        place += 1 if marker == 0xFF else 2 + length  # bytes of 0xff may stand before a marker
+    return to_be_decoded
+
+
+def _has_end(file: BinaryIO, begin: int, size: int) -> bool:
+    """Whether the mark of the end is near the end, since cameras may write more behind it, and after a place."""
+    if _tail(file, size).endswith(_JPEG_END):
+        return True
+    file.seek(max(size - _TRAILER_BYTES, begin))
+    return _JPEG_END in file.read()
 
 
 def _read_orientation(exif: bytes) -> int:
@@ -125,7 +151,7 @@ def _read_orientation(exif: bytes) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata
             metadata.load(exif)
-            orientation = metadata.get(_ORIENTATION_TAG)
+            orientation = metadata.get(ORIENTATION_TAG)
     except Exception:  # damage can look like anything to Pillow; the pixels are none the worse
         return 1
     return orientation if orientation in range(1, 9) else 1

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# The segment comes before the pixels, and a segment has at most 64 KB; a profile or a preview may come before it.
-_SEARCHED_BYTES = 2**17
-_MARK = b"Exif\x00\x00"
-_ORIENTATION_TAG = 0x0112
+EXIF_MARK = b"Exif\x00\x00"
+ORIENTATION_TAG = 0x0112
+# Of a segment of a JPEG file: the marker, the length, and what tells EXIF.
+_SEGMENT_BYTES = 10
+_APPLICATION_1 = 0xE1
+# The markers of the segments before that with the size: tables, applications, comments.
+_BEFORE_FRAME = (0xC4, 0xDB, *range(0xE0, 0xF0), 0xFE)
+_MOST_SEGMENTS = 1000
+_LONG = 4
 # Bytes of an entry of the directory: tag, type, count, value.
 _ENTRY_BYTES = 12
 _UPRIGHT = 1
@@ -33,8 +38,38 @@ def read_orientation(encoded: tf.Tensor) -> tf.Tensor:
     """
     import tensorflow as tf
 
-    around = split_once(tf.strings.substr(encoded, 0, _SEARCHED_BYTES), _MARK)
-    return tf.cond(tf.size(around) > 1, lambda: _orientation_in(around[1]), lambda: tf.constant(_UPRIGHT))
+    encoded = tf.convert_to_tensor(encoded)
+    # Most files have none, which a search tells sooner than a walk.
+    around = split_once(encoded, EXIF_MARK)
+    return tf.cond(tf.size(around) > 1, lambda: _orientation_in(_exif_segment(encoded)), lambda: tf.constant(_UPRIGHT))
+
+
+def _exif_segment(encoded: tf.Tensor) -> tf.Tensor:
+    """What follows the mark of EXIF in the first segment that begins with it; nothing if there is none before the pixels."""
+    import tensorflow as tf
+
+    def segment_at(place: tf.Tensor) -> tf.Tensor:
+        """Its first bytes; zeros beyond the end."""
+        place = tf.minimum(place, tf.strings.length(encoded))
+        piece = tf.io.decode_raw(tf.strings.substr(encoded, place, _SEGMENT_BYTES), "uint8")
+        return tf.cast(tf.pad(piece, [[0, _SEGMENT_BYTES - tf.size(piece)]]), "int32")
+
+    def is_exif(segment: tf.Tensor) -> tf.Tensor:
+        mark = tf.constant([0xFF, _APPLICATION_1], "int32"), tf.constant(list(EXIF_MARK), "int32")
+        return tf.reduce_all(tf.equal(segment[:2], mark[0])) & tf.reduce_all(tf.equal(segment[4:], mark[1]))
+
+    def goes_on(place: tf.Tensor, segment: tf.Tensor) -> tf.Tensor:
+        is_before = tf.reduce_any(tf.equal(segment[1], _BEFORE_FRAME)) & tf.equal(segment[0], 0xFF)
+        return is_before & ~is_exif(segment)
+
+    def next_segment(place: tf.Tensor, segment: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        place += 2 + 256 * segment[2] + segment[3]
+        return place, segment_at(place)
+
+    start = tf.constant(2)
+    place, segment = tf.while_loop(goes_on, next_segment, (start, segment_at(start)), maximum_iterations=_MOST_SEGMENTS)
+    begin = tf.minimum(place + _SEGMENT_BYTES, tf.strings.length(encoded))
+    return tf.where(is_exif(segment), tf.strings.substr(encoded, begin, 256 * segment[2] + segment[3]), "")
 
 
 def split_once(text: tf.Tensor, separator: bytes) -> tf.Tensor:
@@ -67,7 +102,9 @@ def _orientation_in(directory: tf.Tensor) -> tf.Tensor:
     def short(column: int) -> tf.Tensor:
         return tf.gather(entries, column + low, axis=1) + 256 * tf.gather(entries, column + high, axis=1)
 
-    values = tf.boolean_mask(short(8), tf.equal(short(0), _ORIENTATION_TAG))
+    # Of a long number whose highest byte comes first, the lower half comes last.
+    is_long_big = tf.equal(short(2), _LONG) & ~is_little_endian
+    values = tf.boolean_mask(tf.where(is_long_big, short(10), short(8)), tf.equal(short(0), ORIENTATION_TAG))
     value = tf.pad(values[:1], [[0, 1 - tf.size(values[:1])]], constant_values=_UPRIGHT)[0]
     return tf.where((value >= 1) & (value <= 8), value, _UPRIGHT)
 

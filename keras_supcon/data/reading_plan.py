@@ -15,9 +15,10 @@ from keras_supcon.data.pipeline import centre_resize
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# By which TensorFlow's decoder of JPEG divides height and width. A file's way is its place here, or that of other files.
+# By which TensorFlow's decoder of JPEG divides height and width. A file's way is its place here.
 _RATIOS = (1, 2, 4, 8)
-_OTHER = len(_RATIOS)
+# After them come those for windows between pixels.
+_OTHER = 2 * len(_RATIOS)
 # TensorFlow's own choice is off by up to four levels, and not faster.
 _DCT_METHOD = "INTEGER_ACCURATE"
 
@@ -28,6 +29,11 @@ class ReadingPlan:
     Of a JPEG file at least twice as large as the target the decoder makes a half, a quarter or an eighth, which takes less time
     than the whole and averages over the pixels. What is left to do, less than a factor of two, is bilinear. All that depends on
     the header alone is worked out once, and only what some file needs is in the graph.
+
+    A window that does not begin and end at whole pixels of the reduced image is cut out between them, which takes longer.
+
+    Attributes:
+        num_bytes: The length of each file, int64.
 
     Args:
         headers: Of each file.
@@ -68,17 +74,28 @@ class ReadingPlan:
         factors = (sizes // targets).min(axis=1)
         powers = sum((factors >= ratio).astype("int32") for ratio in _RATIOS[1:]) * (not antialias)
         ratios = np.array(_RATIOS)[powers][:, None]
-        # Whole pixels of the reduced image: at the edges at most one pixel of the output is lost.
-        sizes = np.maximum(sizes // ratios, 1)
-        begins = np.minimum((begins + ratios // 2) // ratios, -(-stored // ratios) - sizes)
+        reduced = -(-stored // ratios)
+        # In pixels of the reduced image.
+        exact_begins, exact_sizes = begins / ratios, sizes / ratios
+        begins = np.floor(exact_begins).astype("int64")
+        ends = np.minimum(np.ceil(exact_begins + exact_sizes).astype("int64"), reduced)
+        is_whole = ((exact_begins == begins) & (exact_begins + exact_sizes == ends)).all(axis=1)
+        is_reduced_again = (ends - begins >= 2 * targets).any(axis=1) & (powers > 0)  # then a part of a pixel is little
+        is_between = ~is_whole & ~is_reduced_again
 
-        ways = np.where(is_jpeg, powers, _OTHER)
+        ways = np.where(is_jpeg, powers + np.where(is_between, len(_RATIOS), 0), _OTHER)
         self._ways_taken = np.unique(ways).tolist()
-        self._is_reduced_again = bool(np.any(is_jpeg[:, None] & (sizes >= 2 * targets))) and not antialias
+        self._is_reduced_again = bool(np.any(is_jpeg & is_reduced_again))
         self._is_turned = bool(np.any(is_jpeg & (orientations != 1)))
-        self._ways, self._orientations = tf.constant(ways), tf.constant(orientations)
-        self._windows = tf.constant(np.concatenate([begins, sizes], axis=1), "int32")  # in the image as it is decoded
+        self._ways, self._orientations = tf.constant(ways, "int32"), tf.constant(orientations)
+        self._windows = tf.constant(np.concatenate([begins, ends - begins], axis=1), "int32")  # that are decoded
         self._targets = tf.constant(targets, "int32")
+        self.num_bytes = tf.constant([header.num_bytes for header in headers], "int64")
+        # For `CropAndResize`, which counts from the center of the first pixel to that of the last: the centers of the first and
+        # the last pixel of the output.
+        steps, spans = exact_sizes / targets, np.maximum(ends - begins - 1, 1)
+        corners = exact_begins - begins + np.stack([steps / 2, exact_sizes - steps / 2]) - 0.5
+        self._boxes = tf.constant(np.clip(np.concatenate(corners / spans, axis=1), 0, 1), "float32")
 
     def decode(self, encoded: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
         """Decodes the contents of the file at an index.
@@ -92,6 +109,10 @@ class ReadingPlan:
         """
         import tensorflow as tf
 
+        length = tf.cast(tf.strings.length(encoded), "int64")
+        is_same = tf.debugging.assert_equal(length, tf.gather(self.num_bytes, index), "The file has changed.")
+        with tf.control_dependencies([is_same]):
+            encoded = tf.identity(encoded)
         branches = [self._branch(way, encoded, index) for way in self._ways_taken]
         if len(branches) == 1:
             image = branches[0]()
@@ -104,15 +125,18 @@ class ReadingPlan:
     def _branch(self, way: int, encoded: tf.Tensor, index: tf.Tensor) -> Callable[[], tf.Tensor]:
         if way == _OTHER:
             return lambda: self._decode_other(encoded)
-        return lambda: self._decode_jpeg(encoded, index, _RATIOS[way])
+        power = way % len(_RATIOS)
+        return lambda: self._decode_jpeg(encoded, index, _RATIOS[power], is_between=way != power)
 
-    def _decode_jpeg(self, encoded: tf.Tensor, index: tf.Tensor, ratio: int) -> tf.Tensor:
+    def _decode_jpeg(self, encoded: tf.Tensor, index: tf.Tensor, ratio: int, is_between: bool) -> tf.Tensor:
         import tensorflow as tf
 
         window = tf.gather(self._windows, index)
         image = tf.io.decode_and_crop_jpeg(encoded, window, self.channels, ratio, dct_method=_DCT_METHOD)
         target = tf.gather(self._targets, index) if self._is_turned else self.image_size
-        if self._is_reduced_again:
+        if is_between:
+            image = tf.image.crop_and_resize(image[None], tf.gather(self._boxes, index)[None], [0], target)[0]
+        elif self._is_reduced_again:
             image = tf.cond(
                 tf.reduce_any(window[2:] >= 2 * tf.convert_to_tensor(target)),
                 lambda: tf.image.resize(image, target, method="area"),

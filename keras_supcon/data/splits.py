@@ -13,9 +13,12 @@ SPLITS = ("train", "validation", "test", "all")
 def assign_splits(names: Sequence[str], test_fraction: float, validation_fraction: float, seed: int) -> list[str]:
     """Assigns each file of a class to a split by a hash of its name.
 
-    A file keeps its split when others are added or removed, and a test file stays one when `validation_fraction` changes. The
-    fractions hold on the average. Only where a split would be left without a file of the class, the file nearest to it goes
-    there: first to "train", then to "test", then to "validation".
+    The hash is a number from 0 to 1. Below `test_fraction` it is of a test file, whatever `validation_fraction`; among the
+    others below `test_fraction + validation_fraction` it is of a validation file. So a file keeps its split when others are
+    added or removed, and the fractions hold on the average.
+
+    A split that would be left without a file of the class takes the one whose hash is nearest, first "train", then "test",
+    then "validation". That file goes back when others are added whose hashes are of that split.
 
     Args:
         names: Names of the files of one class, each different.
@@ -28,17 +31,18 @@ def assign_splits(names: Sequence[str], test_fraction: float, validation_fractio
     """
     key = hashlib.blake2b(str(seed).encode(), digest_size=32).digest()
     places = [_place(name, key) for name in names]
-    bound = test_fraction + validation_fraction
-    splits = ["test" if place < test_fraction else "validation" if place < bound else "train" for place in places]
     by_place = sorted(range(len(names)), key=places.__getitem__)
-    wanted = ["train", *(["test"] if test_fraction else []), *(["validation"] if validation_fraction else [])]
-    for split in wanted[: len(names)]:
-        if split not in splits:
-            # From a split that has files to spare, beginning with the nearest end.
-            nearest = by_place[::-1] if split == "train" else by_place
-            spare = [i for i in nearest if splits.count(splits[i]) > 1 or splits[i] not in wanted[: len(names)]]
-            splits[spare[0]] = split
-    return splits
+    tests = _first(by_place, places, test_fraction)
+    others = by_place[len(tests) :]
+    validations = _first(others, places, validation_fraction and test_fraction + validation_fraction)
+    splits = dict.fromkeys(by_place, "train") | dict.fromkeys(tests, "test") | dict.fromkeys(validations, "validation")
+    return [splits[i] for i in range(len(names))]
+
+
+def _first(by_place: list[int], places: list[float], bound: float) -> list[int]:
+    """Those of which the place is below a bound: at least one, if that is wanted, and not all."""
+    number = sum(places[i] < bound for i in by_place)
+    return by_place[: max(min(max(number, 1 if bound else 0), len(by_place) - 1), 0)]
 
 
 def _place(name: str, key: bytes) -> float:

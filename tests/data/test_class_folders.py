@@ -50,6 +50,7 @@ def test_links_are_followed_once(tmp_path):
     (tmp_path / "d" / "a" / "again").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "d" / "a" / "loop").symlink_to(tmp_path / "d" / "a")
     (tmp_path / "d" / "a" / "self").symlink_to("self")
+    (tmp_path / "d" / "b" / "self.png").symlink_to("self.png")  # will be named as one that cannot be read
     (tmp_path / "d" / "b" / "file.png").symlink_to(tmp_path / "elsewhere" / "1.png")
     (tmp_path / "d" / "c").symlink_to(tmp_path / "elsewhere")
     found = names(tmp_path / "d")
@@ -57,7 +58,11 @@ def test_links_are_followed_once(tmp_path):
         ["a/again/1.png", "c/1.png"],
         ["a/more/1.png", "c/1.png"],
     )
-    assert [label for _, label in found] == [0, 0, 1, 1, 2]
+    assert [label for _, label in found] == [0, 0, 1, 1, 1, 2]
+    # What is no link keeps its name, by which its split is chosen, whatever links lead to it.
+    put(tmp_path / "d" / "a" / "z" / "2.png")
+    (tmp_path / "d" / "a" / "link").symlink_to(tmp_path / "d" / "a" / "z")
+    assert [path for path, _ in names(tmp_path / "d") if path.endswith("2.png")] == ["a/z/2.png"]
 
 
 def test_what_is_no_file_is_no_image(tmp_path):
@@ -87,6 +92,7 @@ def test_folders_of_several_splits_agree_on_the_classes(tmp_path):
         (["a", "b", "b"], "`class_names` should be"),
         (["a", 1], "`class_names` should be"),
         ("ab", "`class_names` should be .* Received: class_names='ab'"),
+        ([["a"], ["b"]], "`class_names` should be"),
         (["a", "c"], r"`class_names` should name every folder in .* class_names=\['a', 'c'\], without \['b'\]"),
     ],
 )
@@ -106,24 +112,42 @@ def test_folders_with_the_names_of_splits_are_noticed(tmp_path):
     names(tmp_path)
 
 
+def test_accents_are_one_however_they_are_written(tmp_path):
+    """macOS writes them as characters of their own."""
+    put(tmp_path / "cafe\u0301" / "0.png", tmp_path / "tea" / "0.png")
+    for written in ("cafe\u0301", "caf\u00e9"):
+        assert [label for _, label in names(tmp_path, ["tea", written])] == [0, 1]
+    put(tmp_path / "caf\u00e9" / "0.png")
+    with pytest.raises(ValueError, match="`path` should hold folders whose names differ when printed"):
+        names(tmp_path)
+
+
+def test_names_of_downloads_are_counted_and_notes_are_not(tmp_path):
+    put(tmp_path / "a" / "0.png", tmp_path / "b" / "0.png", tmp_path / "b" / "LICENSE", tmp_path / "b" / "labels.csv")
+    names(tmp_path)
+    put(tmp_path / "a" / "cat.jpg_large", tmp_path / "a" / "cat.jpg?x=1", tmp_path / "b" / "scan.dcm")
+    with pytest.warns(UserWarning, match=r"Left alone in .*: 1 .dcm and 1 .jpg\?x=1 and 1 .jpg_large files"):
+        list_classes(str(tmp_path), None)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Other systems have no names that are not Unicode.")
 def test_names_that_are_not_utf_8_are_read_and_named(tmp_path):
     from PIL import Image
 
     for name in (b"caf\xe9", b"tea"):
         os.mkdir(os.path.join(os.fsencode(tmp_path), name))
-    for path in (b"caf\xe9/\xe9.png", b"tea/0.png"):
+    for path in (b"caf\xe9/2.png", b"caf\xe9/\xe9.png", b"tea/0.png"):
         with open(os.path.join(os.fsencode(tmp_path), path), "wb") as file:
             Image.new("RGB", (2, 2), (len(path), 0, 0)).save(file, "png")
     dataset = data.load_folder(tmp_path, "all", 8, (2, 2))
     assert dataset.class_names == ["caf\\xe9", "tea"]
     ((images, labels),) = dataset.as_numpy_iterator()
-    np.testing.assert_array_equal(images[:, 0, 0, 0], [10, 9])
-    np.testing.assert_array_equal(labels, [0, 1])
+    np.testing.assert_array_equal(images[:, 0, 0, 0], [10, 10, 9])
+    np.testing.assert_array_equal(labels, [0, 0, 1])
     with open(os.path.join(os.fsencode(tmp_path), b"caf\xe9/\xe9.png"), "wb"):
         pass
     with pytest.raises(ValueError, match=r"cannot be read: caf\\xe9/\\xe9.png \(the file is empty\)"):
         data.load_folder(tmp_path, "all", 8, (2, 2))
-    with pytest.warns(UserWarning, match=r"Left out: 1 of 2 images in .*: caf\\xe9/\\xe9.png"):
+    with pytest.warns(UserWarning, match=r"Left out: 1 of 3 images in .*: caf\\xe9/\\xe9.png"):
         ((_, labels),) = data.load_folder(tmp_path, "all", 8, (2, 2), on_unreadable="skip")
-    np.testing.assert_array_equal(labels, [1])
+    np.testing.assert_array_equal(labels, [0, 1])

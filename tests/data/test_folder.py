@@ -166,6 +166,54 @@ def test_a_file_that_is_damaged_after_the_check_is_named(folder, shuffle):
         list(dataset)
 
 
+def test_a_file_that_is_another_one_now_is_named(folder):
+    import tensorflow as tf
+    from PIL import Image
+
+    dataset = data.load_folder(folder, "all", 8, (32, 32))
+    Image.open(folder / "temple" / "0.JPG").resize((500, 400)).save(folder / "temple" / "0.JPG", format="jpeg")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"temple/0.JPG \(it has been changed since `load_folder` looked"):
+        list(dataset)
+
+
+def test_paths_hold_when_the_program_goes_elsewhere(folder, monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(folder.parent)
+    dataset = data.load_folder(folder.name, "all", 8, (32, 32))
+    monkeypatch.setenv("HOME", str(folder.parent))
+    home = data.load_folder(f"~/{folder.name}", "all", 8, (32, 32))
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert dataset.file_paths == home.file_paths
+    assert len(gathered(dataset)[0]) == 20
+
+
+def test_an_iterator_can_be_saved_and_goes_on(folder, tmp_path):
+    import tensorflow as tf
+    from PIL import Image
+
+    Image.open(folder / "temple" / "2.png").save(folder / "temple" / "by_pillow.webp")
+    iterator = iter(data.load_folder(folder, "all", 4, (60, 90), shuffle=True))
+    next(iterator)
+    path = tf.train.Checkpoint(iterator=iterator).save(tmp_path / "saved")
+    expected = [images.numpy() for images, _ in iterator]
+    again = iter(data.load_folder(folder, "all", 4, (60, 90), shuffle=True))
+    tf.train.Checkpoint(iterator=again).restore(path)
+    for images, other in zip(again, expected, strict=True):
+        np.testing.assert_array_equal(images[0], other)
+
+
+def test_a_class_of_which_nothing_can_be_read_is_named(folder):
+    for path in (folder / "flower").rglob("*.*"):
+        path.write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match="Left out: 10 of 20"),
+        pytest.raises(ValueError, match=r"Every class folder .*that can be read; .* with none in \['flower'\]"),
+    ):
+        data.load_folder(folder, "all", 8, (32, 32), on_unreadable="skip")
+    with pytest.warns(UserWarning, match="Left out: 10 of 20"):
+        dataset = data.load_folder(folder, "all", 8, (32, 32), class_names=["temple", "flower"], on_unreadable="skip")
+    assert dataset.labels == [0] * 10
+
+
 def test_long_checks_show_their_progress(folder, monkeypatch, capfd):
     from keras_supcon.data import file_checks
 
@@ -218,6 +266,8 @@ def test_refuses_one_class_none_or_an_empty_one(folder, tmp_path):
         data.load_folder(folder, "train", 8, (32, 32))
     with pytest.raises(ValueError, match=r"at least two folders"):
         data.load_folder(folder / "temple" / "more", "train", 8, (32, 32))
+    with pytest.raises(ValueError, match=r"`path` should be a folder .* Received: path=None"):
+        data.load_folder(None, "train", 8, (32, 32))
     with pytest.raises(ValueError, match=r"`path` should be a folder .* Received: path='.*nowhere'"):
         data.load_folder(tmp_path / "nowhere", "train", 8, (32, 32))
 
@@ -232,6 +282,7 @@ def test_refuses_one_class_none_or_an_empty_one(folder, tmp_path):
         ({"test_fraction": 1.0}, "`test_fraction` should be at least 0 and below 1. Received: test_fraction=1.0"),
         ({"split": "test", "test_fraction": 0}, "`test_fraction` leaves no images"),
         ({"channels": 4}, "`channels` should be 1 or 3"),
+        ({"channels": True}, "`channels` should be 1 or 3. Received: channels=True"),
         ({"seed": None}, "`seed` should be a whole number, the same for all splits"),
         ({"seed": 0.5, "split": "all"}, "`seed` should be a whole number, or None .* Received: seed=0.5"),
         ({"seed": "1"}, "`seed` should be a whole number. Received: seed='1'"),

@@ -25,9 +25,25 @@ def test_fractions_hold_on_the_average():
     assert counts["validation"] == pytest.approx(500, abs=75)
 
 
-def test_a_test_file_stays_one_whatever_the_validation_fraction():
-    tests = [{name for name, split in splits(validation_fraction=f).items() if split == "test"} for f in (0, 0.1, 0.5)]
-    assert tests[0] == tests[1] == tests[2]
+@pytest.mark.parametrize("number", [2, 3, 5, 10, 30, 100, 5000])
+def test_a_test_file_stays_one_whatever_the_validation_fraction(number):
+    for seed in range(20 if number < 1000 else 1):
+        for test_fraction in (0.01, 0.1, 0.5):
+            tests = [
+                {name for name, split in splits(NAMES[:number], test_fraction, fraction, seed).items() if split == "test"}
+                for fraction in (0, 0.01, 0.1, 0.4)
+            ]
+            assert tests[0] == tests[1] == tests[2] == tests[3]
+
+
+@pytest.mark.parametrize("number", [2, 3, 5, 10, 30, 100])
+def test_a_file_moves_only_to_or_from_a_split_that_had_none(number):
+    for seed in range(20):
+        old, new = splits(NAMES[:number], 0.2, 0.1, seed), splits(NAMES[: 2 * number], 0.2, 0.1, seed)
+        moved = [(old[name], new[name]) for name in old if old[name] != new[name]]
+        counts = collections.Counter(old.values())
+        assert all(min(counts[before], counts[after]) <= 1 for before, after in moved)
+        assert len(moved) <= 3
 
 
 def test_seeds_and_classes_split_independently():
@@ -42,7 +58,8 @@ def test_seeds_and_classes_split_independently():
 def test_few_files_are_shared_out(number):
     for seed in range(50):
         found = collections.Counter(splits(NAMES[:number], seed=seed).values())
-        assert set(found) >= set(["train", "test", "validation"][:number])
+        assert set(found) >= set(["train", "test"][:number])
+        assert found["validation"] or number - found["test"] < 2
         found = collections.Counter(splits(NAMES[:number], 0.9, 0, seed).values())
         assert set(found) == set(["train", "test"][:number])
         assert set(splits(NAMES[:number], 0, 0, seed).values()) == {"train"}
