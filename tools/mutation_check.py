@@ -569,7 +569,7 @@ MUTATIONS = (
         name="linked_loop_is_followed",
         law="A folder that is reached again is left out",
         file="keras_supcon/data/class_folders.py",
-        before="if (status.st_dev, status.st_ino) in seen:",
+        before="if place in seen:",
         after="if len(seen) > 50:",
         tests=("tests/data/test_class_folders.py",),
     ),
