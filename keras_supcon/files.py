@@ -94,6 +94,8 @@ class DirectoryLock:
     processes do not inherit): it ends with its process, however that ends. Where the system or the file system has no locks,
     nothing is refused.
 
+    A directory that was made for it and in which nothing was written goes with it.
+
     Within a process, a holder of the same thread is taken for one whose training ended by an exception: it loses the lock.
 
     Args:
@@ -104,6 +106,7 @@ class DirectoryLock:
         self.directory = directory
         self._descriptor: int | None = None
         self._key: Any = None
+        self._made = False
 
     @property
     def is_held(self) -> bool:
@@ -118,6 +121,7 @@ class DirectoryLock:
         """
         if self.is_held:
             return
+        self._made = not self.directory.exists()
         make_writable(self.directory)
         key = (os.getpid(), os.path.realpath(self.directory))
         with _GUARD:
@@ -139,6 +143,9 @@ class DirectoryLock:
             if self.is_held:
                 del _HOLDERS[self._key]
                 self._finalizer()
+                if self._made:
+                    with contextlib.suppress(OSError):  # not if something was written there
+                        self.directory.rmdir()
             self._descriptor = self._key = None
 
     def __enter__(self) -> "DirectoryLock":

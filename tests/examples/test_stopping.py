@@ -18,7 +18,11 @@ def stopping(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     import stopping
 
-    return stopping
+    # A shell starts what runs in its background with Ctrl-C ignored.
+    before = [(number, signal.signal(number, signal.SIG_DFL)) for number in stopping.SIGNALS]
+    yield stopping
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
