@@ -14,8 +14,9 @@ _SMALLEST_ROW = 1e-30
 # What float64 rows are shortened to before they become float32.
 _LARGEST_CAST = 1e30
 # XLA multiplies by 1 / y where x / y is written, and has no number for that beyond 2^126, nor below 2^-126: rows are first
-# brought this much nearer to 1.
-_STEP = 2.0**64
+# brought this much nearer to 1. Not more: of constants it makes (x / y)^2 into x^2 / y^2, which for rows of common lengths
+# should be numbers, too.
+_STEP = 2.0**8
 
 
 def l2_normalize(x: Any, axis: int = -1) -> Any:

@@ -16,6 +16,18 @@ def test_rows_have_length_one_at_every_magnitude(rng, magnitude):
     np.testing.assert_allclose(ops.convert_to_numpy(l2_normalize(x)), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("magnitude", [1e-8, 1.0, 1e8])
+def test_a_compiler_that_knows_the_rows_finds_the_same(rng, magnitude):
+    """It works them out beforehand, by rules of its own."""
+    x = (rng.normal(size=(20, 7)) * magnitude).astype("float32")
+    unit = compiled(lambda zero: l2_normalize(x) + zero)(np.zeros((), "float32"))
+    np.testing.assert_allclose(ops.convert_to_numpy(unit), ops.convert_to_numpy(l2_normalize(x)), rtol=1e-5, atol=1e-6)
+    short = compiled(lambda zero: limit_norm(x, 0.1 * magnitude) + zero)(np.zeros((), "float32"))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(short), ops.convert_to_numpy(limit_norm(x, 0.1 * magnitude)), rtol=1e-5, atol=1e-6 * magnitude
+    )
+
+
 def test_gradient_is_the_projection_onto_the_tangent_plane(rng):
     x, direction = rng.normal(size=(5, 4)).astype("float32"), rng.normal(size=(5, 4)).astype("float32")
     _, gradient = value_and_gradient(lambda v: ops.sum(l2_normalize(v) * ops.array(direction)), x)
