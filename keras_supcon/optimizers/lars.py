@@ -198,7 +198,7 @@ def _norm(tensor: Any) -> tuple[Any, Any, Any]:
     """The largest absolute entry, and norm and tensor divided by it: squares of the entries may be beyond float32."""
     peak = ops.max(ops.abs(tensor), initial=0.0)
     # XLA makes a reciprocal of the divisor, which float32 has not for numbers near its ends.
-    step = ops.where(peak > 1, ops.full_like(peak, 2.0**-64), ops.full_like(peak, 2.0**64))
+    step = ops.where(peak > 1, ops.full_like(peak, 2.0**-8), ops.full_like(peak, 2.0**8))
     scaled = tensor * step / ops.where(peak > 0, peak * step, ops.ones_like(peak))
     return peak, ops.sqrt(ops.sum(ops.square(scaled))), scaled
 
