@@ -222,15 +222,15 @@ def _batches(
         return tf.data.Dataset.from_tensor_slices((order(key), marks))
 
     def read(index: tf.Tensor, mark: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        image = plan.decode(tf.io.read_file(tf.gather(paths, index)), index)
-        return mark, image, tf.gather(labels, index)
+        encoded = tf.io.read_file(tf.gather(paths, index))
+        return mark, plan.is_same(encoded, index), plan.decode(encoded, index), tf.gather(labels, index)
 
     def check(state: tuple[tf.Tensor, tf.Tensor], batch: tuple[tf.Tensor, ...]) -> tuple[Any, tuple[tf.Tensor, tf.Tensor]]:
-        """Compares the places of a batch with those that it should have."""
-        (begin, key), (marks, images, its_labels) = state, batch
+        """Compares the places of a batch with those that it should have, and the files with those that were planned for."""
+        (begin, key), (marks, are_same, images, its_labels) = state, batch
         key = tf.where(tf.equal(begin, 0), marks[0, 1:], key)
         end = begin + tf.shape(marks, "int64")[0]
-        is_right = tf.equal(marks[:, 0], tf.range(begin, end))
+        is_right = tf.equal(marks[:, 0], tf.range(begin, end)) & are_same
 
         def name_missing() -> tf.Tensor:
             missing = begin + tf.argmin(tf.cast(is_right, "int32"))
@@ -239,7 +239,10 @@ def _batches(
 
         with tf.control_dependencies([tf.cond(tf.reduce_all(is_right), lambda: tf.constant(True), name_missing)]):
             size = tf.minimum(end, number) - begin
-            images, its_labels = images[:size], its_labels[:size]
+            # All but the last batch are passed on as they are, which spares a copy.
+            images, its_labels = tf.cond(
+                end <= number, lambda: (images, its_labels), lambda: (images[:size], its_labels[:size])
+            )
         if drop_remainder:
             images, its_labels = (tf.ensure_shape(part, (batch_size, *part.shape[1:])) for part in (images, its_labels))
         return (end, key), (images, its_labels)
@@ -249,8 +252,8 @@ def _batches(
     # before a last example, which marks the end.
     examples = keys.flat_map(of_epoch).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     examples = examples.ignore_errors(log_warning=True)
-    _, image, label = examples.element_spec
-    end = (tf.constant([number, 0, 0], "int64"), tf.zeros(image.shape, image.dtype), tf.zeros((), label.dtype))
+    *_, image, label = examples.element_spec
+    end = (tf.constant([number, 0, 0], "int64"), True, tf.zeros(image.shape, image.dtype), tf.zeros((), label.dtype))
     examples = examples.concatenate(tf.data.Dataset.from_tensors(end))
     dataset = examples.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     state = (tf.constant(0, "int64"), tf.zeros(2, "int64"))
