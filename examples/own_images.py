@@ -53,11 +53,10 @@ def read_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(model: keras.Model, train: Any, epochs: int, stop: StopOnSignal, path: pathlib.Path) -> None:
-    """Trains; Ctrl-C, SIGTERM and SIGHUP save the model as it is and end the program."""
+    """Trains and saves; at Ctrl-C, SIGTERM and SIGHUP the model as it is, and ends the program."""
     with stop.hold():
         model.fit(train, epochs=epochs, shuffle=False, callbacks=[stop])
-        if stop.received is not None:
-            save(model, path, stop)
+        save(model, path, stop)  # within `hold`, so that a signal waits for it
     if stop.received is not None:
         stop.end()
 
@@ -89,12 +88,14 @@ def main(argv: list[str]) -> None:
             augmenter=keras_supcon.augmentation.SimAugment(image_size=size),
         )
         model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=keras_supcon.SupConLoss(temperature=0.1))
-        fit(model, train, _EPOCHS.value, stop, output.with_stem(f"{output.stem}-pretrained"))
+        pretrained = output.with_stem(f"{output.stem}-pretrained")
+        fit(model, train, _EPOCHS.value, stop, pretrained)
 
         classifier = keras_supcon.LinearClassifier(model.encoder, num_classes=len(train.class_names))
         classifier.compile(optimizer=keras.optimizers.Adam(1e-2), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         fit(classifier, train, 10, stop, output)
-        save(classifier, output, stop)
+        stop.files.remove(pretrained)
+        pretrained.unlink()  # the classifier holds its encoder
         print("test accuracy:", classifier.evaluate(test, verbose=0, return_dict=True)["accuracy"])
 
 

@@ -41,7 +41,7 @@ def whole_file(path: pathlib.Path, writer: int = 0, keep: bool = True) -> Iterat
     try:
         yield unfinished
         if keep:
-            with unfinished.open("rb") as file:
+            with unfinished.open("r+b") as file:  # Windows flushes only what may be written to
                 os.fsync(file.fileno())
             os.replace(unfinished, path)
             flush_directory(path.parent)

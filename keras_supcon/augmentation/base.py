@@ -40,7 +40,7 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
             alone in a model that is called directly, and in an exported one. In a layer of keras-cv, which always augments,
             they augment too.
 
-    What is not finite becomes NaN, and stays in its image.
+    When augmenting, what is not finite becomes NaN, and stays in its image.
 
     Warns:
         UserWarning: In a map of `tf.data` that does not say `training`; and once for floats in [0, 1], where `value_range` is
@@ -189,10 +189,11 @@ def warn_of_dark_pixels(images: Any, value_range: tuple[float, float], name: str
     if "float" not in kind or isinstance(images, keras.KerasTensor) or is_symbolic_tensorflow(images):
         return False
     try:
-        pixels = images if isinstance(images, np.ndarray) else keras.ops.convert_to_numpy(images)
-    except (AttributeError, NotImplementedError, TypeError, ValueError):  # JAX and others trace
+        few = images[:_LOOKED_AT] if len(images.shape) > 3 else images
+        pixels = few if isinstance(few, np.ndarray) else keras.ops.convert_to_numpy(few)
+    except Exception:  # whatever a backend says of a tensor that it traces or exports: without pixels there is no warning
         return False
-    highest = np.max(np.abs(pixels[:_LOOKED_AT].astype("float32")), initial=0.0)
+    highest = np.max(np.abs(pixels.astype("float32")), initial=0.0)
     if 0 < highest <= 1:
         warnings.warn(
             f"`{name}` takes its pixels for {low:g} to {high:g}, and got floats of no more than {highest:.3g}: nearly black "

@@ -102,6 +102,8 @@ def _opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
         try:
             with zipfile.ZipFile(file) as archive:
                 yield archive
+        except (MemoryError, ImportError):  # not the fault of the file
+            raise
         except OtherFormatError as error:
             raise ValueError(f"The checkpoint {str(path)!r} {error}") from None
         except Exception as error:  # damage can look like anything to zipfile, json and NumPy
@@ -140,21 +142,22 @@ def _shorten(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
-def plain_number(value: Any) -> float:
+def plain_number(value: Any) -> float | int | bool:
     """What JSON gets of a number of NumPy or of a backend.
 
     Raises:
         TypeError: If it is no number.
     """
     try:
-        return float(keras.ops.convert_to_numpy(value).reshape(()))
+        number = np.asarray(keras.ops.convert_to_numpy(value)).reshape(())
+        return number.item() if number.dtype.kind in "iub" else float(number)
     except Exception as error:
         raise TypeError(f"{_shorten(value)} is nothing that JSON holds") from error
 
 
 def remove_unfinished(directory: pathlib.Path) -> None:
     """Removes what a process that died while writing has left."""
-    for left in directory.glob(f"{_UNFINISHED}*"):
+    for left in directory.glob(f"{_UNFINISHED}*epoch-*.npz"):
         left.unlink(missing_ok=True)
 
 

@@ -147,7 +147,7 @@ class LARS(keras.optimizers.Optimizer):
             return direction
         (weight_peak, weight_norm, _), (peak, norm, scaled) = _norm(weights), _norm(direction)
         # In this order: the ratio of the norms alone may be beyond float32.
-        adapted = self.trust_coefficient * weight_peak * weight_norm * (scaled / ops.maximum(norm, 1.0))
+        adapted = self.trust_coefficient * weight_peak * weight_norm * (scaled / ops.maximum(norm, ops.ones_like(norm)))
         return ops.where(ops.logical_and(weight_peak > 0, peak > 0), adapted, direction)
 
     def save_own_variables(self, store: Any) -> None:
