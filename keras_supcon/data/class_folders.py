@@ -113,16 +113,16 @@ def _walk(top: str, others: collections.Counter[str]) -> Iterator[tuple[str, str
             continue
         seen.add(place)
         for entry in _sorted_entries(folder):
-            name = prefix + entry.name
+            name, suffix = prefix + entry.name, os.path.splitext(entry.name)[1].lower()
             if _is_folder(entry):
                 (links if entry.is_symlink() else folders).append((entry.path, f"{name}/"))
             elif entry.name.startswith(".") or _is_left_folder(entry):
                 continue
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+            elif suffix in SUFFIXES:
                 if _is_file(entry) or not os.path.exists(entry.path):  # a link that leads nowhere will be named
                     yield entry.path, name
             elif is_other_image(entry.name):
-                others[os.path.splitext(entry.name)[1].lower()] += 1
+                others[suffix] += 1
 
 
 def _sorted_entries(folder: str) -> list[os.DirEntry]:

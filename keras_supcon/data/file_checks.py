@@ -34,7 +34,7 @@ def read_headers(paths: Sequence[str], check_contents: bool) -> list[Header]:
     def read(path: str) -> Header:
         header = read_header(path)
         if header.fault == "" or (check_contents and header.fault is None):
-            return header._replace(fault=_fault_of_contents(path))
+            return header._replace(fault=_fault_of_contents(path, header))
         return header
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -46,13 +46,10 @@ def read_headers(paths: Sequence[str], check_contents: bool) -> list[Header]:
         return list(_with_progress(itertools.chain.from_iterable(headers), len(paths)))
 
 
-def _fault_of_contents(path: str) -> str | None:
-    """Why a file cannot be decoded, or None."""
+def _fault_of_contents(path: str, header: Header) -> str | None:
+    """Why a file that looks whole cannot be decoded, or None."""
     import tensorflow as tf
 
-    header = read_header(path)
-    if header.fault:
-        return header.fault
     try:
         with open(path, "rb") as file:
             encoded = file.read()
@@ -93,7 +90,8 @@ def reporter(folder: str) -> Callable[[bytes, int], None]:
     """Makes a function of a path and an earlier length that raises `ValueError` for a file that could not be decoded."""
 
     def report(path: bytes, num_bytes: int) -> None:
-        reason = _fault_of_contents(os.fsdecode(path))
+        header = read_header(path)
+        reason = header.fault or _fault_of_contents(os.fsdecode(path), header)
         if reason is None and os.stat(path).st_size != num_bytes:
             reason = "it has been changed since `load_folder` looked at it: call that again"
         reason = reason or "it could not be read a moment ago, and can be now; the log may say more"
