@@ -78,7 +78,8 @@ def main(argv: list[str]) -> None:
             write_digits(folder)
         train = keras_supcon.data.load_folder(folder, "train", _BATCH_SIZE.value, size)
         test = keras_supcon.data.load_folder(folder, "test", _BATCH_SIZE.value, size)
-        make_writable(output.absolute().parent)
+        for path in (output, output.resolve()):  # the latter where a link leads
+            make_writable(path.absolute().parent)
     print(f"{folder}: {len(train.class_names)} classes. Compiling the first step; this takes up to half a minute.", flush=True)
 
     with StopOnSignal() as stop:

@@ -31,7 +31,7 @@ from stopping import StopOnSignal, one_line_errors
 
 import keras_supcon
 from keras_supcon.extras import require_extra
-from keras_supcon.files import DirectoryLock, whole_file
+from keras_supcon.files import DirectoryLock, InUseError, whole_file
 
 _DATASET = flags.DEFINE_string("dataset", "digits", "'digits' or the name of an image-classification data set in TFDS.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
@@ -214,7 +214,7 @@ class Experiment:
             )
             self.seconds[stage] = time.perf_counter() - begin
             self.histories[stage] = history.history
-            with whole_file(path) as unfinished:
+            with one_line_errors(OSError, InUseError), whole_file(path) as unfinished:
                 model.save(unfinished)
             self.stop.files.append(path)
         if self.stop.received is not None:
@@ -406,7 +406,8 @@ def main(argv: list[str]) -> None:
             if len(seeds) > 1:
                 print(f"\nSeed {seed}, {len(runs) + 1} of {len(seeds)}")
             runs.append((Experiment(settings, seed, folder, stop) if runs else first).run())
-            write_results(output_dir / "results.json", settings, runs)
+            with one_line_errors(OSError, InUseError):
+                write_results(output_dir / "results.json", settings, runs)
 
         table, meaning = result_table(runs), what_it_means(runs, len(first.labels))
         print("\ndrawing the report")

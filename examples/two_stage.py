@@ -37,7 +37,7 @@ from workers import choose_strategy, new_start, number_of_chief, wait_for_all
 
 import keras_supcon
 from keras_supcon import augmentation, distribution, encoders, layers, losses
-from keras_supcon.files import DirectoryLock, whole_file
+from keras_supcon.files import DirectoryLock, InUseError, whole_file
 from keras_supcon.recipes import Recipe, Stage
 
 BOTH_STAGES = "pretrain_then_linear"
@@ -211,7 +211,8 @@ class Experiment:
             results |= self.train_with_cross_entropy()
         if self.is_chief:
             path = self.model_dir / "results.json"
-            write_json(path, {**self.describe(), **results})
+            with one_line_errors(OSError, InUseError):
+                write_json(path, {**self.describe(), **results})
             if "top_1" in results:
                 print(f"top-1 {results['top_1']:.2%}, top-5 {results['top_5']:.2%} of {results['images_evaluated']} images")
             print(f"results: {path}")
@@ -302,7 +303,7 @@ class Experiment:
         checkpoint.notes["record"] = {**record, "epochs": stage.epochs}
         log = EpochLog(folder / "epochs.csv", checkpoint, position, self.steps_per_epoch[name])
         callbacks = [*self.tensorboard(folder), log] if self.is_chief else []
-        with self.stop.hold(), one_line_errors(OSError):
+        with self.stop.hold(), one_line_errors(OSError, InUseError):
             if self.is_chief:
                 log.write()
             checkpoint.fit(
@@ -310,7 +311,7 @@ class Experiment:
                 lambda position: self.training_batches(name, num_views, position),
                 stage.epochs,
                 self.steps_per_epoch[name],
-                callbacks=[*callbacks, self.stop],
+                callbacks=[self.stop, *callbacks],
                 verbose="auto" if self.is_chief else 0,
             )
         if self.stop.received is not None:
@@ -347,7 +348,7 @@ class Experiment:
     def save(self, model: keras.Model, path: pathlib.Path) -> None:
         """Writes a file that appears whole or not at all."""
         # All workers write one, since on JAX all have to take part in what is computed for it. That of the chief is kept.
-        with one_line_errors(OSError), whole_file(path, self.worker, keep=self.is_chief) as unfinished:
+        with one_line_errors(OSError, InUseError), whole_file(path, keep=self.is_chief) as unfinished:
             model.save(unfinished)
 
     def tensorboard(self, folder: pathlib.Path) -> list[keras.callbacks.Callback]:

@@ -2,11 +2,16 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import pathlib
+import re
+import secrets
 import socket
+import stat
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -26,30 +31,86 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.
 
 
 @contextlib.contextmanager
-def whole_file(path: pathlib.Path, writer: int = 0, keep: bool = True) -> Iterator[pathlib.Path]:
+def whole_file(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
     """Gives the path of an unfinished file in the same folder, which takes its name when all of it is on the disk.
+
+    Of several writers at the same time each has an unfinished file of its own; the last to end gives the content. As with
+    `open`, a symbolic link stays one and its target is written, and a file that was there before keeps its permissions.
+    What a process that died while it wrote the file has left is removed.
 
     Args:
         path: The file.
-        writer: Number of the process, of those that write one at the same time.
-        keep: Whether the file of this one is kept.
+        keep: Whether the file of this writer is kept.
 
     Raises:
         OSError: If it cannot be written; a file that was there before stays as it was.
+        InUseError: If the folder was locked by this process and another has taken it since; likewise.
     """
-    unfinished = path.with_name(f"{_UNFINISHED}{writer}-{path.name}")
+    target = pathlib.Path(os.path.realpath(path))
+    _remove_left(target)
+    unfinished = unfinished_path(target)
+    _IN_WORK.add(unfinished.name)
     try:
+        renew_locks_over(path)
         yield unfinished
         if keep:
             with unfinished.open("r+b") as file:  # Windows flushes only what may be written to
                 os.fsync(file.fileno())
-            os.replace(unfinished, path)
-            flush_directory(path.parent)
+            with contextlib.suppress(OSError):  # there was none, or the file system has no permissions
+                unfinished.chmod(stat.S_IMODE(target.stat().st_mode))
+            renew_locks_over(path)  # it may have taken minutes to write
+            os.replace(unfinished, target)
+            flush_directory(target.parent)
     except OSError as error:
         raise OSError(error.errno, f"The file could not be written ({error.strerror or error})", str(path)) from error
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
+        _IN_WORK.discard(unfinished.name)
+
+
+_IN_WORK: set[str] = set()
+# No writer leaves a file as it is for so long and then goes on.
+_SECONDS_TO_WRITE = 3600
+
+
+def unfinished_path(path: pathlib.Path) -> pathlib.Path:
+    """A new name beside a file, which tells which process on which machine writes there."""
+    return path.with_name(f"{_UNFINISHED}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+
+
+def _machine() -> str:
+    """Tells machines apart, and containers, in which the numbers of processes mean others."""
+    name = socket.gethostname()
+    with contextlib.suppress(OSError):  # Linux alone has it
+        name += os.readlink("/proc/self/ns/pid")
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def _remove_left(path: pathlib.Path) -> None:
+    """Removes what writers of a file have left that died."""
+    of_writer = re.compile(rf"{_UNFINISHED}([0-9a-f]{{8}})-([0-9]+)-[0-9a-f]{{8}}-{re.escape(path.name)}")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path.parent):
+            match = of_writer.fullmatch(name)
+            if match and name not in _IN_WORK:
+                left = path.with_name(name)
+                with contextlib.suppress(OSError):
+                    if _has_ended(match[1], int(match[2])) or time.time() - left.stat().st_mtime > _SECONDS_TO_WRITE:
+                        left.unlink()
+
+
+def _has_ended(machine: str, process: int) -> bool:
+    """Whether a process has surely ended. This one has no file but those in work."""
+    if machine != _machine() or os.name != "posix":  # elsewhere `os.kill` sends something
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:  # of another user
+        return False
+    return process == os.getpid()
 
 
 def flush_directory(directory: pathlib.Path) -> None:
@@ -87,12 +148,22 @@ def _not_writable(directory: pathlib.Path, error: OSError) -> OSError:
     return OSError(error.errno, f"The directory cannot be written to ({reason})", str(directory))
 
 
+class InUseError(RuntimeError):
+    """Says that another process or thread trains in a directory."""
+
+
 class DirectoryLock:
     """Keeps a directory to one training at a time, over all processes that see it, on other machines too.
 
     The lock is one of the system on a file in the directory (`fcntl.lockf`, which network file systems know and child
     processes do not inherit): it ends with its process, however that ends. Where the system or the file system has no locks,
-    nothing is refused.
+    nothing is refused; Windows is such a system.
+
+    The system drops the lock as soon as this process closes any descriptor of that file, as after `shutil.copytree` of the
+    directory, and without the file, which someone may delete, it means nothing. So `renew` takes it again, and should be called
+    before each write; `whole_file` calls it. What comes between two calls is not prevented: another process may then begin in
+    the directory. While it is there, `renew` refuses to go on. If it has ended by then, the lock is taken back, and what it has
+    written is for the caller to notice, as `Checkpoint` does.
 
     A directory that was made for it and in which nothing was written goes with it.
 
@@ -113,13 +184,14 @@ class DirectoryLock:
         return self._key is not None and self._key[0] == os.getpid() and _HOLDERS.get(self._key) is self
 
     def acquire(self) -> None:
-        """Takes the lock, unless it is held, and makes sure that the directory can be written to.
+        """Takes the lock, or renews it if it is held, and makes sure that the directory can be written to.
 
         Raises:
-            RuntimeError: If another process or thread trains in the directory.
+            InUseError: If another process or thread trains in the directory.
             OSError: If the directory cannot be made or written to, or is a file.
         """
         if self.is_held:
+            self.renew()
             return
         self._made = not self.directory.exists()
         make_writable(self.directory)
@@ -129,13 +201,37 @@ class DirectoryLock:
             if earlier is not None:
                 if earlier._thread is not threading.current_thread() and earlier._thread.is_alive():
                     raise _in_use(self.directory, "another thread of this process")
-                self._descriptor, earlier._descriptor = earlier._descriptor, None
-                earlier._finalizer.detach()
+                self._take(_lock_again(self.directory, earlier._descriptor), earlier)
             else:
-                self._descriptor = _lock(self.directory)
+                self._take(_lock(self.directory))
             self._thread, self._key = threading.current_thread(), key
-            self._finalizer = weakref.finalize(self, _unlock, self._descriptor, self.directory, os.getpid())
             _HOLDERS[key] = self
+
+    def renew(self) -> None:
+        """Takes the lock again, which the system may have dropped. To be called before something is written.
+
+        Raises:
+            InUseError: If another process has taken it, or a later training of this thread.
+            OSError: If the directory cannot be written to any more.
+        """
+        with _GUARD:
+            if not self.is_held:
+                raise InUseError(
+                    f"{str(self.directory)!r} is in use: a later training of this thread has taken it over. Nothing was written"
+                )
+            descriptor = _lock_again(self.directory, self._descriptor)
+            if descriptor != self._descriptor:
+                self._take(descriptor, self)
+
+    def _take(self, descriptor: int | None, earlier: "DirectoryLock | None" = None) -> None:
+        """Holds a descriptor from here on, and closes that of an earlier holder if it is another."""
+        if earlier is not None:
+            earlier._finalizer.detach()
+            before, earlier._descriptor = earlier._descriptor, None
+        self._descriptor = descriptor
+        self._finalizer = weakref.finalize(self, _unlock, descriptor, self.directory, os.getpid())
+        if earlier is not None and before not in (None, descriptor):
+            os.close(before)
 
     def release(self) -> None:
         """Gives the lock back; does nothing if it is not held."""
@@ -167,6 +263,15 @@ def release_locks() -> None:
         holder.release()
 
 
+def renew_locks_over(path: pathlib.Path) -> None:
+    """Renews what this process holds of the folders of a file, with the errors of `DirectoryLock.renew`."""
+    folder = pathlib.Path(os.path.realpath(path.parent))
+    with _GUARD:
+        for holder in list(_HOLDERS.values()):
+            if holder.is_held and pathlib.Path(holder._key[1]) in (folder, *folder.parents):
+                holder.renew()
+
+
 def _lock(directory: pathlib.Path) -> int | None:
     """The descriptor of the locked file, or None where there are no locks."""
     if fcntl is None:
@@ -178,39 +283,69 @@ def _lock(directory: pathlib.Path) -> int | None:
         except OSError as error:
             raise _not_writable(directory, error) from error
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.read(descriptor, 200).decode(errors="replace").strip()
+            is_locked = _lock_file(directory, descriptor)
+        except BaseException:
             os.close(descriptor)
-            if error.errno in _HELD_ELSEWHERE:
-                raise _in_use(directory, f"another process{f' ({holder})' if holder else ''}") from None
-            if error.errno in _NO_LOCKS:
-                return None
             raise
-        if _is_file_at(path, descriptor):
-            with contextlib.suppress(OSError):  # it is only for the message
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        if is_locked and _is_file_at(path, descriptor):
             return descriptor
-        os.close(descriptor)  # the earlier holder has just removed it
+        os.close(descriptor)
+        if not is_locked:
+            return None
+        # The earlier holder has just removed it.
+
+
+def _lock_again(directory: pathlib.Path, descriptor: int | None) -> int | None:
+    """The descriptor that was locked before, or that of a new file if its file has gone."""
+    if descriptor is None:
+        return None
+    path = directory / _LOCK
+    if _is_file_at(path, descriptor):
+        _lock_file(directory, descriptor)
+        if _is_file_at(path, descriptor):
+            return descriptor
+    return _lock(directory)
+
+
+def _lock_file(directory: pathlib.Path, descriptor: int) -> bool:
+    """Locks a file and writes into it who does; False where there are no locks."""
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD_ELSEWHERE:
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+            raise _in_use(directory, f"another process{f' ({holder})' if holder else ''}") from None
+        if error.errno in _NO_LOCKS:
+            return False
+        raise
+    with contextlib.suppress(OSError):  # it is only for the message
+        holder = f"process {os.getpid()} on {socket.gethostname()}\n".encode()
+        if os.pread(descriptor, 200, 0) != holder:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder, 0)
+    return True
 
 
 def _is_file_at(path: pathlib.Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESTALE):  # the latter from network file systems
+            return False
+        raise
 
 
 def _unlock(descriptor: int | None, directory: pathlib.Path, process: int) -> None:
     if descriptor is None or process != os.getpid():  # a child has neither the lock nor the file
         return
-    with contextlib.suppress(OSError):
-        os.unlink(directory / _LOCK)
+    with contextlib.suppress(OSError):  # it may be of another process by now
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_file_at(directory / _LOCK, descriptor):
+            os.unlink(directory / _LOCK)
     os.close(descriptor)
 
 
-def _in_use(directory: pathlib.Path, who: str) -> RuntimeError:
-    return RuntimeError(
+def _in_use(directory: pathlib.Path, who: str) -> InUseError:
+    return InUseError(
         f"{str(directory)!r} is in use: {who} trains in this folder. Wait until it has ended, end it, or give another folder"
     )

@@ -21,7 +21,7 @@ from keras_supcon.callbacks.checkpoint_file import (
 )
 from keras_supcon.callbacks.training_state import check_same, describe, describe_variable, training_state
 from keras_supcon.distribution import worker
-from keras_supcon.files import DirectoryLock
+from keras_supcon.files import DirectoryLock, InUseError
 from keras_supcon.models.seed_states import generator_states, set_generator_states
 
 _NAME = re.compile(r"epoch-(\d+)-batch-(\d+)\.npz")
@@ -64,7 +64,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     With several processes (`tf.distribute`, JAX, `torch.distributed`) the first one writes, and all read the same directory.
     While it trains it holds a lock on the directory, the file `in-use.lock`, so that a second training there is refused. The
-    lock ends with the process.
+    lock ends with the process. If it is lost before, as when the process copies the directory, it is taken again with the next
+    checkpoint, unless another training has begun there or got further; then nothing is written. On Windows there is no lock.
 
     Not in a checkpoint: metrics, so that those of an epoch finished after a restart are of its rest alone; other callbacks'
     memory; random numbers from outside the model's seed generators; what replicas hold apart (moving averages of batch
@@ -78,8 +79,8 @@ class Checkpoint(keras.callbacks.Callback):
     Raises:
         ValueError: If an argument is out of its range; when training begins, if the directory holds checkpoints but `restore`
             was not called, if `fit` begins at another place than they end, or if JSON does not hold the notes.
-        RuntimeError: When training begins, if another process or thread trains with this directory, or has written to it
-            since `restore`.
+        RuntimeError: If another process or thread trains with this directory, or has written to it since `restore`: when
+            training begins, or before a checkpoint is written.
         OSError: When training begins, if the directory cannot be written to; while training, if the disk is full. Earlier
             checkpoints stay as they are.
 
@@ -139,7 +140,7 @@ class Checkpoint(keras.callbacks.Callback):
         None
         """
         paths = self._paths()
-        return Position(*map(int, _NAME.fullmatch(paths[-1].name).groups())) if paths else None
+        return _position(paths[-1].name) if paths else None
 
     def read_notes(self) -> dict[str, Any]:
         """Reads the notes of the newest checkpoint, without a model.
@@ -305,11 +306,21 @@ class Checkpoint(keras.callbacks.Callback):
         newest = self._paths()[-1:]
         if [path.name for path in newest] != ([] if self._newest_known is None else [self._newest_known]):
             self._lock.release()
-            raise RuntimeError(
+            raise InUseError(
                 f"{str(self.directory)!r} was changed by another training since the model was restored: its newest checkpoint "
                 f"is {newest[0].name if newest else None!r} instead of {self._newest_known!r}. Restore again to go on from it"
             )
         remove_unfinished(self.directory)
+
+    def _check_not_overtaken(self) -> None:
+        """Refuses to write where another training has got further, which had the directory while the lock was lost."""
+        newest = self.newest()
+        known = None if self._newest_known is None else _position(self._newest_known)
+        if newest is not None and (known is None or newest > known):
+            raise InUseError(
+                f"{str(self.directory)!r} was changed by another training, whose newest checkpoint is of {newest}; this one "
+                f"has written {self._newest_known!r}. Nothing was written. Restore again to go on from there"
+            )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch, self._offset, self._done = epoch, 0, 0
@@ -390,10 +401,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._position = position
         if not self._is_chief:
             return
-        if not self._lock.is_held:
-            raise RuntimeError(
-                f"{str(self.directory)!r} is in use: a later training of this thread has taken it over. Nothing was written"
-            )
+        self._lock.renew()
+        self._check_not_overtaken()
         model = self.model  # brings the variables up to date on JAX
         variables = training_state(model)
         generators = generator_states()
@@ -410,6 +419,10 @@ class Checkpoint(keras.callbacks.Callback):
         self._newest_known = path.name
         for path in self._paths()[: -self.keep]:
             path.unlink(missing_ok=True)
+
+
+def _position(name: str) -> Position:
+    return Position(*map(int, _NAME.fullmatch(name).groups()))
 
 
 def _read_newest(paths: list[pathlib.Path], read: Callable[[pathlib.Path], Any]) -> Any:

@@ -13,10 +13,9 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import is_whole
-from keras_supcon.files import flush_directory
+from keras_supcon.files import flush_directory, renew_locks_over, unfinished_path
 
 FORMAT = 1
-_UNFINISHED = "unfinished-"
 _DESCRIPTION = "checkpoint.json"
 # What a description has to hold, and what each of its variables has: a name, and whether a value is right.
 _KEYS = {
@@ -54,7 +53,7 @@ def write_checkpoint(path: pathlib.Path, description: dict[str, Any], arrays: It
     Raises:
         OSError: If the disk is full or cannot be written. The unfinished file is removed.
     """
-    unfinished = path.with_name(_UNFINISHED + path.name)
+    unfinished = unfinished_path(path)
     try:
         with open(unfinished, "wb") as file:
             with zipfile.ZipFile(file, "w") as archive:  # not compressed: weights hardly shrink
@@ -67,6 +66,7 @@ def write_checkpoint(path: pathlib.Path, description: dict[str, Any], arrays: It
         with zipfile.ZipFile(unfinished) as archive:
             if archive.testzip() is not None:
                 raise OSError(errno.EIO, "what was read back is not what was written")
+        renew_locks_over(path)  # it may have taken minutes to write
         os.replace(unfinished, path)
         flush_directory(path.parent)
     except OSError as error:
@@ -157,7 +157,7 @@ def plain_number(value: Any) -> float | int | bool:
 
 def remove_unfinished(directory: pathlib.Path) -> None:
     """Removes what a process that died while writing has left."""
-    for left in directory.glob(f"{_UNFINISHED}*epoch-*.npz"):
+    for left in directory.glob("unfinished-*epoch-*.npz"):
         left.unlink(missing_ok=True)
 
 

@@ -1,6 +1,7 @@
 """What a checkpoint's directory must be, who may write there, and what its files must hold."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -154,6 +155,62 @@ def test_a_second_training_is_refused_until_the_first_has_ended_or_was_killed(tm
     assert names(tmp_path) == ["in-use.lock"]  # which nobody holds
     trained(tmp_path, epochs=1, keep=1)
     assert names(tmp_path) == [EPOCH]
+
+
+def loses_its_lock(directory: pathlib.Path) -> None:
+    """Lets the system drop the lock, as when the directory is copied."""
+    with (directory / "in-use.lock").open():
+        pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has no locks")
+def test_a_lock_that_was_lost_is_taken_again_unless_another_process_has_it(tmp_path):
+    command = [sys.executable, "-c", OTHER_PROCESS, files.__file__, str(tmp_path)]
+    with files.DirectoryLock(tmp_path) as lock:
+        for lose in (loses_its_lock, lambda directory: (directory / "in-use.lock").unlink()):
+            lose(tmp_path)
+            lock.renew()
+            refused = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            assert f"is in use: another process (process {os.getpid()} on" in refused.stderr
+    assert names(tmp_path) == []
+    lock.acquire()
+    loses_its_lock(tmp_path)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "ready\n"
+        for take in (lock.renew, lock.acquire, files.DirectoryLock(tmp_path).acquire):
+            with pytest.raises(files.InUseError, match=rf"another process \(process {other.pid} on .*\) trains in this folder"):
+                take()
+        with pytest.raises(files.InUseError), files.whole_file(tmp_path / "results.json"):
+            pass
+        lock.release()
+        assert names(tmp_path) == ["in-use.lock"]  # that of the other
+        other.kill()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has no locks")
+def test_a_training_that_lost_its_lock_does_not_write_into_that_of_another(tmp_path):
+    command = [sys.executable, "-c", OTHER_PROCESS, files.__file__, str(tmp_path)]
+    others = []
+
+    def let_in(batch, logs):
+        if batch == 1:
+            loses_its_lock(tmp_path)
+            others.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            assert others[0].stdout.readline() == "ready\n"
+
+    with pytest.raises(RuntimeError, match="is in use: another process"):
+        trained(tmp_path, epochs=1, callbacks=[keras.callbacks.LambdaCallback(on_train_batch_begin=let_in)], save_freq=1)
+    (other,) = others
+    with other:
+        assert names(tmp_path) == ["epoch-0000-batch-000001.npz", "in-use.lock"]
+        other.kill()
+
+    def gets_further(epoch, logs):  # and has ended by now
+        (tmp_path / "epoch-0009-batch-000000.npz").touch()
+
+    with pytest.raises(RuntimeError, match=r"another training, whose newest checkpoint is of Position\(epoch=9, batch=0\)"):
+        trained(tmp_path, epochs=1, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=gets_further)], save_freq="epoch")
+    assert names(tmp_path) == ["epoch-0000-batch-000001.npz", "epoch-0009-batch-000000.npz"]
 
 
 def test_within_a_process_the_training_that_runs_keeps_the_directory(tmp_path):
