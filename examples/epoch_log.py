@@ -1,6 +1,8 @@
 """The curves of a training that may be killed and started again."""
 
 import csv
+import itertools
+import os
 import pathlib
 from typing import Any
 
@@ -17,10 +19,15 @@ class EpochLog(keras.callbacks.Callback):
 
     The file is never read to go on: it may be damaged or missing. An epoch that was stopped and gone on with has one row, with
     the means over all of its batches. The column `batches` says over how many: fewer than an epoch has if the checkpoint
-    of its beginning held no notes.
+    of its beginning held no notes. Figures of validation are those at the end of the epoch; they are missing where it was cut
+    short by a signal.
+
+    Nothing is written before `write`, since all workers make one and the first alone writes. In training the file follows the
+    checkpoint of the epoch, which refuses to go on if another training has the folder.
 
     Args:
-        path: The file.
+        path: The file. That of a version whose checkpoints had no notes is kept, as `epochs-earlier.csv`, or
+            `epochs-earlier-2.csv` if there is one.
         checkpoint: What trains, after `restore`; its notes hold the rows.
         start: Where training goes on.
         steps_per_epoch: Batches in a whole epoch.
@@ -30,8 +37,7 @@ class EpochLog(keras.callbacks.Callback):
         super().__init__()
         self.path, self.checkpoint, self.start, self.steps_per_epoch = path, checkpoint, start, steps_per_epoch
         notes = checkpoint.notes
-        if "epochs" not in notes and start.epoch and path.exists():  # of a version that had no notes
-            path.replace(path.with_name(f"{path.stem}-earlier{path.suffix}"))
+        self._is_to_be_kept = "epochs" not in notes and start.epoch > 0  # of a version that had no notes
         rows, parts = notes.get("epochs", []), notes.pop("begun", []) if start.batch else []
         notes["epochs"] = [row for row in _dictionaries(rows) if {"epoch", "batches", "loss"} <= set(row)]
         notes["epochs"] = [row for row in notes["epochs"] if row["epoch"] in range(start.epoch)]
@@ -44,6 +50,9 @@ class EpochLog(keras.callbacks.Callback):
         return rows[-1]["loss"] if rows else None
 
     def write(self) -> None:
+        if self._is_to_be_kept and self.path.exists():
+            self.path.rename(self._free_name())
+        self._is_to_be_kept = False
         rows = self.checkpoint.notes["epochs"]
         columns = ["epoch", "batches", *sorted({name for row in rows for name in row} - {"epoch", "batches"})]
         with whole_file(self.path) as unfinished, unfinished.open("w", newline="") as file:
@@ -51,10 +60,16 @@ class EpochLog(keras.callbacks.Callback):
             writer.writeheader()
             writer.writerows(rows)
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def _free_name(self) -> pathlib.Path:
+        endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        paths = (self.path.with_name(f"{self.path.stem}-earlier{ending}{self.path.suffix}") for ending in endings)
+        return next(path for path in paths if not os.path.lexists(path))
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.write()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.write()  # the epoch before, whose checkpoint is there by now
         if epoch != self.start.epoch:
             self.parts = []
         self.batches_before = self.start.batch if epoch == self.start.epoch else 0
@@ -64,9 +79,11 @@ class EpochLog(keras.callbacks.Callback):
         self.checkpoint.notes["begun"] = [*self.parts, {"batches": batch + 1, "logs": dict(logs or {})}]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        numbers = {name: _number(value) for name, value in (logs or {}).items()}
+        validation = {name: number for name, number in numbers.items() if name.startswith("val_")}
         part = {
             **self.checkpoint.notes.pop("begun")[-1],
-            "logs": {name: _number(value) for name, value in (logs or {}).items()},
+            "logs": {name: number for name, number in numbers.items() if name not in validation},
         }
         parts = [*(earlier for earlier in self.parts if set(earlier["logs"]) == set(part["logs"])), part]
         if self.batches_before + part["batches"] < self.steps_per_epoch:  # stopped
@@ -76,8 +93,7 @@ class EpochLog(keras.callbacks.Callback):
         means = {
             name: float(np.average([_number(part["logs"][name]) for part in parts], weights=batches)) for name in part["logs"]
         }
-        self.checkpoint.notes["epochs"].append({"epoch": epoch, "batches": sum(batches), **means})
-        self.write()
+        self.checkpoint.notes["epochs"].append({"epoch": epoch, "batches": sum(batches), **means, **validation})
 
 
 def _dictionaries(value: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import csv
 import pathlib
 
+import keras
 import pytest
 
 from keras_supcon.callbacks import Checkpoint, Position
@@ -15,13 +16,13 @@ def train(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     from epoch_log import EpochLog
 
-    def train(folder: pathlib.Path, *callbacks, save_freq=1) -> EpochLog:
+    def train(folder: pathlib.Path, *callbacks, save_freq=1, **arguments) -> EpochLog:
         """From the newest checkpoint on, with the learning rate 0: the loss is that of the batches."""
         folder.mkdir(exist_ok=True)
         model, checkpoint = small_model(), Checkpoint(folder / "checkpoints", save_freq)
         log = EpochLog(folder / "epochs.csv", checkpoint, checkpoint.restore(model), STEPS)
         log.write()
-        checkpoint.fit(model, batches, EPOCHS, STEPS, verbose=0, callbacks=[log, *callbacks])
+        checkpoint.fit(model, batches, EPOCHS, STEPS, verbose=0, callbacks=[*callbacks, log], **arguments)
         return log
 
     return train
@@ -62,15 +63,38 @@ def test_what_is_not_known_of_an_epoch_is_said_and_an_older_file_kept(train, tmp
     with pytest.raises(InterruptError):
         train(tmp_path, interrupt_after(STEPS + 3))
     checkpoint = Checkpoint(tmp_path / "checkpoints", 1)
-    (tmp_path / "epochs.csv").write_text("epoch,loss\n0,1.5\n")
+    for name, loss in (("epochs", 1.5), ("epochs-earlier", 2.5)):
+        (tmp_path / f"{name}.csv").write_text(f"epoch,loss\n0,{loss}\n")
     model = small_model()
     assert checkpoint.restore(model) == Position(1, 2)
     checkpoint.notes.clear()  # as of a version that had none
     with pytest.raises(InterruptError):
         checkpoint.fit(model, batches, EPOCHS, STEPS, verbose=0, callbacks=[interrupt_after(2)])
+    from epoch_log import EpochLog
+
+    checkpoint = Checkpoint(tmp_path / "checkpoints", 1)
+    EpochLog(tmp_path / "epochs.csv", checkpoint, checkpoint.restore(small_model()), STEPS)  # on another worker
+    assert "1.5" in (tmp_path / "epochs.csv").read_text()
     train(tmp_path)
     assert [(row["epoch"], row["batches"]) for row in rows(tmp_path)] == [(1, STEPS - 3), (2, STEPS)]
-    assert (tmp_path / "epochs-earlier.csv").read_text() == "epoch,loss\n0,1.5\n"
+    assert (tmp_path / "epochs-earlier.csv").read_text() == "epoch,loss\n0,2.5\n"
+    assert (tmp_path / "epochs-earlier-2.csv").read_text() == "epoch,loss\n0,1.5\n"
+    train(tmp_path)  # the file is of this version by now
+    assert len(list(tmp_path.glob("epochs*.csv"))) == 3
+
+
+def test_validation_is_of_the_end_of_an_epoch_and_missing_where_it_was_cut_short(train, tmp_path):
+    validation = {"validation_data": batches(), "validation_steps": STEPS}
+    with pytest.raises(InterruptError):
+        train(tmp_path, interrupt_after(3), **validation)
+    cut = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epoch == 1 and logs.pop("val_loss"))
+    log = train(tmp_path, cut, **validation)
+    with (tmp_path / "epochs.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [row["batches"] for row in written] == [str(STEPS)] * EPOCHS
+    assert [bool(row["val_loss"]) for row in written] == [True, False, True]
+    assert all(row["val_mae"] for row in written)
+    assert "val_loss" not in log.checkpoint.notes["epochs"][1]
 
 
 @pytest.mark.parametrize("notes", [{"epochs": 1, "begun": "x"}, {"epochs": [{"epoch": "0"}, 2], "begun": [{"batches": 2}, 3]}])
