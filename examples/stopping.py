@@ -22,6 +22,10 @@ class StopOnSignal(keras.callbacks.Callback):
 
     A signal that is ignored when the program starts, as by `nohup`, stays ignored.
 
+    `fit` then ends after the present step, of training or of validation; Keras begins each validation with one step. What a
+    validation that was cut short has measured is of a few batches: it is taken out of the logs of the epoch, for all callbacks
+    that stand after this one in the list. So this one should be the first.
+
     Args:
         saved: Function that says what there is when the program is ended. Default: it names `files`.
 
@@ -34,6 +38,7 @@ class StopOnSignal(keras.callbacks.Callback):
         super().__init__()
         self.saved = self._name_files if saved is None else saved
         self.received, self.files, self._is_held, self._previous = None, [], False, {}
+        self._is_cut, self._of_few_batches = False, set()
         self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def __enter__(self) -> "StopOnSignal":
@@ -63,7 +68,19 @@ class StopOnSignal(keras.callbacks.Callback):
         if self.received is not None:
             self.model.stop_training = True
 
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._is_cut = False
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.received is not None:
+            self.model.stop_evaluating = self._is_cut = True
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._of_few_batches = {f"val_{name}" for name in logs or {}} if self._is_cut else set()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        for name in self._of_few_batches & set(logs or {}):
+            del logs[name]  # the other callbacks get the same dictionary
         self.on_train_batch_end(-1)
 
     def _receive(self, number: int, frame: Any) -> None:
@@ -75,6 +92,10 @@ class StopOnSignal(keras.callbacks.Callback):
             _say(number, self.saved)
             release_locks()
             os._exit(128 + number)
+        _write(
+            f"{signal.Signals(number).name}: training ends after the present step, and what there is is saved. A second signal "
+            "ends the program at once, without that."
+        )
 
     def _name_files(self) -> str:
         names = ", ".join(f"keras.saving.load_model({path.as_posix()!r})" for path in self.files)
@@ -111,10 +132,15 @@ def end_at_once(saved: Callable[[], str]) -> None:
 
 
 def _say(number: int, saved: Callable[[], str]) -> None:
+    _write(f"Stopped by {signal.Signals(number).name}. {saved()}")
+
+
+def _write(sentence: str) -> None:
+    """Writes a line to standard error, in a handler too."""
     with contextlib.suppress(Exception):  # a terminal that has gone, or a `print` that was interrupted
         sys.stdout.flush()
     with contextlib.suppress(OSError):
-        os.write(2, f"\nStopped by {signal.Signals(number).name}. {saved()}\n".encode(errors="backslashreplace"))
+        os.write(2, f"\n{sentence}\n".encode(errors="backslashreplace"))
 
 
 @contextlib.contextmanager
