@@ -34,13 +34,17 @@ class PreparedSplit(NamedTuple):
 
     @property
     def bytes_per_example(self) -> int:
-        """Size of a record, at least 1."""
-        whole = self.builder.info.splits.values()
+        """Size of a record of the split, at least 1. Files of other splits need not be there."""
+        splits = self.builder.info.splits
+        files = set(splits[self.split].filepaths)
+        whole = [part for part in splits.values() if not files.isdisjoint(part.filepaths)]
         num_bytes, num_examples = sum(part.num_bytes for part in whole), sum(part.num_examples for part in whole)
-        if num_bytes == 0:  # not recorded
+        if not all(part.num_bytes for part in whole):  # not recorded
             import tensorflow as tf
 
-            num_bytes = sum(tf.io.gfile.stat(os.fspath(file)).length for part in whole for file in part.filepaths)
+            lengths = {file: length for part in whole for file, length in zip(part.filepaths, part.shard_lengths, strict=True)}
+            num_bytes = sum(tf.io.gfile.stat(os.fspath(file)).length for file in files)
+            num_examples = sum(lengths[file] for file in files)
         return max(num_bytes // max(num_examples, 1), 1)
 
     def decode(self, encoded: Any) -> Any:

@@ -38,7 +38,9 @@ def draw_names(names: Sequence[Any]) -> DrawnNames:
     A name becomes its number where no installed font has all of its characters, or where it is blank. The page beside the
     picture, whose fonts are the browser's, says what numbers stand for.
     """
-    return _draw_names(tuple(map(str, names)))
+    import matplotlib
+
+    return _draw_names(tuple(map(str, names)), tuple(matplotlib.rcParams["font.family"]))
 
 
 def visible(text: Any, spaces: str = "\n\t") -> str:
@@ -52,64 +54,76 @@ def visible(text: Any, spaces: str = "\n\t") -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _draw_names(names: tuple[str, ...]) -> DrawnNames:
+def _draw_names(names: tuple[str, ...], usual_families: tuple[str, ...]) -> DrawnNames:
     full = [visible(unicodedata.normalize("NFC", name), spaces="") for name in names]
     short = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rstrip()}…" for name in full]
-    families = _families_with("".join(short))
-    texts = [f"#{i}" if not name.strip() or not _can_draw(name, families) else name for i, name in enumerate(short)]
-    counts = Counter(texts)
-    texts = [f"{text} (#{i})" if counts[text] > 1 else text for i, text in enumerate(texts)]
+    families, drawable = _families_with("".join(short), usual_families)
+    texts = _all_different([name if name.strip() and _can_draw(name, drawable) else f"#{i}" for i, name in enumerate(short)])
     properties = {"parse_math": False, "usetex": False, "fontfamily": list(families)}
     return DrawnNames(tuple(texts), properties, {text: name for text, name in zip(texts, full, strict=True) if text != name})
 
 
-def _can_draw(text: str, families: Sequence[str]) -> bool:
+def _all_different(texts: Sequence[str]) -> list[str]:
+    """Appends its number to each text that occurs more than once, until it is no other text."""
+    counts = Counter(texts)
+    different, used = [], set(texts)
+    for i, text in enumerate(texts):
+        if counts[text] > 1:
+            while text in used:
+                text = f"{text} (#{i})"
+            used.add(text)
+        different.append(text)
+    return different
+
+
+def _can_draw(text: str, drawable: set[str]) -> bool:
     from matplotlib import ft2font
 
     if not hasattr(ft2font, "__libraqm_version__") and any(map(_needs_layout, text)):
         return False
-    return set(text) <= _characters_of(families)
+    return set(text) <= drawable
 
 
 def _needs_layout(character: str) -> bool:
     return unicodedata.bidirectional(character) in _RIGHT_TO_LEFT or unicodedata.category(character) in _MARKS
 
 
-def _families_with(text: str) -> tuple[str, ...]:
-    """The families of the user's settings, and those of installed fonts that have what is missing there."""
-    import matplotlib
+def _families_with(text: str, usual_families: tuple[str, ...]) -> tuple[tuple[str, ...], set[str]]:
+    """The usual families with those of installed fonts that have what is missing there, and the characters they can draw."""
     from matplotlib import font_manager
 
-    families = list(matplotlib.rcParams["font.family"])
-    missing = set(text) - _characters_of(families)
+    families, wanted = list(usual_families), set(text)
+    missing = wanted - _drawn_by(families, wanted)
     if missing:  # to look into all fonts takes a while
-        fonts = [entry for entry in font_manager.fontManager.ttflist if (entry.style, entry.stretch) == ("normal", "normal")]
+        fonts = {
+            (entry.name, entry.fname): _drawn_by_file(entry.fname, missing)
+            for entry in font_manager.fontManager.ttflist
+            if (entry.style, entry.stretch) == ("normal", "normal")
+        }
         while missing and fonts:
-            best = max(fonts, key=lambda entry: len(missing & _characters_in(entry.fname)))
-            found = missing & _characters_of([best.name])
-            fonts.remove(best)
-            if not missing & _characters_in(best.fname):
+            best = max(fonts, key=lambda font: len(missing & fonts[font]))
+            if not missing & fonts.pop(best):
                 break
-            families += [best.name] if found else []
+            found = _drawn_by([best[0]], missing)
+            families += [best[0]] if found else []
             missing -= found
-    return tuple(families)
+    return tuple(families), wanted - missing
 
 
-def _characters_of(families: Sequence[str]) -> set[str]:
+def _drawn_by(families: Sequence[str], wanted: set[str]) -> set[str]:
     from matplotlib import font_manager
 
     fonts = [font_manager.findfont(font_manager.FontProperties(family=[family])) for family in families]
-    return set().union(*map(_characters_in, fonts))
+    return set().union(*(_drawn_by_file(font, wanted) for font in fonts))
 
 
-@functools.cache
-def _characters_in(font_file: str) -> frozenset[str]:
-    """What a font can draw; nothing if it is made of pictures, as those of emoji in color are."""
+def _drawn_by_file(font_file: str, wanted: set[str]) -> set[str]:
+    """Those of the characters that a font can draw; none if it is made of pictures, as those of emoji in color are."""
     from matplotlib import ft2font
 
     try:
         font = ft2font.FT2Font(font_file)
         draws = font.scalable and not font.family_name.startswith("Last Resort")  # which has a box for every character
-        return frozenset(map(chr, font.get_charmap())) if draws else frozenset()
+        return {character for character in wanted if draws and font.get_char_index(ord(character))}
     except (OSError, RuntimeError, ValueError):
-        return frozenset()
+        return set()

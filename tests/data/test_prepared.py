@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import re
 import shutil
 import socket
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 from keras_supcon import data
 from keras_supcon.data import pipeline
+from keras_supcon.data.prepared import prepared_split
 from tests.data.tfds_folders import picture_features, pictures, write
 
 
@@ -79,6 +81,54 @@ def test_a_damaged_copy_is_named(tmp_path, toys, name, damage, message):
     damage(folder)
     with pytest.raises(RuntimeError, match=f"The prepared data set '{name}' in '{folder}' .*{message}"):
         data.load(name, "train", 4, (4, 4), data_dir=tmp_path)
+
+
+LOADERS = {
+    "load": lambda split, folder: data.load("toys", split, 1, (4, 4), folder),
+    "load_epochs": lambda split, folder: data.load_epochs("toys", split, 1, 1, (4, 4), folder).unbatch().batch(1),
+    "load_arrays": lambda split, folder: list(zip(*data.load_arrays("toys", split, folder), strict=True)),
+}
+
+
+@pytest.fixture(scope="module", params=["sizes recorded", "sizes not recorded"])
+def train_alone(request, tmp_path_factory):
+    """The folder above a copy of the first two of the three files of `train`, without those of `test`."""
+    folder = write(tmp_path_factory.mktemp("tfds"), picture_features(3), pictures(3, 4), 3, test=pictures(3, 1))
+    for file in (*folder.glob("*test*"), *folder.glob("*train*-00002-of-*")):
+        file.unlink()
+    if request.param == "sizes not recorded":
+        info = json.loads((folder / "dataset_info.json").read_text())
+        for split in info["splits"]:
+            del split["numBytes"]
+        (folder / "dataset_info.json").write_text(json.dumps(info))
+    return folder.parent.parent
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_copy_needs_the_files_of_the_split_in_use_alone(train_alone, loader):
+    for split, num_examples in (("train[:8]", 8), ("train[2:4]", 2), ("train[:2]+train[4:5]", 3)):
+        assert len([*LOADERS[loader](split, train_alone)]) == num_examples
+    for split, missing in (
+        ("train", "toys-train.tfrecord-00002-of-00003"),
+        ("train[50%:]", "toys-train.tfrecord-00002-of-00003"),
+        ("test", "toys-test.tfrecord-00000-of-00003, toys-test.tfrecord-00001"),
+        ("test[:1]", "toys-test.tfrecord-00000-of-00003"),
+        ("train[:8]+test", "toys-test.tfrecord-00000-of-00003, toys-test.tfrecord-00001"),
+    ):
+        with pytest.raises(RuntimeError, match=re.escape(f"is not complete: of split={split!r} there is no {missing}")):
+            LOADERS[loader](split, train_alone)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_size_of_an_example_is_that_of_the_split_in_use(tmp_path, recorded):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 1), "uint8")
+    folder = write(tmp_path, picture_features(2), [{"image": noise, "label": 0}], test=pictures(2, 4))
+    if not recorded:
+        info = folder / "dataset_info.json"
+        info.write_text(re.sub(r'"numBytes": "\d+"', '"numBytes": "0"', info.read_text()))
+    sizes = {split: prepared_split("toys", split, tmp_path).bytes_per_example for split in ("train", "test", "train+test[:1]")}
+    assert sizes["train"] > noise.size > 10 * sizes["test"]
+    assert sizes["test"] < sizes["train+test[:1]"] < sizes["train"]
 
 
 def test_the_image_and_the_label_may_be_below_and_beside_other_features(tmp_path):

@@ -24,15 +24,20 @@ def picture_features(num_classes: int):
     }
 
 
-def write(folder: str | os.PathLike, features: dict, examples: list[dict], num_files: int = 1) -> pathlib.Path:
-    """Writes `train` as `folder/toys/1.0.0`, in the order given and without `supervised_keys`, and returns that folder."""
+def write(
+    folder: str | os.PathLike, features: dict, examples: list[dict], num_files: int = 1, **others: list[dict]
+) -> pathlib.Path:
+    """Writes `train`, and splits of other names, as `folder/toys/1.0.0`, and returns that folder.
+
+    The examples are in the order given, and there are no `supervised_keys`.
+    """
     import tensorflow_datasets as tfds
 
     builder = tfds.dataset_builders.store_as_tfds_dataset(
         name="toys",
         version="1.0.0",
         features=tfds.features.FeaturesDict(features),
-        split_datasets={"train": list(enumerate(examples))},
+        split_datasets={split: list(enumerate(of_split)) for split, of_split in {"train": examples, **others}.items()},
         data_dir=str(folder),
         disable_shuffling=True,
         download_config=tfds.download.DownloadConfig(num_shards=num_files),

@@ -1,9 +1,12 @@
 import base64
 import datetime
+import gc
 import html.parser
 import io
 import platform
 import re
+import shutil
+import tracemalloc
 
 import keras
 import numpy as np
@@ -227,3 +230,49 @@ def test_a_font_is_looked_for_that_has_what_the_usual_one_lacks():
     assert names.texts == ("Кот",)
     assert names.properties["fontfamily"][0] == "cmr10"
     assert len(names.properties["fontfamily"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "drawn"),
+    [
+        (["a", "a", "b"], ("a (#0)", "a (#1)", "b")),
+        (["a", "a", "a (#0)"], ("a (#0) (#0)", "a (#1)", "a (#0)")),
+        (["a (#1)", "a", "a", "a (#1)"], ("a (#1) (#0)", "a (#1) (#1)", "a (#2)", "a (#1) (#3)")),
+        (["", "#0", "#0 (#0)"], ("#0 (#0) (#0)", "#0 (#1)", "#0 (#0)")),
+        ([f"{'x' * 19}…", "x" * 30], (f"{'x' * 19}… (#0)", f"{'x' * 19}… (#1)")),
+    ],
+)
+def test_names_are_told_apart_whatever_they_are(names, drawn):
+    from keras_supcon.evaluation.names import draw_names
+
+    found = draw_names(names)
+    assert found.texts == drawn
+    assert [found.key.get(text, text) for text in found.texts] == names
+
+
+def test_names_keep_no_fonts_in_memory(tmp_path, monkeypatch):
+    from matplotlib import font_manager
+
+    from keras_supcon.evaluation.names import draw_names
+
+    new_font = shutil.copy(font_manager.findfont("DejaVu Sans"), tmp_path)  # with some 6,000 characters
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", list(font_manager.fontManager.ttflist))
+    font_manager.fontManager.addfont(new_font)
+    tracemalloc.start()
+    try:
+        draw_names(["\U00010350"])  # which no font of matplotlib's has
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000
+
+
+def test_the_usual_font_is_that_of_the_settings_now():
+    import matplotlib
+
+    from keras_supcon.evaluation.names import draw_names
+
+    for family in ("DejaVu Sans", "DejaVu Serif"):
+        with matplotlib.rc_context({"font.family": [family]}):
+            assert draw_names(["cat"]).properties["fontfamily"] == [family]
