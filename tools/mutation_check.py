@@ -399,6 +399,15 @@ MUTATIONS = (
         tests=("tests/distributed/test_reported_loss.py",),
     ),
     Mutation(
+        name="another_scope_of_the_compiled_loss",
+        law="A loss knows whether it is called by what `compile` made of it.",
+        file="keras_supcon/distribution/reporting.py",
+        before='_SCOPE = "compile_loss"',
+        after='_SCOPE = "compiled_loss"',
+        tests=("tests/distributed/test_reporting.py",),
+        backend="torch",
+    ),
+    Mutation(
         name="offset_of_equal_shares",
         law="The rows of a replica come after those of the replicas before it, however many.",
         file="keras_supcon/distribution/gather.py",
