@@ -1,6 +1,7 @@
-"""Checks of arguments, in one wording for the whole package.
+"""Checks arguments, with the same wording in the whole package.
 
-Each returns the value as the plain Python number that configs and messages want, or raises `ValueError`. A bool is no number.
+Each check returns the value, numbers as plain Python numbers for configs and messages, or raises `ValueError`. A bool is not
+a number.
 """
 
 import math
@@ -8,7 +9,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-# What float32 holds, in which all is computed: its largest number, and the smallest that XLA does not take for 0.
+# Losses are computed in float32. These are its largest number, and its smallest one that XLA does not treat as 0.
 _LARGEST, _SMALLEST = 3.4028234e38, 1.1754944e-38
 
 
@@ -27,8 +28,7 @@ def check_not_negative(name: str, value: Any, high: float = _LARGEST) -> float:
 def _check_from_to(name: str, value: float, low: float, high: float) -> float:
     if not low <= value <= high:
         raise ValueError(
-            f"`{name}` should be from {low:g} to {high:g}, so that float32 holds what is computed of it. "
-            f"Received: {name}={value!r}"
+            f"`{name}` should be from {low:g} to {high:g}, so that results fit in float32. Received: {name}={value!r}"
         )
     return float(value)
 
@@ -62,7 +62,7 @@ def check_whole_number_or_none(name: str, value: Any, at_least: int) -> int | No
 
 
 def check_class_id_or_none(name: str, value: Any) -> int | None:
-    """Wants None or what fits the int32 of class ids, negative or not."""
+    """Accepts None or an integer, negative or not, that fits in the int32 of class ids."""
     if value is not None and not (is_whole(value, -(2**31)) and value < 2**31):
         raise ValueError(f"`{name}` should be None or a whole number from -2^31 up to 2^31 - 1. Received: {name}={value!r}")
     return None if value is None else int(value)
@@ -75,7 +75,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 
 def check_range(name: str, value: Any, low: float, high: float = math.inf) -> tuple[float, float]:
-    """Wants two ordered numbers above `low` and up to `high`."""
+    """Accepts two numbers above `low` and up to `high`, lowest first."""
     if not (is_pair(value) and all(map(is_number, value)) and low < value[0] <= value[1] <= high):
         bound = "" if high == math.inf else f" and at most {high}"
         raise ValueError(f"`{name}` should be two numbers above {low}{bound}, lowest first. Received: {name}={value!r}")
@@ -94,7 +94,7 @@ def is_number(value: Any) -> bool:
 
 
 def is_whole(value: Any, at_least: float = -math.inf) -> bool:
-    """Whether the value is an integer, NumPy's included, that is large enough."""
+    """Whether the value is an integer, of Python or NumPy, and large enough."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= at_least
 
 

@@ -1,4 +1,4 @@
-"""What all contrastive losses share as Keras losses."""
+"""The base class of all contrastive losses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,26 +17,26 @@ _OF_KERAS = ("name", "reduction", "dtype")
 
 
 class ContrastiveLoss(keras.losses.Loss):
-    """A function of a whole batch as a Keras loss, whose labels stay exact.
+    """Makes a Keras loss of a function of a whole batch, and keeps labels exact.
 
-    `keras.losses.Loss` rounds labels to its float dtype before `call` sees them, so that class ids above 2^24 run together,
-    and it computes in half precision where told to. Here labels reach `call` as they came, and half precision becomes float32.
-    A Keras mask of the projections is ignored; give sample weights.
+    `keras.losses.Loss` casts labels to its float dtype before `call` sees them, so that class ids above 2^24 may become equal.
+    Here labels reach `call` unchanged. A dtype of half precision is replaced by float32. A Keras mask of the projections is
+    ignored; use sample weights instead.
 
-    Options are set once, by the constructor: a step that is compiled already would not see a change.
+    Options are set once, by the constructor: a step that has been compiled would not see a change.
 
     Attributes:
         uses_labels: Whether the loss looks at `y_true`.
 
     Args:
-        function: `function(y_true, y_pred, **options)`, one value a sample.
+        function: `function(y_true, y_pred, **options)`, which returns one value per sample.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
         dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
         **options: Arguments of the function; they become attributes and go into the configuration.
 
     Raises:
-        AttributeError: When an option of a loss that is made is set.
+        AttributeError: If an option is set after the loss has been made.
     """
 
     uses_labels = True
@@ -80,11 +80,11 @@ class ContrastiveLoss(keras.losses.Loss):
         """Changes the temperature while a model trains, for `keras_supcon.callbacks.TemperatureSchedule`.
 
         Args:
-            temperature: The temperature from now on, which goes into the configuration.
-            now: Gives the same as a tensor from a variable, for steps that were compiled before.
+            temperature: The temperature from now on. The configuration has it too.
+            now: Returns the same number as a tensor that reads a variable, for steps that were compiled before.
 
         Raises:
-            ValueError: For a temperature that the constructor would refuse.
+            ValueError: If the constructor would refuse the temperature.
         """
         self.__dict__["temperature"] = check_temperature_number(temperature)
         self._temperature_now = now
@@ -96,11 +96,12 @@ class ContrastiveLoss(keras.losses.Loss):
         return self.temperature if self._temperature_now is None else self._temperature_now()
 
     def _shared_out(self, values: Any, sample_weight: Any) -> Any:
-        """Weighs values, and apart from them their gradient, where replicas may have uneven shares of the batch.
+        """Scales the values, and separately their gradient, where replicas may have uneven shares of the batch.
 
-        The gradient of the replicas together becomes that of the global batch. The value of a replica is of its own samples.
-        Keras' trainer reports the mean over the replicas of these values times their number, weighted by the samples that
-        each replica has: for it the values are what makes that mean the loss of the global batch.
+        The gradients of all replicas together give that of the global batch. A user's own training loop gets the value of
+        the replica's own samples. Keras' trainer multiplies the value by the number of replicas, then reports the mean over the
+        replicas, weighted by their numbers of samples. For the trainer, values are scaled so that this mean is the loss of the
+        global batch.
         """
         context = replica_context()
         if context is None:
@@ -114,7 +115,7 @@ class ContrastiveLoss(keras.losses.Loss):
             of_gradient = 1.0 if of_gradient is None else of_gradient
         if is_in_compiled_loss():
             if self.reduction in (None, "none"):
-                of_value = 1.0 / context.num_replicas_in_sync  # Keras multiplies by it what it has not divided
+                of_value = 1.0 / context.num_replicas_in_sync  # Keras multiplies by this number but has not divided by it
             elif self.reduction == "sum" or (self.reduction == "mean_with_sample_weight" and sample_weight is not None):
                 share = whole_batch_factor(rows, is_of_rows=True)
                 of_value = of_gradient if share is None else ops.divide_no_nan(of_gradient, share)
@@ -130,7 +131,7 @@ class ContrastiveLoss(keras.losses.Loss):
 
 
 class _Reduction(keras.losses.Loss):
-    """Sample weights, reduction and the share of a replica, for values that are there already."""
+    """Applies sample weights, the reduction and the share of a replica to values that are already computed."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return y_pred

@@ -33,7 +33,7 @@ def ntlogistic_loss(
     Args:
         y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        temperature: Float from 1e-15 to 1e15, tau, or a scalar tensor of one, by which the loss is then differentiable.
+        temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then be differentiated.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.

@@ -35,7 +35,7 @@ def ntxent_loss(
     Args:
         y_true: Ignored; may be None.
         y_pred: Projections `(batch, views, dim)`. With one view there is no positive and the loss is 0.
-        temperature: Float from 1e-15 to 1e15, tau, or a scalar tensor of one, by which the loss is then differentiable.
+        temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then be differentiated.
         normalize: Scales the rows of `y_pred` and `queue` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.

@@ -57,7 +57,7 @@ def supcon_loss(
         y_true: Class ids `(batch,)` or `(batch, 1)` below 2^31, or one-hot rows `(batch, classes)`. A class id of -1 means
             unlabelled: the only positives of such a sample are its own other views.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        temperature: Float from 1e-15 to 1e15, tau, or a scalar tensor of one, by which the loss is then differentiable. The
+        temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then be differentiated. The
             paper found 0.1 best.
         summation: `"out"` or `"in"`: whether the mean over positives stands outside or inside the logarithm.
         denominator: `"all"`, `"one_positive"` or `"only_negatives"`.

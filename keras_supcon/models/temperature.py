@@ -11,9 +11,9 @@ from keras_supcon.losses.temperature import temperature_in_use
 
 # Radford et al. (2021), section 2.5: what logits are scaled by, at most.
 _LARGEST_SCALE = 100.0
-# Where a rate too large has left the loss flat; far above, exponentials of float32 end.
+# At this temperature, which only a learning rate that is too large reaches, the loss is flat. Far above, float32 overflows.
 _LARGEST_TEMPERATURE = 100.0
-_LARGEST_EXPONENT = 700.0  # of Python's floats, for a temperature that a rate too large has blown up
+_LARGEST_EXPONENT = 700.0  # that math.exp can take
 
 
 def loss_with_temperature(model: keras.Model) -> ContrastiveLoss:
@@ -33,10 +33,10 @@ def loss_with_temperature(model: keras.Model) -> ContrastiveLoss:
 
 
 class LearnsTemperature:
-    """Mix-in for a Keras model with one weight more, where asked, by which its loss learns the temperature.
+    """Adds to a Keras model, if asked, one weight that learns the temperature of its loss. Goes before `keras.Model`.
 
-    The temperature is `loss.temperature * exp(-w)` with `w = 0` at the start, and `w` stays where the temperature is
-    from 0.01 to 100, or what `loss.temperature` is beyond that. Goes before `keras.Model`.
+    The temperature is `loss.temperature * exp(-w)` with `w = 0` at the start. `w` is limited so that the temperature stays from
+    0.01 to 100; a bound widens to `loss.temperature` where that lies beyond it.
     """
 
     learnable_temperature = False
