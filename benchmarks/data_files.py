@@ -6,7 +6,7 @@ import pathlib
 import shutil
 
 # Width, height and number of the files of which the reading is measured.
-FILES = {"500x375": (500, 375, 400), "1280x960": (1280, 960, 120), "3000x2250": (3000, 2250, 32)}
+FILES = {"500x375": (500, 375, 1600), "1280x960": (1280, 960, 480), "3000x2250": (3000, 2250, 128)}
 # Of the large folder: classes, files in each, side.
 NUM_CLASSES, FILES_PER_CLASS, SIDE = 40, 250, 1024
 NUM_DIFFERENT = 50

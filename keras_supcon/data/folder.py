@@ -206,6 +206,7 @@ def _batches(
 
     number = len(files)
     num_batches = number // batch_size if drop_remainder else -(-number // batch_size)
+    num_examples = num_batches * batch_size if drop_remainder else number
     paths = tf.constant([os.fsencode(file.path) for file in files])
     labels = tf.constant([file.label for file in files], "int64")
     report = reporter(folder)
@@ -228,34 +229,33 @@ def _batches(
     def check(state: tuple[tf.Tensor, tf.Tensor], batch: tuple[tf.Tensor, ...]) -> tuple[Any, tuple[tf.Tensor, tf.Tensor]]:
         """Compares the places of a batch with those that it should have, and the files with those that were planned for."""
         (begin, key), (marks, are_same, images, its_labels) = state, batch
-        key = tf.where(tf.equal(begin, 0), marks[0, 1:], key)
-        end = begin + tf.shape(marks, "int64")[0]
+        size = tf.shape(marks, "int64")[0]
+        end = begin + size
+        key = tf.concat([marks[:, 1:], key[None]], axis=0)[0]
         is_right = tf.equal(marks[:, 0], tf.range(begin, end)) & are_same
+        # Behind the last example there is a gap, too, if there should be more.
+        is_short = (size < batch_size) & (end < num_examples)
 
         def name_missing() -> tf.Tensor:
-            missing = begin + tf.argmin(tf.cast(is_right, "int32"))
+            missing = begin + tf.argmin(tf.cast(tf.concat([is_right, [False]], axis=0), "int32"))
             index = order(key)[missing]
             return tf.numpy_function(report, [tf.gather(paths, index), tf.gather(plan.num_bytes, index)], "bool")
 
-        with tf.control_dependencies([tf.cond(tf.reduce_all(is_right), lambda: tf.constant(True), name_missing)]):
-            size = tf.minimum(end, number) - begin
-            # All but the last batch are passed on as they are, which spares a copy.
-            images, its_labels = tf.cond(
-                end <= number, lambda: (images, its_labels), lambda: (images[:size], its_labels[:size])
-            )
+        is_whole = tf.reduce_all(is_right) & ~is_short
+        with tf.control_dependencies([tf.cond(is_whole, lambda: tf.constant(True), name_missing)]):
+            images, its_labels = tf.identity(images), tf.identity(its_labels)
         if drop_remainder:
             images, its_labels = (tf.ensure_shape(part, (batch_size, *part.shape[1:])) for part in (images, its_labels))
         return (end, key), (images, its_labels)
 
     keys = tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True).batch(2, drop_remainder=True).take(1)
-    # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found afterwards: also that
-    # before a last example, which marks the end.
+    # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found afterwards: that behind
+    # the last example in a batch without examples, which is not read otherwise.
     examples = keys.flat_map(of_epoch).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     examples = examples.ignore_errors(log_warning=True)
-    *_, image, label = examples.element_spec
-    end = (tf.constant([number, 0, 0], "int64"), True, tf.zeros(image.shape, image.dtype), tf.zeros((), label.dtype))
-    examples = examples.concatenate(tf.data.Dataset.from_tensors(end))
-    dataset = examples.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = examples.batch(batch_size, drop_remainder, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    end = [tf.zeros((0, *spec.shape), spec.dtype) for spec in examples.element_spec]
+    dataset = dataset.concatenate(tf.data.Dataset.from_tensors(tuple(end)))
     state = (tf.constant(0, "int64"), tf.zeros(2, "int64"))
     dataset = dataset.scan(state, check).take(num_batches)
     options = tf.data.Options()
