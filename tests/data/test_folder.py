@@ -132,13 +132,13 @@ def test_nothing_is_decoded_before_its_batch(many, monkeypatch):
         list(later)
 
 
-@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("shuffle, drop_remainder", [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("broken", [[0], [1], range(600)])
-def test_broken_files_at_the_ends_are_noticed(many, broken, shuffle):
+def test_broken_files_at_the_ends_are_noticed(many, broken, shuffle, drop_remainder):
     """Wherever the first and the last file come in the order of an epoch, and if nothing can be read."""
     import tensorflow as tf
 
-    dataset = data.load_folder(many, "all", 50, (1, 1), shuffle=shuffle)
+    dataset = data.load_folder(many, "all", 50, (1, 1), shuffle=shuffle, drop_remainder=drop_remainder)
     for place in broken:
         pathlib.Path(dataset.file_paths[-place]).write_bytes(b"")
     for _ in range(3 if shuffle else 1):
