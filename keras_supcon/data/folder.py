@@ -253,7 +253,7 @@ def _batches(
     # the last example in a batch without examples, which is not read otherwise.
     examples = keys.flat_map(of_epoch).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     examples = examples.ignore_errors(log_warning=True)
-    dataset = examples.batch(batch_size, drop_remainder, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = examples.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     end = [tf.zeros((0, *spec.shape), spec.dtype) for spec in examples.element_spec]
     dataset = dataset.concatenate(tf.data.Dataset.from_tensors(tuple(end)))
     state = (tf.constant(0, "int64"), tf.zeros(2, "int64"))
