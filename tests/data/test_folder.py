@@ -132,7 +132,7 @@ def test_nothing_is_decoded_before_its_batch(many, monkeypatch):
         list(later)
 
 
-@pytest.mark.parametrize("shuffle, drop_remainder", [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize(("shuffle", "drop_remainder"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("broken", [[0], [1], range(600)])
 def test_broken_files_at_the_ends_are_noticed(many, broken, shuffle, drop_remainder):
     """Wherever the first and the last file come in the order of an epoch, and if nothing can be read."""
