@@ -52,6 +52,8 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
     draws_at_random = True
     # Whether what the layer does depends on `value_range`.
     reads_value_range = True
+    # Whether `transform` itself makes NaN of what is not finite; for other layers it is made beforehand.
+    makes_nan = False
     # Whether the output is in [0, 1] whatever `value_range` is; other layers keep the range.
     ends_in_unit_range = False
 
@@ -98,10 +100,8 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         return self.draw(1 if len(shape) == 3 else shape[0], tuple(shape[-3:]))
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
-        if training and keras.backend.is_float_dtype(keras.backend.standardize_dtype(images.dtype)):
-            # Infinity would be clipped to a pixel like others.
-            numpy = self.backend.numpy
-            images = numpy.where(numpy.isfinite(images), images, float("nan") * numpy.ones_like(images))
+        if training and not self.makes_nan and has_floats(images):
+            images = images + nan_unless_finite(images)  # infinity would be clipped to a pixel like others
         images = self.transform(images, transformation) if training else self.transform_for_inference(images)
         return self.backend.cast(images, self.compute_dtype)
 
@@ -201,6 +201,19 @@ def warn_of_dark_pixels(images: Any, value_range: tuple[float, float], name: str
             stacklevel=stacklevel,
         )
     return bool(highest > 0)
+
+
+def has_floats(images: Any) -> bool:
+    """Whether pixels may be other than finite by their dtype."""
+    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(images.dtype))
+
+
+def nan_unless_finite(images: Any) -> Any:
+    """0 where a pixel is finite and NaN where it is not: added to pixels it leaves them, or makes them NaN.
+
+    Masks of booleans take TensorFlow and PyTorch several times as long.
+    """
+    return images - images
 
 
 def is_symbolic_tensorflow(images: Any) -> bool:

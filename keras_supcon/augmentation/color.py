@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import check_between, check_not_negative, check_probability
-from keras_supcon.augmentation.base import ImageAugmentation
+from keras_supcon.augmentation.base import ImageAugmentation, nan_unless_finite
 
 # ITU-R BT.601 luma, the grey of Pillow, OpenCV and torchvision.
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -74,6 +74,8 @@ class RandomColorJitter(ImageAugmentation):
     ((4, 8, 8, 3), True)
     """
 
+    makes_nan = True  # by the mean
+
     def __init__(
         self,
         brightness: float = 0.4,
@@ -117,12 +119,13 @@ class RandomColorJitter(ImageAugmentation):
             draws: What `draw` gave.
 
         Returns:
-            Matrices `(batch, channels, channels)` and offsets `(batch, 1, 1)`.
+            Matrices `(batch, channels, channels)` and offsets `(batch, 1, 1)`, NaN for images that are not finite.
         """
         numpy = self.backend.numpy
         is_rgb = pixels.shape[-1] == 3
         gain = numpy.reshape(draws["contrast"] * draws["brightness"], (-1, 1, 1))
         mean = numpy.reshape(mean_grey(self.backend, pixels), (-1, 1, 1))
+        mean = mean + nan_unless_finite(mean)
         # Saturation and hue keep greys as they are, so the offset of the contrast passes through them.
         offset = numpy.reshape((1 - draws["contrast"]) * draws["brightness"], (-1, 1, 1)) * mean
         return gain * self._chroma_matrix(draws["saturation"], draws["hue"]) if is_rgb else gain, offset

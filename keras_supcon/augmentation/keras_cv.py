@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_supcon.arguments import check_between, check_probability, check_whole_number
+from keras_supcon.augmentation.base import has_floats, nan_unless_finite
 from keras_supcon.augmentation.calling import call_augmenter
 from keras_supcon.augmentation.recipe import Recipe
 from keras_supcon.extras import require_extra
@@ -72,13 +73,15 @@ class KerasCVRecipe(Recipe):
     def transform(self, images: Any, draws: Any) -> Any:
         numpy = self.backend.numpy
         low, high = self.value_range
-        images = (self.backend.cast(images, "float32") - low) * (255.0 / (high - low))
+        pixels = (self.backend.cast(images, "float32") - low) * (255.0 / (high - low))
+        if not has_floats(images):
+            return self._views(pixels)
         # keras-cv takes pixels for places in tables, where NaN has none; afterwards all of the image is NaN.
-        is_nan = numpy.isnan(images)
-        images = numpy.where(is_nan, numpy.zeros_like(images), images)
-        views = self.backend.cast(call_augmenter(self.pipeline, images, training=True), "float32") / 255.0
-        is_damaged = numpy.reshape(numpy.any(is_nan, axis=(1, 2, 3)), (-1, 1, 1, 1))
-        return numpy.where(is_damaged, float("nan") * numpy.ones_like(views), views)
+        views = self._views(numpy.where(numpy.isnan(pixels), 0.0, pixels))
+        return views + numpy.sum(nan_unless_finite(pixels), axis=(1, 2, 3), keepdims=True)
+
+    def _views(self, pixels: Any) -> Any:
+        return self.backend.cast(call_augmenter(self.pipeline, pixels, training=True), "float32") / 255.0
 
     def _check_channels(self, shape: tuple[int | None, ...]) -> None:
         if len(shape) not in (3, 4) or shape[-1] != 3:

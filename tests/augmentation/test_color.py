@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon.augmentation import RandomColorJitter, RandomGrayscale
+from keras_supcon.augmentation import RandomColorJitter, RandomGrayscale, SimAugment, StackedRandAugment
 
 pytestmark = pytest.mark.neutral
 
@@ -98,6 +98,19 @@ def test_grayscale_is_luma_in_all_channels_at_the_stated_rate(photographs):
     batch = np.broadcast_to(image[:2, :2], (4000, 2, 2, 3))
     is_grey = np.ptp(ops.convert_to_numpy(RandomGrayscale(0.2, seed=1)(batch, training=True)), axis=-1).max(axis=(1, 2)) < 1e-3
     assert abs(is_grey.mean() - 0.2) < 0.025
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_infinity_is_no_pixel_to_be_clipped(rng, channels):
+    images = rng.uniform(0, 255, (3, 6, 6, channels)).astype("float32")
+    images[0, 2, 3, 0], images[1, 2, 3, 0] = np.inf, -np.inf
+    for layer in (
+        RandomColorJitter(0.8, 0.8, 0.8, 0.2, probability=1.0, seed=1),
+        SimAugment((6, 6), crop_area=(1, 1), seed=1),
+        StackedRandAugment((6, 6), crop_area=(1, 1), seed=1),
+    ):
+        views = ops.convert_to_numpy(layer(images, training=True))
+        assert np.isnan(views).any(axis=(1, 2, 3)).tolist() == [True, True, False], layer.name
 
 
 @pytest.mark.parametrize(

@@ -101,13 +101,39 @@ def test_pixels_that_are_not_finite_become_nan_in_their_image_alone(rng, name, v
     """As an index into a table of levels NaN would be any number."""
     images = rng.integers(0, 256, (6, 16, 16, 3)).astype("float32")
     damaged = images.copy()
-    damaged[2, 5:9, 5:9], damaged[4] = value, value
+    damaged[2, 5:9, 5:9, 0], damaged[4] = value, value
     layer = augmentation.CenterCropResize((12, 10)) if name == "CenterCropResize" else make(name, seed=5)
     expected, actual = draws_again(layer, images), draws_again(layer, damaged)
     others = [0, 1, 3, 5]
     np.testing.assert_array_equal(actual[others], expected[others])
     assert np.all(np.isnan(actual[4]))
     assert np.any(np.isnan(actual[2]))
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch does not rewrite arithmetic")
+@pytest.mark.parametrize("name", ["Equalize", "RandomGrayscale"])
+def test_compilers_do_not_take_the_difference_of_a_pixel_and_itself_for_0(rng, name):
+    images = rng.integers(0, 256, (3, 16, 16, 3)).astype("float32")
+    images[1, 3:13, 3:13] = np.inf
+    layer = make(name, seed=5)
+    draws = layer.get_random_transformation(ops.convert_to_tensor(images))
+    if name == "Equalize":
+        draws["choice"] = 0 * draws["choice"]
+
+    def transform(images):
+        return layer.transform_images(images, draws)
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        compiled = [jax.jit(transform)]
+    else:
+        import tensorflow as tf
+
+        compiled = [tf.function(transform), tf.function(transform, jit_compile=True)]
+    for program in compiled:
+        views = ops.convert_to_numpy(program(ops.convert_to_tensor(images)))
+        assert np.isnan(views).any(axis=(1, 2, 3)).tolist() == [False, True, False]
 
 
 def test_floats_up_to_1_in_a_range_up_to_255_are_warned_of_once(rng):

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_supcon.arguments import check_probability
-from keras_supcon.augmentation.base import ImageAugmentation
+from keras_supcon.augmentation.base import ImageAugmentation, has_floats
 from keras_supcon.augmentation.operations import geometric
 from keras_supcon.augmentation.operations.sequence import NONE, apply_operations
 
@@ -39,8 +39,14 @@ class Operation(ImageAugmentation):
     def transform(self, images: Any, draws: dict[str, Any]) -> Any:
         low, high = self.value_range
         scale = 255.0 / (high - low)
-        levels = (self.backend.cast(images, "float32") - low) * scale
-        return apply_operations(self.backend, (type(self).__name__,), levels, [draws]) / scale + low
+        finite = not has_floats(images)
+        levels = self.backend.cast(images, "float32")
+        # Each of these steps would read and write all pixels.
+        levels = levels - low if low else levels
+        levels = levels * scale if scale != 1 else levels
+        levels = apply_operations(self.backend, (type(self).__name__,), levels, [draws], finite)
+        levels = levels / scale if scale != 1 else levels
+        return levels + low if low else levels
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "probability": self.probability}

@@ -1,5 +1,6 @@
 """Operations one after the other, another sequence for each image of a batch."""
 
+import functools
 from typing import Any
 
 from keras_supcon.augmentation.operations import cutout, enhance, geometric, tone
@@ -11,7 +12,9 @@ OPERATIONS = (*geometric.MAPS, *tone.TABLES, *enhance.NAMES, "Cutout")
 NONE = -1
 
 
-def apply_operations(backend: Any, names: tuple[str, ...], images: Any, steps: list[dict[str, Any]]) -> Any:
+def apply_operations(
+    backend: Any, names: tuple[str, ...], images: Any, steps: list[dict[str, Any]], finite: bool = False
+) -> Any:
     """Applies to each image the operations that were drawn for it.
 
     All images go through the same few passes, one for each family of operations in each step. The geometric operations
@@ -23,11 +26,12 @@ def apply_operations(backend: Any, names: tuple[str, ...], images: Any, steps: l
         images: Float32 `(batch, height, width, channels)` of levels 0 to 255.
         steps: For each step, with the batch as first axis: `choice` (position in `names` or `NONE`), `magnitude` (0 to 1),
             `sign` (1 or -1, for the geometric ones) and `center` (two shares, for cutout).
+        finite: Whether all pixels are known to be finite, as those made of integers are.
     """
     for position, step in enumerate(steps):
         if position > 1:
             images = _move(backend, names, images, [step])
-        images = _change_pixels(backend, names, images, step)
+        images = _change_pixels(backend, names, images, step, finite)
         if position == 0:
             images = _move(backend, names, images, steps[:2])
     return images
@@ -45,8 +49,9 @@ def _move(backend: Any, names: tuple[str, ...], images: Any, steps: list[dict[st
     return where_chosen(backend, moves, lambda *some: geometric.apply_maps(backend, *some), images, *maps)
 
 
-def _change_pixels(backend: Any, names: tuple[str, ...], images: Any, step: dict[str, Any]) -> Any:
-    for members, apply in ((tone.TABLES, tone.apply_tone), (enhance.NAMES, enhance.apply_enhancement)):
+def _change_pixels(backend: Any, names: tuple[str, ...], images: Any, step: dict[str, Any], finite: bool) -> Any:
+    apply_tone = functools.partial(tone.apply_tone, finite=finite)
+    for members, apply in ((tone.TABLES, apply_tone), (enhance.NAMES, enhance.apply_enhancement)):
         family, _ = _family(names, members)
         if family:
             chosen, choice = _choice(backend, names, members, step)

@@ -1,12 +1,13 @@
 """Operations on the grey levels of each channel, as a table of 256 levels for each image and channel.
 
-The functions take the module of Keras' backend functions, float32 images `(batch, height, width, channels)` of whole
-levels 0 to 255, the place of each pixel's level in the tables laid end to end, and magnitudes `(batch, 1, 1)`. They give
-tables that broadcast to `(batch, channels, 256)`.
+The functions take the module of Keras' backend functions, int32 images `(batch, height, width, channels)` of levels 0 to
+255, the place of each pixel's level in the tables laid end to end, and magnitudes `(batch, 1, 1)`. They give tables that
+broadcast to `(batch, channels, 256)`.
 """
 
 from typing import Any
 
+from keras_supcon.augmentation.base import nan_unless_finite
 from keras_supcon.augmentation.resampling import gather
 
 _LEVELS = 256
@@ -15,8 +16,8 @@ _LEVELS = 256
 def auto_contrast_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
     """Stretches each channel from its darkest and brightest pixel to 0 and 255; a flat channel stays."""
     numpy = backend.numpy
-    low = numpy.expand_dims(numpy.min(images, axis=(1, 2), initial=255.0), 2)
-    high = numpy.expand_dims(numpy.max(images, axis=(1, 2), initial=0.0), 2)
+    low, high = numpy.min(images, axis=(1, 2), initial=255), numpy.max(images, axis=(1, 2), initial=0)
+    low, high = (numpy.expand_dims(backend.cast(level, "float32"), 2) for level in (low, high))
     gain = 255.0 / numpy.maximum(high - low, 1.0)
     stretched = numpy.clip((_levels(backend) - low) * gain, 0.0, 255.0)
     return numpy.where(high > low, stretched, _levels(backend))
@@ -27,7 +28,7 @@ def equalize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any
     numpy = backend.numpy
     batch, height, width, channels = backend.shape(images)
     counts = backend.math.segment_sum(
-        numpy.ones_like(numpy.reshape(images, (-1,))), numpy.reshape(index, (-1,)), batch * channels * _LEVELS
+        numpy.ones_like(numpy.reshape(images, (-1,)), "float32"), numpy.reshape(index, (-1,)), batch * channels * _LEVELS
     )
     counts = numpy.reshape(counts, (batch, channels, _LEVELS))
     pixels = backend.cast(height * width, "float32")
@@ -76,31 +77,32 @@ TABLES = {
 }
 
 
-def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any) -> Any:
+def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any, finite: bool = False) -> Any:
     """Applies to each image its operation of `names`.
 
     Args:
         backend: Module of backend functions.
         names: Keys of `TABLES`.
         images: Float32 `(batch, height, width, channels)` of levels 0 to 255; they are rounded to whole levels. NaN stays, and
-            counts as level 0 in what an operation reads from its image.
+            counts as some level in what an operation reads from its image.
         choice: Position in `names`, `(batch,)`.
         magnitude: 0 to 1, `(batch,)`.
+        finite: Whether all pixels are known to be finite, as those made of integers are.
     """
     numpy = backend.numpy
     batch, _, _, channels = backend.shape(images)
-    is_nan = numpy.isnan(images)
-    levels = numpy.where(is_nan, numpy.zeros_like(images), images)  # NaN has no place in a table
-    images = numpy.clip(numpy.floor(levels + 0.5), 0.0, _LEVELS - 1.0)  # a level beyond would be of another table
+    levels = backend.cast(numpy.clip(images, 0.0, _LEVELS - 1.0) + 0.5, "int32")
+    # A level beyond would be of another table: what integer NaN becomes depends on the processor.
+    levels = numpy.bitwise_and(levels, _LEVELS - 1)
     first = numpy.reshape(numpy.arange(batch * channels, dtype="int32") * _LEVELS, (-1, 1, 1, channels))
-    index = backend.cast(images, "int32") + first
+    index = levels + first
     magnitude = numpy.reshape(magnitude, (-1, 1, 1))
     table = numpy.zeros((batch, channels, _LEVELS), "float32")
     for position, name in enumerate(names):
         is_chosen = numpy.reshape(choice == position, (-1, 1, 1))
-        table = numpy.where(is_chosen, TABLES[name](backend, images, index, magnitude), table)
+        table = numpy.where(is_chosen, TABLES[name](backend, levels, index, magnitude), table)
     changed = gather(backend, numpy.reshape(table, (-1,)), index)
-    return numpy.where(is_nan, float("nan") * numpy.ones_like(changed), changed)
+    return changed if finite else changed + nan_unless_finite(images)
 
 
 def _levels(backend: Any) -> Any:
