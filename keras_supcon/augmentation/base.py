@@ -2,11 +2,16 @@
 
 import sys
 import warnings
+import weakref
 import zlib
 from typing import Any
 
 import keras
 import numpy as np
+
+# Not exported by Keras. It alone knows the outermost call of a layer, and whether it only wants to know a shape.
+from keras.src.backend.common.global_state import get_global_attribute
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 # Not exported by Keras, but the only way to a layer that runs both in a model and in `tf.data` on every backend.
 from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import BaseImagePreprocessingLayer
@@ -15,9 +20,13 @@ from keras_supcon.arguments import is_number, is_pair, is_whole
 from keras_supcon.augmentation.calling import keras_cv_classes
 from keras_supcon.augmentation.seeding import current_seed_sequence
 from keras_supcon.distribution import ReplicaSeedGenerator
+from keras_supcon.user_lines import stacklevel_of_user
 
 # Images of a batch that tell of what range the pixels are.
 _LOOKED_AT = 64
+
+# The ranges that were warned of in an outermost call of a layer, which may hold several layers.
+_WARNED_OF: weakref.WeakKeyDictionary[Any, set[tuple[float, float]]] = weakref.WeakKeyDictionary()
 
 
 class ImageAugmentation(BaseImagePreprocessingLayer):
@@ -72,8 +81,9 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
     def __call__(self, images: Any, **kwargs: Any) -> Any:
         if isinstance(images, dict):  # labels stay what they are
             return {**images, "images": self(images["images"], **kwargs)}
-        if self.reads_value_range and not self._pixels_are_known:
-            self._pixels_are_known = warn_of_dark_pixels(images, self.value_range, self.name)
+        if not in_symbolic_scope():  # of a container that Keras builds on the images of its first call, before it calls it
+            outermost = get_global_attribute("current_call_ctx")
+            self.look_at(images, set() if outermost is None else _WARNED_OF.setdefault(outermost, set()))
         if not is_symbolic_tensorflow(images):
             return super().__call__(images, **kwargs)
         # Keras' own way here casts the whole input first.
@@ -84,6 +94,16 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         finally:
             self.backend.reset()
             self._convert_input_args = converts
+
+    def look_at(self, images: Any, warned_of: set[tuple[float, float]]) -> None:
+        """Warns of pixels that do not span `value_range`, where they can be seen, until some were seen.
+
+        Args:
+            images: What the layer is called on, or will be.
+            warned_of: The ranges that the user has been warned of for these images; that of this layer is added.
+        """
+        if self.reads_value_range and not self._pixels_are_known:
+            self._pixels_are_known = warn_of_dark_pixels(images, self.value_range, self.name, warned_of)
 
     def call(self, images: Any, training: bool | None = None) -> Any:
         self._check_channels(tuple(images.shape))
@@ -168,14 +188,14 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
             )
 
 
-def warn_of_dark_pixels(images: Any, value_range: tuple[float, float], name: str, stacklevel: int = 3) -> bool:
+def warn_of_dark_pixels(images: Any, value_range: tuple[float, float], name: str, warned_of: set[tuple[float, float]]) -> bool:
     """Warns where float pixels, if they can be seen, are within 1 of 0 and should span a range such as 0..255.
 
     Args:
         images: An array, or a tensor of any kind.
         value_range: The lowest and highest pixel that they are taken to have.
         name: What takes them so.
-        stacklevel: As for `warnings.warn`.
+        warned_of: The ranges that the user has been warned of for these images; `value_range` is added.
 
     Returns:
         Whether pixels were seen that tell the range.
@@ -186,7 +206,7 @@ def warn_of_dark_pixels(images: Any, value_range: tuple[float, float], name: str
     kind = str(getattr(images, "dtype", ""))
     if "int" in kind or "bool" in kind:
         return True
-    if "float" not in kind or isinstance(images, keras.KerasTensor) or is_symbolic_tensorflow(images):
+    if "float" not in kind or isinstance(images, keras.KerasTensor) or is_symbolic_tensorflow(images) or _is_torch_compiling():
         return False
     try:
         few = images[:_LOOKED_AT] if len(images.shape) > 3 else images
@@ -194,11 +214,12 @@ def warn_of_dark_pixels(images: Any, value_range: tuple[float, float], name: str
     except Exception:  # whatever a backend says of a tensor that it traces or exports: without pixels there is no warning
         return False
     highest = np.max(np.abs(pixels.astype("float32")), initial=0.0)
-    if 0 < highest <= 1:
+    if 0 < highest <= 1 and value_range not in warned_of:
+        warned_of.add(value_range)
         warnings.warn(
             f"`{name}` takes its pixels for {low:g} to {high:g}, and got floats of no more than {highest:.3g}: nearly black "
             "pictures. For pixels in [0, 1] give `value_range=(0, 1)`.",
-            stacklevel=stacklevel,
+            stacklevel=stacklevel_of_user(),
         )
     return bool(highest > 0)
 
@@ -222,6 +243,12 @@ def is_symbolic_tensorflow(images: Any) -> bool:
     return tensorflow is not None and tensorflow.is_tensor(images) and not tensorflow.executing_eagerly()
 
 
+def _is_torch_compiling() -> bool:
+    """Whether PyTorch compiles or exports; a program that slices a batch of any size to look at it takes no other sizes."""
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.compiler.is_compiling()
+
+
 def warn_of_plain_images_in_tf_data(layer: keras.layers.Layer) -> None:
     """Warns where a layer that was not told whether to augment is in a map of `tf.data`, which has no training of its own."""
     tensorflow = sys.modules.get("tensorflow")
@@ -233,7 +260,7 @@ def warn_of_plain_images_in_tf_data(layer: keras.layers.Layer) -> None:
             warnings.warn(
                 f"`{layer.name}` does not augment in this map of `tf.data`, which does not say `training`. For training images "
                 "write `data.map(lambda images: layer(images, training=True))`, for others `training=False`.",
-                stacklevel=2,
+                stacklevel=stacklevel_of_user(),
             )
             return
         graph = getattr(graph, "outer_graph", None)

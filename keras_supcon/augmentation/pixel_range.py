@@ -1,5 +1,6 @@
 """The range of the pixels that an augmenter gives, and the way back to the range that came in."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -51,6 +52,15 @@ def unit_range_layer(augmenter: keras.layers.Layer) -> ImageAugmentation | None:
         if not _keeps_range(step):
             return None
     return None
+
+
+def readers_of_pixels(augmenter: keras.layers.Layer) -> Iterator[ImageAugmentation]:
+    """Yields the layers of this package in an augmenter that get pixels of the range in which they come to the augmenter."""
+    for one in augmenter.augmenters if isinstance(augmenter, MultiView) else [augmenter]:
+        for step in _steps(one):
+            yield from (layer for layer in layers_within(step) if isinstance(layer, ImageAugmentation))
+            if getattr(step, "ends_in_unit_range", False) or not _keeps_range(step):
+                break
 
 
 def layer_of_other_range(augmenter: keras.layers.Layer) -> keras.layers.Layer | None:

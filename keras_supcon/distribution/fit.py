@@ -18,6 +18,7 @@ from keras import tree
 from keras_supcon.distribution.batch_normalization import batch_normalizations
 from keras_supcon.distribution.empty_shares import call_on_a_row_at_least
 from keras_supcon.distribution.seeds import ReplicaSeedGenerator
+from keras_supcon.user_lines import stacklevel_of_user
 
 
 class DistributedFit:
@@ -153,7 +154,7 @@ def warn_of_what_replicas_do_alone(model: keras.Model, strategy: Any) -> None:
             f"Batch normalization takes its statistics from each of {replicas} replicas alone in "
             f"{', '.join(single[:3])}{' and others' if len(single) > 3 else ''}; `synchronized=True` takes them from the "
             "global batch, as one device does.",
-            stacklevel=3,
+            stacklevel=stacklevel_of_user(),
         )
     names = ("clipnorm", "global_clipnorm", "clipvalue")
     clipping = [name for name in names if getattr(_inner_optimizer(model), name, None) is not None]
@@ -161,7 +162,7 @@ def warn_of_what_replicas_do_alone(model: keras.Model, strategy: Any) -> None:
         warnings.warn(
             f"`{clipping[0]}` clips the gradients of each of {replicas} replicas before they are added, so that training is "
             "not the same as on one device.",
-            stacklevel=3,
+            stacklevel=stacklevel_of_user(),
         )
 
 

@@ -7,9 +7,8 @@ import keras
 from keras import ops, tree
 
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.base import warn_of_dark_pixels
 from keras_supcon.augmentation.calling import call_augmenter, keras_layers_within
-from keras_supcon.augmentation.pixel_range import restore_pixel_range, unit_range_layer
+from keras_supcon.augmentation.pixel_range import readers_of_pixels, restore_pixel_range
 from keras_supcon.augmentation.recipe import Recipe
 from keras_supcon.distribution import DistributedFit
 from keras_supcon.models.encoder_inputs import (
@@ -50,9 +49,10 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
         return super().__call__(inputs, *args, **kwargs)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        recipe = None if self.augmenter is None else unit_range_layer(self.augmenter)
-        if recipe is not None:
-            warn_of_dark_pixels(x, recipe.value_range, recipe.name, stacklevel=5)
+        images = x["images"] if isinstance(x, dict) and "images" in x else x
+        warned_of = set()
+        for layer in [] if self.augmenter is None else readers_of_pixels(self.augmenter):
+            layer.look_at(images, warned_of)
         return super().fit(x, *args, **kwargs)
 
     def build_encoder(self, input_shape: Any, augmenter: keras.layers.Layer | None) -> keras.KerasTensor:

@@ -13,6 +13,7 @@ from keras_supcon.layers.quantized_parts import SavesQuantizedParts
 from keras_supcon.models.encoder_inputs import check_encoder
 from keras_supcon.models.encoder_model import EncoderModel, augment, one_view
 from keras_supcon.models.fine_tuning import check_trainable_encoder, trained_weights, watch_trainable
+from keras_supcon.user_lines import stacklevel_of_user
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -153,7 +154,7 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
             warnings.warn(
                 f"`{self.name}` trains its encoder too, since `encoder.trainable` was set to True after it was made. "
                 "`classifier.trainable_encoder = True` says so, `= False` freezes the encoder again.",
-                stacklevel=4,
+                stacklevel=stacklevel_of_user(),
             )
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if optimizer is not None and optimizer.built and {*weights} != {id(one) for one in optimizer._trainable_variables}:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_supcon.augmentation.pixel_range import layer_of_other_range, unit_range_layer
+from keras_supcon.user_lines import stacklevel_of_user
 
 # They change nothing that a scale of pixels would matter to.
 _KEEP_SCALE = (
@@ -41,7 +42,7 @@ def warn_of_unscaled_pixels(model: Any, augmenter: keras.layers.Layer | None, in
             f"with weights, `{reader.name}`, has nothing before it that scales them. Begin the encoder with "
             "`keras.layers.Rescaling(1 / 255)`, or the preprocessing that it was trained with: models do not scale pixels, "
             "whatever their dtype.",
-            stacklevel=2,
+            stacklevel=stacklevel_of_user(),
         )
 
 
@@ -53,7 +54,7 @@ def warn_of_other_range(augmenter: keras.layers.Layer | None) -> None:
             f"`augmenter` holds `{layer.name}`, so that the encoder is trained on pixels of a range that other models of "
             "the same encoder do not see. Move what scales to the beginning of the encoder, or give "
             "`LinearClassifier(model.encoder, ..., augmenter=model.augmenter)`.",
-            stacklevel=3,
+            stacklevel=stacklevel_of_user(),
         )
 
 
@@ -66,7 +67,7 @@ def warn_of_older_file(model: Any) -> None:
         f"`{model.name}` was saved by a version of keras_supcon that scaled integers, and the pixels of recipes, to [0, 1] "
         "before the encoder. Now pixels reach it as they come. For what it was trained on, use "
         "`keras.Sequential([keras.layers.Rescaling(1 / 255), model.encoder])` as encoder, or give floats in [0, 1].",
-        stacklevel=2,
+        stacklevel=stacklevel_of_user(),
     )
 
 

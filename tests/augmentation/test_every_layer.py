@@ -153,6 +153,51 @@ def test_floats_up_to_1_in_a_range_up_to_255_are_warned_of_once(rng):
         augmentation.RandomResizedCrop((8, 8))(images)  # to which the range does not matter
 
 
+def test_one_input_is_warned_of_once_and_at_the_line_of_the_user(rng):
+    images = rng.uniform(size=(2, 8, 8, 3)).astype("float32")
+    recipes = [augmentation.SimAugment((8, 8)) for _ in range(2)]
+    calls = {
+        "a dictionary": lambda: augmentation.Invert()({"images": images}, training=True),
+        "one image": lambda: augmentation.Invert()(ops.convert_to_tensor(images[0]), training=True),
+        "views": lambda: augmentation.MultiView(recipes)(images, training=True),
+        "views of one image": lambda: augmentation.MultiView(augmentation.Equalize())(images[0], training=True),
+        "applied": lambda: augmentation.RandomApply(augmentation.Invert())(images, training=True),
+        "a pipeline": lambda: keras.layers.Pipeline([augmentation.Color(), augmentation.Posterize()])(images, training=True),
+        "a model": lambda: keras.Sequential([augmentation.Color(), augmentation.Contrast()])(images, training=True),
+    }
+    for name, call in calls.items():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        assert [warning.filename for warning in caught if "takes its pixels" in str(warning.message)] == [__file__], name
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="exports a program of PyTorch")
+def test_torch_exports_the_inference_form(rng):
+    """When augmenting it cannot: Keras seeds PyTorch's generators by numbers that the program would have to know."""
+    import torch
+
+    class Inference(torch.nn.Module):  # Keras' layers take any arguments, of which PyTorch does not know the shapes
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, images):
+            return self.layer(images)
+
+    images = torch.from_numpy(rng.integers(0, 256, (3, 16, 16, 3)).astype("float32"))
+    inputs = keras.Input((16, 16, 3))
+    for layer in (
+        augmentation.SimAugment((12, 10)),
+        augmentation.CenterCropResize((12, 10)),
+        augmentation.Equalize(),
+        keras.Model(inputs, augmentation.SimAugment((12, 10))(inputs)),
+    ):
+        batch = torch.export.Dim("batch")
+        program = torch.export.export(Inference(layer), (images[:2],), dynamic_shapes=({0: batch},), strict=False)
+        np.testing.assert_array_equal(program.module()(images), layer(images), err_msg=layer.name)
+
+
 @every_layer
 def test_one_image_gives_one_view(name):
     """`tests/package/test_every_class.py` has the shapes of batches."""

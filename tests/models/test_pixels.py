@@ -8,7 +8,7 @@ import pytest
 from keras import layers, ops
 
 from keras_supcon import ContrastiveModel, LinearClassifier, NTXentLoss, ProjectionHead, SupConLoss, evaluation
-from keras_supcon.augmentation import CenterCropResize, MultiView, RandomResizedCrop, SimAugment
+from keras_supcon.augmentation import CenterCropResize, Invert, MultiView, RandomResizedCrop, SimAugment
 from tests.covering import every_pair
 
 pytestmark = [
@@ -297,3 +297,21 @@ def test_fit_warns_of_floats_up_to_1_for_a_recipe_of_0_to_255(rng):
             warnings.simplefilter("always")
             model.fit(images, labels, verbose=0)
         assert any("`mine` takes its pixels for 0 to 255" in str(warning.message) for warning in caught) == warns
+
+
+def test_fit_warns_once_of_what_layers_see_too_and_at_its_own_line(rng):
+    images, labels = rng.uniform(size=(8, 4, 4, 1)).astype("float32"), np.arange(8) % 2
+    encoder = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    recipes = [SimAugment(image_size=(4, 4)) for _ in range(3)]
+    bright = [keras.layers.Rescaling(255.0), recipes[2]]
+    for model, loss, files in (
+        (ContrastiveModel(encoder, ProjectionHead(2, ()), augmenter=MultiView(recipes[:2])), SupConLoss(), [__file__]),
+        (LinearClassifier(encoder, 2, augmenter=Invert()), "sparse_categorical_crossentropy", [__file__]),
+        (LinearClassifier(encoder, 2, augmenter=keras.Sequential(bright)), "sparse_categorical_crossentropy", []),
+    ):
+        model.compile(optimizer="sgd", loss=loss, run_eagerly=True)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                model.fit(images, labels, verbose=0)
+        assert [warning.filename for warning in caught if "takes its pixels" in str(warning.message)] == files
