@@ -79,8 +79,11 @@ def test_a_map_that_does_not_say_training_leaves_images_alone_and_warns():
     images, told = tf.data.Dataset.from_tensors(same_images()), make("Invert")
     for layer in (make("Invert"), MultiView(SimAugment((16, 16)))):
         plain = next(iter(images.map(functools.partial(layer, training=False))))
-        with pytest.warns(UserWarning, match=r"does not augment in this map of `tf.data`.*layer\(images, training=True\)"):
+        with pytest.warns(
+            UserWarning, match=r"does not augment in this map of `tf.data`.*layer\(images, training=True\)"
+        ) as caught:
             untold = images.map(layer)
+        assert [warning.filename for warning in caught] == [__file__]
         np.testing.assert_array_equal(next(iter(untold)), plain)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 
 from keras_supcon.arguments import check_probability
-from keras_supcon.augmentation.base import ImageAugmentation, has_floats
-from keras_supcon.augmentation.operations import geometric
+from keras_supcon.augmentation.base import ImageAugmentation, has_floats, nan_unless_finite
+from keras_supcon.augmentation.operations import geometric, tone
 from keras_supcon.augmentation.operations.sequence import NONE, apply_operations
 
 
@@ -22,6 +22,10 @@ class Operation(ImageAugmentation):
     """
 
     magnitude = 0.0
+
+    @property
+    def makes_nan(self) -> bool:
+        return type(self).__name__ in tone.TABLES  # where it would have to be kept from the tables anyway
 
     def __init__(self, probability: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -39,12 +43,12 @@ class Operation(ImageAugmentation):
     def transform(self, images: Any, draws: dict[str, Any]) -> Any:
         low, high = self.value_range
         scale = 255.0 / (high - low)
-        finite = not has_floats(images)
         levels = self.backend.cast(images, "float32")
         # Each of these steps would read and write all pixels.
         levels = levels - low if low else levels
         levels = levels * scale if scale != 1 else levels
-        levels = apply_operations(self.backend, (type(self).__name__,), levels, [draws], finite)
+        changed = apply_operations(self.backend, (type(self).__name__,), levels, [draws], keep_nan=False)
+        levels = changed + nan_unless_finite(levels) if self.makes_nan and has_floats(images) else changed
         levels = levels / scale if scale != 1 else levels
         return levels + low if low else levels
 

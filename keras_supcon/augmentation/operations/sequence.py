@@ -13,7 +13,7 @@ NONE = -1
 
 
 def apply_operations(
-    backend: Any, names: tuple[str, ...], images: Any, steps: list[dict[str, Any]], finite: bool = False
+    backend: Any, names: tuple[str, ...], images: Any, steps: list[dict[str, Any]], keep_nan: bool = True
 ) -> Any:
     """Applies to each image the operations that were drawn for it.
 
@@ -26,12 +26,12 @@ def apply_operations(
         images: Float32 `(batch, height, width, channels)` of levels 0 to 255.
         steps: For each step, with the batch as first axis: `choice` (position in `names` or `NONE`), `magnitude` (0 to 1),
             `sign` (1 or -1, for the geometric ones) and `center` (two shares, for cutout).
-        finite: Whether all pixels are known to be finite, as those made of integers are.
+        keep_nan: Whether NaN stays. It need not where pixels are known to be finite, as those made of integers are.
     """
     for position, step in enumerate(steps):
         if position > 1:
             images = _move(backend, names, images, [step])
-        images = _change_pixels(backend, names, images, step, finite)
+        images = _change_pixels(backend, names, images, step, keep_nan)
         if position == 0:
             images = _move(backend, names, images, steps[:2])
     return images
@@ -49,8 +49,8 @@ def _move(backend: Any, names: tuple[str, ...], images: Any, steps: list[dict[st
     return where_chosen(backend, moves, lambda *some: geometric.apply_maps(backend, *some), images, *maps)
 
 
-def _change_pixels(backend: Any, names: tuple[str, ...], images: Any, step: dict[str, Any], finite: bool) -> Any:
-    apply_tone = functools.partial(tone.apply_tone, finite=finite)
+def _change_pixels(backend: Any, names: tuple[str, ...], images: Any, step: dict[str, Any], keep_nan: bool) -> Any:
+    apply_tone = functools.partial(tone.apply_tone, keep_nan=keep_nan)
     for members, apply in ((tone.TABLES, apply_tone), (enhance.NAMES, enhance.apply_enhancement)):
         family, _ = _family(names, members)
         if family:

@@ -77,17 +77,17 @@ TABLES = {
 }
 
 
-def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any, finite: bool = False) -> Any:
+def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any, keep_nan: bool = True) -> Any:
     """Applies to each image its operation of `names`.
 
     Args:
         backend: Module of backend functions.
         names: Keys of `TABLES`.
-        images: Float32 `(batch, height, width, channels)` of levels 0 to 255; they are rounded to whole levels. NaN stays, and
+        images: Float32 `(batch, height, width, channels)` of levels 0 to 255; they are rounded to whole levels. NaN
             counts as some level in what an operation reads from its image.
         choice: Position in `names`, `(batch,)`.
         magnitude: 0 to 1, `(batch,)`.
-        finite: Whether all pixels are known to be finite, as those made of integers are.
+        keep_nan: Whether NaN stays. It need not where pixels are known to be finite, as those made of integers are.
     """
     numpy = backend.numpy
     batch, _, _, channels = backend.shape(images)
@@ -102,7 +102,7 @@ def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, m
         is_chosen = numpy.reshape(choice == position, (-1, 1, 1))
         table = numpy.where(is_chosen, TABLES[name](backend, levels, index, magnitude), table)
     changed = gather(backend, numpy.reshape(table, (-1,)), index)
-    return changed if finite else changed + nan_unless_finite(images)
+    return changed + nan_unless_finite(images) if keep_nan else changed
 
 
 def _levels(backend: Any) -> Any:
