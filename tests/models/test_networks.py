@@ -101,7 +101,7 @@ NETWORKS = {
 
 # Each takes a minute to trace on TensorFlow and to compile on JAX; on torch all of them run always.
 DEEP = {
-    "tensorflow": ["EfficientNetV2B0", "ResNet50"],
+    "tensorflow": ["EfficientNetV2B0", "MobileNetV3Small", "ResNet50"],
     "jax": ["EfficientNetV2B0", "MobileNetV3Small", "ResNet50"],
     "torch": [],
 }[keras.backend.backend()]
