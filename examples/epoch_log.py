@@ -19,14 +19,14 @@ class EpochLog(keras.callbacks.Callback):
 
     The file is never read to go on: it may be damaged or missing. An epoch that was stopped and gone on with has one row, with
     the means over all of its batches. The column `batches` says over how many: fewer than an epoch has if the checkpoint
-    of its beginning held no notes. Figures of validation are those at the end of the epoch; they are missing where it was cut
-    short by a signal.
+    of its beginning held no notes. Figures that come with the end of the epoch alone, such as those of validation, are those of
+    its end; they are missing where validation was cut short by a signal.
 
     Nothing is written before `write`, since all workers make one and the first alone writes. In training the file follows the
     checkpoint of the epoch, which refuses to go on if another training has the folder.
 
     Args:
-        path: The file. That of a version whose checkpoints had no notes is kept, as `epochs-earlier.csv`, or
+        path: The file. A file with rows that was written by a version without notes is kept as `epochs-earlier.csv`, or
             `epochs-earlier-2.csv` if there is one.
         checkpoint: What trains, after `restore`; its notes hold the rows.
         start: Where training goes on.
@@ -37,7 +37,7 @@ class EpochLog(keras.callbacks.Callback):
         super().__init__()
         self.path, self.checkpoint, self.start, self.steps_per_epoch = path, checkpoint, start, steps_per_epoch
         notes = checkpoint.notes
-        self._is_to_be_kept = "epochs" not in notes and start.epoch > 0  # of a version that had no notes
+        self._keeps_earlier_file = "epochs" not in notes and start.epoch > 0  # of a version that had no notes
         rows, parts = notes.get("epochs", []), notes.pop("begun", []) if start.batch else []
         notes["epochs"] = [row for row in _dictionaries(rows) if {"epoch", "batches", "loss"} <= set(row)]
         notes["epochs"] = [row for row in notes["epochs"] if row["epoch"] in range(start.epoch)]
@@ -50,9 +50,9 @@ class EpochLog(keras.callbacks.Callback):
         return rows[-1]["loss"] if rows else None
 
     def write(self) -> None:
-        if self._is_to_be_kept and self.path.exists():
+        if self._keeps_earlier_file and self.path.exists() and len(self.path.read_bytes().splitlines()) > 1:
             self.path.rename(self._free_name())
-        self._is_to_be_kept = False
+        self._keeps_earlier_file = False
         rows = self.checkpoint.notes["epochs"]
         columns = ["epoch", "batches", *sorted({name for row in rows for name in row} - {"epoch", "batches"})]
         with whole_file(self.path) as unfinished, unfinished.open("w", newline="") as file:
@@ -80,20 +80,18 @@ class EpochLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         numbers = {name: _number(value) for name, value in (logs or {}).items()}
-        validation = {name: number for name, number in numbers.items() if name.startswith("val_")}
-        part = {
-            **self.checkpoint.notes.pop("begun")[-1],
-            "logs": {name: number for name, number in numbers.items() if name not in validation},
-        }
-        parts = [*(earlier for earlier in self.parts if set(earlier["logs"]) == set(part["logs"])), part]
+        begun = self.checkpoint.notes.pop("begun")[-1]
+        of_batches = numbers.keys() & begun["logs"].keys()
+        part = {**begun, "logs": {name: number for name, number in numbers.items() if name in of_batches}}
+        parts = [*(earlier for earlier in self.parts if set(earlier["logs"]) == of_batches), part]
         if self.batches_before + part["batches"] < self.steps_per_epoch:  # stopped
             self.checkpoint.notes["begun"] = parts
             return
         batches = [part["batches"] for part in parts]
         means = {
-            name: float(np.average([_number(part["logs"][name]) for part in parts], weights=batches)) for name in part["logs"]
+            name: float(np.average([_number(part["logs"][name]) for part in parts], weights=batches)) for name in of_batches
         }
-        self.checkpoint.notes["epochs"].append({"epoch": epoch, "batches": sum(batches), **means, **validation})
+        self.checkpoint.notes["epochs"].append({"epoch": epoch, "batches": sum(batches), **numbers, **means})
 
 
 def _dictionaries(value: Any) -> list[dict[str, Any]]:

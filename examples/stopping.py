@@ -38,7 +38,7 @@ class StopOnSignal(keras.callbacks.Callback):
         super().__init__()
         self.saved = self._name_files if saved is None else saved
         self.received, self.files, self._is_held, self._previous = None, [], False, {}
-        self._is_cut, self._of_few_batches = False, set()
+        self._validation_was_cut, self._partial_metrics = False, set()
         self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def __enter__(self) -> "StopOnSignal":
@@ -69,17 +69,17 @@ class StopOnSignal(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._is_cut = False
+        self._validation_was_cut = False
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.received is not None:
-            self.model.stop_evaluating = self._is_cut = True
+            self.model.stop_evaluating = self._validation_was_cut = True
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._of_few_batches = {f"val_{name}" for name in logs or {}} if self._is_cut else set()
+        self._partial_metrics = {f"val_{name}" for name in logs or {}} if self._validation_was_cut else set()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        for name in self._of_few_batches & set(logs or {}):
+        for name in self._partial_metrics & set(logs or {}):
             del logs[name]  # the other callbacks get the same dictionary
         self.on_train_batch_end(-1)
 

@@ -47,7 +47,7 @@ def whole_file(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
         InUseError: If the folder was locked by this process and another has taken it since; likewise.
     """
     target = pathlib.Path(os.path.realpath(path))
-    _remove_left(target)
+    _remove_leftovers(target)
     unfinished = unfinished_path(target)
     _IN_WORK.add(unfinished.name)
     try:
@@ -72,24 +72,30 @@ def whole_file(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
 _IN_WORK: set[str] = set()
 # No writer leaves a file as it is for so long and then goes on.
 _SECONDS_TO_WRITE = 3600
+_LONGEST_ENDING = 200
 
 
 def unfinished_path(path: pathlib.Path) -> pathlib.Path:
-    """A new name beside a file, which tells which process on which machine writes there."""
-    return path.with_name(f"{_UNFINISHED}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    """Returns a new name beside a file, which tells which process on which machine writes there."""
+    return path.with_name(f"{_UNFINISHED}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}-{_ending(path)}")
+
+
+def _ending(path: pathlib.Path) -> str:
+    """Returns the name of a file, of a long one the last part: a name has at most 255 bytes."""
+    return os.fsdecode(os.fsencode(path.name)[-_LONGEST_ENDING:].decode(errors="ignore"))
 
 
 def _machine() -> str:
     """Tells machines apart, and containers, in which the numbers of processes mean others."""
     name = socket.gethostname()
-    with contextlib.suppress(OSError):  # Linux alone has it
-        name += os.readlink("/proc/self/ns/pid")
+    with contextlib.suppress(OSError):  # Linux alone has them
+        name += os.readlink("/proc/self/ns/pid") + pathlib.Path("/proc/sys/kernel/random/boot_id").read_text()
     return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
-def _remove_left(path: pathlib.Path) -> None:
+def _remove_leftovers(path: pathlib.Path) -> None:
     """Removes what writers of a file have left that died."""
-    of_writer = re.compile(rf"{_UNFINISHED}([0-9a-f]{{8}})-([0-9]+)-[0-9a-f]{{8}}-{re.escape(path.name)}")
+    of_writer = re.compile(rf"{_UNFINISHED}([0-9a-f]{{8}})-([0-9]+)-[0-9a-f]{{8}}-{re.escape(_ending(path))}")
     with contextlib.suppress(OSError):
         for name in os.listdir(path.parent):
             match = of_writer.fullmatch(name)
@@ -284,10 +290,11 @@ def _lock(directory: pathlib.Path) -> int | None:
             raise _not_writable(directory, error) from error
         try:
             is_locked = _lock_file(directory, descriptor)
+            is_there = is_locked and _is_file_at(path, descriptor)
         except BaseException:
             os.close(descriptor)
             raise
-        if is_locked and _is_file_at(path, descriptor):
+        if is_there:
             return descriptor
         os.close(descriptor)
         if not is_locked:

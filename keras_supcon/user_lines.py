@@ -4,7 +4,7 @@ import sys
 from types import FrameType
 
 # What stands between a user's line and ours: this package, and what calls its layers and models.
-_LIBRARIES = {"keras_supcon", "keras", "keras_cv", "tensorflow", "tensorflow_datasets", "torch", "jax"}
+_LIBRARIES = {"keras_supcon", "keras", "keras_cv", "tensorflow", "tensorflow_datasets", "torch", "jax", "optree", "tree"}
 
 
 def stacklevel_of_user() -> int:

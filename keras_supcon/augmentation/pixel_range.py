@@ -58,7 +58,10 @@ def readers_of_pixels(augmenter: keras.layers.Layer) -> Iterator[ImageAugmentati
     """Yields the layers of this package in an augmenter that get pixels of the range in which they come to the augmenter."""
     for one in augmenter.augmenters if isinstance(augmenter, MultiView) else [augmenter]:
         for step in _steps(one):
-            yield from (layer for layer in layers_within(step) if isinstance(layer, ImageAugmentation))
+            layers = list(layers_within(step))
+            if not all(_keeps_range(layer) for layer in layers if layer is not step):
+                break  # in what order a model calls them is not known
+            yield from (layer for layer in layers if isinstance(layer, ImageAugmentation))
             if getattr(step, "ends_in_unit_range", False) or not _keeps_range(step):
                 break
 

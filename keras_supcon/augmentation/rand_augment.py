@@ -119,8 +119,6 @@ class StackedRandAugment(RandAugment):
     True
     """
 
-    makes_nan = True  # by its jitter
-
     def __init__(
         self,
         image_size: tuple[int, int] = (224, 224),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_supcon.augmentation.base import ImageAugmentation
+from keras_supcon.augmentation.base import ImageAugmentation, has_floats, nan_unless_finite
 from keras_supcon.augmentation.crop import RandomResizedCrop
 from keras_supcon.augmentation.operations.sequence import OPERATIONS, apply_operations
 
@@ -24,6 +24,7 @@ class Recipe(ImageAugmentation):
     """
 
     ends_in_unit_range = True
+    makes_nan = True
 
     def __init__(
         self, image_size: tuple[int, int], crop_area: tuple[float, float], flip_probability: float, **kwargs: Any
@@ -50,8 +51,12 @@ class Recipe(ImageAugmentation):
 
     def transform(self, images: Any, draws: dict[str, Any]) -> Any:
         low, _ = self.value_range
-        images = self.crop.transform(images, draws["crop"])
-        return self.transform_views(images - low if low else images, draws["views"])
+        pixels = self.crop.transform(images, draws["crop"])
+        views = self.transform_views(pixels - low if low else pixels, draws["views"])
+        if not has_floats(images):
+            return views
+        # Once for all steps, of which some lose NaN: in tables, and where XLA clips.
+        return views + self.backend.numpy.sum(nan_unless_finite(pixels), axis=(1, 2, 3), keepdims=True)
 
     def transform_for_inference(self, images: Any) -> Any:
         low, high = self.value_range
@@ -63,7 +68,7 @@ class Recipe(ImageAugmentation):
         raise NotImplementedError
 
     def transform_views(self, images: Any, draws: Any) -> Any:
-        """Turns float32 images from 0 to the width of `value_range` into views from 0 to 1."""
+        """Turns float32 images from 0 to the width of `value_range` into views from 0 to 1. NaN need not stay."""
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: Any) -> Any:

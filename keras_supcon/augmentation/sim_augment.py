@@ -50,8 +50,6 @@ class SimAugment(Recipe):
     ((4, 32, 32, 3), True)
     """
 
-    makes_nan = True  # by its jitter
-
     def __init__(
         self,
         image_size: tuple[int, int] = (224, 224),

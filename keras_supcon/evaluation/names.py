@@ -40,7 +40,8 @@ def draw_names(names: Sequence[Any]) -> DrawnNames:
     """
     import matplotlib
 
-    return _draw_names(tuple(map(str, names)), tuple(matplotlib.rcParams["font.family"]))
+    usual = tuple(matplotlib.rcParams["font.family"])
+    return _draw_names(tuple(map(str, names)), usual, tuple(map(_font_file, usual)))
 
 
 def visible(text: Any, spaces: str = "\n\t") -> str:
@@ -54,7 +55,8 @@ def visible(text: Any, spaces: str = "\n\t") -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _draw_names(names: tuple[str, ...], usual_families: tuple[str, ...]) -> DrawnNames:
+def _draw_names(names: tuple[str, ...], usual_families: tuple[str, ...], usual_files: tuple[str, ...]) -> DrawnNames:
+    """As `draw_names`; the files tell the cache which fonts names such as "sans-serif" stand for."""
     full = [visible(unicodedata.normalize("NFC", name), spaces="") for name in names]
     short = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rstrip()}…" for name in full]
     families, drawable = _families_with("".join(short), usual_families)
@@ -111,10 +113,13 @@ def _families_with(text: str, usual_families: tuple[str, ...]) -> tuple[tuple[st
 
 
 def _drawn_by(families: Sequence[str], wanted: set[str]) -> set[str]:
+    return set().union(*(_drawn_by_file(_font_file(family), wanted) for family in families))
+
+
+def _font_file(family: str) -> str:
     from matplotlib import font_manager
 
-    fonts = [font_manager.findfont(font_manager.FontProperties(family=[family])) for family in families]
-    return set().union(*(_drawn_by_file(font, wanted) for font in fonts))
+    return str(font_manager.findfont(font_manager.FontProperties(family=[family])))
 
 
 def _drawn_by_file(font_file: str, wanted: set[str]) -> set[str]:

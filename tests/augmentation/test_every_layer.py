@@ -136,6 +136,27 @@ def test_compilers_do_not_take_the_difference_of_a_pixel_and_itself_for_0(rng, n
         assert np.isnan(views).any(axis=(1, 2, 3)).tolist() == [False, True, False]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch does not rewrite arithmetic")
+def test_compiled_policies_keep_nan(rng):
+    """The fast minimum of XLA gives numbers for NaN."""
+    images = rng.integers(0, 256, (32, 8, 8, 3)).astype("float32")
+    images[::2] = np.nan
+    layer = augmentation.RandAugment((8, 8), seed=1)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        program = jax.jit(lambda images, draws: layer.transform_images(images, draws))
+    else:
+        import tensorflow as tf
+
+        program = tf.function(lambda images, draws: layer.transform_images(images, draws), jit_compile=True)
+    images = ops.convert_to_tensor(images)
+    for _ in range(3):
+        views = ops.convert_to_numpy(program(images, layer.get_random_transformation(images)))
+        assert np.isnan(views).all(axis=(1, 2, 3)).tolist() == [True, False] * 16
+
+
 def test_floats_up_to_1_in_a_range_up_to_255_are_warned_of_once(rng):
     images = rng.uniform(size=(2, 8, 8, 3)).astype("float32")
     for layer in (augmentation.SimAugment((8, 8)), augmentation.Equalize(), augmentation.CenterCropResize((8, 8))):

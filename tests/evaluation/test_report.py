@@ -276,3 +276,6 @@ def test_the_usual_font_is_that_of_the_settings_now():
     for family in ("DejaVu Sans", "DejaVu Serif"):
         with matplotlib.rc_context({"font.family": [family]}):
             assert draw_names(["cat"]).properties["fontfamily"] == [family]
+    for family, draws in (("DejaVu Sans", True), ("cmr10", False)):
+        with matplotlib.rc_context({"font.family": ["sans-serif"], "font.sans-serif": [family]}):
+            assert (draw_names(["Кот"]).properties["fontfamily"] == ["sans-serif"]) == draws

@@ -304,10 +304,13 @@ def test_fit_warns_once_of_what_layers_see_too_and_at_its_own_line(rng):
     encoder = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     recipes = [SimAugment(image_size=(4, 4)) for _ in range(3)]
     bright = [keras.layers.Rescaling(255.0), recipes[2]]
+    picture = keras.Input((4, 4, 1))
+    drawn = keras.Model(picture, SimAugment(image_size=(4, 4))(keras.layers.Rescaling(255.0)(picture)))
     for model, loss, files in (
         (ContrastiveModel(encoder, ProjectionHead(2, ()), augmenter=MultiView(recipes[:2])), SupConLoss(), [__file__]),
         (LinearClassifier(encoder, 2, augmenter=Invert()), "sparse_categorical_crossentropy", [__file__]),
         (LinearClassifier(encoder, 2, augmenter=keras.Sequential(bright)), "sparse_categorical_crossentropy", []),
+        (LinearClassifier(encoder, 2, augmenter=drawn), "sparse_categorical_crossentropy", []),
     ):
         model.compile(optimizer="sgd", loss=loss, run_eagerly=True)
         with warnings.catch_warnings(record=True) as caught:

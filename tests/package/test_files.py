@@ -2,13 +2,14 @@
 
 import errno
 import os
+import pathlib
 import stat
 import subprocess
 import sys
 
 import pytest
 
-from keras_supcon.files import make_writable, whole_file
+from keras_supcon.files import make_writable, unfinished_path, whole_file
 
 pytestmark = pytest.mark.neutral
 
@@ -83,6 +84,21 @@ def test_what_dead_writers_have_left_goes_with_the_next_one_and_what_others_writ
             other.touch()
             kept = {mine.name, other.name, names[os.getppid()], of_another_file}
             assert {file.name for file in tmp_path.iterdir()} == kept
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/sys/kernel/random/boot_id"), reason="Linux alone numbers its starts")
+def test_machines_of_one_name_are_told_apart(tmp_path, monkeypatch):
+    here = unfinished_path(tmp_path / "encoder.keras").name.split("-")[1]
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda path: "another start")
+    assert unfinished_path(tmp_path / "encoder.keras").name.split("-")[1] != here
+
+
+@pytest.mark.parametrize("name", ["x" * 249 + ".keras", "é" * 120 + ".keras"])
+def test_names_may_be_as_long_as_the_file_system_lets_them_be(tmp_path, name):
+    with whole_file(tmp_path / name) as unfinished:
+        unfinished.write_text("whole")
+        assert unfinished.suffix == ".keras"
+    assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 def test_a_directory_is_made_and_left_empty_or_refused(tmp_path):

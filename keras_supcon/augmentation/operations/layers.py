@@ -47,7 +47,7 @@ class Operation(ImageAugmentation):
         # Each of these steps would read and write all pixels.
         levels = levels - low if low else levels
         levels = levels * scale if scale != 1 else levels
-        changed = apply_operations(self.backend, (type(self).__name__,), levels, [draws], keep_nan=False)
+        changed = apply_operations(self.backend, (type(self).__name__,), levels, [draws])
         levels = changed + nan_unless_finite(levels) if self.makes_nan and has_floats(images) else changed
         levels = levels / scale if scale != 1 else levels
         return levels + low if low else levels

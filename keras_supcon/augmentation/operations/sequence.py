@@ -1,6 +1,5 @@
 """Operations one after the other, another sequence for each image of a batch."""
 
-import functools
 from typing import Any
 
 from keras_supcon.augmentation.operations import cutout, enhance, geometric, tone
@@ -12,9 +11,7 @@ OPERATIONS = (*geometric.MAPS, *tone.TABLES, *enhance.NAMES, "Cutout")
 NONE = -1
 
 
-def apply_operations(
-    backend: Any, names: tuple[str, ...], images: Any, steps: list[dict[str, Any]], keep_nan: bool = True
-) -> Any:
+def apply_operations(backend: Any, names: tuple[str, ...], images: Any, steps: list[dict[str, Any]]) -> Any:
     """Applies to each image the operations that were drawn for it.
 
     All images go through the same few passes, one for each family of operations in each step. The geometric operations
@@ -23,15 +20,14 @@ def apply_operations(
     Args:
         backend: Module of backend functions.
         names: Operations that may have been drawn, in the order of `OPERATIONS`.
-        images: Float32 `(batch, height, width, channels)` of levels 0 to 255.
+        images: Float32 `(batch, height, width, channels)` of levels 0 to 255. NaN may become some level.
         steps: For each step, with the batch as first axis: `choice` (position in `names` or `NONE`), `magnitude` (0 to 1),
             `sign` (1 or -1, for the geometric ones) and `center` (two shares, for cutout).
-        keep_nan: Whether NaN stays. It need not where pixels are known to be finite, as those made of integers are.
     """
     for position, step in enumerate(steps):
         if position > 1:
             images = _move(backend, names, images, [step])
-        images = _change_pixels(backend, names, images, step, keep_nan)
+        images = _change_pixels(backend, names, images, step)
         if position == 0:
             images = _move(backend, names, images, steps[:2])
     return images
@@ -49,9 +45,8 @@ def _move(backend: Any, names: tuple[str, ...], images: Any, steps: list[dict[st
     return where_chosen(backend, moves, lambda *some: geometric.apply_maps(backend, *some), images, *maps)
 
 
-def _change_pixels(backend: Any, names: tuple[str, ...], images: Any, step: dict[str, Any], keep_nan: bool) -> Any:
-    apply_tone = functools.partial(tone.apply_tone, keep_nan=keep_nan)
-    for members, apply in ((tone.TABLES, apply_tone), (enhance.NAMES, enhance.apply_enhancement)):
+def _change_pixels(backend: Any, names: tuple[str, ...], images: Any, step: dict[str, Any]) -> Any:
+    for members, apply in ((tone.TABLES, tone.apply_tone), (enhance.NAMES, enhance.apply_enhancement)):
         family, _ = _family(names, members)
         if family:
             chosen, choice = _choice(backend, names, members, step)

@@ -7,7 +7,6 @@ broadcast to `(batch, channels, 256)`.
 
 from typing import Any
 
-from keras_supcon.augmentation.base import nan_unless_finite
 from keras_supcon.augmentation.resampling import gather
 
 _LEVELS = 256
@@ -77,17 +76,16 @@ TABLES = {
 }
 
 
-def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any, keep_nan: bool = True) -> Any:
+def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any) -> Any:
     """Applies to each image its operation of `names`.
 
     Args:
         backend: Module of backend functions.
         names: Keys of `TABLES`.
         images: Float32 `(batch, height, width, channels)` of levels 0 to 255; they are rounded to whole levels. NaN
-            counts as some level in what an operation reads from its image.
+            becomes some level.
         choice: Position in `names`, `(batch,)`.
         magnitude: 0 to 1, `(batch,)`.
-        keep_nan: Whether NaN stays. It need not where pixels are known to be finite, as those made of integers are.
     """
     numpy = backend.numpy
     batch, _, _, channels = backend.shape(images)
@@ -101,8 +99,7 @@ def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, m
     for position, name in enumerate(names):
         is_chosen = numpy.reshape(choice == position, (-1, 1, 1))
         table = numpy.where(is_chosen, TABLES[name](backend, levels, index, magnitude), table)
-    changed = gather(backend, numpy.reshape(table, (-1,)), index)
-    return changed + nan_unless_finite(images) if keep_nan else changed
+    return gather(backend, numpy.reshape(table, (-1,)), index)
 
 
 def _levels(backend: Any) -> Any:
