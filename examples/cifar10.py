@@ -6,7 +6,7 @@ r"""SupCon, SimCLR and cross-entropy on CIFAR-10 and CIFAR-100 by the recipes of
     python examples/cifar10.py --dataset=digits --model_dir=build/trial-cifar10 --batch_size=128 --epochs=2 --linear_epochs=2 \
         --encoder_depth=10 --encoder_width=0.25  # no network, two CPU cores, half a minute, to see it run, too short to learn
 
-A run that was stopped, by Ctrl-C or SIGTERM too, goes on when it is started again; only its --epochs may be raised. In
+A run that was stopped, by Ctrl-C or SIGTERM too, goes on when it is started again; of its flags only --epochs may change. In
 --model_dir: pretrain/ and linear/ (or cross_entropy/) with run.json, checkpoints, epochs.csv and logs for TensorBoard,
 encoder.keras, classifier.keras and results.json, which is written at the end.
 

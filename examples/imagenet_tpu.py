@@ -9,7 +9,7 @@ r"""SupCon on ImageNet by the authors' recipes, on one device, several GPUs, sev
 TensorFlow reads the images on JAX too: pip install '.[tensorflow,jax]'.
 
 Several machines: the same command on each, with TF_CONFIG set and a --model_dir that all of them see. A run that was stopped
-goes on when it is started again; only its --epochs may be raised. If a machine dies, all end, and are started again.
+goes on when it is started again; of its flags only --epochs may change. If a machine dies, all end, and are started again.
 
 In --model_dir: pretrain/ and linear/ (or cross_entropy/) with run.json, checkpoints, epochs.csv and logs for TensorBoard,
 encoder.keras, classifier.keras and results.json, which is written at the end.

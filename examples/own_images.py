@@ -30,10 +30,23 @@ _IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Height and width that the 
 _EPOCHS = flags.DEFINE_integer("epochs", 50, "Epochs of contrastive pre-training.", lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images in a batch; the more, the better the contrast.")
 _OUTPUT = flags.DEFINE_string("output", "own_images.keras", "File for the trained classifier.")
+
+
+def pretrained_path(output: str) -> pathlib.Path:
+    """The file that holds the pre-trained model until the classifier is saved."""
+    path = pathlib.Path(output)
+    return path.with_stem(f"{path.stem}-pretrained")
+
+
+def _can_be_a_file(path: pathlib.Path) -> bool:
+    target = path.resolve()  # where a link leads
+    return target.parent.is_dir() and not target.is_dir()
+
+
 flags.register_validator(
     "output",
-    lambda path: path.endswith(".keras") and pathlib.Path(path).absolute().parent.is_dir() and not pathlib.Path(path).is_dir(),
-    "--output should end with .keras and lie in a folder that exists",
+    lambda path: path.endswith(".keras") and all(_can_be_a_file(one) for one in (pathlib.Path(path), pretrained_path(path))),
+    "--output should end with .keras and lie in a folder that exists; neither it nor its -pretrained.keras may be a folder",
 )
 
 
@@ -78,7 +91,7 @@ def main(argv: list[str]) -> None:
             write_digits(folder)
         train = keras_supcon.data.load_folder(folder, "train", _BATCH_SIZE.value, size)
         test = keras_supcon.data.load_folder(folder, "test", _BATCH_SIZE.value, size)
-        for path in (output, output.resolve()):  # the latter where a link leads
+        for path in (output, output.resolve()):
             make_writable(path.absolute().parent)
     print(f"{folder}: {len(train.class_names)} classes. Compiling the first step; this takes up to half a minute.", flush=True)
 
@@ -89,7 +102,7 @@ def main(argv: list[str]) -> None:
             augmenter=keras_supcon.augmentation.SimAugment(image_size=size),
         )
         model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=keras_supcon.SupConLoss(temperature=0.1))
-        pretrained = output.with_stem(f"{output.stem}-pretrained")
+        pretrained = pretrained_path(_OUTPUT.value)
         fit(model, train, _EPOCHS.value, stop, pretrained)
 
         classifier = keras_supcon.LinearClassifier(model.encoder, num_classes=len(train.class_names))

@@ -151,6 +151,8 @@ def make_writable(directory: pathlib.Path) -> None:
 
 def _not_writable(directory: pathlib.Path, error: OSError) -> OSError:
     reason = "it is a file" if directory.is_file() else error.strerror or str(error)
+    if directory.is_symlink() and not directory.exists():
+        reason = f"it is a link to {os.readlink(directory)!r}, which is not there"
     return OSError(error.errno, f"The directory cannot be written to ({reason})", str(directory))
 
 

@@ -85,7 +85,7 @@ def list_classes(folder: str, class_names: Sequence[str] | None) -> tuple[list[s
 
 def _check_class_names(class_names: Sequence[str], folders: dict[str, str], folder: str) -> list[str]:
     names = [] if isinstance(class_names, (str, bytes)) or not hasattr(class_names, "__iter__") else list(class_names)
-    names = [unicodedata.normalize("NFC", name) if isinstance(name, str) else None for name in names]
+    names = [unicodedata.normalize("NFC", str(name)) if isinstance(name, str) else None for name in names]
     if None in names or len(set(names)) < max(2, len(names)):
         raise ValueError(
             "`class_names` should be None or a list of at least two different names of folders. "

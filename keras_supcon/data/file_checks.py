@@ -94,7 +94,7 @@ def reporter(folder: str) -> Callable[[bytes, int], None]:
         reason = header.fault or _fault_of_contents(os.fsdecode(path), header)
         if reason is None and os.stat(path).st_size != num_bytes:
             reason = "it has been changed since `load_folder` looked at it: call that again"
-        reason = reason or "it could not be read a moment ago, and can be now; the log may say more"
+        reason = reason or "it could not be read a moment ago, and can be now: if it has been changed, call `load_folder` again"
         raise ValueError(
             f"1 image in {folder!r} cannot be read: {printable_path(path, folder)} ({reason}). Mend or remove it, or pass "
             "on_unreadable='skip' to leave it out"

@@ -55,9 +55,9 @@ def load_folder(
     ten files at a fraction of 0.1, the nearest file takes its place, and may go back when files are added.
 
     Before the data set is returned, the first and the last bytes of every file of the split are looked at, so that a broken
-    file is known by name before training begins. A file that cannot be decoded, or that has changed since, ends training with
-    an error that names it. `check_contents=True` decodes all files before. Of damage within the pixels of a JPEG file decoders
-    notice a small part: most of it gives a picture that is wrong from there on.
+    file is known by name before training begins. A file that cannot be decoded, or that has another length by then, ends
+    training with an error that names it. `check_contents=True` decodes all files before. Of damage within the pixels of a JPEG
+    file decoders notice a small part: most of it gives a picture that is wrong from there on.
 
     Args:
         path: The folder; the names of its folders become the class names, in alphabetical order.

@@ -88,6 +88,8 @@ def prepared_split(name: str, split: str, data_dir: str | os.PathLike[str] | Non
         if not isinstance(data_dir, (str, os.PathLike)):
             raise ValueError(f"`data_dir` should be the path of a folder or None. Received: data_dir={data_dir!r}")
         data_dir = os.path.expanduser(data_dir)
+        if os.path.isfile(data_dir):
+            raise ValueError(f"`data_dir` should be the path of a folder or None. Received: data_dir={data_dir!r}, a file")
     builder = _find_builder(name, data_dir)
     image_path, label_path = _find_image_and_label(builder, name)
     _prepare(builder, name, data_dir)

@@ -83,6 +83,12 @@ def test_a_damaged_copy_is_named(tmp_path, toys, name, damage, message):
         data.load(name, "train", 4, (4, 4), data_dir=tmp_path)
 
 
+def test_a_data_dir_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="`data_dir` should be the path of a folder or None. Received: data_dir='.*', a file"):
+        data.load("cifar10", "train", 4, data_dir=tmp_path / "file")
+
+
 LOADERS = {
     "load": lambda split, folder: data.load("toys", split, 1, (4, 4), folder),
     "load_epochs": lambda split, folder: data.load_epochs("toys", split, 1, 1, (4, 4), folder).unbatch().batch(1),

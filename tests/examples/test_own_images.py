@@ -28,7 +28,9 @@ def test_classifies_pieces_of_two_photographs(programs, photographs, tmp_path):
 
 @pytest.mark.slow
 def test_an_output_that_cannot_be_written_is_refused_before_training(programs, tmp_path):
-    for output in ("classifier.h5", str(tmp_path / "nowhere" / "classifier.keras")):
+    (tmp_path / "full-pretrained.keras").mkdir()
+    (tmp_path / "link.keras").symlink_to(tmp_path / "nowhere" / "classifier.keras")
+    for output in ("classifier.h5", *(str(tmp_path / name) for name in ("nowhere/a.keras", "full.keras", "link.keras"))):
         code, printed, errors = programs.run(PROGRAM, f"--images={tmp_path}", f"--output={output}")
         assert code != 0
         assert "--output should end with .keras and lie in a folder that exists" in printed + errors

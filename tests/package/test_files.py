@@ -104,6 +104,9 @@ def test_names_may_be_as_long_as_the_file_system_lets_them_be(tmp_path, name):
 def test_a_directory_is_made_and_left_empty_or_refused(tmp_path):
     make_writable(tmp_path / "new" / "folder")
     assert list((tmp_path / "new" / "folder").iterdir()) == []
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError, match=r"cannot be written to \(it is a link to '.*nowhere', which is not there\): '.*link'"):
+        make_writable(tmp_path / "link")
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=r"The directory cannot be written to \(it is a file\): '.*file'"):
         make_writable(tmp_path / "file")
