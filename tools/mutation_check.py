@@ -598,6 +598,14 @@ MUTATIONS = (
         tests=("tests/data/test_folder.py",),
     ),
     Mutation(
+        name="last_file_is_left_out",
+        law="A file at the end of an epoch that is damaged later is named",
+        file="keras_supcon/data/folder.py",
+        before=" & ~is_short",
+        after="",
+        tests=("tests/data/test_folder.py",),
+    ),
+    Mutation(
         name="split_follows_the_number_of_files",
         law="A file keeps its split when others are added",
         file="keras_supcon/data/splits.py",
@@ -841,7 +849,7 @@ MUTATIONS = (
         name="figures_of_half_a_validation",
         law="What a validation that was cut short has measured is not that of the epoch.",
         file="examples/stopping.py",
-        before="if self._is_cut else set()",
+        before="if self._validation_was_cut else set()",
         after="if False else set()",
         tests=("tests/examples/test_stopping.py",),
     ),
