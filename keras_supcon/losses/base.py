@@ -63,7 +63,10 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         values = self.call(y_true, convert_rows(y_pred, self.dtype))
-        return self._reduce(values, self._shared_out(values, sample_weight), sample_weight)
+        loss = self._reduce(values, self._shared_out(values, sample_weight), sample_weight)
+        # Keras does not reduce a batch of which it knows that it is empty, and then reports NaN.
+        is_left = tuple(loss.shape) == (0,) and self.reduction not in (None, "none")
+        return ops.sum(loss) if is_left else loss
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         options = self._options()

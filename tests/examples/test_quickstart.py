@@ -96,6 +96,7 @@ def test_several_seeds_are_the_runs_that_each_would_be(programs, tmp_path, num_s
 @representatives("number", [signal.SIGTERM], [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_leaves_a_model_that_loads(tmp_path, number):
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    before = signal.signal(number, signal.SIG_DFL)  # shells have programs in the background ignore Ctrl-C, which is handed on
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "examples" / PROGRAM), f"--output_dir={tmp_path}", "--epochs=1000"],
         cwd=ROOT,
@@ -103,6 +104,7 @@ def test_a_signal_leaves_a_model_that_loads(tmp_path, number):
         stderr=subprocess.STDOUT,
         env={**environment, "PYTHONUNBUFFERED": "1"},
     )
+    signal.signal(number, before)
     try:
         output = b""
         while b"Epoch 3/" not in output:

@@ -139,6 +139,15 @@ def test_a_negative_as_far_as_the_positive_is_not_semi_hard(order):
     assert float(loss[0]) == 0
 
 
+@pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size", "mean_with_sample_weight"])
+@pytest.mark.parametrize("weights", [None, np.ones(0, "float32")])
+def test_the_loss_of_an_empty_batch_is_0(reduction, weights):
+    """Such as that of a replica in an eager step, for which a short last batch leaves nothing."""
+    value = keras_supcon.SupConLoss(reduction=reduction)(np.zeros(0, "int32"), np.zeros((0, 2, 3), "float32"), weights)
+    assert ops.convert_to_numpy(value) == 0
+    assert value.shape == ()
+
+
 @every_loss
 def test_permuting_the_batch_permutes_the_loss(rng, name):
     function = CASES[name][0]
