@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_supcon  # noqa: F401, whose classes files name
 from tests.covering import representatives
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
