@@ -6,10 +6,17 @@ import re
 from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
-VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "keras_supcon" / "__init__.py").read_text(), re.MULTILINE).group(1)
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (HERE / "keras_supcon" / "__init__.py").read_text(), re.MULTILINE
+).group(1)
 
 # tensorflow-datasets 4.9.10 imports importlib_resources without declaring it.
-DATASETS = ["tensorflow-datasets>=4.9.10", "importlib_resources>=6.5", "pillow>=11.3", "keras-cv>=0.9.0"]
+DATASETS = [
+    "tensorflow-datasets>=4.9.10",
+    "importlib_resources>=6.5",
+    "pillow>=11.3",
+    "keras-cv>=0.9.0",
+]
 # What KerasHub imports. KerasHub itself is installed without its requirements, see the Makefile.
 KERAS_HUB = ["kagglehub>=1.0", "regex", "rich", "sentencepiece", "tokenizers"]
 
@@ -23,7 +30,8 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["keras_supcon", "keras_supcon.*"]),
     package_data={"keras_supcon": ["py.typed"], "keras_supcon.data": ["digits.npz"]},
-    # Below 3.14 wrong inputs of a model end in Keras' own RuntimeError, and not in the sentences of this package.
+    # Below 3.14 wrong inputs of a model end in Keras' own RuntimeError, and not in the sentences of
+    # this package.
     install_requires=["keras>=3.14", "numpy>=2.0", "absl-py>=2.1"],
     extras_require={
         "tensorflow": ["tensorflow>=2.19", *DATASETS],
@@ -33,7 +41,14 @@ setup(
         "jax": ["jax>=0.10.2"],
         "torch": ["torch>=2.13.0"],
         "report": ["matplotlib>=3.10", "scikit-learn>=1.6"],
-        "dev": ["pytest>=9.0", "hypothesis>=6.155", "allpairspy>=2.5.1", "ruff>=0.17", "import-linter>=2.16", *KERAS_HUB],
+        "dev": [
+            "pytest>=9.0",
+            "hypothesis>=6.155",
+            "allpairspy>=2.5.1",
+            "ruff>=0.17",
+            "import-linter>=2.16",
+            *KERAS_HUB,
+        ],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

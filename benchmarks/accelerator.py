@@ -1,18 +1,21 @@
-"""Loss, training step, augmentation and gradient caching on an accelerator, beside their peers, in a few minutes.
+"""Loss, training step, augmentation and gradient caching on an accelerator, beside their peers, in
+a few minutes.
 
-    make benchmark-accelerator
-    python benchmarks/accelerator.py                                    # on whatever JAX and torch find
-    python benchmarks/accelerator.py --minutes=20 --sections=loss
-    python benchmarks/accelerator.py --document_only                    # writes docs/benchmarks.md anew and measures nothing
+    make benchmark-accelerator python benchmarks/accelerator.py                                    #
+    on whatever JAX and torch find python benchmarks/accelerator.py --minutes=20 --sections=loss
+    python benchmarks/accelerator.py --document_only                    # writes docs/benchmarks.md
+    anew and measures nothing
 
-Needs keras, numpy, jax and torch, and of the last two those that see the accelerator. Writes benchmarks/results/DEVICE.json and
-the tables of docs/benchmarks.md. Without an accelerator it tries everything on the CPU with tiny sizes, and writes to
-build/benchmarks/accelerator alone: such figures say that the program works, not how fast anything is.
+Needs keras, numpy, jax and torch, and of the last two those that see the accelerator. Writes
+benchmarks/results/DEVICE.json and the tables of docs/benchmarks.md. Without an accelerator it tries
+everything on the CPU with tiny sizes, and writes to build/benchmarks/accelerator alone: such
+figures say that the program works, not how fast anything is.
 
-Each job (one framework, one implementation or network) runs in a process of its own. The file of results is written after every
-measurement, so a run that is stopped keeps what it has; with --sections the other sections stay as an earlier run left them in
-that file. What does not fit into --minutes or into the memory is noted in the tables. docs/benchmarks.md says how each figure
-is measured. Linux with glibc only.
+Each job (one framework, one implementation or network) runs in a process of its own. The file of
+results is written after every measurement, so a run that is stopped keeps what it has; with
+--sections the other sections stay as an earlier run left them in that file. What does not fit into
+--minutes or into the memory is noted in the tables. docs/benchmarks.md says how each figure is
+measured. Linux with glibc only.
 """
 
 import json
@@ -30,18 +33,39 @@ from absl import app, flags
 from accelerator_devices import PRECISIONS
 from accelerator_plan import SECTIONS, SIZES, Budget, Job, Size, jobs_of
 from accelerator_tables import disagreements, format_facts, format_section, slug, write_document
-from harness import CPU_ENVIRONMENT, OUT_OF_TIME, describe_machine, format_seconds, worker_records, write_results
+from harness import (
+    CPU_ENVIRONMENT,
+    OUT_OF_TIME,
+    describe_machine,
+    format_seconds,
+    worker_records,
+    write_results,
+)
 
-_MINUTES = flags.DEFINE_float("minutes", 8.0, "No measurement runs after so many minutes.", lower_bound=0.1)
-_SIZE = flags.DEFINE_enum("size", None, list(SIZES), "Sizes to measure; tiny is a trial. Full on an accelerator, tiny without.")
-_SECTIONS = flags.DEFINE_multi_enum("sections", list(SECTIONS), list(SECTIONS), "What to measure; may be given several times.")
+_MINUTES = flags.DEFINE_float(
+    "minutes", 8.0, "No measurement runs after so many minutes.", lower_bound=0.1
+)
+_SIZE = flags.DEFINE_enum(
+    "size",
+    None,
+    list(SIZES),
+    "Sizes to measure; tiny is a trial. Full on an accelerator, tiny without.",
+)
+_SECTIONS = flags.DEFINE_multi_enum(
+    "sections", list(SECTIONS), list(SECTIONS), "What to measure; may be given several times."
+)
 _PYTORCH_METRIC_LEARNING_PYTHON = flags.DEFINE_string(
     "pytorch_metric_learning_python",
     None,
-    "Python interpreter with torch and pytorch-metric-learning, where the one that runs this has no such package.",
+    "Python interpreter with torch and pytorch-metric-learning, where the one that runs this has "
+    "no such package.",
 )
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the results, if not the usual one; no document is written.")
-_DOCUMENT_ONLY = flags.DEFINE_bool("document_only", False, "Writes docs/benchmarks.md from the results there are.")
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "Folder for the results, if not the usual one; no document is written."
+)
+_DOCUMENT_ONLY = flags.DEFINE_bool(
+    "document_only", False, "Writes docs/benchmarks.md from the results there are."
+)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -49,7 +73,8 @@ RESULTS_DIR = ROOT / "benchmarks" / "results"
 TRIAL_DIR = ROOT / "build" / "benchmarks" / "accelerator"
 PROGRAM = "accelerator_workers.py"
 ACCELERATOR_ENVIRONMENT = {
-    # JAX takes three quarters of the memory at once otherwise, and could not have more for a peer that torch lets have all.
+    # JAX takes three quarters of the memory at once otherwise, and could not have more for a peer
+    # that torch lets have all.
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "XLA_CLIENT_MEM_FRACTION": "0.95",
 }
@@ -89,7 +114,9 @@ def describe_frameworks() -> dict[str, dict[str, Any]]:
     for framework in ("jax", "torch"):
         arguments = {"section": "describe", "framework": framework}
         environment = {**JOB_ENVIRONMENT, **ACCELERATOR_ENVIRONMENT}
-        *_, facts[framework] = worker_records(sys.executable, PROGRAM, framework, arguments, environment, timeout=120)
+        *_, facts[framework] = worker_records(
+            sys.executable, PROGRAM, framework, arguments, environment, timeout=120
+        )
     return facts
 
 
@@ -98,7 +125,9 @@ def describe_device(frameworks: dict[str, dict[str, Any]]) -> dict[str, Any]:
     found = [facts for facts in frameworks.values() if facts.get("platform") not in (None, "cpu")]
     if not found:
         return {"name": "CPU", "platform": "cpu", "frameworks": frameworks}
-    named = frameworks["torch"] if frameworks["torch"] in found else found[0]  # torch knows all of its memory
+    named = (
+        frameworks["torch"] if frameworks["torch"] in found else found[0]
+    )  # torch knows all of its memory
     device = {name: named[name] for name in ("name", "platform", "memory_gb") if name in named}
     return {**device, **driver(), "frameworks": frameworks}
 
@@ -109,7 +138,11 @@ def driver() -> dict[str, str]:
         return {}
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     answer = subprocess.run(query, capture_output=True, text=True, check=False)
-    return {"driver": answer.stdout.splitlines()[0].strip()} if answer.returncode == 0 and answer.stdout.strip() else {}
+    return (
+        {"driver": answer.stdout.splitlines()[0].strip()}
+        if answer.returncode == 0 and answer.stdout.strip()
+        else {}
+    )
 
 
 def is_trial(device: dict[str, Any], size: str) -> bool:
@@ -124,9 +157,17 @@ def output_file(device: dict[str, Any], size: str) -> pathlib.Path:
 
 
 def run_job(
-    job: Job, size: Size, device: dict[str, Any], seconds: float, timeout: float, records: list[Record], save: Save
+    job: Job,
+    size: Size,
+    device: dict[str, Any],
+    seconds: float,
+    timeout: float,
+    records: list[Record],
+    save: Save,
 ) -> None:
-    """Adds a record for every measurement of a job, and saves after each; a note stands for those that were not made."""
+    """Adds a record for every measurement of a job, and saves after each; a note stands for those
+    that were not made.
+    """
     facts = device["frameworks"][job.framework]
     # Another interpreter may have what this one lacks, and says so itself.
     if facts.get("platform") != device["platform"] and job.environment == "neutral":
@@ -150,7 +191,9 @@ def run_job(
     }
     environment = TRIAL_ENVIRONMENT if device["platform"] == "cpu" else ACCELERATOR_ENVIRONMENT
     number, why = 0, "not run: the process ended"
-    for record in worker_records(python, PROGRAM, job.framework, arguments, {**JOB_ENVIRONMENT, **environment}, timeout):
+    for record in worker_records(
+        python, PROGRAM, job.framework, arguments, {**JOB_ENVIRONMENT, **environment}, timeout
+    ):
         if len(record) == 1:  # no measurement, but why there are no more
             why = record["note"]
             continue
@@ -158,10 +201,18 @@ def run_job(
         number += 1
     missing = job.measurements[number:]
     add_notes(job, missing[:1], why, records, save)
-    add_notes(job, missing[1:], why if why == OUT_OF_TIME else "not run: the process ended before", records, save)
+    add_notes(
+        job,
+        missing[1:],
+        why if why == OUT_OF_TIME else "not run: the process ended before",
+        records,
+        save,
+    )
 
 
-def add_notes(job: Job, measurements: list[dict[str, Any]], note: str, records: list[Record], save: Save) -> None:
+def add_notes(
+    job: Job, measurements: list[dict[str, Any]], note: str, records: list[Record], save: Save
+) -> None:
     for measurement in measurements:
         add(job, {**measurement, "note": note}, records, save)
 
@@ -170,17 +221,29 @@ def add(job: Job, record: Record, records: list[Record], save: Save) -> None:
     """Keeps a record and says so on stderr."""
     records.append({"framework": job.framework, **record})
     save()
-    shown = [f"{label}{record[name]}" for name, label in SHOWN.items() if record.get(name) is not None]
+    shown = [
+        f"{label}{record[name]}" for name, label in SHOWN.items() if record.get(name) is not None
+    ]
     outcome = record.get("note") or format_seconds(record["median_seconds"])
-    print(f"{job.section}, {job.framework}, {', '.join(shown)}: {outcome}", file=sys.stderr, flush=True)
+    print(
+        f"{job.section}, {job.framework}, {', '.join(shown)}: {outcome}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def measure(device: dict[str, Any], size: str, budget: Budget) -> dict[str, Any]:
-    """Runs the jobs of the chosen sections, prints their tables and returns the results, which are in their file already."""
+    """Runs the jobs of the chosen sections, prints their tables and returns the results, which are
+    in their file already.
+    """
     path = output_file(device, size)
     path.parent.mkdir(parents=True, exist_ok=True)
     earlier = json.loads(path.read_text()) if path.exists() else {"size": size, "sections": {}}
-    kept = {name: section for name, section in earlier["sections"].items() if name not in _SECTIONS.value}
+    kept = {
+        name: section
+        for name, section in earlier["sections"].items()
+        if name not in _SECTIONS.value
+    }
     results: dict[str, Any] = {
         "command": " ".join(["python", *sys.argv]),
         "size": size,
@@ -206,7 +269,15 @@ def measure(device: dict[str, Any], size: str, budget: Budget) -> dict[str, Any]
         for number, job in enumerate(jobs):
             seconds = budget.for_job(job, jobs[number + 1 :])
             timeout = min(seconds + GRACE_SECONDS, budget.left())
-            run_job(job, SIZES[size], device, seconds, timeout, records, lambda: write_results(path, results))
+            run_job(
+                job,
+                SIZES[size],
+                device,
+                seconds,
+                timeout,
+                records,
+                lambda: write_results(path, results),
+            )
         results["sections"][section]["seconds"] = round(time.monotonic() - start, 1)
         write_results(path, results)
         print(f"\n{format_section(section, records)}", flush=True)
@@ -222,20 +293,29 @@ def main(argv: list[str]) -> None:
         return
     # Ends the process of a job as well, which a signal alone would leave behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("accelerator.py: stopped"))
-    os.environ.pop("XLA_PYTHON_CLIENT_MEM_FRACTION", None)  # the old name of what is set here; JAX takes no two
+    os.environ.pop(
+        "XLA_PYTHON_CLIENT_MEM_FRACTION", None
+    )  # the old name of what is set here; JAX takes no two
     budget = Budget(60 * _MINUTES.value, [name for name in SECTIONS if name in _SECTIONS.value])
     device = describe_device(describe_frameworks())
     size = _SIZE.value or ("tiny" if device["platform"] == "cpu" else "full")
     if device["platform"] == "cpu":
-        print("Neither JAX nor torch finds an accelerator. This is a trial on the CPU: it shows that the program works.")
+        print(
+            "Neither JAX nor torch finds an accelerator. This is a trial on the CPU: it shows "
+            "that the program works."
+        )
     try:
         results = measure(device, size, budget)
     finally:
         if output_file(device, size).parent == RESULTS_DIR:
             write_document(DOCUMENT, RESULTS_DIR)
-    records = [record for section in results["sections"].values() for record in section["measurements"]]
+    records = [
+        record for section in results["sections"].values() for record in section["measurements"]
+    ]
     wrong = disagreements(results["sections"].get("loss", {"measurements": []})["measurements"])
-    wrong += sorted({record["note"] for record in records if record.get("note", "").startswith("failed")})
+    wrong += sorted(
+        {record["note"] for record in records if record.get("note", "").startswith("failed")}
+    )
     if wrong:
         sys.exit(f"accelerator.py: {'; '.join(wrong)}")
 

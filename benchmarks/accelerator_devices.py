@@ -1,6 +1,8 @@
-"""What JAX and torch say about their device: its name, its memory and the precision of its products.
+"""What JAX and torch say about their device: its name, its memory and the precision of its
+products.
 
-JAX and torch are imported where one of them is asked, because a worker has only one of them in its process.
+JAX and torch are imported where one of them is asked, because a worker has only one of them in its
+process.
 """
 
 import gc
@@ -12,8 +14,8 @@ PACKAGES = {
     "jax": ("keras", "numpy", "jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin"),
     "torch": ("keras", "numpy", "torch", "triton", "pytorch-metric-learning"),
 }
-# How float32 products of matrices and convolutions are computed, and by which settings. "tf32" rounds their factors to 10 bits
-# where the device has units for that.
+# How float32 products of matrices and convolutions are computed, and by which settings. "tf32"
+# rounds their factors to 10 bits where the device has units for that.
 PRECISIONS = {
     "float32": 'jax_default_matmul_precision="highest"; torch.set_float32_matmul_precision("highest"), no TF32 in cuDNN',
     "tf32": 'what JAX does unless told otherwise; torch.set_float32_matmul_precision("high"), TF32 in cuDNN',
@@ -21,14 +23,22 @@ PRECISIONS = {
 
 
 def describe(framework: str) -> dict[str, Any]:
-    """Returns the platform (`"cpu"`, `"gpu"`, ...), the name and the memory of the device that a framework computes on."""
+    """Returns the platform (`"cpu"`, `"gpu"`, ...), the name and the memory of the device that a
+    framework computes on.
+    """
     if framework == "jax":
         import jax
 
         device, number = jax.local_devices()[0], len(jax.local_devices())
         memory = (device.memory_stats() or {}).get("bytes_limit")
-        platform = "gpu" if device.platform in ("cuda", "rocm") else device.platform  # JAX has called GPUs all three
-        facts = {"platform": platform, "name": device.device_kind, "runtime": device.client.platform_version}
+        platform = (
+            "gpu" if device.platform in ("cuda", "rocm") else device.platform
+        )  # JAX has called GPUs all three
+        facts = {
+            "platform": platform,
+            "name": device.device_kind,
+            "runtime": device.client.platform_version,
+        }
     else:
         import torch
 
@@ -50,7 +60,9 @@ def set_precision(framework: str, precision: str) -> None:
     if framework == "jax":
         import jax
 
-        jax.config.update("jax_default_matmul_precision", {"float32": "highest", "tf32": None}[precision])
+        jax.config.update(
+            "jax_default_matmul_precision", {"float32": "highest", "tf32": None}[precision]
+        )
     else:
         import torch
 
@@ -59,9 +71,15 @@ def set_precision(framework: str, precision: str) -> None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tells whether the device had no room, by the words of JAX (`RESOURCE_EXHAUSTED`) and of torch."""
+    """Tells whether the device had no room, by the words of JAX (`RESOURCE_EXHAUSTED`) and of
+    torch.
+    """
     message = str(error)
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in message or "out of memory" in message.lower()
+    return (
+        isinstance(error, MemoryError)
+        or "RESOURCE_EXHAUSTED" in message
+        or "out of memory" in message.lower()
+    )
 
 
 class HostMemory:
@@ -84,7 +102,8 @@ class HostMemory:
 class JaxMemory:
     """Peak of JAX's allocator, which counts from the start of the process.
 
-    After a measurement that needed more, a smaller one does not move it; what is known then is a bound.
+    After a measurement that needed more, a smaller one does not move it; what is known then is a
+    bound.
     """
 
     def __init__(self) -> None:
@@ -101,7 +120,10 @@ class JaxMemory:
         peak = (self.device.memory_stats() or {}).get("peak_bytes_in_use")
         if peak is None or self.base is None:  # not every platform and allocator counts
             return {}
-        return {"extra_memory_mb": (peak - self.base) / 1e6, "extra_memory_is_bound": peak == self.earlier_peak}
+        return {
+            "extra_memory_mb": (peak - self.base) / 1e6,
+            "extra_memory_is_bound": peak == self.earlier_peak,
+        }
 
     def free_gigabytes(self) -> float | None:
         gc.collect()  # a measurement that ran out of memory may have left some

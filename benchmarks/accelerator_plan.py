@@ -1,7 +1,8 @@
 """What `benchmarks/accelerator.py` measures, in which order, and how long each part may take.
 
-A job is one process: one framework and its measurements, from small to large, so that the peak of an allocator that counts from
-the start of the process belongs to the measurement at hand. What comes first in a section is what it is for.
+A job is one process: one framework and its measurements, from small to large, so that the peak of
+an allocator that counts from the start of the process belongs to the measurement at hand. What
+comes first in a section is what it is for.
 """
 
 import dataclasses
@@ -13,16 +14,20 @@ from typing import Any
 from accelerator_devices import PRECISIONS
 from loss_implementations import IMPLEMENTATIONS, Implementation, supcontrast_formula
 
-# The sections, and the share of the whole time that each may take; what one leaves over is for those after it.
+# The sections, and the share of the whole time that each may take; what one leaves over is for
+# those after it.
 SECTIONS = {"loss": 0.25, "training_step": 0.45, "augmentation": 0.13, "gradient_caching": 0.17}
-# The implementations of the loss in the order in which they are measured and shown; the first one is what the others are
-# compared with.
+# The implementations of the loss in the order in which they are measured and shown; the first one
+# is what the others are compared with.
 LOSSES = {
     "ours_jax": IMPLEMENTATIONS["ours_jax"],
     "supcontrast_formula": IMPLEMENTATIONS["supcontrast_formula"],
     "ours_torch": IMPLEMENTATIONS["ours_torch"],
     "supcontrast_compiled": Implementation(
-        "SupContrast's formula, torch.compile", "neutral", functools.partial(supcontrast_formula, is_compiled=True), "torch"
+        "SupContrast's formula, torch.compile",
+        "neutral",
+        functools.partial(supcontrast_formula, is_compiled=True),
+        "torch",
     ),
     "plain_jax": IMPLEMENTATIONS["plain_jax"],
     "pytorch_metric_learning": IMPLEMENTATIONS["pytorch_metric_learning"],
@@ -32,7 +37,9 @@ RECIPES = ("simaugment", "simaugment_blur", "auto_augment", "rand_augment", "sta
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-    """A ResNet with its images, its batch and the recipe of its views (a key of `augmentation_implementations.RECIPES`)."""
+    """A ResNet with its images, its batch and the recipe of its views (a key of
+    `augmentation_implementations.RECIPES`).
+    """
 
     encoder: str
     depth: int
@@ -50,7 +57,8 @@ class Size:
 
     Attributes:
         rows: Rows of the loss, views x batch.
-        tf32_rows: Those that are measured with TF32 products too; with few rows the products are not what takes the time.
+        tf32_rows: Those that are measured with TF32 products too; with few rows the products are
+            not what takes the time.
         encoders: Those of the training step.
         views: `(input size, image size, batch size)` of the augmentations.
         cached: The encoder of gradient caching, whose `batch_size` the next two replace.
@@ -76,7 +84,10 @@ SIZES = {
     "full": Size(
         rows=(1024, 4096, 16384, 65536, 131072),
         tf32_rows=(16384, 65536, 131072),
-        encoders=(Encoder("ResNet-50, 224 px", 50, 1.0, "imagenet", 256, 224, 128, "simaugment_blur"), _RESNET_18),
+        encoders=(
+            Encoder("ResNet-50, 224 px", 50, 1.0, "imagenet", 256, 224, 128, "simaugment_blur"),
+            _RESNET_18,
+        ),
         views=((32, 32, 1024), (256, 224, 128)),
         cached=_RESNET_18,
         cached_batch_sizes=(1024, 4096, 16384),
@@ -88,7 +99,9 @@ SIZES = {
         rows=(256, 1024),
         tf32_rows=(1024,),
         encoders=(
-            Encoder("ResNet-50 x 0.125, 64 px", 50, 0.125, "imagenet", 72, 64, 4, "simaugment_blur"),
+            Encoder(
+                "ResNet-50 x 0.125, 64 px", 50, 0.125, "imagenet", 72, 64, 4, "simaugment_blur"
+            ),
             Encoder("ResNet-18 x 0.125, 32 px", 18, 0.125, "cifar", 32, 32, 16, "simaugment"),
         ),
         views=((32, 32, 8), (72, 64, 8)),
@@ -135,22 +148,39 @@ def jobs_of(section: str, size: Size, platform: str) -> list[Job]:
 def _loss_jobs(size: Size, platform: str) -> Iterable[Job]:
     # A CPU has one way to multiply float32.
     rows_of = {"float32": size.rows, "tf32": () if platform == "cpu" else size.tf32_rows}
-    # A step of ours on torch is thousands of small kernels; torch.compile and JAX compile anew for every size.
-    weights = {"ours_jax": 3, "supcontrast_formula": 2, "ours_torch": 3, "supcontrast_compiled": 3, "plain_jax": 2}
+    # A step of ours on torch is thousands of small kernels; torch.compile and JAX compile anew for
+    # every size.
+    weights = {
+        "ours_jax": 3,
+        "supcontrast_formula": 2,
+        "ours_torch": 3,
+        "supcontrast_compiled": 3,
+        "plain_jax": 2,
+    }
     for name, implementation in LOSSES.items():
         measurements = [
             {"implementation": name, "rows": rows, "precision": precision}
             for precision in PRECISIONS
             for rows in rows_of[precision]
         ]
-        yield Job("loss", implementation.backend, measurements, weights.get(name, 1), implementation.environment)
+        yield Job(
+            "loss",
+            implementation.backend,
+            measurements,
+            weights.get(name, 1),
+            implementation.environment,
+        )
 
 
 def _training_step_jobs(size: Size, platform: str) -> Iterable[Job]:
     for encoder in size.encoders:
         shape = dataclasses.asdict(encoder)
         dtypes = ("bfloat16", "float32")
-        ours = [{**shape, "dtype": dtype, "part": part} for dtype in dtypes for part in ("step", "step on given views")]
+        ours = [
+            {**shape, "dtype": dtype, "part": part}
+            for dtype in dtypes
+            for part in ("step", "step on given views")
+        ]
         loss = {**shape, "dtype": "float32", "part": "loss"}
         yield Job("training_step", "jax", [loss, *ours], weight=5 if encoder.depth >= 50 else 3)
         peer = [{**shape, "dtype": dtype, "part": "step on given views"} for dtype in dtypes]
@@ -159,7 +189,12 @@ def _training_step_jobs(size: Size, platform: str) -> Iterable[Job]:
 
 def _augmentation_jobs(size: Size, platform: str) -> Iterable[Job]:
     measurements = [
-        {"recipe": recipe, "input_size": input_size, "image_size": image_size, "batch_size": batch_size}
+        {
+            "recipe": recipe,
+            "input_size": input_size,
+            "image_size": image_size,
+            "batch_size": batch_size,
+        }
         for recipe in RECIPES
         for input_size, image_size, batch_size in size.views
     ]
@@ -169,8 +204,14 @@ def _augmentation_jobs(size: Size, platform: str) -> Iterable[Job]:
 
 def _gradient_caching_jobs(size: Size, platform: str) -> Iterable[Job]:
     for micro_batch_size in (size.micro_batch_size, None):
-        shape = {**dataclasses.asdict(size.cached), "dtype": "float32", "micro_batch_size": micro_batch_size}
-        measurements = [{**shape, "batch_size": batch_size} for batch_size in size.cached_batch_sizes]
+        shape = {
+            **dataclasses.asdict(size.cached),
+            "dtype": "float32",
+            "micro_batch_size": micro_batch_size,
+        }
+        measurements = [
+            {**shape, "batch_size": batch_size} for batch_size in size.cached_batch_sizes
+        ]
         yield Job("gradient_caching", "jax", measurements, weight=1)
 
 
@@ -183,7 +224,9 @@ class Budget:
         clock: Gives seconds that never go back.
     """
 
-    def __init__(self, seconds: float, sections: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, seconds: float, sections: Iterable[str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
         start = clock()
         self._end = start + seconds
@@ -198,6 +241,8 @@ class Budget:
         return max(self._end - self._clock(), 0.0)
 
     def for_job(self, job: Job, jobs_after: Iterable[Job]) -> float:
-        """Returns how many seconds a job may take now, when others of its section are still to come."""
+        """Returns how many seconds a job may take now, when others of its section are still to
+        come.
+        """
         weight = job.weight / (job.weight + sum(other.weight for other in jobs_after))
         return max(self._ends[job.section] - self._clock(), 0.0) * weight

@@ -32,7 +32,9 @@ def slug(device: str) -> str:
 
 
 def write_document(path: pathlib.Path, results_dir: pathlib.Path) -> None:
-    """Replaces what stands between the two markers of a document by the tables of all results in a folder, but trials."""
+    """Replaces what stands between the two markers of a document by the tables of all results in a
+    folder, but trials.
+    """
     text = path.read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise ValueError(f"{path} should hold each of the two markers once: {BEGIN!r} and {END!r}")
@@ -40,7 +42,9 @@ def write_document(path: pathlib.Path, results_dir: pathlib.Path) -> None:
     _, after = rest.split(END)
     measured = [json.loads(file.read_text()) for file in sorted(results_dir.glob("*.json"))]
     parts = [format_results(results) for results in measured if not results["is_trial"]]
-    path.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(parts or [NOTHING_MEASURED]) + f"\n\n{END}{after}")
+    path.write_text(
+        f"{before}{BEGIN}\n\n" + "\n\n".join(parts or [NOTHING_MEASURED]) + f"\n\n{END}{after}"
+    )
 
 
 def format_results(results: dict[str, Any]) -> str:
@@ -57,7 +61,10 @@ def format_facts(results: dict[str, Any]) -> str:
     versions = {}
     for facts in frameworks.values():
         versions |= facts.get("versions", {})
-    facts = [f"{framework}: {facts.get('runtime') or facts['note']}" for framework, facts in frameworks.items()]
+    facts = [
+        f"{framework}: {facts.get('runtime') or facts['note']}"
+        for framework, facts in frameworks.items()
+    ]
     if "driver" in results["device"]:
         facts.append(f"driver {results['device']['driver']}")
     if "memory_gb" in results["device"]:
@@ -80,17 +87,27 @@ def format_section(section: str, records: list[Record]) -> str:
 
 
 def format_loss(records: list[Record]) -> str:
-    """Returns a table of times for each precision and one of memory, with the numbers of rows as columns."""
-    at = {(record["implementation"], record["rows"], record["precision"]): record for record in records}
+    """Returns a table of times for each precision and one of memory, with the numbers of rows as
+    columns.
+    """
+    at = {
+        (record["implementation"], record["rows"], record["precision"]): record
+        for record in records
+    }
     names = [name for name in LOSSES if any(record["implementation"] == name for record in records)]
 
     def table(precision: str, cell: Callable[[Record, Record], str]) -> str:
-        all_rows = sorted({record["rows"] for record in records if record["precision"] == precision})
+        all_rows = sorted(
+            {record["rows"] for record in records if record["precision"] == precision}
+        )
         lines = []
         for name in names:
             of_name = [at.get((name, rows, precision), {}) for rows in all_rows]
             references = [at.get((names[0], rows, precision), {}) for rows in all_rows]
-            cells = [cell(record, reference) for record, reference in zip(of_name, references, strict=True)]
+            cells = [
+                cell(record, reference)
+                for record, reference in zip(of_name, references, strict=True)
+            ]
             lines.append([LOSSES[name].label, *cells])
         return markdown_table(["implementation", *(f"{rows:,}" for rows in all_rows)], lines)
 
@@ -103,31 +120,47 @@ def format_loss(records: list[Record]) -> str:
         return f"{text} ({record['median_seconds'] / reference['median_seconds']:.1f}x)"
 
     parts = [
-        f"### Loss and gradient: {DIM} dimensions, {NUM_VIEWS} views, {NUM_CLASSES} classes; columns are rows, views x batch"
+        f"### Loss and gradient: {DIM} dimensions, {NUM_VIEWS} views, {NUM_CLASSES} classes; "
+        "columns are rows, views x batch"
     ]
-    titles = {"float32": "Median time (times the first row), float32 products", "tf32": "The same, TF32 products"}
+    titles = {
+        "float32": "Median time (times the first row), float32 products",
+        "tf32": "The same, TF32 products",
+    }
     for precision, title in titles.items():
         if any(record["precision"] == precision for record in records):
             parts += [f"{title}:", table(precision, time)]
-    parts += ["Peak memory beyond the inputs:", table("float32", lambda record, _: format_memory(record))]
+    parts += [
+        "Peak memory beyond the inputs:",
+        table("float32", lambda record, _: format_memory(record)),
+    ]
     parts.append(format_agreement(records))
     return "\n\n".join(parts)
 
 
 def deviations(records: list[Record]) -> list[tuple[Record, dict[str, float]]]:
-    """Returns how far each record of the loss with float32 products is, relatively, from the first that was measured."""
-    measured = [record for record in records if record["precision"] == "float32" and "loss" in record]
+    """Returns how far each record of the loss with float32 products is, relatively, from the first
+    that was measured.
+    """
+    measured = [
+        record for record in records if record["precision"] == "float32" and "loss" in record
+    ]
     pairs = []
     for record in measured:
         reference = next(other for other in measured if other["rows"] == record["rows"])
         if record is not reference:
-            far = {name: abs(record[name] - reference[name]) / abs(reference[name]) for name in TOLERANCES}
+            far = {
+                name: abs(record[name] - reference[name]) / abs(reference[name])
+                for name in TOLERANCES
+            }
             pairs.append((record, far))
     return pairs
 
 
 def disagreements(records: list[Record]) -> list[str]:
-    """Returns a sentence for each implementation that does not compute what the first one does: its times mean nothing."""
+    """Returns a sentence for each implementation that does not compute what the first one does: its
+    times mean nothing.
+    """
     sentences = []
     for record, far in deviations(records):
         for name, deviation in far.items():
@@ -154,8 +187,14 @@ def format_training_step(records: list[Record]) -> str:
     encoders = list(dict.fromkeys(record["encoder"] for record in records))
     for encoder in encoders:
         of_encoder = [record for record in records if record["encoder"] == encoder]
-        for dtype in dict.fromkeys(record["dtype"] for record in of_encoder if record["part"] != "loss"):
-            found = {(record["framework"], record["part"]): record for record in of_encoder if record["dtype"] == dtype}
+        for dtype in dict.fromkeys(
+            record["dtype"] for record in of_encoder if record["part"] != "loss"
+        ):
+            found = {
+                (record["framework"], record["part"]): record
+                for record in of_encoder
+                if record["dtype"] == dtype
+            }
             whole = found.get(("jax", "step"), {})
             given = found.get(("jax", "step on given views"), {})
             peer = found.get(("torch", "step on given views"), {})
@@ -194,7 +233,9 @@ def format_training_step(records: list[Record]) -> str:
 
 
 def ratio(part: Record, whole: Record, show: Callable[[float], str]) -> str:
-    """Returns what `show` makes of the quotient of two times, or nothing where one was not measured."""
+    """Returns what `show` makes of the quotient of two times, or nothing where one was not
+    measured.
+    """
     if "median_seconds" not in part or "median_seconds" not in whole:
         return ""
     return show(part["median_seconds"] / whole["median_seconds"])
@@ -202,10 +243,16 @@ def ratio(part: Record, whole: Record, show: Callable[[float], str]) -> str:
 
 def format_augmentation(records: list[Record]) -> str:
     """Returns a table of images per second: recipes by sizes and frameworks."""
-    sizes = sorted({(record["image_size"], record["input_size"], record["batch_size"]) for record in records})
+    sizes = sorted(
+        {(record["image_size"], record["input_size"], record["batch_size"]) for record in records}
+    )
     columns = [(size, framework) for size in sizes for framework in ("jax", "torch")]
     at = {
-        (record["recipe"], (record["image_size"], record["input_size"], record["batch_size"]), record["framework"]): record
+        (
+            record["recipe"],
+            (record["image_size"], record["input_size"], record["batch_size"]),
+            record["framework"],
+        ): record
         for record in records
     }
     lines = [
@@ -213,23 +260,51 @@ def format_augmentation(records: list[Record]) -> str:
         for recipe in dict.fromkeys(record["recipe"] for record in records)
     ]
     names = {"jax": "JAX, jit", "torch": "torch"}
-    header = ["recipe", *(f"{size[0]} px from {size[1]}, batch {size[2]:,}, {names[name]}" for size, name in columns)]
-    return "\n\n".join(["### Augmentation: images per second, one view", markdown_table(header, lines)])
+    header = [
+        "recipe",
+        *(
+            f"{size[0]} px from {size[1]}, batch {size[2]:,}, {names[name]}"
+            for size, name in columns
+        ),
+    ]
+    return "\n\n".join(
+        ["### Augmentation: images per second, one view", markdown_table(header, lines)]
+    )
 
 
 def format_gradient_caching(records: list[Record]) -> str:
     """Returns a table with the plain step and the one with micro-batches for each batch."""
-    plain = {record["batch_size"]: record for record in records if record["micro_batch_size"] is None}
+    plain = {
+        record["batch_size"]: record for record in records if record["micro_batch_size"] is None
+    }
     lines = []
-    for record in sorted(records, key=lambda record: (record["batch_size"], record["micro_batch_size"] or 0)):
+    for record in sorted(
+        records, key=lambda record: (record["batch_size"], record["micro_batch_size"] or 0)
+    ):
         batch_size, micro_batch_size = record["batch_size"], record["micro_batch_size"]
         name = f"micro-batches of {micro_batch_size:,}" if micro_batch_size else "plain"
-        seconds = format_seconds(record["median_seconds"]) if "median_seconds" in record else format_note(record)
+        seconds = (
+            format_seconds(record["median_seconds"])
+            if "median_seconds" in record
+            else format_note(record)
+        )
         times_plain = ratio(record, plain.get(batch_size, {}), lambda times: f"{times:.2f}")
-        lines.append([f"{batch_size:,}", name, seconds, times_plain, format_memory(record), format_rate(record, "")])
+        lines.append(
+            [
+                f"{batch_size:,}",
+                name,
+                seconds,
+                times_plain,
+                format_memory(record),
+                format_rate(record, ""),
+            ]
+        )
     header = ["batch", "step", "median time", "times plain", "extra memory", "images/s"]
     return "\n\n".join(
-        [f"### Gradient caching: {records[0]['encoder']}, on JAX, float32", markdown_table(header, lines, num_left=2)]
+        [
+            f"### Gradient caching: {records[0]['encoder']}, on JAX, float32",
+            markdown_table(header, lines, num_left=2),
+        ]
     )
 
 
@@ -243,7 +318,9 @@ def format_rate(record: Record, otherwise: str | None = None) -> str:
 
 def format_note(record: Record) -> str:
     """Returns the note of a record, as long as a cell may be; the file of results has all of it."""
-    return textwrap.shorten(record.get("note", ""), width=LONGEST_NOTE, placeholder="...").replace("|", "/")
+    return textwrap.shorten(record.get("note", ""), width=LONGEST_NOTE, placeholder="...").replace(
+        "|", "/"
+    )
 
 
 def format_memory(record: Record) -> str:

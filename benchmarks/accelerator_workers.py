@@ -1,7 +1,9 @@
-"""The process that makes the measurements of one job of `benchmarks/accelerator.py`, one line of JSON each.
+"""The process that makes the measurements of one job of `benchmarks/accelerator.py`, one line of
+JSON each.
 
-It needs NumPy, and of Keras, JAX, torch and pytorch-metric-learning only what the job measures. On the CPU it does the same as
-on an accelerator; only the memory is that of the process (Linux with glibc).
+It needs NumPy, and of Keras, JAX, torch and pytorch-metric-learning only what the job measures. On
+the CPU it does the same as on an accelerator; only the memory is that of the process (Linux with
+glibc).
 """
 
 import argparse
@@ -19,7 +21,13 @@ from accelerator_plan import LOSSES, SECTIONS
 from augmentation_implementations import IMPLEMENTATIONS as AUGMENTATIONS
 from augmentation_implementations import check_views, one_image_repeated, our_layer
 from harness import OUT_OF_TIME, time_steps, torch_device, wait_for_torch
-from loss_implementations import NUM_CLASSES, NUM_VIEWS, expected_gigabytes, random_batch, supcontrast_loss_of_anchors
+from loss_implementations import (
+    NUM_CLASSES,
+    NUM_VIEWS,
+    expected_gigabytes,
+    random_batch,
+    supcontrast_loss_of_anchors,
+)
 
 # Of the memory that is free: allocators lose some of it between their blocks.
 USABLE_MEMORY = 0.95
@@ -44,7 +52,10 @@ def prepare_loss(item: dict[str, Any], framework: str) -> Prepared:
 
     def summarize(result: tuple[Any, Any]) -> dict[str, Any]:
         loss, gradient = result
-        return {"loss": float(loss), "gradient_norm": float(np.linalg.norm(to_numpy(gradient).astype("float64")))}
+        return {
+            "loss": float(loss),
+            "gradient_norm": float(np.linalg.norm(to_numpy(gradient).astype("float64"))),
+        }
 
     return Prepared(step, summarize)
 
@@ -61,7 +72,9 @@ def prepare_training_step(item: dict[str, Any], framework: str) -> Prepared:
 
 def prepare_gradient_caching(item: dict[str, Any], framework: str) -> Prepared:
     set_precision(framework, "tf32")
-    return keras_training_step(item, has_given_views=False, micro_batch_size=item["micro_batch_size"])
+    return keras_training_step(
+        item, has_given_views=False, micro_batch_size=item["micro_batch_size"]
+    )
 
 
 def prepare_augmentation(item: dict[str, Any], framework: str) -> Prepared:
@@ -78,8 +91,12 @@ def prepare_augmentation(item: dict[str, Any], framework: str) -> Prepared:
     return Prepared(step, summarize)
 
 
-def keras_training_step(item: dict[str, Any], has_given_views: bool, micro_batch_size: int | None = None) -> Prepared:
-    """Prepares the compiled step of `ContrastiveModel.fit` on JAX, on a batch that is on the device already."""
+def keras_training_step(
+    item: dict[str, Any], has_given_views: bool, micro_batch_size: int | None = None
+) -> Prepared:
+    """Prepares the compiled step of `ContrastiveModel.fit` on JAX, on a batch that is on the device
+    already.
+    """
     import jax
     import keras
 
@@ -89,16 +106,21 @@ def keras_training_step(item: dict[str, Any], has_given_views: bool, micro_batch
     policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[item["dtype"]]
     model = keras_supcon.ContrastiveModel(
         keras_supcon.encoders.ResNet(item["depth"], item["width"], item["stem"], dtype=policy),
-        keras_supcon.ProjectionHead(output_dim=128, hidden_units=(num_features(item),), dtype=policy),
+        keras_supcon.ProjectionHead(
+            output_dim=128, hidden_units=(num_features(item),), dtype=policy
+        ),
         augmenter=our_layer(item["recipe"], item["image_size"]),
         micro_batch_size=micro_batch_size,
     )
-    model.compile(optimizer=keras.optimizers.SGD(0.05, momentum=0.9), loss=keras_supcon.SupConLoss())
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.05, momentum=0.9), loss=keras_supcon.SupConLoss()
+    )
     images, labels = random_views(item) if has_given_views else random_images(item)
     model.build(images.shape)
     model.optimizer.build(model.trainable_variables)
     data = jax.device_put((images, labels.astype("int32")))
-    # What Keras compiles as well. The state does not go back into the variables after every step, as in `fit`.
+    # What Keras compiles as well. The state does not go back into the variables after every step,
+    # as in `fit`.
     train_step = jax.jit(model.train_step, donate_argnums=0)
     variables = (
         model.trainable_variables,
@@ -118,7 +140,9 @@ def keras_training_step(item: dict[str, Any], has_given_views: bool, micro_batch
 
 
 def torch_training_step(item: dict[str, Any]) -> Prepared:
-    """Prepares a step of the same network in torch with SupContrast's loss, on given views that are on the device already."""
+    """Prepares a step of the same network in torch with SupContrast's loss, on given views that are
+    on the device already.
+    """
     import torch
     from torch_resnet import ContrastiveNetwork
 
@@ -126,7 +150,9 @@ def torch_training_step(item: dict[str, Any]) -> Prepared:
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True  # shapes do not change, as XLA knows of its convolutions
     device = torch_device()
-    network = ContrastiveNetwork(item["depth"], item["width"], item["stem"], hidden_units=num_features(item))
+    network = ContrastiveNetwork(
+        item["depth"], item["width"], item["stem"], hidden_units=num_features(item)
+    )
     network.to(device=device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
     views, labels = random_views(item)
@@ -139,7 +165,9 @@ def torch_training_step(item: dict[str, Any]) -> Prepared:
         optimizer.zero_grad()
         with torch.autocast(device, dtype=torch.bfloat16, enabled=item["dtype"] == "bfloat16"):
             projections = network(images)
-        loss = supcontrast_loss_of_anchors(projections.unflatten(0, (NUM_VIEWS, -1)).transpose(0, 1), labels).mean()
+        loss = supcontrast_loss_of_anchors(
+            projections.unflatten(0, (NUM_VIEWS, -1)).transpose(0, 1), labels
+        ).mean()
         loss.backward()
         optimizer.step()
         wait_for_torch()
@@ -156,20 +184,26 @@ def summarize_training(item: dict[str, Any], loss: Any, num_parameters: int) -> 
 
 
 def num_features(item: dict[str, Any]) -> int:
-    """Returns the width of the encoder's output, and of the hidden layer of the head, as the authors have it."""
+    """Returns the width of the encoder's output, and of the hidden layer of the head, as the
+    authors have it.
+    """
     return int((2048 if item["depth"] >= 50 else 512) * item["width"])
 
 
 def random_images(item: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(0)
     shape = (item["batch_size"], item["input_size"], item["input_size"], 3)
-    return generator.integers(0, 256, shape, "uint8"), generator.integers(0, NUM_CLASSES, item["batch_size"])
+    return generator.integers(0, 256, shape, "uint8"), generator.integers(
+        0, NUM_CLASSES, item["batch_size"]
+    )
 
 
 def random_views(item: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(0)
     shape = (item["batch_size"], NUM_VIEWS, item["image_size"], item["image_size"], 3)
-    return generator.random(shape, "float32"), generator.integers(0, NUM_CLASSES, item["batch_size"])
+    return generator.random(shape, "float32"), generator.integers(
+        0, NUM_CLASSES, item["batch_size"]
+    )
 
 
 def to_numpy(array: Any) -> np.ndarray:
@@ -184,22 +218,37 @@ PREPARE = {
 }
 
 
-def reason_not_to_run(item: dict[str, Any], earlier: list[dict[str, Any]], free_gigabytes: float | None, seconds: float) -> str:
-    """Returns why a measurement would not fit into the memory or the time that is left, or an empty string.
+def reason_not_to_run(
+    item: dict[str, Any],
+    earlier: list[dict[str, Any]],
+    free_gigabytes: float | None,
+    seconds: float,
+) -> str:
+    """Returns why a measurement would not fit into the memory or the time that is left, or an empty
+    string.
 
     Args:
-        item: What is to be measured; one with `"rows"` grows with their square, one with `"micro_batch_size"` with its batch.
+        item: What is to be measured; one with `"rows"` grows with their square, one with
+            `"micro_batch_size"` with its batch.
         earlier: Records of this process.
         free_gigabytes: Memory of the device, None where it is not known.
         seconds: Time that is left.
     """
     if seconds <= 0:
         return OUT_OF_TIME
-    size_name, power = ("rows", 2) if "rows" in item else ("batch_size", 1) if "micro_batch_size" in item else (None, 0)
+    size_name, power = (
+        ("rows", 2)
+        if "rows" in item
+        else ("batch_size", 1)
+        if "micro_batch_size" in item
+        else (None, 0)
+    )
     if size_name is None:
         return ""
     size = item[size_name]
-    if any(record.get("note") == "out of memory" and record[size_name] <= size for record in earlier):
+    if any(
+        record.get("note") == "out of memory" and record[size_name] <= size for record in earlier
+    ):
         return "not run: less did not fit into the memory"
     measured = {record[size_name]: record for record in earlier if "step_seconds" in record}
     gigabytes_of = {
@@ -215,7 +264,11 @@ def reason_not_to_run(item: dict[str, Any], earlier: list[dict[str, Any]], free_
     if free_gigabytes is not None and gigabytes > USABLE_MEMORY * free_gigabytes:
         return f"not run: about {gigabytes:.{0 if gigabytes >= 10 else 1}f} GB"
     # The first step and the two that are timed at least.
-    if measured and 3 * measured[max(measured)]["median_seconds"] * (size / max(measured)) ** power > seconds:
+    if (
+        measured
+        and 3 * measured[max(measured)]["median_seconds"] * (size / max(measured)) ** power
+        > seconds
+    ):
         return OUT_OF_TIME
     return ""
 
@@ -229,7 +282,11 @@ def measure(item: dict[str, Any], arguments: argparse.Namespace, memory: Any) ->
         prepared.step()  # traces and compiles
         first_step_seconds = time.perf_counter() - start
         times, result = time_steps(prepared.step, arguments.repeats, arguments.step_seconds)
-        record = {"median_seconds": float(np.median(times)), "first_step_seconds": first_step_seconds, "step_seconds": times}
+        record = {
+            "median_seconds": float(np.median(times)),
+            "first_step_seconds": first_step_seconds,
+            "step_seconds": times,
+        }
         return {**record, **memory.extra(), **prepared.summarize(result)}
     except ModuleNotFoundError as error:
         return {"note": f"not run: no {error.name} here"}
@@ -245,11 +302,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--section", choices=[*SECTIONS, "describe"], required=True)
     parser.add_argument("--framework", choices=["jax", "torch"], required=True)
-    parser.add_argument("--platform", help="the kind of device on which the measurements are to be made, such as cpu")
+    parser.add_argument(
+        "--platform",
+        help="the kind of device on which the measurements are to be made, such as cpu",
+    )
     parser.add_argument("--measurements", type=json.loads, help="what each is of, as JSON")
-    parser.add_argument("--seconds", type=float, default=60, help="after so many no measurement begins")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="after so many no measurement begins"
+    )
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--step_seconds", type=float, default=2, help="after so many two timed steps are enough")
+    parser.add_argument(
+        "--step_seconds", type=float, default=2, help="after so many two timed steps are enough"
+    )
     arguments = parser.parse_args()
     try:
         facts = describe(arguments.framework)
@@ -262,7 +326,9 @@ def main() -> None:
     memory = None
     for item in arguments.measurements:
         if facts["platform"] != arguments.platform:
-            answer = {"note": f"not run: {facts.get('note') or arguments.framework + ' finds no accelerator'}"}
+            answer = {
+                "note": f"not run: {facts.get('note') or arguments.framework + ' finds no accelerator'}"
+            }
         else:
             memory = memory or memory_of(arguments.framework, arguments.platform)
             seconds = arguments.seconds - (time.monotonic() - start)

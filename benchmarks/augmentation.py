@@ -1,19 +1,21 @@
-"""Images per second of the augmentations on the CPU, one view, beside their peers, at 32 and at 224 pixels.
+"""Images per second of the augmentations on the CPU, one view, beside their peers, at 32 and at 224
+pixels.
 
-    make benchmark-augmentation
-    python benchmarks/augmentation.py  # this package, keras-cv, Keras and tf.image alone
-    python benchmarks/augmentation.py --neutral_python=.venv-neutral/bin/python --peers_python=PYTHON
-    python benchmarks/augmentation.py --sizes=32 --recipes=simaugment
+    make benchmark-augmentation python benchmarks/augmentation.py  # this package, keras-cv, Keras
+    and tf.image alone python benchmarks/augmentation.py --neutral_python=.venv-neutral/bin/python
+    --peers_python=PYTHON python benchmarks/augmentation.py --sizes=32 --recipes=simaugment
 
---neutral_python has keras, jax and torch, --peers_python has torch, kornia and albumentations; without them their rows are left
-out. Prints Markdown tables and writes results.json to --output_dir. Each implementation runs in a process of its own, all of
-them in turn and then again for every round, so a ratio is of neighbours in time. Linux only.
+--neutral_python has keras, jax and torch, --peers_python has torch, kornia and albumentations;
+without them their rows are left out. Prints Markdown tables and writes results.json to
+--output_dir. Each implementation runs in a process of its own, all of them in turn and then again
+for every round, so a ratio is of neighbours in time. Linux only.
 
-At 32 pixels the images have 32, at 224 they have 256 pixels; uint8 goes in, float32 in [0, 1] comes out. The rate is that of
-the best of several windows of about a second. "Cores" is how many it kept busy in that window and "others" how many other
-work on the machine did: a rate beside much of that is too low. "Per core" divides by the processor time of all threads instead
-of the time on the clock, to compare what uses one core with what uses all. "Distinct" is the share of different views in a
-batch of one image repeated: 100 % where every image has draws of its own.
+At 32 pixels the images have 32, at 224 they have 256 pixels; uint8 goes in, float32 in [0, 1] comes
+out. The rate is that of the best of several windows of about a second. "Cores" is how many it kept
+busy in that window and "others" how many other work on the machine did: a rate beside much of that
+is too low. "Per core" divides by the processor time of all threads instead of the time on the
+clock, to compare what uses one core with what uses all. "Distinct" is the share of different views
+in a batch of one image repeated: 100 % where every image has draws of its own.
 """
 
 import datetime
@@ -39,19 +41,37 @@ from harness import describe_machine, markdown_table, run_worker, write_results
 # Pixels of a side of the images, for each size of the views.
 INPUT_SIZES = {32: 32, 224: 256}
 
-_SIZES = flags.DEFINE_multi_enum("sizes", ["32", "224"], [str(size) for size in INPUT_SIZES], "Sizes of the views, in pixels.")
+_SIZES = flags.DEFINE_multi_enum(
+    "sizes", ["32", "224"], [str(size) for size in INPUT_SIZES], "Sizes of the views, in pixels."
+)
 _BATCH_SIZES = {
-    32: flags.DEFINE_integer("batch_size_32", 256, "Images in a batch at 32 pixels.", lower_bound=1),
-    224: flags.DEFINE_integer("batch_size_224", 32, "Images in a batch at 224 pixels.", lower_bound=1),
+    32: flags.DEFINE_integer(
+        "batch_size_32", 256, "Images in a batch at 32 pixels.", lower_bound=1
+    ),
+    224: flags.DEFINE_integer(
+        "batch_size_224", 32, "Images in a batch at 224 pixels.", lower_bound=1
+    ),
 }
-_RECIPES = flags.DEFINE_multi_enum("recipes", list(RECIPES), list(RECIPES), "Recipes to measure; may be given several times.")
-_ROUNDS = flags.DEFINE_integer("rounds", 1, "Measurements of an implementation; their windows count as one set.", lower_bound=1)
+_RECIPES = flags.DEFINE_multi_enum(
+    "recipes", list(RECIPES), list(RECIPES), "Recipes to measure; may be given several times."
+)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 1, "Measurements of an implementation; their windows count as one set.", lower_bound=1
+)
 _WINDOWS = flags.DEFINE_integer("windows", 4, "Windows of a measurement.", lower_bound=2)
-_WINDOW_SECONDS = flags.DEFINE_float("window_seconds", 1.0, "Length of a window; it lasts longer for a few slow batches.")
+_WINDOW_SECONDS = flags.DEFINE_float(
+    "window_seconds", 1.0, "Length of a window; it lasts longer for a few slow batches."
+)
 _SECONDS = flags.DEFINE_float("seconds", 15.0, "After so many seconds two windows are enough.")
-_NEUTRAL_PYTHON = flags.DEFINE_string("neutral_python", None, "Python interpreter with keras, jax and torch.")
-_PEERS_PYTHON = flags.DEFINE_string("peers_python", None, "Python interpreter with torch, kornia and albumentations.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/benchmarks/augmentation", "Folder for results.json.")
+_NEUTRAL_PYTHON = flags.DEFINE_string(
+    "neutral_python", None, "Python interpreter with keras, jax and torch."
+)
+_PEERS_PYTHON = flags.DEFINE_string(
+    "peers_python", None, "Python interpreter with torch, kornia and albumentations."
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "build/benchmarks/augmentation", "Folder for results.json."
+)
 
 # (ours, a peer, the quantity): the ratios by which this package is judged.
 COMPARISONS = (
@@ -67,9 +87,11 @@ COMPARISONS = (
 
 
 def interpreter(name: str) -> str | None:
-    return {"tensorflow": sys.executable, "neutral": _NEUTRAL_PYTHON.value, "peers": _PEERS_PYTHON.value}[
-        IMPLEMENTATIONS[name].environment
-    ]
+    return {
+        "tensorflow": sys.executable,
+        "neutral": _NEUTRAL_PYTHON.value,
+        "peers": _PEERS_PYTHON.value,
+    }[IMPLEMENTATIONS[name].environment]
 
 
 def measure(name: str, size: int) -> dict[str, Any]:
@@ -83,7 +105,12 @@ def measure(name: str, size: int) -> dict[str, Any]:
         "window_seconds": _WINDOW_SECONDS.value,
         "seconds": _SECONDS.value,
     }
-    answer = run_worker(interpreter(name), "augmentation_implementations.py", IMPLEMENTATIONS[name].backend, arguments)
+    answer = run_worker(
+        interpreter(name),
+        "augmentation_implementations.py",
+        IMPLEMENTATIONS[name].backend,
+        arguments,
+    )
     outcome = answer.get("note") or f"{rate(best_window(answer['windows'])):,.0f} images per second"
     print(f"{size} pixels, {describe(name)}: {outcome}", file=sys.stderr, flush=True)
     return answer
@@ -121,7 +148,12 @@ def compare(records: list[dict]) -> list[dict]:
     """The ratios of COMPARISONS for which both sides were measured."""
     measured = {record["implementation"]: record for record in records if "rate" in record}
     return [
-        {"ours": ours, "peer": peer, "quantity": quantity, "times_faster": measured[ours][quantity] / measured[peer][quantity]}
+        {
+            "ours": ours,
+            "peer": peer,
+            "quantity": quantity,
+            "times_faster": measured[ours][quantity] / measured[peer][quantity],
+        }
         for ours, peer, quantity in COMPARISONS
         if ours in measured and peer in measured
     ]
@@ -171,7 +203,8 @@ def format_comparisons(comparisons: list[dict]) -> str:
     rows = [
         [
             describe(comparison["ours"]),
-            describe(comparison["peer"]) + (", per core" if comparison["quantity"] == "rate_per_core" else ""),
+            describe(comparison["peer"])
+            + (", per core" if comparison["quantity"] == "rate_per_core" else ""),
             f"{comparison['times_faster']:.2f}",
         ]
         for comparison in comparisons
@@ -182,7 +215,11 @@ def format_comparisons(comparisons: list[dict]) -> str:
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
-    names = [name for name, implementation in IMPLEMENTATIONS.items() if implementation.recipe in _RECIPES.value]
+    names = [
+        name
+        for name, implementation in IMPLEMENTATIONS.items()
+        if implementation.recipe in _RECIPES.value
+    ]
     output_dir = pathlib.Path(_OUTPUT_DIR.value)
     output_dir.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {

@@ -1,14 +1,17 @@
-"""One view of a batch of images as this package and its peers make it, and the process that measures one of them.
+"""One view of a batch of images as this package and its peers make it, and the process that
+measures one of them.
 
-`benchmarks/augmentation.py` starts this file once per measurement: thread pools and compiled programs of one library are not
-to disturb another. It needs only NumPy and the library that is measured (no absl, no TensorFlow where a peer has none).
+`benchmarks/augmentation.py` starts this file once per measurement: thread pools and compiled
+programs of one library are not to disturb another. It needs only NumPy and the library that is
+measured (no absl, no TensorFlow where a peer has none).
 
-The SimCLR recipe is everywhere a random-resized crop of 0.2 to 1 of the area, a left-right flip, with probability 0.8 a jitter
-of brightness, contrast and saturation by 0.4 and of hue by 0.1, and grey with probability 0.2. Each library draws and computes
-these in its own way (order, clipping, antialiasing): the times are of its recipe, the pixels are not the same.
+The SimCLR recipe is everywhere a random-resized crop of 0.2 to 1 of the area, a left-right flip,
+with probability 0.8 a jitter of brightness, contrast and saturation by 0.4 and of hue by 0.1, and
+grey with probability 0.2. Each library draws and computes these in its own way (order, clipping,
+antialiasing): the times are of its recipe, the pixels are not the same.
 
-The policies of this package crop, resize and flip first; those of the peers do not. A peer's policy gets images that have the
-size of the view already, so that what it lacks costs it nothing.
+The policies of this package crop, resize and flip first; those of the peers do not. A peer's policy
+gets images that have the size of the view already, so that what it lacks costs it nothing.
 """
 
 import argparse
@@ -38,7 +41,8 @@ MIN_BATCHES = 8
 # Batches in which `measure` counts the views that are unlike every other.
 NUM_COMPARED_BATCHES = 8
 
-# One call makes the views of one batch, `(batch, height, width, 3)`, and returns when they are there.
+# One call makes the views of one batch, `(batch, height, width, 3)`, and returns when they are
+# there.
 Step = Callable[[], Any]
 
 
@@ -47,8 +51,8 @@ class Implementation:
     # A key of RECIPES.
     recipe: str
     label: str
-    # "tensorflow" (with keras-cv), "neutral" (Keras, JAX and torch) or "peers" (torch, kornia, albumentations): whose
-    # Python interpreter runs it.
+    # "tensorflow" (with keras-cv), "neutral" (Keras, JAX and torch) or "peers" (torch, kornia,
+    # albumentations): whose Python interpreter runs it.
     environment: str
     # (uint8 images (batch, height, width, 3), size of the views) -> Step
     prepare: Callable[[np.ndarray, int], Step]
@@ -80,7 +84,9 @@ def ours_in_xla(images, size, recipe: str) -> Step:
 
     layer = our_layer(recipe, size)
     images = tf.constant(images)
-    augment = tf.function(lambda images: layer(images, training=True), autograph=False, jit_compile=True)
+    augment = tf.function(
+        lambda images: layer(images, training=True), autograph=False, jit_compile=True
+    )
     return lambda: augment(images)
 
 
@@ -110,7 +116,9 @@ def keras_cv_simclr(images, size) -> Step:
     from keras_cv import layers
 
     augment = in_sequence(
-        layers.RandomCropAndResize((size, size), crop_area_factor=CROP_AREA, aspect_ratio_factor=ASPECT_RATIO),
+        layers.RandomCropAndResize(
+            (size, size), crop_area_factor=CROP_AREA, aspect_ratio_factor=ASPECT_RATIO
+        ),
         layers.RandomFlip("horizontal"),
         layers.RandomApply(
             layers.RandomColorJitter(
@@ -131,8 +139,9 @@ def keras_cv_simclr(images, size) -> Step:
 def keras_simclr(images, size) -> Step:
     """What Keras has of the recipe.
 
-    It has no random-resized crop; a resize to the size of the view and a random zoom into its middle, height and width
-    apart, stand in. It has no layer that applies another with a probability, so all images are jittered.
+    It has no random-resized crop; a resize to the size of the view and a random zoom into its
+    middle, height and width apart, stand in. It has no layer that applies another with a
+    probability, so all images are jittered.
     """
     from keras import layers
 
@@ -140,7 +149,9 @@ def keras_simclr(images, size) -> Step:
     augment = in_sequence(
         layers.Rescaling(1 / 255),
         layers.Resizing(size, size),
-        functools.partial(layers.RandomZoom((smallest_side - 1, 0.0), (smallest_side - 1, 0.0)), training=True),
+        functools.partial(
+            layers.RandomZoom((smallest_side - 1, 0.0), (smallest_side - 1, 0.0)), training=True
+        ),
         functools.partial(layers.RandomFlip("horizontal"), training=True),
         functools.partial(
             layers.RandomColorJitter(
@@ -158,7 +169,9 @@ def keras_simclr(images, size) -> Step:
 
 
 def tf_image_simclr(images, size) -> Step:
-    """The usual code of a `tf.data` pipeline: functions of `tf.image` mapped over single images, which are batched then."""
+    """The usual code of a `tf.data` pipeline: functions of `tf.image` mapped over single images,
+    which are batched then.
+    """
     import tensorflow as tf
 
     def with_probability(probability, change, image):
@@ -178,11 +191,18 @@ def tf_image_simclr(images, size) -> Step:
             aspect_ratio_range=ASPECT_RATIO,
             use_image_if_no_bounding_boxes=True,
         )
-        image = tf.image.resize(tf.ensure_shape(tf.slice(image, begin, extent), (None, None, 3)), (size, size)) / 255
+        image = (
+            tf.image.resize(
+                tf.ensure_shape(tf.slice(image, begin, extent), (None, None, 3)), (size, size)
+            )
+            / 255
+        )
         image = tf.image.random_flip_left_right(image)
         image = with_probability(JITTER_PROBABILITY, jitter, image)
         image = with_probability(
-            GRAYSCALE_PROBABILITY, lambda image: tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(image)), image
+            GRAYSCALE_PROBABILITY,
+            lambda image: tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(image)),
+            image,
         )
         return tf.clip_by_value(image, 0, 1)
 
@@ -190,7 +210,9 @@ def tf_image_simclr(images, size) -> Step:
 
 
 def albumentations_simclr(images, size) -> Step:
-    """One image after another on one thread, as in one worker of a PyTorch data loader; uint8 until the end."""
+    """One image after another on one thread, as in one worker of a PyTorch data loader; uint8 until
+    the end.
+    """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would look for a newer version on the network
     import albumentations
     import cv2
@@ -202,7 +224,11 @@ def albumentations_simclr(images, size) -> Step:
             albumentations.RandomResizedCrop((size, size), scale=CROP_AREA, ratio=ASPECT_RATIO),
             albumentations.HorizontalFlip(p=0.5),
             albumentations.ColorJitter(
-                brightness=factors, contrast=factors, saturation=factors, hue=(-HUE, HUE), p=JITTER_PROBABILITY
+                brightness=factors,
+                contrast=factors,
+                saturation=factors,
+                hue=(-HUE, HUE),
+                p=JITTER_PROBABILITY,
             ),
             albumentations.ToGray(p=GRAYSCALE_PROBABILITY),
         ]
@@ -222,7 +248,9 @@ def kornia_simclr(images, size) -> Step:
 
     augment = kornia.augmentation.AugmentationSequential(
         # Of its two ways to crop this is the one that kornia recommends for speed.
-        kornia.augmentation.RandomResizedCrop((size, size), scale=CROP_AREA, ratio=ASPECT_RATIO, cropping_mode="slice"),
+        kornia.augmentation.RandomResizedCrop(
+            (size, size), scale=CROP_AREA, ratio=ASPECT_RATIO, cropping_mode="slice"
+        ),
         kornia.augmentation.RandomHorizontalFlip(p=0.5),
         kornia.augmentation.ColorJitter(JITTER, JITTER, JITTER, HUE, p=JITTER_PROBABILITY),
         kornia.augmentation.RandomGrayscale(p=GRAYSCALE_PROBABILITY),
@@ -236,20 +264,26 @@ def keras_rand_augment(images, size, one_by_one: bool = False) -> Step:
     import keras
 
     layer = keras.layers.RandAugment(value_range=(0, 255), num_ops=NUM_OPS, factor=MAGNITUDE)
-    return tf_data_step(lambda images: layer(images, training=True) / 255, centre(images, size), one_by_one)
+    return tf_data_step(
+        lambda images: layer(images, training=True) / 255, centre(images, size), one_by_one
+    )
 
 
 def keras_cv_rand_augment(images, size) -> Step:
     import keras_cv
 
-    layer = keras_cv.layers.RandAugment(value_range=(0, 255), augmentations_per_image=NUM_OPS, magnitude=MAGNITUDE)
+    layer = keras_cv.layers.RandAugment(
+        value_range=(0, 255), augmentations_per_image=NUM_OPS, magnitude=MAGNITUDE
+    )
     return tf_data_step(lambda images: layer(images) / 255, centre(images, size))
 
 
 def kornia_rand_augment(images, size) -> Step:
     from kornia.augmentation.auto import RandAugment
 
-    return kornia_step(RandAugment(n=NUM_OPS, m=int(30 * MAGNITUDE)), centre(images, size))  # m counts up to 30
+    return kornia_step(
+        RandAugment(n=NUM_OPS, m=int(30 * MAGNITUDE)), centre(images, size)
+    )  # m counts up to 30
 
 
 def kornia_auto_augment(images, size) -> Step:
@@ -259,7 +293,9 @@ def kornia_auto_augment(images, size) -> Step:
 
 
 def saturation_factor() -> tuple[float, float]:
-    """The bounds `f` for which keras-cv and Keras change the saturation by `f / (1 - f)`: 1 - JITTER and 1 + JITTER."""
+    """The bounds `f` for which keras-cv and Keras change the saturation by `f / (1 - f)`: 1 -
+    JITTER and 1 + JITTER.
+    """
     low, high = (1 - JITTER, 1 + JITTER)
     return (low / (1 + low), high / (1 + high))
 
@@ -279,16 +315,24 @@ def in_sequence(*layers: Callable) -> Callable:
 
 
 def tf_data_step(augment: Callable, images: np.ndarray, one_by_one: bool = False) -> Step:
-    """`augment` in a parallel map over batches, or `one_by_one` over single images that are batched after it."""
+    """`augment` in a parallel map over batches, or `one_by_one` over single images that are batched
+    after it.
+    """
     import tensorflow as tf
 
     # As many as cores: tf.data.AUTOTUNE would come to that, but in its own time.
     num_calls = os.cpu_count()
     if one_by_one:
-        dataset = tf.data.Dataset.from_tensor_slices(images).repeat().map(augment, num_parallel_calls=num_calls)
+        dataset = (
+            tf.data.Dataset.from_tensor_slices(images)
+            .repeat()
+            .map(augment, num_parallel_calls=num_calls)
+        )
         dataset = dataset.batch(len(images), drop_remainder=True, num_parallel_calls=num_calls)
     else:
-        dataset = tf.data.Dataset.from_tensors(images).repeat().map(augment, num_parallel_calls=num_calls)
+        dataset = (
+            tf.data.Dataset.from_tensors(images).repeat().map(augment, num_parallel_calls=num_calls)
+        )
     iterator = iter(dataset.prefetch(tf.data.AUTOTUNE))
     return lambda: next(iterator)
 
@@ -310,7 +354,9 @@ def torch_step(augment: Callable, images: np.ndarray) -> Step:
 
 def kornia_step(augment: Callable, images: np.ndarray) -> Step:
     """Kornia takes float images in [0, 1] with the channels first and leaves them so."""
-    return torch_step(lambda images: augment(images.permute(0, 3, 1, 2).float() / 255).permute(0, 2, 3, 1), images)
+    return torch_step(
+        lambda images: augment(images.permute(0, 3, 1, 2).float() / 255).permute(0, 2, 3, 1), images
+    )
 
 
 RECIPES = {
@@ -321,10 +367,18 @@ RECIPES = {
     "stacked_rand_augment": "Stacked RandAugment",
 }
 PEERS = {
-    "keras_cv": Implementation("simaugment", "keras-cv layers in tf.data", "tensorflow", keras_cv_simclr),
-    "keras": Implementation("simaugment", "Keras layers in tf.data, zoom for crop", "tensorflow", keras_simclr),
-    "tf_image": Implementation("simaugment", "tf.image on each image in tf.data", "tensorflow", tf_image_simclr),
-    "albumentations": Implementation("simaugment", "albumentations, one process", "peers", albumentations_simclr, "torch"),
+    "keras_cv": Implementation(
+        "simaugment", "keras-cv layers in tf.data", "tensorflow", keras_cv_simclr
+    ),
+    "keras": Implementation(
+        "simaugment", "Keras layers in tf.data, zoom for crop", "tensorflow", keras_simclr
+    ),
+    "tf_image": Implementation(
+        "simaugment", "tf.image on each image in tf.data", "tensorflow", tf_image_simclr
+    ),
+    "albumentations": Implementation(
+        "simaugment", "albumentations, one process", "peers", albumentations_simclr, "torch"
+    ),
     "kornia": Implementation("simaugment", "kornia", "peers", kornia_simclr, "torch"),
     "keras_rand_augment": Implementation(
         "rand_augment", "Keras RandAugment, one choice a batch", "tensorflow", keras_rand_augment
@@ -335,18 +389,30 @@ PEERS = {
         "tensorflow",
         functools.partial(keras_rand_augment, one_by_one=True),
     ),
-    "keras_cv_rand_augment": Implementation("rand_augment", "keras-cv RandAugment", "tensorflow", keras_cv_rand_augment),
+    "keras_cv_rand_augment": Implementation(
+        "rand_augment", "keras-cv RandAugment", "tensorflow", keras_cv_rand_augment
+    ),
     "kornia_rand_augment": Implementation(
-        "rand_augment", "kornia RandAugment, one choice a batch", "peers", kornia_rand_augment, "torch"
+        "rand_augment",
+        "kornia RandAugment, one choice a batch",
+        "peers",
+        kornia_rand_augment,
+        "torch",
     ),
     "kornia_auto_augment": Implementation(
-        "auto_augment", "kornia AutoAugment, one choice a batch", "peers", kornia_auto_augment, "torch"
+        "auto_augment",
+        "kornia AutoAugment, one choice a batch",
+        "peers",
+        kornia_auto_augment,
+        "torch",
     ),
 }
 
 
 def implementations_of(recipe: str) -> dict[str, Implementation]:
-    """Ours in `tf.data`, with which the others of the recipe are compared, ours compiled, then the peers."""
+    """Ours in `tf.data`, with which the others of the recipe are compared, ours compiled, then the
+    peers.
+    """
     ours = {
         "tf_data": ("keras_supcon in tf.data", "tensorflow", ours_in_tf_data, "tensorflow"),
         "xla": ("keras_supcon on TensorFlow, jit_compile", "tensorflow", ours_in_xla, "tensorflow"),
@@ -354,12 +420,18 @@ def implementations_of(recipe: str) -> dict[str, Implementation]:
         "torch": ("keras_supcon on torch", "neutral", ours_in_torch, "torch"),
     }
     return {
-        f"{recipe}_{name}": Implementation(recipe, label, environment, functools.partial(prepare, recipe=recipe), backend)
+        f"{recipe}_{name}": Implementation(
+            recipe, label, environment, functools.partial(prepare, recipe=recipe), backend
+        )
         for name, (label, environment, prepare, backend) in ours.items()
     } | {name: peer for name, peer in PEERS.items() if peer.recipe == recipe}
 
 
-IMPLEMENTATIONS = {name: implementation for recipe in RECIPES for name, implementation in implementations_of(recipe).items()}
+IMPLEMENTATIONS = {
+    name: implementation
+    for recipe in RECIPES
+    for name, implementation in implementations_of(recipe).items()
+}
 PACKAGES = (
     "keras",
     "tensorflow",
@@ -375,7 +447,9 @@ PACKAGES = (
 
 
 def one_image_repeated(batch_size: int, size: int) -> np.ndarray:
-    """A batch whose images are all the same, so that views that differ show that each had draws of its own."""
+    """A batch whose images are all the same, so that views that differ show that each had draws of
+    its own.
+    """
     image = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), "uint8")
     return np.repeat(image, batch_size, axis=0)
 
@@ -383,7 +457,10 @@ def one_image_repeated(batch_size: int, size: int) -> np.ndarray:
 def check_views(views: np.ndarray, shape: tuple[int, ...]) -> None:
     """Ends the program if these are not views: a rate would mean nothing then."""
     if views.shape != shape or views.dtype != "float32":
-        raise SystemExit(f"the views should be float32 of shape {shape}. Received: {views.dtype} of shape {views.shape}")
+        raise SystemExit(
+            f"the views should be float32 of shape {shape}. Received: {views.dtype} of shape "
+            f"{views.shape}"
+        )
     low, high = views.min(), views.max()
     if not (-1e-3 <= low <= high <= 1 + 1e-3):  # NaN is wrong too
         raise SystemExit(f"the views should be in [0, 1]. Received: views from {low} to {high}")
@@ -408,14 +485,20 @@ def window(step: Step, batch_size: int, window_seconds: float) -> dict[str, floa
 
 
 def busy_seconds() -> float:
-    """Processor time of this machine since it started, of all processes and of what a hypervisor took away (proc(5), stat)."""
-    jiffies = [int(number) for number in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    """Processor time of this machine since it started, of all processes and of what a hypervisor
+    took away (proc(5), stat).
+    """
+    jiffies = [
+        int(number) for number in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]
+    ]
     idle = jiffies[3] + jiffies[4]  # idle and waiting for input or output
     return (sum(jiffies) - idle) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(prepare: Callable, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Counts images in windows until there are `windows` of them, or `seconds` are over and there are two."""
+    """Counts images in windows until there are `windows` of them, or `seconds` are over and there
+    are two.
+    """
     images = one_image_repeated(arguments.batch_size, arguments.input_size)
     step = prepare(images, arguments.size)
     start = time.perf_counter()
@@ -427,10 +510,13 @@ def measure(prepare: Callable, arguments: argparse.Namespace) -> dict[str, Any]:
         check_views(views, (arguments.batch_size, arguments.size, arguments.size, 3))
         num_distinct += len({view.tobytes() for view in views})
     del views
-    window(step, arguments.batch_size, arguments.window_seconds)  # caches, and what a pipeline had made in advance
+    window(
+        step, arguments.batch_size, arguments.window_seconds
+    )  # caches, and what a pipeline had made in advance
     windows: list[dict[str, float]] = []
     while len(windows) < 2 or (
-        len(windows) < arguments.windows and sum(part["seconds"] for part in windows) < arguments.seconds
+        len(windows) < arguments.windows
+        and sum(part["seconds"] for part in windows) < arguments.seconds
     ):
         windows.append(window(step, arguments.batch_size, arguments.window_seconds))
     return {

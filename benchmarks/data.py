@@ -4,12 +4,14 @@
     python benchmarks/data.py  # this package and Keras alone
     python benchmarks/data.py --torchvision_python=PYTHON
 
---torchvision_python has torch and torchvision; without it their rows are left out. Prints Markdown tables and writes
-results.json to --output_dir. The files are made from the two photographs of scikit-learn. Each implementation runs in a
-process of its own, all of them in turn and then again for every round. Linux only.
+--torchvision_python has torch and torchvision; without it their rows are left out. Prints Markdown
+tables and writes results.json to --output_dir. The files are made from the two photographs of
+scikit-learn. Each implementation runs in a process of its own, all of them in turn and then again
+for every round. Linux only.
 
-"Per core" divides the images by the processor time of all threads and processes. "Error" is the mean difference of the pixels,
-in levels of 255, from what Pillow makes of the decoded file with a bicubic filter and antialiasing.
+"Per core" divides the images by the processor time of all threads and processes. "Error" is the
+mean difference of the pixels, in levels of 255, from what Pillow makes of the decoded file with a
+bicubic filter and antialiasing.
 """
 
 import datetime
@@ -22,22 +24,40 @@ from data_files import FILES, FILES_PER_CLASS, JPEG_QUALITY, NUM_CLASSES, SIDE, 
 from data_implementations import BATCH_SIZE, IMPLEMENTATIONS, MIXED_BATCHES, SIZE
 from harness import describe_machine, markdown_table, run_worker, write_results
 
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Processes of an implementation; the best of their epochs counts.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 3, "Processes of an implementation; the best of their epochs counts.", lower_bound=1
+)
 _EPOCHS = flags.DEFINE_integer("epochs", 3, "Epochs of a process.", lower_bound=1)
-_TORCHVISION_PYTHON = flags.DEFINE_string("torchvision_python", None, "Python interpreter with torch and torchvision.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/benchmarks/data", "Folder for the files and results.json.")
+_TORCHVISION_PYTHON = flags.DEFINE_string(
+    "torchvision_python", None, "Python interpreter with torch and torchvision."
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "build/benchmarks/data", "Folder for the files and results.json."
+)
 
 
 def interpreter(name: str) -> str | None:
-    return sys.executable if IMPLEMENTATIONS[name].environment == "tensorflow" else _TORCHVISION_PYTHON.value
+    return (
+        sys.executable
+        if IMPLEMENTATIONS[name].environment == "tensorflow"
+        else _TORCHVISION_PYTHON.value
+    )
 
 
 def measure(name: str, quantity: str, folder: pathlib.Path) -> dict[str, Any]:
     small_folder = folder.with_name(next(iter(FILES)))
-    arguments = {"worker": name, "quantity": quantity, "folder": folder, "small_folder": small_folder, "epochs": _EPOCHS.value}
+    arguments = {
+        "worker": name,
+        "quantity": quantity,
+        "folder": folder,
+        "small_folder": small_folder,
+        "epochs": _EPOCHS.value,
+    }
     answer = run_worker(interpreter(name), "data_implementations.py", "tensorflow", arguments)
     print(
-        f"{folder.name}, {quantity}, {IMPLEMENTATIONS[name].label}: {answer.get('note', 'done')}", file=sys.stderr, flush=True
+        f"{folder.name}, {quantity}, {IMPLEMENTATIONS[name].label}: {answer.get('note', 'done')}",
+        file=sys.stderr,
+        flush=True,
     )
     return answer
 
@@ -73,7 +93,9 @@ def format_rates(records: dict[str, dict[str, Any]]) -> str:
                 f"{record['error']:.2f}",
             ]
         )
-    return markdown_table(["implementation", "images per second", "per core", "times Keras per core", "error"], rows)
+    return markdown_table(
+        ["implementation", "images per second", "per core", "times Keras per core", "error"], rows
+    )
 
 
 def format_large(starts: dict[str, dict[str, Any]], memories: dict[str, dict[str, Any]]) -> str:
@@ -93,7 +115,13 @@ def format_large(starts: dict[str, dict[str, Any]], memories: dict[str, dict[str
                 f"{memory['megabytes'][-1]:,.0f} MB",
             ]
         )
-    header = ["implementation", "first batch", f"classes in {MIXED_BATCHES} batches", "memory after a tenth", "after the epoch"]
+    header = [
+        "implementation",
+        "first batch",
+        f"classes in {MIXED_BATCHES} batches",
+        "memory after a tenth",
+        "after the epoch",
+    ]
     return markdown_table(header, rows)
 
 
@@ -107,11 +135,20 @@ def main(argv: list[str]) -> None:
     results: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
-        "settings": {"size": SIZE, "batch_size": BATCH_SIZE, "files": FILES, "jpeg_quality": JPEG_QUALITY},
+        "settings": {
+            "size": SIZE,
+            "batch_size": BATCH_SIZE,
+            "files": FILES,
+            "jpeg_quality": JPEG_QUALITY,
+        },
         "rates": {},
     }
     print(", ".join(f"{name}: {value}" for name, value in results["machine"].items()))
-    left_out = [implementation.label for name, implementation in IMPLEMENTATIONS.items() if name not in names]
+    left_out = [
+        implementation.label
+        for name, implementation in IMPLEMENTATIONS.items()
+        if name not in names
+    ]
     if left_out:
         print(f"Left out, for want of an interpreter (--help): {'; '.join(left_out)}")
     for kind in FILES:
@@ -119,15 +156,22 @@ def main(argv: list[str]) -> None:
         for _ in range(_ROUNDS.value):
             for name, earlier in answers.items():
                 earlier.append(measure(name, "rate", output_dir / kind))
-        records = results["rates"][kind] = {name: summarize_rates(of_name) for name, of_name in answers.items()}
+        records = results["rates"][kind] = {
+            name: summarize_rates(of_name) for name, of_name in answers.items()
+        }
         print(f"\n{kind} to {SIZE}x{SIZE}\n\n{format_rates(records)}", flush=True)
         write_results(output_dir / "results.json", results)
     for quantity in ("start", "memory"):
-        measure(names[0], "start", output_dir / "large")  # brings the files into the memory of the system
+        measure(
+            names[0], "start", output_dir / "large"
+        )  # brings the files into the memory of the system
         results[quantity] = {name: measure(name, quantity, output_dir / "large") for name in names}
         write_results(output_dir / "results.json", results)
     decoded = NUM_CLASSES * FILES_PER_CLASS * SIDE**2 * 3 / 1e9
-    print(f"\n{NUM_CLASSES * FILES_PER_CLASS:,} files of {SIDE}x{SIDE}, {decoded:.0f} GB when decoded, shuffled")
+    print(
+        f"\n{NUM_CLASSES * FILES_PER_CLASS:,} files of {SIDE}x{SIDE}, {decoded:.0f} GB when "
+        "decoded, shuffled"
+    )
     print(f"\n{format_large(results['start'], results['memory'])}\n\n{output_dir / 'results.json'}")
     failed = [
         *results["start"].values(),

@@ -1,4 +1,6 @@
-"""The folders that `benchmarks/data.py` reads: pieces of the two photographs of scikit-learn as JPEG files."""
+"""The folders that `benchmarks/data.py` reads: pieces of the two photographs of scikit-learn as
+JPEG files.
+"""
 
 import io
 import os
@@ -17,7 +19,10 @@ def write_files(folder: pathlib.Path) -> None:
     """Writes the folders of which the reading is measured, once."""
     for name, (width, height, number) in FILES.items():
         contents = [encode(place, width, height) for place in range(min(number, NUM_DIFFERENT))]
-        write_whole(folder / name, {f"{i % 2}/{i:04}.jpg": contents[i % len(contents)] for i in range(number)})
+        write_whole(
+            folder / name,
+            {f"{i % 2}/{i:04}.jpg": contents[i % len(contents)] for i in range(number)},
+        )
     contents = [encode(place, SIDE, SIDE) for place in range(NUM_DIFFERENT)]
     write_whole(
         folder / "large",
@@ -53,7 +58,9 @@ def encode(place: int, width: int, height: int) -> bytes:
 
     photograph = Image.fromarray(load_sample_image(("china.jpg", "flower.jpg")[place % 2]))
     left, top = 7 * place % 130, 3 * place % 50
-    piece = photograph.crop((left, top, left + 500, top + 375)).resize((width, height), Image.Resampling.LANCZOS)
+    piece = photograph.crop((left, top, left + 500, top + 375)).resize(
+        (width, height), Image.Resampling.LANCZOS
+    )
     file = io.BytesIO()
     piece.save(file, "jpeg", quality=JPEG_QUALITY)
     return file.getvalue()

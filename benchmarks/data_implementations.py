@@ -1,7 +1,8 @@
-"""Folders of images as this package and its peers read them, and the process that measures one of them.
+"""Folders of images as this package and its peers read them, and the process that measures one of
+them.
 
-`benchmarks/data.py` starts this file once per measurement. Its last line is JSON. It needs only the library that is measured
-and, for the quality of the pixels, NumPy and Pillow.
+`benchmarks/data.py` starts this file once per measurement. Its last line is JSON. It needs only the
+library that is measured and, for the quality of the pixels, NumPy and Pillow.
 """
 
 import argparse
@@ -28,14 +29,17 @@ class Implementation:
     label: str
     # "tensorflow" or "torchvision": whose Python interpreter runs it.
     environment: str
-    # (folder, whether to shuffle) -> batches (images, labels) in the order of the sorted paths, if not shuffled
+    # (folder, whether to shuffle) -> batches (images, labels) in the order of the sorted paths, if
+    # not shuffled
     read: Callable[[str, bool], Iterable[Any]]
 
 
 def read_with_keras_supcon(folder: str, shuffle: bool, **options: Any) -> Iterable[Any]:
     import keras_supcon
 
-    return keras_supcon.data.load_folder(folder, "all", BATCH_SIZE, (SIZE, SIZE), shuffle=shuffle, **options)
+    return keras_supcon.data.load_folder(
+        folder, "all", BATCH_SIZE, (SIZE, SIZE), shuffle=shuffle, **options
+    )
 
 
 def read_with_keras(folder: str, shuffle: bool, interpolation: str = "bilinear") -> Iterable[Any]:
@@ -60,7 +64,11 @@ def read_with_keras_as_bytes(folder: str, shuffle: bool) -> Iterable[Any]:
     def convert(images: Any, labels: Any) -> tuple[Any, Any]:
         return tf.cast(images + 0.5, "uint8"), labels
 
-    return read_with_keras(folder, shuffle).map(convert, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return (
+        read_with_keras(folder, shuffle)
+        .map(convert, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
 
 
 class ReadWithTorchvision:
@@ -93,16 +101,22 @@ IMPLEMENTATIONS = {
         lambda folder, shuffle: read_with_keras_supcon(folder, shuffle, antialias=True),
     ),
     "keras": Implementation("Keras, bilinear (its default)", "tensorflow", read_with_keras),
-    "keras_bytes": Implementation("Keras, bilinear, as uint8", "tensorflow", read_with_keras_as_bytes),
+    "keras_bytes": Implementation(
+        "Keras, bilinear, as uint8", "tensorflow", read_with_keras_as_bytes
+    ),
     "keras_area": Implementation(
-        'Keras, `interpolation="area"`', "tensorflow", lambda folder, shuffle: read_with_keras(folder, shuffle, "area")
+        'Keras, `interpolation="area"`',
+        "tensorflow",
+        lambda folder, shuffle: read_with_keras(folder, shuffle, "area"),
     ),
     "torchvision": Implementation("torchvision `ImageFolder`", "torchvision", ReadWithTorchvision),
 }
 
 
 def cpu_seconds() -> float:
-    """Processor time of this process, its threads and the processes that it started and that still run."""
+    """Processor time of this process, its threads and the processes that it started and that still
+    run.
+    """
     own = resource.getrusage(resource.RUSAGE_SELF)
     ticks = 0
     for children in pathlib.Path("/proc/self/task").glob("*/children"):
@@ -121,25 +135,37 @@ def measure_rate(read: Callable, folder: str, epochs: int) -> dict[str, Any]:
         start, cpu_start, images = time.perf_counter(), cpu_seconds(), 0
         for batch, _ in batches:
             images += len(batch)
-        windows.append({"images": images, "seconds": time.perf_counter() - start, "cpu_seconds": cpu_seconds() - cpu_start})
+        windows.append(
+            {
+                "images": images,
+                "seconds": time.perf_counter() - start,
+                "cpu_seconds": cpu_seconds() - cpu_start,
+            }
+        )
     return {"windows": windows, "error": pixel_error(batches, folder)}
 
 
 def pixel_error(batches: Iterable[Any], folder: str) -> float:
-    """The mean difference, in levels of 255, from what Pillow makes of the decoded files with a sharp antialiasing filter."""
+    """The mean difference, in levels of 255, from what Pillow makes of the decoded files with a
+    sharp antialiasing filter.
+    """
     from PIL import Image, ImageOps
 
     images, _ = next(iter(batches))
     paths = sorted(pathlib.Path(folder).glob("*/*"))[: len(images)]
     errors = []
     for path, image in zip(paths, np.asarray(images, "float32"), strict=True):
-        expected = ImageOps.fit(Image.open(path).convert("RGB"), (SIZE, SIZE), Image.Resampling.BICUBIC)
+        expected = ImageOps.fit(
+            Image.open(path).convert("RGB"), (SIZE, SIZE), Image.Resampling.BICUBIC
+        )
         errors.append(np.abs(image - np.asarray(expected, "float32")).mean())
     return float(np.mean(errors))
 
 
 def measure_start(read: Callable, folder: str, small_folder: str) -> dict[str, Any]:
-    """From the call to the first batch, and the classes in the first batches; libraries were loaded before."""
+    """From the call to the first batch, and the classes in the first batches; libraries were loaded
+    before.
+    """
     next(iter(read(small_folder, True)))
     start = time.perf_counter()
     batches = read(folder, True)
@@ -148,7 +174,11 @@ def measure_start(read: Callable, folder: str, small_folder: str) -> dict[str, A
     classes = [np.asarray(next(iterator)[1])]
     first = time.perf_counter() - start
     classes += [np.asarray(next(iterator)[1]) for _ in range(MIXED_BATCHES - 1)]
-    return {"made_seconds": made, "first_batch_seconds": first, "num_classes": len(np.unique(np.concatenate(classes)))}
+    return {
+        "made_seconds": made,
+        "first_batch_seconds": first,
+        "num_classes": len(np.unique(np.concatenate(classes))),
+    }
 
 
 def measure_memory(read: Callable, folder: str) -> dict[str, Any]:

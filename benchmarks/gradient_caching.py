@@ -1,12 +1,14 @@
-"""Time and memory of a training step with gradient caching, beside the plain step, for a growing batch.
+"""Time and memory of a training step with gradient caching, beside the plain step, for a growing
+batch.
 
     make benchmark-gradient-caching
     python benchmarks/gradient_caching.py --backend=jax
 
-Prints a Markdown table and writes results.json to --output_dir. Every step is measured in a process of its own, the plain one
-and those with gradient caching at one batch size one after the other, so a ratio is of neighbours in time. The step is the
-whole one of `ContrastiveModel.fit`: two augmented views, encoder, projection head, SupCon, backward pass, SGD. Extra memory is
-the peak over the process before the first step, which traces and compiles. Linux with glibc only.
+Prints a Markdown table and writes results.json to --output_dir. Every step is measured in a process
+of its own, the plain one and those with gradient caching at one batch size one after the other, so
+a ratio is of neighbours in time. The step is the whole one of `ContrastiveModel.fit`: two augmented
+views, encoder, projection head, SupCon, backward pass, SGD. Extra memory is the peak over the
+process before the first step, which traces and compiles. Linux with glibc only.
 """
 
 import datetime
@@ -30,18 +32,34 @@ from harness import (
     write_results,
 )
 
-_BATCH_SIZES = flags.DEFINE_list("batch_sizes", "512,1024,2048,4096,8192", "Images in a batch, of which there are two views.")
-_MICRO_BATCH_SIZES = flags.DEFINE_list("micro_batch_sizes", "256", "Rows that the encoder sees at once.")
+_BATCH_SIZES = flags.DEFINE_list(
+    "batch_sizes", "512,1024,2048,4096,8192", "Images in a batch, of which there are two views."
+)
+_MICRO_BATCH_SIZES = flags.DEFINE_list(
+    "micro_batch_sizes", "256", "Rows that the encoder sees at once."
+)
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 32, "Height and width of the images.")
 _DEPTH = flags.DEFINE_integer("depth", 18, "Depth of the ResNet with the stem for small images.")
 _WIDTH = flags.DEFINE_float("width", 0.25, "Its width.")
-_STEPS = flags.DEFINE_integer("steps", 3, "Timed steps, after one that traces and compiles.", lower_bound=1)
-_MEMORY_GB = flags.DEFINE_float("memory_gb", 16.0, "Plain steps that would need more, by their growth, are not run.")
-_BACKEND = flags.DEFINE_enum("backend", "tensorflow", ["tensorflow", "jax", "torch"], "Backend of Keras.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/benchmarks/gradient_caching", "Folder for results.json.")
-_WORKER = flags.DEFINE_bool("worker", False, "Measures one step in this process; for the use of this program.")
+_STEPS = flags.DEFINE_integer(
+    "steps", 3, "Timed steps, after one that traces and compiles.", lower_bound=1
+)
+_MEMORY_GB = flags.DEFINE_float(
+    "memory_gb", 16.0, "Plain steps that would need more, by their growth, are not run."
+)
+_BACKEND = flags.DEFINE_enum(
+    "backend", "tensorflow", ["tensorflow", "jax", "torch"], "Backend of Keras."
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "build/benchmarks/gradient_caching", "Folder for results.json."
+)
+_WORKER = flags.DEFINE_bool(
+    "worker", False, "Measures one step in this process; for the use of this program."
+)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Of the worker.")
-_MICRO_BATCH_SIZE = flags.DEFINE_integer("micro_batch_size", 0, "Of the worker; 0 is the plain step.")
+_MICRO_BATCH_SIZE = flags.DEFINE_integer(
+    "micro_batch_size", 0, "Of the worker; 0 is the plain step."
+)
 
 
 def measure_step() -> dict[str, Any]:
@@ -59,7 +77,9 @@ def measure_step() -> dict[str, Any]:
     model = keras_supcon.ContrastiveModel(
         keras_supcon.encoders.ResNet(depth=_DEPTH.value, width=_WIDTH.value, stem="cifar"),
         keras_supcon.ProjectionHead(output_dim=128, hidden_units=(256,)),
-        augmenter=keras_supcon.augmentation.SimAugment(image_size=size, blur_probability=0.0, seed=0),
+        augmenter=keras_supcon.augmentation.SimAugment(
+            image_size=size, blur_probability=0.0, seed=0
+        ),
         micro_batch_size=_MICRO_BATCH_SIZE.value or None,
     )
     model.compile(optimizer=keras.optimizers.SGD(0.1, momentum=0.9), loss=keras_supcon.SupConLoss())
@@ -82,15 +102,24 @@ def measure_step() -> dict[str, Any]:
     }
 
 
-def measure(batch_size: int, micro_batch_size: int, earlier: list[dict[str, Any]]) -> dict[str, Any]:
+def measure(
+    batch_size: int, micro_batch_size: int, earlier: list[dict[str, Any]]
+) -> dict[str, Any]:
     """One row of the table, with progress on stderr."""
     record = {"batch_size": batch_size, "micro_batch_size": micro_batch_size}
     gigabytes = 0.0 if micro_batch_size else expected_gigabytes(batch_size, earlier)
     if gigabytes > min(_MEMORY_GB.value, available_gigabytes()):
         record["note"] = f"not run: about {gigabytes:.0f} GB"
     else:
-        shared = {name: flags.FLAGS[name].value for name in ("image_size", "depth", "width", "steps")}
-        arguments = {"worker": True, "batch_size": batch_size, "micro_batch_size": micro_batch_size, **shared}
+        shared = {
+            name: flags.FLAGS[name].value for name in ("image_size", "depth", "width", "steps")
+        }
+        arguments = {
+            "worker": True,
+            "batch_size": batch_size,
+            "micro_batch_size": micro_batch_size,
+            **shared,
+        }
         record |= run_worker(sys.executable, "gradient_caching.py", _BACKEND.value, arguments)
     if "step_seconds" in record:
         record["min_seconds"] = min(record["step_seconds"])
@@ -98,13 +127,21 @@ def measure(batch_size: int, micro_batch_size: int, earlier: list[dict[str, Any]
         outcome = f"{record['min_seconds']:.2f} s, {record['extra_memory_mb']:.0f} MB"
     else:
         outcome = record["note"]
-    print(f"batch {batch_size}, micro-batch {micro_batch_size or 'none'}: {outcome}", file=sys.stderr, flush=True)
+    print(
+        f"batch {batch_size}, micro-batch {micro_batch_size or 'none'}: {outcome}",
+        file=sys.stderr,
+        flush=True,
+    )
     return record
 
 
 def expected_gigabytes(batch_size: int, earlier: list[dict[str, Any]]) -> float:
     """What a plain step will need, which grows with the batch; 0 where none has been measured."""
-    measured = [record for record in earlier if not record["micro_batch_size"] and "extra_memory_mb" in record]
+    measured = [
+        record
+        for record in earlier
+        if not record["micro_batch_size"] and "extra_memory_mb" in record
+    ]
     if not measured:
         return 0.0
     largest = max(measured, key=lambda record: record["batch_size"])
@@ -114,7 +151,11 @@ def expected_gigabytes(batch_size: int, earlier: list[dict[str, Any]]) -> float:
 def format_table(records: list[dict[str, Any]]) -> str:
     rows, plain = [], {}
     for record in records:
-        name = f"micro-batches of {record['micro_batch_size']}" if record["micro_batch_size"] else "plain"
+        name = (
+            f"micro-batches of {record['micro_batch_size']}"
+            if record["micro_batch_size"]
+            else "plain"
+        )
         batch_size = record["batch_size"]
         if "step_seconds" not in record:
             rows.append([str(batch_size), name, record["note"], "", "", ""])
@@ -132,7 +173,9 @@ def format_table(records: list[dict[str, Any]]) -> str:
                 f"{record['extra_memory_mb']:.0f} MB",
             ]
         )
-    return markdown_table(["batch", "step", "min time", "median", "times plain", "extra memory"], rows, num_left=2)
+    return markdown_table(
+        ["batch", "step", "min time", "median", "times plain", "extra memory"], rows, num_left=2
+    )
 
 
 def main(argv: list[str]) -> None:
@@ -152,7 +195,9 @@ def main(argv: list[str]) -> None:
     }
     for batch_size in map(int, _BATCH_SIZES.value):
         for micro_batch_size in (0, *map(int, _MICRO_BATCH_SIZES.value)):
-            results["measurements"].append(measure(batch_size, micro_batch_size, results["measurements"]))
+            results["measurements"].append(
+                measure(batch_size, micro_batch_size, results["measurements"])
+            )
             write_results(output_dir / "results.json", results)
     print(f"\n{format_table(results['measurements'])}\n\n{output_dir / 'results.json'}")
 

@@ -1,6 +1,8 @@
-"""What the benchmarks share: a process for each measurement, the steps, the machine, the table and the file of results.
+"""What the benchmarks share: a process for each measurement, the steps, the machine, the table and
+the file of results.
 
-Importing it needs only the standard library, because the processes that measure a peer import it as well.
+Importing it needs only the standard library, because the processes that measure a peer import it as
+well.
 """
 
 import ctypes
@@ -17,15 +19,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
-# For a benchmark of the CPU: a library that found a GPU would be compared with one that did not look.
+# For a benchmark of the CPU: a library that found a GPU would be compared with one that did not
+# look.
 CPU_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
 OUT_OF_TIME = "not run: out of time"
 
 
-def run_worker(python: str, program: str, backend: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Runs a program of this folder with the flags `arguments` and returns the JSON of its last line.
+def run_worker(
+    python: str, program: str, backend: str, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """Runs a program of this folder with the flags `arguments` and returns the JSON of its last
+    line.
 
-    Without a GPU, by another Python interpreter if need be. `"note"` in the answer says why there is no measurement.
+    Without a GPU, by another Python interpreter if need be. `"note"` in the answer says why there
+    is no measurement.
     """
     *_, last = worker_records(python, program, backend, arguments, CPU_ENVIRONMENT)
     return last
@@ -41,10 +48,14 @@ def worker_records(
 ) -> Iterator[dict[str, Any]]:
     """Runs a program of this folder and yields the JSON of its lines, each as soon as it is there.
 
-    Ends the program after `timeout` seconds, and when the caller stops. A program that fails or runs out of time has one
-    more record at the end, a `"note"` that says so.
+    Ends the program after `timeout` seconds, and when the caller stops. A program that fails or
+    runs out of time has one more record at the end, a `"note"` that says so.
     """
-    command = [python, str(HERE / program), *(f"--{flag}={value}" for flag, value in arguments.items())]
+    command = [
+        python,
+        str(HERE / program),
+        *(f"--{flag}={value}" for flag, value in arguments.items()),
+    ]
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
@@ -52,10 +63,13 @@ def worker_records(
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **environment,
     }
-    # A file and not a pipe for the errors: nobody reads them before the end, and a full pipe would stop the program.
+    # A file and not a pipe for the errors: nobody reads them before the end, and a full pipe would
+    # stop the program.
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
     ):
         is_late = threading.Event()
         timer = threading.Timer(timeout or 0, lambda: (is_late.set(), process.kill()))
@@ -63,7 +77,9 @@ def worker_records(
             timer.start()
         try:
             for line in process.stdout:
-                if line.startswith("{") and line.endswith("\n"):  # the last one of a program that was ended may be cut
+                if line.startswith("{") and line.endswith(
+                    "\n"
+                ):  # the last one of a program that was ended may be cut
                     yield json.loads(line)
             process.wait()
         finally:
@@ -121,7 +137,10 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
 
 def describe_machine() -> dict[str, Any]:
     processors = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":", 1)[1].strip() for line in processors if line.startswith("model name")), platform.machine())
+    model = next(
+        (line.split(":", 1)[1].strip() for line in processors if line.startswith("model name")),
+        platform.machine(),
+    )
     instructions = next((line.split() for line in processors if line.startswith("flags")), [])
     return {
         "cpu": model,
@@ -151,20 +170,28 @@ def memory_bytes(field: str) -> int:
 def forget_peak_memory() -> None:
     """Starts `VmHWM` anew (Linux, proc(5), clear_refs).
 
-    Not `ru_maxrss`: a process inherits that from the one that started it, and it holds the peak of loading the libraries;
-    either would hide a step that needs less. With the present memory as the base every megabyte of a step counts.
+    Not `ru_maxrss`: a process inherits that from the one that started it, and it holds the peak of
+    loading the libraries; either would hide a step that needs less. With the present memory as the
+    base every megabyte of a step counts.
     """
-    ctypes.CDLL(None).malloc_trim(0)  # what was freed and kept: a later step would take it without being charged
+    ctypes.CDLL(None).malloc_trim(
+        0
+    )  # what was freed and kept: a later step would take it without being charged
     pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
 def markdown_table(header: list[str], rows: list[list[str]], num_left: int = 1) -> str:
-    """A Markdown table whose columns are padded to one width; all but the first `num_left` are aligned to the right."""
+    """A Markdown table whose columns are padded to one width; all but the first `num_left` are
+    aligned to the right.
+    """
     rule = ["---"] * num_left + ["---:"] * (len(header) - num_left)
     lines = [header, rule, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
+        for line in lines
     )
 
 

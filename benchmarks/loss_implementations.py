@@ -1,7 +1,9 @@
-"""SupCon's loss and gradient as this package and its peers compute them, and the process that measures one of them.
+"""SupCon's loss and gradient as this package and its peers compute them, and the process that
+measures one of them.
 
-`benchmarks/loss.py` starts this file once per measurement, because the peak memory of a process counts all that it has run. It
-needs only NumPy and the library that is measured (no absl, no TensorFlow where a peer has none) and Linux with glibc.
+`benchmarks/loss.py` starts this file once per measurement, because the peak memory of a process
+counts all that it has run. It needs only NumPy and the library that is measured (no absl, no
+TensorFlow where a peer has none) and Linux with glibc.
 """
 
 import argparse
@@ -14,28 +16,39 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from harness import forget_peak_memory, memory_bytes, time_steps, torch_device, versions, wait_for_torch
+from harness import (
+    forget_peak_memory,
+    memory_bytes,
+    time_steps,
+    torch_device,
+    versions,
+    wait_for_torch,
+)
 
 TEMPERATURE = 0.1
 DIM = 128
 NUM_CLASSES = 100
 NUM_VIEWS = 2
 WARM_UP_ROWS = 256
-# Far below every logit, so its exponential is 0, but finite: times a mask of 0 it stays 0, which -inf would not.
+# Far below every logit, so its exponential is 0, but finite: times a mask of 0 it stays 0, which
+# -inf would not.
 MINUS_INFINITY = -1e9
-# Where a dense one has not been measured: float32 arrays of rows x rows that the largest of them keeps, about twelve.
+# Where a dense one has not been measured: float32 arrays of rows x rows that the largest of them
+# keeps, about twelve.
 BYTES_PER_PAIR = 50
 # With fewer rows its memory is not yet that of its pairs.
 SMALLEST_ROWS_TO_EXTRAPOLATE = 2048
 
-# One call computes the loss and its gradient with respect to the projections, and returns when both are there.
+# One call computes the loss and its gradient with respect to the projections, and returns when both
+# are there.
 Step = Callable[[], tuple[Any, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Implementation:
     label: str
-    # "tensorflow", "neutral" (Keras, JAX and torch) or "pytorch_metric_learning": whose Python interpreter runs it.
+    # "tensorflow", "neutral" (Keras, JAX and torch) or "pytorch_metric_learning": whose Python
+    # interpreter runs it.
     environment: str
     # (projections (batch, views, dim), labels (batch,), options of supcon_loss) -> Step
     prepare: Callable[[np.ndarray, np.ndarray, dict[str, Any]], Step]
@@ -48,27 +61,42 @@ def ours_in_tensorflow(projections, labels, options, jit_compile: bool = False) 
     from keras_supcon.losses import supcon_loss
 
     return tensorflow_step(
-        lambda views, labels: supcon_loss(labels, views, TEMPERATURE, **options), projections, labels, jit_compile
+        lambda views, labels: supcon_loss(labels, views, TEMPERATURE, **options),
+        projections,
+        labels,
+        jit_compile,
     )
 
 
 def ours_in_jax(projections, labels, options) -> Step:
     from keras_supcon.losses import supcon_loss
 
-    return jax_step(lambda views, labels: supcon_loss(labels, views, TEMPERATURE, **options), projections, labels)
+    return jax_step(
+        lambda views, labels: supcon_loss(labels, views, TEMPERATURE, **options),
+        projections,
+        labels,
+    )
 
 
 def ours_in_torch(projections, labels, options) -> Step:
     from keras_supcon.losses import supcon_loss
 
-    return torch_step(lambda views, labels: supcon_loss(labels, views, TEMPERATURE, **options), projections, labels)
+    return torch_step(
+        lambda views, labels: supcon_loss(labels, views, TEMPERATURE, **options),
+        projections,
+        labels,
+    )
 
 
 def pytorch_metric_learning(projections, labels, options) -> Step:
     from pytorch_metric_learning.losses import SupConLoss
 
     loss = SupConLoss(temperature=TEMPERATURE)  # normalises the rows itself
-    return torch_step(lambda views, labels: loss(views.flatten(0, 1), labels.repeat_interleave(NUM_VIEWS)), projections, labels)
+    return torch_step(
+        lambda views, labels: loss(views.flatten(0, 1), labels.repeat_interleave(NUM_VIEWS)),
+        projections,
+        labels,
+    )
 
 
 def supcontrast_formula(projections, labels, options, is_compiled: bool = False) -> Step:
@@ -76,13 +104,16 @@ def supcontrast_formula(projections, labels, options, is_compiled: bool = False)
 
     loss_of_anchors = supcontrast_loss_of_anchors
     if is_compiled:
-        torch.compiler.reset()  # of the second size in a process it would make a program for any size, and a slower one
+        # of the second size in a process it would make a program for any size, and a slower one
+        torch.compiler.reset()
         loss_of_anchors = torch.compile(supcontrast_loss_of_anchors, dynamic=False)
     return torch_step(loss_of_anchors, projections, labels)
 
 
 def supcontrast_loss_of_anchors(views, labels):
-    """The steps of the authors' code (github.com/HobbitLong/SupContrast), one array of rows x rows after another."""
+    """The steps of the authors' code (github.com/HobbitLong/SupContrast), one array of rows x rows
+    after another.
+    """
     import torch
 
     num_rows = labels.shape[0] * NUM_VIEWS
@@ -90,7 +121,9 @@ def supcontrast_loss_of_anchors(views, labels):
     logits = rows @ rows.T / TEMPERATURE
     logits = logits - logits.max(dim=1, keepdim=True).values.detach()
     same_class = (labels[:, None] == labels[None, :]).float().repeat(NUM_VIEWS, NUM_VIEWS)
-    others = torch.ones_like(same_class).scatter(1, torch.arange(num_rows, device=views.device)[:, None], 0.0)
+    others = torch.ones_like(same_class).scatter(
+        1, torch.arange(num_rows, device=views.device)[:, None], 0.0
+    )
     positives = same_class * others
     exponentials = logits.exp() * others
     log_probabilities = logits - exponentials.sum(dim=1, keepdim=True).log()
@@ -165,7 +198,9 @@ def jax_step(loss_of_anchors: Callable, projections, labels) -> Step:
     import jax
 
     projections, labels = jax.numpy.asarray(projections), jax.numpy.asarray(labels)
-    value_and_gradient = jax.jit(jax.value_and_grad(lambda projections, labels: loss_of_anchors(projections, labels).mean()))
+    value_and_gradient = jax.jit(
+        jax.value_and_grad(lambda projections, labels: loss_of_anchors(projections, labels).mean())
+    )
     return lambda: jax.block_until_ready(value_and_gradient(projections, labels))
 
 
@@ -174,7 +209,10 @@ def torch_step(loss_of_anchors: Callable, projections, labels) -> Step:
 
     torch.set_num_threads(os.cpu_count())
     device = torch_device()
-    projections, labels = torch.tensor(projections, device=device, requires_grad=True), torch.tensor(labels, device=device)
+    projections, labels = (
+        torch.tensor(projections, device=device, requires_grad=True),
+        torch.tensor(labels, device=device),
+    )
 
     def step():
         projections.grad = None
@@ -188,43 +226,69 @@ def torch_step(loss_of_anchors: Callable, projections, labels) -> Step:
 
 # The first of them is what the others are compared with.
 IMPLEMENTATIONS = {
-    "ours_tensorflow": Implementation("keras_supcon on TensorFlow", "tensorflow", ours_in_tensorflow, is_dense=False),
+    "ours_tensorflow": Implementation(
+        "keras_supcon on TensorFlow", "tensorflow", ours_in_tensorflow, is_dense=False
+    ),
     "ours_tensorflow_xla": Implementation(
         "keras_supcon on TensorFlow, jit_compile",
         "tensorflow",
         functools.partial(ours_in_tensorflow, jit_compile=True),
         is_dense=False,
     ),
-    "ours_jax": Implementation("keras_supcon on JAX", "neutral", ours_in_jax, "jax", is_dense=False),
-    "ours_torch": Implementation("keras_supcon on torch", "neutral", ours_in_torch, "torch", is_dense=False),
+    "ours_jax": Implementation(
+        "keras_supcon on JAX", "neutral", ours_in_jax, "jax", is_dense=False
+    ),
+    "ours_torch": Implementation(
+        "keras_supcon on torch", "neutral", ours_in_torch, "torch", is_dense=False
+    ),
     "plain_tensorflow": Implementation("plain TensorFlow", "tensorflow", plain_tensorflow),
     "plain_jax": Implementation("plain JAX", "neutral", plain_jax, "jax"),
     "plain_torch": Implementation("plain torch", "neutral", plain_torch, "torch"),
-    "supcontrast_formula": Implementation("SupContrast's formula in torch", "neutral", supcontrast_formula, "torch"),
+    "supcontrast_formula": Implementation(
+        "SupContrast's formula in torch", "neutral", supcontrast_formula, "torch"
+    ),
     "pytorch_metric_learning": Implementation(
         "pytorch-metric-learning", "pytorch_metric_learning", pytorch_metric_learning, "torch"
     ),
 }
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "pytorch-metric-learning", "numpy")
+PACKAGES = (
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "torch",
+    "pytorch-metric-learning",
+    "numpy",
+)
 
 
 def random_batch(num_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Projections `(batch, views, dim)` of a length near 1, but not normalised, and class ids `(batch,)`."""
+    """Projections `(batch, views, dim)` of a length near 1, but not normalised, and class ids
+    `(batch,)`.
+    """
     generator = np.random.default_rng(0)
     projections = generator.normal(size=(num_rows // NUM_VIEWS, NUM_VIEWS, DIM)) / DIM**0.5
     return projections.astype("float32"), generator.integers(0, NUM_CLASSES, num_rows // NUM_VIEWS)
 
 
 def expected_gigabytes(num_rows: int, measured: dict[int, float]) -> float:
-    """Returns what a dense implementation will need, by the growth N^2 from the largest of `measured`, `{rows: gigabytes}`."""
-    measured = {rows: gigabytes for rows, gigabytes in measured.items() if rows >= SMALLEST_ROWS_TO_EXTRAPOLATE}
+    """Returns what a dense implementation will need, by the growth N^2 from the largest of
+    `measured`, `{rows: gigabytes}`.
+    """
+    measured = {
+        rows: gigabytes
+        for rows, gigabytes in measured.items()
+        if rows >= SMALLEST_ROWS_TO_EXTRAPOLATE
+    }
     if not measured:
         return BYTES_PER_PAIR * num_rows**2 / 1e9
     largest = max(measured)
     return measured[largest] * (num_rows / largest) ** 2
 
 
-def measure(prepare: Callable, num_rows: int, options: dict[str, Any], repeats: int, seconds: float) -> dict[str, Any]:
+def measure(
+    prepare: Callable, num_rows: int, options: dict[str, Any], repeats: int, seconds: float
+) -> dict[str, Any]:
     """Times steps until there are `repeats` of them, or `seconds` are over and there are two."""
     prepare(*random_batch(WARM_UP_ROWS), options)()  # libraries, thread pools
     step = prepare(*random_batch(num_rows), options)
@@ -251,12 +315,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worker", choices=IMPLEMENTATIONS, required=True)
     parser.add_argument("--rows", type=int, required=True)
-    parser.add_argument("--options", type=json.loads, default={}, help="options of supcon_loss, as JSON")
+    parser.add_argument(
+        "--options", type=json.loads, default={}, help="options of supcon_loss, as JSON"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=60)
     arguments = parser.parse_args()
     prepare = IMPLEMENTATIONS[arguments.worker].prepare
-    measurement = measure(prepare, arguments.rows, arguments.options, arguments.repeats, arguments.seconds)
+    measurement = measure(
+        prepare, arguments.rows, arguments.options, arguments.repeats, arguments.seconds
+    )
     print(json.dumps({**measurement, "versions": versions(PACKAGES)}))
 
 

@@ -1,7 +1,8 @@
-"""`keras_supcon.encoders.ResNet` with its projection head in plain torch, as what our training step is compared with.
+"""`keras_supcon.encoders.ResNet` with its projection head in plain torch, as what our training step
+is compared with.
 
-The same layers in the same order, so that the parameters of the one, laid out for the other, give the same projections
-(`tests/benchmarks/test_torch_resnet.py`). Images have the channels first here.
+The same layers in the same order, so that the parameters of the one, laid out for the other, give
+the same projections (`tests/benchmarks/test_torch_resnet.py`). Images have the channels first here.
 """
 
 import torch
@@ -14,9 +15,23 @@ BOTTLENECK_EXPANSION = 4
 class ConvNorm(nn.Sequential):
     """Convolves without bias, normalizes the batch, and applies a ReLU if `activate`."""
 
-    def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int = 1, activate: bool = True) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        activate: bool = True,
+    ) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, channels, kernel_size, stride, padding=(kernel_size - 1) // 2, bias=False),
+            nn.Conv2d(
+                in_channels,
+                channels,
+                kernel_size,
+                stride,
+                padding=(kernel_size - 1) // 2,
+                bias=False,
+            ),
             nn.BatchNorm2d(channels),
             *([nn.ReLU(inplace=True)] if activate else []),
         )
@@ -36,18 +51,26 @@ class ResidualBlock(nn.Module):
                 ConvNorm(channels, out_channels, 1, activate=False),
             ]
         else:
-            layers = [ConvNorm(in_channels, channels, 3, stride), ConvNorm(channels, channels, 3, activate=False)]
+            layers = [
+                ConvNorm(in_channels, channels, 3, stride),
+                ConvNorm(channels, channels, 3, activate=False),
+            ]
         nn.init.zeros_(layers[-1][1].weight)
         self.residual = nn.Sequential(*layers)
         is_projected = stride > 1 or in_channels != out_channels
-        self.shortcut = ConvNorm(in_channels, out_channels, 1, stride, activate=False) if is_projected else nn.Identity()
+        self.shortcut = (
+            ConvNorm(in_channels, out_channels, 1, stride, activate=False)
+            if is_projected
+            else nn.Identity()
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.relu(self.shortcut(x) + self.residual(x))
 
 
 class ContrastiveNetwork(nn.Module):
-    """Maps images `(batch, channels, height, width)` to projections of unit length, `(batch, output_dim)`.
+    """Maps images `(batch, channels, height, width)` to projections of unit length, `(batch,
+    output_dim)`.
 
     Args:
         depth: Depth of the ResNet, a key of `BLOCKS_OF_STAGES`.
@@ -57,7 +80,9 @@ class ContrastiveNetwork(nn.Module):
         output_dim: Width of the projections.
     """
 
-    def __init__(self, depth: int, width: float, stem: str, hidden_units: int, output_dim: int = 128) -> None:
+    def __init__(
+        self, depth: int, width: float, stem: str, hidden_units: int, output_dim: int = 128
+    ) -> None:
         super().__init__()
         is_bottleneck = depth >= 50
         in_channels = int(64 * width)
@@ -68,11 +93,17 @@ class ContrastiveNetwork(nn.Module):
         for stage, num_blocks in enumerate(BLOCKS_OF_STAGES[depth]):
             channels = int(64 * 2**stage * width)
             for block in range(num_blocks):
-                layers.append(ResidualBlock(in_channels, channels, 2 if stage > 0 and block == 0 else 1, is_bottleneck))
+                layers.append(
+                    ResidualBlock(
+                        in_channels, channels, 2 if stage > 0 and block == 0 else 1, is_bottleneck
+                    )
+                )
                 in_channels = channels * BOTTLENECK_EXPANSION if is_bottleneck else channels
         self.encoder = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.projection_head = nn.Sequential(
-            nn.Linear(in_channels, hidden_units), nn.ReLU(inplace=True), nn.Linear(hidden_units, output_dim, bias=False)
+            nn.Linear(in_channels, hidden_units),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden_units, output_dim, bias=False),
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -1,14 +1,17 @@
-r"""SupCon, SimCLR and cross-entropy on CIFAR-10 and CIFAR-100 by the recipes of the paper's PyTorch code.
+r"""SupCon, SimCLR and cross-entropy on CIFAR-10 and CIFAR-100 by the recipes of the paper's PyTorch
+code.
 
-    python examples/cifar10.py --model_dir=supcon
-    python examples/cifar10.py --model_dir=simclr --dataset=cifar100 --method=simclr
-    python examples/cifar10.py --model_dir=small --encoder_depth=18 --encoder_width=0.25 --batch_size=256 --epochs=20
-    python examples/cifar10.py --dataset=digits --model_dir=build/trial-cifar10 --batch_size=128 --epochs=2 --linear_epochs=2 \
-        --encoder_depth=10 --encoder_width=0.25  # no network, two CPU cores, half a minute, to see it run, too short to learn
+    python examples/cifar10.py --model_dir=supcon python examples/cifar10.py --model_dir=simclr
+    --dataset=cifar100 --method=simclr python examples/cifar10.py --model_dir=small
+    --encoder_depth=18 --encoder_width=0.25 --batch_size=256 --epochs=20 python examples/cifar10.py
+    --dataset=digits --model_dir=build/trial-cifar10 --batch_size=128 --epochs=2 --linear_epochs=2 \
+        --encoder_depth=10 --encoder_width=0.25  # no network, two CPU cores, half a minute, to see
+        it run, too short to learn
 
-A run that was stopped, by Ctrl-C or SIGTERM too, goes on when it is started again; of its flags only --epochs may change. In
---model_dir: pretrain/ and linear/ (or cross_entropy/) with run.json, checkpoints, epochs.csv and logs for TensorBoard,
-encoder.keras, classifier.keras and results.json, which is written at the end.
+A run that was stopped, by Ctrl-C or SIGTERM too, goes on when it is started again; of its flags
+only --epochs may change. In --model_dir: pretrain/ and linear/ (or cross_entropy/) with run.json,
+checkpoints, epochs.csv and logs for TensorBoard, encoder.keras, classifier.keras and results.json,
+which is written at the end.
 
 Images are read whole, and the model augments them.
 """
@@ -23,9 +26,14 @@ from absl import flags
 import keras_supcon
 
 _DATASET = flags.DEFINE_enum(
-    "dataset", "cifar10", ["cifar10", "cifar100", "digits"], "Data set; the digits by CIFAR-10's recipe."
+    "dataset",
+    "cifar10",
+    ["cifar10", "cifar100", "digits"],
+    "Data set; the digits by CIFAR-10's recipe.",
 )
-_METHOD = flags.DEFINE_enum("method", "supcon", ["supcon", "simclr", "cross_entropy"], "How the encoder is trained.")
+_METHOD = flags.DEFINE_enum(
+    "method", "supcon", ["supcon", "simclr", "cross_entropy"], "How the encoder is trained."
+)
 flags.adopt_module_key_flags(two_stage)
 
 

@@ -1,14 +1,16 @@
 """Pre-train with SupCon, freeze, classify; and the same encoder with cross-entropy beside it.
 
-    python examples/quickstart.py  # the digits of this package, no network; two minutes on two CPU cores
-    python examples/quickstart.py --seeds=5  # five times as long: mean and range of each number
-    python examples/quickstart.py --dataset=fashion_mnist --data_dir=build/tfds
-    python examples/quickstart.py --dataset=cifar10 --encoder=resnet18 --epochs=100
-    python examples/quickstart.py --dataset=tf_flowers --train_split='train[:80%]' --test_split='train[80%:]' --image_size=64
+    python examples/quickstart.py  # the digits of this package, no network; two minutes on two CPU
+    cores python examples/quickstart.py --seeds=5  # five times as long: mean and range of each
+    number python examples/quickstart.py --dataset=fashion_mnist --data_dir=build/tfds python
+    examples/quickstart.py --dataset=cifar10 --encoder=resnet18 --epochs=100 python
+    examples/quickstart.py --dataset=tf_flowers --train_split='train[:80%]'
+    --test_split='train[80%:]' --image_size=64
 
-Writes to --output_dir: contrastive.keras, classifier.keras, cross_entropy.keras, results.json and report.html; with several
-seeds the models of each in a folder of its own, such as seed-0. Test images are only measured on: no setting and no epoch was
-chosen by them. Ctrl-C, SIGTERM and SIGHUP save the model that is being trained.
+Writes to --output_dir: contrastive.keras, classifier.keras, cross_entropy.keras, results.json and
+report.html; with several seeds the models of each in a folder of its own, such as seed-0. Test
+images are only measured on: no setting and no epoch was chosen by them. Ctrl-C, SIGTERM and SIGHUP
+save the model that is being trained.
 """
 
 import contextlib
@@ -33,7 +35,9 @@ import keras_supcon
 from keras_supcon.extras import require_extra
 from keras_supcon.files import DirectoryLock, InUseError, whole_file
 
-_DATASET = flags.DEFINE_string("dataset", "digits", "'digits' or the name of an image-classification data set in TFDS.")
+_DATASET = flags.DEFINE_string(
+    "dataset", "digits", "'digits' or the name of an image-classification data set in TFDS."
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
 _TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Training images, as TFDS names them.")
 _TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Test images, as TFDS names them.")
@@ -43,19 +47,32 @@ _EPOCHS = flags.DEFINE_integer(
     "Epochs of contrastive pre-training, and of cross-entropy. Default: what suits the data set.",
     lower_bound=1,
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Images in a batch. Default: what suits the data set.")
-_ENCODER = flags.DEFINE_enum("encoder", "small", ["small", "resnet18", "resnet50"], "small: ResNet-10 of quarter width.")
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Height and width. Default: the images' own size.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/quickstart", "Folder for models, results and the report.")
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", None, "Images in a batch. Default: what suits the data set."
+)
+_ENCODER = flags.DEFINE_enum(
+    "encoder", "small", ["small", "resnet18", "resnet50"], "small: ResNet-10 of quarter width."
+)
+_IMAGE_SIZE = flags.DEFINE_integer(
+    "image_size", None, "Height and width. Default: the images' own size."
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "build/quickstart", "Folder for models, results and the report."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Fixes the random numbers.")
 _SEEDS = flags.DEFINE_integer(
-    "seeds", 1, "Repeats everything for so many seeds, from --seed on, and prints mean and range.", lower_bound=1
+    "seeds",
+    1,
+    "Repeats everything for so many seeds, from --seed on, and prints mean and range.",
+    lower_bound=1,
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What suits a data set. Those of Fashion-MNIST were chosen on its last 10,000 training images, the others are untuned."""
+    """What suits a data set. Those of Fashion-MNIST were chosen on its last 10,000 training images,
+    the others are untuned.
+    """
 
     epochs: int = 20
     classifier_epochs: int = 5
@@ -68,10 +85,18 @@ class Settings:
 
 
 SETTINGS = {
-    "digits": Settings(epochs=40, classifier_epochs=20, batch_size=128, flip_probability=0.0, crop_area=(0.5, 1.0)),
-    # Many short steps: a run of a few epochs gains more from their number than from the size of the batch.
+    "digits": Settings(
+        epochs=40, classifier_epochs=20, batch_size=128, flip_probability=0.0, crop_area=(0.5, 1.0)
+    ),
+    # Many short steps: a run of a few epochs gains more from their number than from the size of the
+    # batch.
     "fashion_mnist": Settings(
-        epochs=6, batch_size=128, strength=0.3, crop_area=(0.4, 1.0), learning_rate=4e-3, classifier_learning_rate=3e-2
+        epochs=6,
+        batch_size=128,
+        strength=0.3,
+        crop_area=(0.4, 1.0),
+        learning_rate=4e-3,
+        classifier_learning_rate=3e-2,
     ),
 }
 # Of one seed with these settings, on two CPU cores.
@@ -97,7 +122,9 @@ class Experiment:
         ValueError, RuntimeError, ImportError: If the data cannot be read; nothing was written then.
     """
 
-    def __init__(self, settings: Settings, seed: int, output_dir: pathlib.Path, stop: StopOnSignal) -> None:
+    def __init__(
+        self, settings: Settings, seed: int, output_dir: pathlib.Path, stop: StopOnSignal
+    ) -> None:
         keras.backend.clear_session()  # forgets the models of an earlier seed
         keras.utils.set_random_seed(seed)
         self.settings = settings
@@ -116,7 +143,13 @@ class Experiment:
         size = _IMAGE_SIZE.value
         image_size = None if size is None else (size, size)
         return keras_supcon.data.load(
-            _DATASET.value, split, self.settings.batch_size, image_size, _DATA_DIR.value, self.seed, shuffle=shuffle
+            _DATASET.value,
+            split,
+            self.settings.batch_size,
+            image_size,
+            _DATA_DIR.value,
+            self.seed,
+            shuffle=shuffle,
         )
 
     def run(self) -> dict[str, Any]:
@@ -137,7 +170,11 @@ class Experiment:
         cross_entropy_predictions = predict(cross_entropy, self.test)[0].argmax(axis=1)
         cross_entropy_knn_accuracy, _ = self.measure_knn(cross_entropy_encoder)
         images = self.some_images()
-        for model, name in ((contrastive, "contrastive"), (classifier, "classifier"), (cross_entropy, "cross_entropy")):
+        for model, name in (
+            (contrastive, "contrastive"),
+            (classifier, "classifier"),
+            (cross_entropy, "cross_entropy"),
+        ):
             check_reload(model, self.output_dir / f"{name}.keras", images)
         return {
             "seed": self.seed,
@@ -182,15 +219,23 @@ class Experiment:
 
     def classify(self, encoder: keras.Model) -> keras_supcon.LinearClassifier:
         classifier = keras_supcon.LinearClassifier(encoder, num_classes=len(self.class_names))
-        self.compile_classifier(classifier, self.settings.classifier_learning_rate, self.settings.classifier_epochs)
-        self.fit("linear classifier", classifier, "classifier.keras", self.settings.classifier_epochs)
+        self.compile_classifier(
+            classifier, self.settings.classifier_learning_rate, self.settings.classifier_epochs
+        )
+        self.fit(
+            "linear classifier", classifier, "classifier.keras", self.settings.classifier_epochs
+        )
         return classifier
 
     def train_cross_entropy(self) -> tuple[keras.Model, keras.Model]:
-        """The baseline: the same encoder, augmentation and optimizer, one view an image, trained with its classifier."""
+        """The baseline: the same encoder, augmentation and optimizer, one view an image, trained
+        with its classifier.
+        """
         encoder = self.encoder()
         images = keras.Input(self.image_shape)
-        probabilities = keras.layers.Dense(len(self.class_names), activation="softmax")(encoder(self.augmenter()(images)))
+        probabilities = keras.layers.Dense(len(self.class_names), activation="softmax")(
+            encoder(self.augmenter()(images))
+        )
         model = keras.Model(images, probabilities)
         self.compile_classifier(model, self.settings.learning_rate, self.settings.epochs)
         self.fit("cross-entropy", model, "cross_entropy.keras", self.settings.epochs)
@@ -199,10 +244,18 @@ class Experiment:
     def fit(self, stage: str, model: keras.Model, file_name: str, epochs: int) -> None:
         """Fits and saves a model; Ctrl-C, SIGTERM and SIGHUP save it as it is and end the program."""
         print(f"\n{stage}: {epochs} epochs of {self.steps} batches")
-        print(f"Compiling the first step; this takes up to {SECONDS_TO_COMPILE} s, more for a large encoder.", flush=True)
+        print(
+            f"Compiling the first step; this takes up to {SECONDS_TO_COMPILE} s, more for a large "
+            "encoder.",
+            flush=True,
+        )
         model.build((None, *self.image_shape))
         path = self.output_dir / file_name
-        validation = {} if isinstance(model, keras_supcon.ContrastiveModel) else {"validation_data": self.test}
+        validation = (
+            {}
+            if isinstance(model, keras_supcon.ContrastiveModel)
+            else {"validation_data": self.test}
+        )
         begin = time.perf_counter()
         with self.stop.hold():
             history = model.fit(
@@ -225,7 +278,11 @@ class Experiment:
         train_embeddings, train_labels = keras_supcon.evaluation.embed(model, self.train)
         embeddings, labels = keras_supcon.evaluation.embed(model, self.test)
         accuracy = keras_supcon.evaluation.knn_accuracy(
-            train_embeddings, train_labels, embeddings, labels, num_neighbors=min(20, len(train_labels))
+            train_embeddings,
+            train_labels,
+            embeddings,
+            labels,
+            num_neighbors=min(20, len(train_labels)),
         )
         return accuracy, embeddings
 
@@ -245,27 +302,40 @@ class Experiment:
     def optimizer(self, learning_rate: float, epochs: int) -> keras.optimizers.Optimizer:
         warmup_steps = self.steps // 2
         schedule = keras.optimizers.schedules.CosineDecay(
-            0.0, epochs * self.steps - warmup_steps, warmup_target=learning_rate, warmup_steps=warmup_steps
+            0.0,
+            epochs * self.steps - warmup_steps,
+            warmup_target=learning_rate,
+            warmup_steps=warmup_steps,
         )
         return keras.optimizers.Adam(schedule)
 
     def compile_classifier(self, model: keras.Model, learning_rate: float, epochs: int) -> None:
         model.compile(
-            optimizer=self.optimizer(learning_rate, epochs), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+            optimizer=self.optimizer(learning_rate, epochs),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
         )
 
 
 def predict(model: keras.Model, dataset) -> tuple[np.ndarray, np.ndarray]:
     """Outputs and labels in the same order."""
-    outputs = [(model.predict_on_batch(np.asarray(images)), np.asarray(labels)) for images, labels in dataset]
+    outputs = [
+        (model.predict_on_batch(np.asarray(images)), np.asarray(labels))
+        for images, labels in dataset
+    ]
     return tuple(np.concatenate(parts) for parts in zip(*outputs, strict=True))
 
 
 def check_reload(model: keras.Model, path: pathlib.Path, images: np.ndarray) -> None:
-    difference = np.abs(keras.saving.load_model(path).predict_on_batch(images) - model.predict_on_batch(images)).max()
+    difference = np.abs(
+        keras.saving.load_model(path).predict_on_batch(images) - model.predict_on_batch(images)
+    ).max()
     print(f"{path.name}: reloaded, largest difference of its predictions {difference:.1e}")
     if not difference <= 1e-3:  # GPUs may choose other kernels after a reload
-        raise RuntimeError(f"{path} does not predict what the model in memory predicts; they differ by {difference}")
+        raise RuntimeError(
+            f"{path} does not predict what the model in memory predicts; they differ by "
+            f"{difference}"
+        )
 
 
 NUMBERS = ("accuracy", "knn_accuracy", "cross_entropy_accuracy", "cross_entropy_knn_accuracy")
@@ -274,11 +344,16 @@ NUMBERS = ("accuracy", "knn_accuracy", "cross_entropy_accuracy", "cross_entropy_
 def summarize(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Mean, lowest and highest of each number over the seeds."""
     columns = {name: [run[name] for run in runs] for name in NUMBERS}
-    return {name: {"mean": float(np.mean(values)), "min": min(values), "max": max(values)} for name, values in columns.items()}
+    return {
+        name: {"mean": float(np.mean(values)), "min": min(values), "max": max(values)}
+        for name, values in columns.items()
+    }
 
 
 def result_table(runs: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """A row for each method; with several seeds "mean (lowest to highest)" of the accuracies and the mean time."""
+    """A row for each method; with several seeds "mean (lowest to highest)" of the accuracies and
+    the mean time.
+    """
     summary = summarize(runs)
 
     def accuracy(name: str) -> str:
@@ -286,14 +361,20 @@ def result_table(runs: list[dict[str, Any]]) -> list[dict[str, str]]:
         spread = f" ({number['min']:.2%} to {number['max']:.2%})" if len(runs) > 1 else ""
         return f"{number['mean']:.2%}{spread}"
 
-    def row(method: str, prefix: str, encoder_stage: str, classifier_stage: str | None) -> dict[str, str]:
-        seconds = {stage: np.mean([run["seconds"][stage] for run in runs]) for stage in runs[0]["seconds"]}
+    def row(
+        method: str, prefix: str, encoder_stage: str, classifier_stage: str | None
+    ) -> dict[str, str]:
+        seconds = {
+            stage: np.mean([run["seconds"][stage] for run in runs]) for stage in runs[0]["seconds"]
+        }
         return {
             "trained with": method,
             "test accuracy": accuracy(f"{prefix}accuracy"),
             "kNN accuracy of the embedding": accuracy(f"{prefix}knn_accuracy"),
             "encoder training": f"{seconds[encoder_stage]:.0f} s",
-            "classifier training": f"{seconds[classifier_stage]:.0f} s" if classifier_stage else "-",
+            "classifier training": f"{seconds[classifier_stage]:.0f} s"
+            if classifier_stage
+            else "-",
         }
 
     return [
@@ -309,7 +390,8 @@ def what_it_means(runs: list[dict[str, Any]], num_test_images: int) -> str:
         return f"{one_image} One run says little about a difference of a few images: --seeds=5 gives mean and range."
     differences = [run["accuracy"] - run["cross_entropy_accuracy"] for run in runs]
     return (
-        f"Mean (lowest to highest) of the seeds {runs[0]['seed']} to {runs[-1]['seed']}. {one_image}\n"
+        f"Mean (lowest to highest) of the seeds {runs[0]['seed']} to {runs[-1]['seed']}. "
+        f"{one_image}\n"
         f"Test accuracy of SupCon minus that of cross-entropy, seed by seed: "
         f"{', '.join(f'{100 * difference:+.2f}' for difference in differences)} points, "
         f"mean {100 * np.mean(differences):+.2f}."
@@ -319,24 +401,39 @@ def what_it_means(runs: list[dict[str, Any]], num_test_images: int) -> str:
 def format_table(rows: list[dict[str, str]]) -> str:
     columns = list(rows[0])
     widths = [max(len(column), *(len(row[column]) for row in rows)) for column in columns]
-    lines = [columns, ["-" * width for width in widths], *([row[column] for column in columns] for row in rows)]
+    lines = [
+        columns,
+        ["-" * width for width in widths],
+        *([row[column] for column in columns] for row in rows),
+    ]
     return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
+        for line in lines
     )
 
 
 def choose_settings() -> Settings:
     settings = SETTINGS.get(_DATASET.value, Settings())
     flags_given = {"epochs": _EPOCHS.value, "batch_size": _BATCH_SIZE.value}
-    return dataclasses.replace(settings, **{name: value for name, value in flags_given.items() if value is not None})
+    return dataclasses.replace(
+        settings, **{name: value for name, value in flags_given.items() if value is not None}
+    )
 
 
 def expected_time(settings: Settings) -> str:
     """How long all of it takes, where that was measured."""
-    as_measured = settings == SETTINGS.get(_DATASET.value) and _ENCODER.value == "small" and _IMAGE_SIZE.value is None
+    as_measured = (
+        settings == SETTINGS.get(_DATASET.value)
+        and _ENCODER.value == "small"
+        and _IMAGE_SIZE.value is None
+    )
     if not as_measured or _DATASET.value not in MINUTES:
         return "The first epochs of each stage tell how long it takes."
-    return f"All of it takes about {MINUTES[_DATASET.value] * _SEEDS.value} minutes on two CPU cores."
+    return (
+        f"All of it takes about {MINUTES[_DATASET.value] * _SEEDS.value} minutes on two CPU cores."
+    )
 
 
 def list_devices() -> str:
@@ -359,7 +456,9 @@ def write_results(path: pathlib.Path, settings: Settings, runs: list[dict[str, A
     write_json(path, content)
 
 
-def list_files(folders: list[pathlib.Path], output_dir: pathlib.Path, report: pathlib.Path | None) -> str:
+def list_files(
+    folders: list[pathlib.Path], output_dir: pathlib.Path, report: pathlib.Path | None
+) -> str:
     """Where everything went, and how to go on with it."""
     what = {
         "contrastive.keras": "encoder and projection head after pre-training",
@@ -384,23 +483,33 @@ def list_files(folders: list[pathlib.Path], output_dir: pathlib.Path, report: pa
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
-    logging.getLogger("tensorflow").setLevel("ERROR")  # it takes the predictions of many models for one that is traced often
+    logging.getLogger("tensorflow").setLevel(
+        "ERROR"
+    )  # it takes the predictions of many models for one that is traced often
     settings, output_dir = choose_settings(), pathlib.Path(_OUTPUT_DIR.value)
     seeds = range(_SEED.value, _SEED.value + _SEEDS.value)
     folders = [output_dir / f"seed-{seed}" if len(seeds) > 1 else output_dir for seed in seeds]
     with contextlib.ExitStack() as stack:
-        with one_line_errors(ValueError, RuntimeError, ImportError, OSError):  # before anything is written
+        with one_line_errors(
+            ValueError, RuntimeError, ImportError, OSError
+        ):  # before anything is written
             require_extra("report", "matplotlib", "sklearn", by="The report at the end")
             stop = StopOnSignal()
             first = Experiment(settings, seeds[0], folders[0], stop)
             stack.enter_context(DirectoryLock(output_dir))
         stack.enter_context(stop)
-        for file_name in ("results.json", "report.html"):  # of an earlier run: they would not belong to the new models
+        for file_name in (
+            "results.json",
+            "report.html",
+        ):  # of an earlier run: they would not belong to the new models
             (output_dir / file_name).unlink(missing_ok=True)
 
         title = f"{_DATASET.value}, {settings.epochs} epochs, encoder {_ENCODER.value!r}"
         devices = list_devices()
-        print(f"{title}; Keras {keras.__version__} with {keras.backend.backend()} on {devices}.\n{expected_time(settings)}")
+        print(
+            f"{title}; Keras {keras.__version__} with {keras.backend.backend()} on "
+            f"{devices}.\n{expected_time(settings)}"
+        )
         runs = []
         for seed, folder in zip(seeds, folders, strict=True):
             if len(seeds) > 1:
@@ -427,8 +536,14 @@ def main(argv: list[str]) -> None:
                 **first.pictures(),
             )
         except Exception as error:  # whatever it is: the training is worth more than its pictures
-            report, failure = None, f"The report could not be drawn, all else is there: {type(error).__name__}: {error}"
-        print(f"\n{title}\n\n{format_table(table)}\n\n{meaning}\n\n{list_files(folders, output_dir, report)}")
+            report, failure = (
+                None,
+                f"The report could not be drawn, all else is there: {type(error).__name__}: "
+                f"{error}",
+            )
+        print(
+            f"\n{title}\n\n{format_table(table)}\n\n{meaning}\n\n{list_files(folders, output_dir, report)}"
+        )
         if report is None:
             sys.exit(f"\nquickstart.py: {failure}")
 

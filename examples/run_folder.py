@@ -36,7 +36,8 @@ def write_record(folder: pathlib.Path, record: dict[str, Any]) -> None:
 
 
 def read_record(folder: pathlib.Path) -> dict[str, Any] | None:
-    """What was written of the run in a folder: in run.json or, if that is missing or damaged, in its newest checkpoint.
+    """What was written of the run in a folder: in run.json or, if that is missing or damaged, in
+    its newest checkpoint.
 
     Returns:
         The record, or None if nothing was trained there.
@@ -65,7 +66,9 @@ def _say_once(sentence: str) -> None:
 
 
 def _is_record(record: Any) -> bool:
-    return isinstance(record, dict) and isinstance(record.get("epochs"), int) and record["epochs"] >= 1
+    return (
+        isinstance(record, dict) and isinstance(record.get("epochs"), int) and record["epochs"] >= 1
+    )
 
 
 def refuse_another_run(folder: pathlib.Path, record: dict[str, Any]) -> None:
@@ -75,17 +78,22 @@ def refuse_another_run(folder: pathlib.Path, record: dict[str, Any]) -> None:
         return
     record = json.loads(json.dumps(record))  # tuples are lists there
     others = [
-        f"{name} {earlier.get(name)!r} instead of {value!r}" for name, value in record.items() if earlier.get(name) != value
+        f"{name} {earlier.get(name)!r} instead of {value!r}"
+        for name, value in record.items()
+        if earlier.get(name) != value
     ]
     if others:
         more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
         raise ValueError(
-            f"{str(folder)!r} holds another run: {'; '.join(others[:_MOST_NAMED])}{more}. Give another --model_dir, or delete "
+            f"{str(folder)!r} holds another run: {'; '.join(others[:_MOST_NAMED])}{more}. Give "
+            "another --model_dir, or delete "
             "that folder"
         )
 
 
-def check_folder(model_dir: pathlib.Path, mode: str, epochs: dict[str, int], records: dict[str, dict[str, Any]]) -> None:
+def check_folder(
+    model_dir: pathlib.Path, mode: str, epochs: dict[str, int], records: dict[str, dict[str, Any]]
+) -> None:
     """Raises `ValueError` if a folder holds what a run is not the continuation of.
 
     Args:
@@ -98,12 +106,20 @@ def check_folder(model_dir: pathlib.Path, mode: str, epochs: dict[str, int], rec
         refuse_another_run(model_dir / name, record)
         done = newest(model_dir / name)
         if done > (epochs[name], 0):
-            raise ValueError(f"{str(model_dir / name)!r} has {done.epoch} epochs. Received: {epochs[name]} epochs")
+            raise ValueError(
+                f"{str(model_dir / name)!r} has {done.epoch} epochs. Received: {epochs[name]} "
+                "epochs"
+            )
     first = next(iter(epochs))
-    is_ours = first == "linear" or read_record(model_dir / first) is not None or newest(model_dir / first) > (0, 0)
+    is_ours = (
+        first == "linear"
+        or read_record(model_dir / first) is not None
+        or newest(model_dir / first) > (0, 0)
+    )
     if (model_dir / ENCODER).exists() and not is_ours:
         raise ValueError(
-            f"{str(model_dir)!r} holds the encoder of another run, which --mode={mode} would replace. Give another "
+            f"{str(model_dir)!r} holds the encoder of another run, which --mode={mode} would "
+            "replace. Give another "
             "--model_dir, or delete that folder"
         )
     pretraining = read_record(model_dir / "pretrain")
@@ -111,7 +127,8 @@ def check_folder(model_dir: pathlib.Path, mode: str, epochs: dict[str, int], rec
         before, now = pretraining["epochs"], epochs["pretrain"]
         if before != now:
             raise ValueError(
-                f"{str(model_dir / 'linear')!r} holds the classifier of an encoder that was trained for {before} "
+                f"{str(model_dir / 'linear')!r} holds the classifier of an encoder that was "
+                f"trained for {before} "
                 f"epochs. Give another --model_dir, or delete that folder. Received: --epochs={now}"
             )
 
@@ -130,11 +147,17 @@ def next_position(model_dir: pathlib.Path, epochs: dict[str, int]) -> str:
 
 
 def where(position: Position) -> str:
-    return f"from epoch {position.epoch + 1}, batch {position.batch + 1}" if any(position) else "from the start"
+    return (
+        f"from epoch {position.epoch + 1}, batch {position.batch + 1}"
+        if any(position)
+        else "from the start"
+    )
 
 
 def is_seen(folder: pathlib.Path, start: int) -> bool:
-    """Whether the record of a start, which another process has written, is in this folder, now or soon."""
+    """Whether the record of a start, which another process has written, is in this folder, now or
+    soon.
+    """
     end = time.monotonic() + _SECONDS_TO_APPEAR
     while (read_record(folder) or {}).get("start") != start:
         if time.monotonic() > end:

@@ -1,7 +1,8 @@
-"""What the augmentations do to two images: every operation at five magnitudes, every recipe six times.
+"""What the augmentations do to two images: every operation at five magnitudes, every recipe six
+times.
 
-    python examples/show_augmentations.py --output_dir=build/augmentations  # no network, half a minute
-    python examples/show_augmentations.py --images=digits
+    python examples/show_augmentations.py --output_dir=build/augmentations  # no network, half a
+    minute python examples/show_augmentations.py --images=digits
 
 The photographs are those that scikit-learn ships, the digits those of this package.
 """
@@ -21,8 +22,12 @@ from keras_supcon import augmentation, data
 from keras_supcon.extras import require_extra
 from keras_supcon.files import make_writable, whole_file
 
-_IMAGES = flags.DEFINE_enum("images", "photographs", ["photographs", "digits"], "What is augmented.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/augmentations", "Folder for operations.jpg and recipes.jpg.")
+_IMAGES = flags.DEFINE_enum(
+    "images", "photographs", ["photographs", "digits"], "What is augmented."
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "build/augmentations", "Folder for operations.jpg and recipes.jpg."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the random numbers.")
 _SIZE = flags.DEFINE_integer("size", 96, "Height and width of each small picture.", lower_bound=24)
 
@@ -31,7 +36,12 @@ NUM_VIEWS = 6
 
 # How a magnitude from 0 to 1 becomes the arguments of a layer whose strength has another name.
 STRENGTHS = {
-    "RandomColorJitter": lambda m: {"brightness": 0.8 * m, "contrast": 0.8 * m, "saturation": 0.8 * m, "hue": 0.2 * m},
+    "RandomColorJitter": lambda m: {
+        "brightness": 0.8 * m,
+        "contrast": 0.8 * m,
+        "saturation": 0.8 * m,
+        "hue": 0.2 * m,
+    },
     "RandomGaussianBlur": lambda m: {"sigma": (0.1 + 1.9 * m, 0.1 + 1.9 * m), "kernel_size": 9},
     "RandomGrayscale": lambda m: {},
     "RandomSolarize": lambda m: {"threshold": 1 - m},
@@ -57,7 +67,9 @@ OPERATIONS = (*WITH_MAGNITUDE, *WITHOUT_MAGNITUDE, *STRENGTHS)
 
 
 def read_images(kind: str, size: int) -> list[np.ndarray]:
-    """The temple and the flower of scikit-learn, or two digits, centred and square: two uint8 `(size, size, 3)`."""
+    """The temple and the flower of scikit-learn, or two digits, centred and square: two uint8
+    `(size, size, 3)`.
+    """
     square = augmentation.CenterCropResize((size, size), crop_padding=0)
     if kind == "digits":
         images = np.repeat(data.load_arrays("digits", "test")[0][:2], 3, axis=-1)
@@ -80,12 +92,17 @@ def show_operations(images: list[np.ndarray], seed: int) -> list[tuple[str, list
     rows = []
     for row, name in enumerate(OPERATIONS):
         image = images[row % len(images)]
-        pictures = [ops.convert_to_numpy(make_operation(name, m, seed)(image, training=True)) / 255 for m in MAGNITUDES]
+        pictures = [
+            ops.convert_to_numpy(make_operation(name, m, seed)(image, training=True)) / 255
+            for m in MAGNITUDES
+        ]
         rows.append((name, pictures))
     return rows
 
 
-def show_recipes(images: list[np.ndarray], size: int, seed: int) -> list[tuple[str, list[np.ndarray]]]:
+def show_recipes(
+    images: list[np.ndarray], size: int, seed: int
+) -> list[tuple[str, list[np.ndarray]]]:
     """For every recipe its name and some views of each image."""
     recipes = {
         "CenterCropResize": augmentation.CenterCropResize((size, size)),
@@ -94,15 +111,22 @@ def show_recipes(images: list[np.ndarray], size: int, seed: int) -> list[tuple[s
         "AutoAugment, imagenet": augmentation.AutoAugment((size, size), seed=seed),
         "AutoAugment, cifar10": augmentation.AutoAugment((size, size), policy="cifar10", seed=seed),
         "AutoAugment, svhn": augmentation.AutoAugment((size, size), policy="svhn", seed=seed),
-        "RandAugment, magnitude 0.9": augmentation.RandAugment((size, size), magnitude=0.9, seed=seed),
+        "RandAugment, magnitude 0.9": augmentation.RandAugment(
+            (size, size), magnitude=0.9, seed=seed
+        ),
         "StackedRandAugment": augmentation.StackedRandAugment((size, size), seed=seed),
     }
     repeated = np.repeat(np.stack(images), NUM_VIEWS, axis=0)
-    return [(name, list(ops.convert_to_numpy(recipe(repeated, training=True)))) for name, recipe in recipes.items()]
+    return [
+        (name, list(ops.convert_to_numpy(recipe(repeated, training=True))))
+        for name, recipe in recipes.items()
+    ]
 
 
 def draw(rows: list[tuple[str, list[np.ndarray]]], blocks: int, path: pathlib.Path) -> None:
-    """Writes named rows of pictures, in so many blocks side by side, as a picture of their own pixels."""
+    """Writes named rows of pictures, in so many blocks side by side, as a picture of their own
+    pixels.
+    """
     from matplotlib.figure import Figure
 
     per_row = max(len(pictures) for _, pictures in rows)
@@ -129,10 +153,23 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
     folder = pathlib.Path(_OUTPUT_DIR.value)
     with one_line_errors(ImportError, OSError):
-        require_extra("report", "matplotlib", *(["sklearn"] if _IMAGES.value == "photographs" else []), by="Drawing")
+        require_extra(
+            "report",
+            "matplotlib",
+            *(["sklearn"] if _IMAGES.value == "photographs" else []),
+            by="Drawing",
+        )
         make_writable(folder)
-    draw(show_operations(read_images(_IMAGES.value, _SIZE.value), _SEED.value), 2, folder / "operations.jpg")
-    draw(show_recipes(read_images(_IMAGES.value, 2 * _SIZE.value), _SIZE.value, _SEED.value), 1, folder / "recipes.jpg")
+    draw(
+        show_operations(read_images(_IMAGES.value, _SIZE.value), _SEED.value),
+        2,
+        folder / "operations.jpg",
+    )
+    draw(
+        show_recipes(read_images(_IMAGES.value, 2 * _SIZE.value), _SIZE.value, _SEED.value),
+        1,
+        folder / "recipes.jpg",
+    )
     print(f"Operations at magnitudes {MAGNITUDES} and recipes: {folder}")
 
 

@@ -26,15 +26,19 @@ _EXTRAS = {
 _NOISE = re.compile(rb"before absl::InitializeLog\(\)|oneDNN custom operations are on")
 
 
-def _name_missing_package(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _name_missing_package(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     """Prints a sentence in the place of the traceback, if a package is not installed."""
     package = (getattr(error, "name", None) or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or package not in _EXTRAS:
         sys.__excepthook__(kind, error, trace)
         return
     print(
-        f"{pathlib.Path(sys.argv[0]).name} needs {package}, which is not installed: `pip install '.[{_EXTRAS[package]}]'` in "
-        "the folder of the clone installs it, and `make demo` all that the demo needs, into .venv. Keras computes with "
+        f"{pathlib.Path(sys.argv[0]).name} needs {package}, which is not installed: `pip install "
+        f"'.[{_EXTRAS[package]}]'` in "
+        "the folder of the clone installs it, and `make demo` all that the demo needs, into "
+        ".venv. Keras computes with "
         "TensorFlow unless KERAS_BACKEND is jax or torch.",
         file=sys.stderr,
     )
@@ -56,7 +60,9 @@ def _without_noise() -> Iterator[None]:
 
 
 sys.excepthook = _name_missing_package
-if hasattr(sys.stdout, "reconfigure"):  # as standard error: the name of a folder may be what a terminal cannot show
+if hasattr(
+    sys.stdout, "reconfigure"
+):  # as standard error: the name of a folder may be what a terminal cannot show
     sys.stdout.reconfigure(errors="backslashreplace")
 if "TF_CONFIG" not in os.environ:  # of several workers every line may matter
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # 0 brings the lines back

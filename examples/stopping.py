@@ -1,4 +1,6 @@
-"""How programs end early: with one line for an error, and for Ctrl-C, SIGTERM and SIGHUP when what there is is saved."""
+"""How programs end early: with one line for an error, and for Ctrl-C, SIGTERM and SIGHUP when what
+there is is saved.
+"""
 
 import contextlib
 import os
@@ -13,21 +15,27 @@ import keras
 
 from keras_supcon.files import release_locks
 
-# Ctrl-C; what `kill`, systemd, Slurm and Kubernetes send; the end of a terminal, which not every system has.
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# Ctrl-C; what `kill`, systemd, Slurm and Kubernetes send; the end of a terminal, which not every
+# system has.
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """Within `with stop.hold():` a first signal is noted and ends `fit`; elsewhere, and a second time, it ends the program.
+    """Within `with stop.hold():` a first signal is noted and ends `fit`; elsewhere, and a second
+    time, it ends the program.
 
     A signal that is ignored when the program starts, as by `nohup`, stays ignored.
 
-    `fit` then ends after the present step, of training or of validation; Keras begins each validation with one step. What a
-    validation that was cut short has measured is of a few batches: it is taken out of the logs of the epoch, for all callbacks
-    that stand after this one in the list. So this one should be the first.
+    `fit` then ends after the present step, of training or of validation; Keras begins each
+    validation with one step. What a validation that was cut short has measured is of a few batches:
+    it is taken out of the logs of the epoch, for all callbacks that stand after this one in the
+    list. So this one should be the first.
 
     Args:
-        saved: Function that says what there is when the program is ended. Default: it names `files`.
+        saved: Function that says what there is when the program is ended. Default: it names
+            `files`.
 
     Attributes:
         received: The number of the signal, or None.
@@ -76,7 +84,9 @@ class StopOnSignal(keras.callbacks.Callback):
             self.model.stop_evaluating = self._validation_was_cut = True
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._partial_metrics = {f"val_{name}" for name in logs or {}} if self._validation_was_cut else set()
+        self._partial_metrics = (
+            {f"val_{name}" for name in logs or {}} if self._validation_was_cut else set()
+        )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name in self._partial_metrics & set(logs or {}):
@@ -88,18 +98,24 @@ class StopOnSignal(keras.callbacks.Callback):
             self._leave_terminals()
         is_first, self.received = self.received is None, number
         if not (self._is_held and is_first):
-            # Not by an exception: within TensorFlow or scikit-learn it ends in other errors and crashes.
+            # Not by an exception: within TensorFlow or scikit-learn it ends in other errors and
+            # crashes.
             _say(number, self.saved)
             release_locks()
             os._exit(128 + number)
         _write(
-            f"{signal.Signals(number).name}: training ends after the present step, and what there is is saved. A second signal "
+            f"{signal.Signals(number).name}: training ends after the present step, and what there "
+            "is is saved. A second signal "
             "ends the program at once, without that."
         )
 
     def _name_files(self) -> str:
         names = ", ".join(f"keras.saving.load_model({path.as_posix()!r})" for path in self.files)
-        return f"What was trained until now was saved: {names}" if names else "Nothing was trained yet, and nothing saved."
+        return (
+            f"What was trained until now was saved: {names}"
+            if names
+            else "Nothing was trained yet, and nothing saved."
+        )
 
     def _leave_terminals(self) -> None:
         """Sends output to nowhere, since what writes to a terminal that has gone fails."""
@@ -110,9 +126,11 @@ class StopOnSignal(keras.callbacks.Callback):
 
 
 def end_at_once(saved: Callable[[], str]) -> None:
-    """Lets the signals end the process with a sentence, also while it waits in TensorFlow for a worker that has gone.
+    """Lets the signals end the process with a sentence, also while it waits in TensorFlow for a
+    worker that has gone.
 
-    Python would call a handler after that alone. A thread that the system wakes does not wait for it.
+    Python would call a handler after that alone. A thread that the system wakes does not wait for
+    it.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -137,7 +155,9 @@ def _say(number: int, saved: Callable[[], str]) -> None:
 
 def _write(sentence: str) -> None:
     """Writes a line to standard error, in a handler too."""
-    with contextlib.suppress(Exception):  # a terminal that has gone, or a `print` that was interrupted
+    with contextlib.suppress(
+        Exception
+    ):  # a terminal that has gone, or a `print` that was interrupted
         sys.stdout.flush()
     with contextlib.suppress(OSError):
         os.write(2, f"\n{sentence}\n".encode(errors="backslashreplace"))
@@ -145,7 +165,9 @@ def _write(sentence: str) -> None:
 
 @contextlib.contextmanager
 def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
-    """Ends the program with one line for errors of these kinds, or for all that say what a user can put right."""
+    """Ends the program with one line for errors of these kinds, or for all that say what a user can
+    put right.
+    """
     kinds = kinds or (ValueError, RuntimeError, OSError)
     try:
         yield

@@ -1,6 +1,8 @@
-"""What the programs that follow a published recipe share: flags, input, two stages of training, evaluation, results.
+"""What the programs that follow a published recipe share: flags, input, two stages of training,
+evaluation, results.
 
-A program makes a subclass of `Experiment`, which says where images become views, and calls `main` with it.
+A program makes a subclass of `Experiment`, which says where images become views, and calls `main`
+with it.
 """
 
 import contextlib
@@ -43,44 +45,73 @@ from keras_supcon.recipes import Recipe, Stage
 BOTH_STAGES = "pretrain_then_linear"
 _MODES = ("pretrain", "linear", BOTH_STAGES, "cross_entropy")
 _MODEL_DIR = flags.DEFINE_string(
-    "model_dir", None, "Folder for checkpoints, models and results.json; all workers share it.", required=True
+    "model_dir",
+    None,
+    "Folder for checkpoints, models and results.json; all workers share it.",
+    required=True,
 )
 _MODE = flags.DEFINE_enum("mode", None, _MODES, "What to train. Default: all stages of the recipe.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
 _TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Training images, as TFDS names them.")
-_EVAL_SPLIT = flags.DEFINE_string("eval_split", None, "Images to measure on. Default: the data set's usual ones.")
-_STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "default", "mirrored", "multi_worker", "tpu"], "What to train on.")
-_TPU = flags.DEFINE_string("tpu", None, "Name or address of a TPU; 'local' on a TPU virtual machine.")
-_NUM_VIRTUAL_CPUS = flags.DEFINE_integer("num_virtual_cpus", None, "Splits the processor, to try replicas without GPUs.")
+_EVAL_SPLIT = flags.DEFINE_string(
+    "eval_split", None, "Images to measure on. Default: the data set's usual ones."
+)
+_STRATEGY = flags.DEFINE_enum(
+    "strategy", "auto", ["auto", "default", "mirrored", "multi_worker", "tpu"], "What to train on."
+)
+_TPU = flags.DEFINE_string(
+    "tpu", None, "Name or address of a TPU; 'local' on a TPU virtual machine."
+)
+_NUM_VIRTUAL_CPUS = flags.DEFINE_integer(
+    "num_virtual_cpus", None, "Splits the processor, to try replicas without GPUs."
+)
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size",
     None,
-    "Images in a batch over all replicas. Default: the recipe's. The learning rate follows it by the recipe's rule.",
+    "Images in a batch over all replicas. Default: the recipe's. The learning rate follows it by "
+    "the recipe's rule.",
     lower_bound=1,
 )
 _LINEAR_BATCH_SIZE = flags.DEFINE_integer(
-    "linear_batch_size", None, "Likewise for the linear classifier. Default: the recipe's, at most --batch_size.", lower_bound=1
+    "linear_batch_size",
+    None,
+    "Likewise for the linear classifier. Default: the recipe's, at most --batch_size.",
+    lower_bound=1,
 )
 _EPOCHS = flags.DEFINE_integer(
     "epochs",
     None,
-    "Epochs of pre-training, or of cross-entropy. Default: the recipe's. Warm-up and decay are shortened alike.",
+    "Epochs of pre-training, or of cross-entropy. Default: the recipe's. Warm-up and decay are "
+    "shortened alike.",
     lower_bound=1,
 )
-_LINEAR_EPOCHS = flags.DEFINE_integer("linear_epochs", None, "Likewise for the linear classifier.", lower_bound=1)
-_MICRO_BATCH_SIZE = flags.DEFINE_integer(
-    "micro_batch_size", None, "Images that a replica's encoder sees at once in pre-training, to save memory.", lower_bound=1
+_LINEAR_EPOCHS = flags.DEFINE_integer(
+    "linear_epochs", None, "Likewise for the linear classifier.", lower_bound=1
 )
-_ENCODER_DEPTH = flags.DEFINE_integer("encoder_depth", None, "Depth of the ResNet. Default: the recipe's.")
-_ENCODER_WIDTH = flags.DEFINE_float("encoder_width", None, "Width of the ResNet. Default: the recipe's.")
+_MICRO_BATCH_SIZE = flags.DEFINE_integer(
+    "micro_batch_size",
+    None,
+    "Images that a replica's encoder sees at once in pre-training, to save memory.",
+    lower_bound=1,
+)
+_ENCODER_DEPTH = flags.DEFINE_integer(
+    "encoder_depth", None, "Depth of the ResNet. Default: the recipe's."
+)
+_ENCODER_WIDTH = flags.DEFINE_float(
+    "encoder_width", None, "Width of the ResNet. Default: the recipe's."
+)
 _MIXED_PRECISION = flags.DEFINE_enum(
     "mixed_precision",
     None,
     ["none", "float16", "bfloat16"],
-    "Default: the recipe's on GPUs and TPUs, none on processors. GPUs before Ampere are faster with float16.",
+    "Default: the recipe's on GPUs and TPUs, none on processors. GPUs before Ampere are faster "
+    "with float16.",
 )
 _CHECKPOINT_EVERY = flags.DEFINE_integer(
-    "checkpoint_every", None, "Also writes a checkpoint after so many batches of an epoch, not only at its end.", lower_bound=1
+    "checkpoint_every",
+    None,
+    "Also writes a checkpoint after so many batches of an epoch, not only at its end.",
+    lower_bound=1,
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Fixes the random numbers.")
 
@@ -99,19 +130,27 @@ class Experiment:
         RuntimeError: If the TPU cannot be reached or the data set cannot be prepared.
     """
 
-    def __init__(self, recipe: Recipe, dataset: str, eval_split: str, image_size: tuple[int, int]) -> None:
+    def __init__(
+        self, recipe: Recipe, dataset: str, eval_split: str, image_size: tuple[int, int]
+    ) -> None:
         self.recipe, self.dataset, self.image_size = recipe, dataset, image_size
         self.mode = choose_mode(recipe)
         if keras.backend.backend() not in ("tensorflow", "jax"):
-            raise ValueError(f"KERAS_BACKEND should be tensorflow or jax. Received: KERAS_BACKEND={keras.backend.backend()}")
+            raise ValueError(
+                "KERAS_BACKEND should be tensorflow or jax. Received: "
+                f"KERAS_BACKEND={keras.backend.backend()}"
+            )
         if "://" in _MODEL_DIR.value:
             raise ValueError(
-                f"`--model_dir` should be a folder of a mounted file system. Received: --model_dir={_MODEL_DIR.value}"
+                "`--model_dir` should be a folder of a mounted file system. Received: "
+                f"--model_dir={_MODEL_DIR.value}"
             )
         self.strategy = choose_strategy(_STRATEGY.value, _TPU.value, _NUM_VIRTUAL_CPUS.value)
         self.replicas = distribution.num_replicas(self.strategy)
         self.worker, self.workers = distribution.worker(self.strategy)
-        self.batches = ImageBatches(dataset, _DATA_DIR.value, _SEED.value, self.strategy, self.worker, self.workers)
+        self.batches = ImageBatches(
+            dataset, _DATA_DIR.value, _SEED.value, self.strategy, self.worker, self.workers
+        )
         if keras.backend.backend() != "tensorflow":
             tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads the images
         keras.utils.set_random_seed(_SEED.value)
@@ -122,14 +161,17 @@ class Experiment:
             self.check_batch_size(name, stage)
         if self.mode == "linear" and not self.encoder_path.is_file():
             raise ValueError(
-                f"`--model_dir` should hold encoder.keras, which --mode=pretrain writes. Received: --model_dir={self.model_dir}"
+                "`--model_dir` should hold encoder.keras, which --mode=pretrain writes. "
+                f"Received: --model_dir={self.model_dir}"
             )
         self.check_folder()
         self.eval_split = _EVAL_SPLIT.value or eval_split
         self.steps_per_epoch = {}
         for name, stage in self.stages.items():
             hosts = self.batches.hosts
-            train = self.batches.read(_TRAIN_SPLIT.value, stage.batch_size // hosts, as_stored, shard=(0, hosts))
+            train = self.batches.read(
+                _TRAIN_SPLIT.value, stage.batch_size // hosts, as_stored, shard=(0, hosts)
+            )
             self.steps_per_epoch[name] = train.steps_per_epoch
         self.class_names = train.class_names
         if self.mode != "pretrain":
@@ -149,7 +191,9 @@ class Experiment:
         training = resize(recipe.training, _EPOCHS.value, _BATCH_SIZE.value)
         if self.mode == "cross_entropy":
             return {"cross_entropy": training}
-        linear_batch_size = _LINEAR_BATCH_SIZE.value or min(recipe.linear_classifier.batch_size, training.batch_size)
+        linear_batch_size = _LINEAR_BATCH_SIZE.value or min(
+            recipe.linear_classifier.batch_size, training.batch_size
+        )
         linear = resize(recipe.linear_classifier, _LINEAR_EPOCHS.value, linear_batch_size)
         stages = {"pretrain": training, "linear": linear}
         return stages if self.mode == BOTH_STAGES else {self.mode: stages[self.mode]}
@@ -158,12 +202,14 @@ class Experiment:
         flag = "--linear_batch_size" if name == "linear" else "--batch_size"
         if stage.batch_size % self.replicas:
             raise ValueError(
-                f"`{flag}` should be divisible by the number of replicas, {self.replicas}. Received: {flag}={stage.batch_size}"
+                f"`{flag}` should be divisible by the number of replicas, {self.replicas}. "
+                f"Received: {flag}={stage.batch_size}"
             )
         share, micro = stage.batch_size // self.replicas, _MICRO_BATCH_SIZE.value
         if name == "pretrain" and micro is not None and share % min(micro, share):
             raise ValueError(
-                f"`--micro_batch_size` should divide the {share} images of a batch on each of {self.replicas} replicas. "
+                f"`--micro_batch_size` should divide the {share} images of a batch on each of "
+                f"{self.replicas} replicas. "
                 f"Received: --micro_batch_size={micro}"
             )
 
@@ -173,19 +219,36 @@ class Experiment:
         stage = dataclasses.asdict(resize(published, None, self.stages[name].batch_size))
         del stage["epochs"]
         encoder = {**self.recipe.encoder.arguments, **self.encoder_flags()}
-        source = {"dataset": self.dataset, "train_split": _TRAIN_SPLIT.value, "image_size": self.image_size}
-        return {"recipe": self.recipe.name, **source, "seed": _SEED.value, "encoder": encoder, **stage}
+        source = {
+            "dataset": self.dataset,
+            "train_split": _TRAIN_SPLIT.value,
+            "image_size": self.image_size,
+        }
+        return {
+            "recipe": self.recipe.name,
+            **source,
+            "seed": _SEED.value,
+            "encoder": encoder,
+            **stage,
+        }
 
     def check_folder(self) -> None:
         """Raises `ValueError` if the folder holds what this run is not the continuation of."""
-        check_folder(self.model_dir, self.mode, self.epochs, {name: self.record(name) for name in self.stages})
+        check_folder(
+            self.model_dir,
+            self.mode,
+            self.epochs,
+            {name: self.record(name) for name in self.stages},
+        )
 
     @property
     def epochs(self) -> dict[str, int]:
         return {name: stage.epochs for name, stage in self.stages.items()}
 
     def run(self) -> None:
-        """Trains, evaluates and writes the results; goes on where an earlier run in the same folder was stopped."""
+        """Trains, evaluates and writes the results; goes on where an earlier run in the same folder
+        was stopped.
+        """
         with contextlib.ExitStack() as stack:
             with one_line_errors():
                 if self.is_chief:
@@ -214,7 +277,10 @@ class Experiment:
             with one_line_errors(OSError, InUseError):
                 write_json(path, {**self.describe(), **results})
             if "top_1" in results:
-                print(f"top-1 {results['top_1']:.2%}, top-5 {results['top_5']:.2%} of {results['images_evaluated']} images")
+                print(
+                    f"top-1 {results['top_1']:.2%}, top-5 {results['top_5']:.2%} of "
+                    f"{results['images_evaluated']} images"
+                )
             print(f"results: {path}")
 
     def pretrain(self) -> dict[str, Any]:
@@ -235,10 +301,14 @@ class Experiment:
     def train_linear_classifier(self) -> dict[str, Any]:
         stage = self.stages["linear"]
         with one_line_errors(), self.strategy.scope():
-            # From the file also after pre-training: replicas may differ in averages that were not synchronized.
+            # From the file also after pre-training: replicas may differ in averages that were not
+            # synchronized.
             encoder = load_encoder(self.encoder_path)
             model = keras_supcon.LinearClassifier(
-                encoder, len(self.class_names), self.make_augmenter(stage), classifier_activation="softmax"
+                encoder,
+                len(self.class_names),
+                self.make_augmenter(stage),
+                classifier_activation="softmax",
             )
             model.build((None, *self.image_shape))
             if stage.optimizer == "rmsprop":  # the decay of Keras' is outside of the gradient
@@ -254,7 +324,9 @@ class Experiment:
         with one_line_errors(), self.strategy.scope():
             encoder = self.make_encoder()
             images = keras.Input(self.image_shape, dtype="uint8")
-            classifier = keras.layers.Dense(len(self.class_names), activation="softmax", dtype="float32", name="classifier")
+            classifier = keras.layers.Dense(
+                len(self.class_names), activation="softmax", dtype="float32", name="classifier"
+            )
             model = Classifier(images, classifier(encoder(self.make_augmenter(stage)(images))))
             self.compile_classifier("cross_entropy", model)
         results = {
@@ -295,10 +367,14 @@ class Experiment:
             self.share_folder(folder, {**record, "epochs": stage.epochs})
         if self.is_chief:
             begin = "done before" if position.epoch >= stage.epochs else where(position)
-            print(f"\n{name}: {stage.epochs} epochs of {self.steps_per_epoch[name]} batches of {stage.batch_size}, {begin}")
+            print(
+                f"\n{name}: {stage.epochs} epochs of {self.steps_per_epoch[name]} batches of "
+                f"{stage.batch_size}, {begin}"
+            )
             if epochs_before != stage.epochs:
                 print(
-                    f"The learning rate is that of {stage.epochs} epochs from here on; before it was that of {epochs_before}."
+                    f"The learning rate is that of {stage.epochs} epochs from here on; before it "
+                    f"was that of {epochs_before}."
                 )
         checkpoint.notes["record"] = {**record, "epochs": stage.epochs}
         log = EpochLog(folder / "epochs.csv", checkpoint, position, self.steps_per_epoch[name])
@@ -331,7 +407,8 @@ class Experiment:
         """The chief writes the record of a start, and every worker looks for it.
 
         Raises:
-            RuntimeError: If a worker does not see it: it would go on from other weights than the chief.
+            RuntimeError: If a worker does not see it: it would go on from other weights than the
+                chief.
         """
         start = new_start()
         if self.is_chief:
@@ -341,36 +418,57 @@ class Experiment:
         if not self.is_chief and not is_seen(folder, start):
             raise RuntimeError(
                 "`--model_dir` should be a folder that all workers share. "
-                f"Received: --model_dir={self.model_dir}, which on worker {self.worker} is another than on the first"
+                f"Received: --model_dir={self.model_dir}, which on worker {self.worker} is "
+                "another than on the first"
             )
         wait_for_all(self.strategy)
 
     def save(self, model: keras.Model, path: pathlib.Path) -> None:
         """Writes a file that appears whole or not at all."""
-        # All workers write one, since on JAX all have to take part in what is computed for it. That of the chief is kept.
-        with one_line_errors(OSError, InUseError), whole_file(path, keep=self.is_chief) as unfinished:
+        # All workers write one, since on JAX all have to take part in what is computed for it. That
+        # of the chief is kept.
+        with (
+            one_line_errors(OSError, InUseError),
+            whole_file(path, keep=self.is_chief) as unfinished,
+        ):
             model.save(unfinished)
 
     def tensorboard(self, folder: pathlib.Path) -> list[keras.callbacks.Callback]:
-        if importlib.util.find_spec("tensorboard") is None:  # Keras' callback would fail in the first batch
+        if (
+            importlib.util.find_spec("tensorboard") is None
+        ):  # Keras' callback would fail in the first batch
             reason = "it is not installed (pip install tensorboard)"
-        elif self.workers > 1 and keras.backend.backend() == "jax":  # the chief would wait in it for the others
+        elif (
+            self.workers > 1 and keras.backend.backend() == "jax"
+        ):  # the chief would wait in it for the others
             reason = "its callback does not run with several processes on JAX"
         else:
             return [keras.callbacks.TensorBoard(folder / "logs", write_graph=False)]
-        print(f"No curves for TensorBoard: {reason}. The losses are in {folder / 'epochs.csv'}.", file=sys.stderr)
+        print(
+            f"No curves for TensorBoard: {reason}. The losses are in {folder / 'epochs.csv'}.",
+            file=sys.stderr,
+        )
         return []
 
     def evaluate(self, name: str, model: keras.Model) -> dict[str, Any]:
         """Scores every image of the evaluation split once."""
         batch_size = self.stages[name].batch_size
         steps = -(-self.num_eval_images // batch_size)
-        batches = self.batches.evaluation(self.eval_split, batch_size, steps, self.map_evaluation_image)
-        # Of the scores `loss` is Keras' mean over the blank images as well; the weighted metrics leave them out.
-        scores = model.evaluate(batches, steps=steps, return_dict=True, verbose="auto" if self.is_chief else 0)
-        images_evaluated = round(float(keras.ops.convert_to_numpy(self.top_1.count)))  # the sum of all weights
+        batches = self.batches.evaluation(
+            self.eval_split, batch_size, steps, self.map_evaluation_image
+        )
+        # Of the scores `loss` is Keras' mean over the blank images as well; the weighted metrics
+        # leave them out.
+        scores = model.evaluate(
+            batches, steps=steps, return_dict=True, verbose="auto" if self.is_chief else 0
+        )
+        images_evaluated = round(
+            float(keras.ops.convert_to_numpy(self.top_1.count))
+        )  # the sum of all weights
         if images_evaluated != self.num_eval_images:
-            raise RuntimeError(f"{images_evaluated} images were scored, and there are {self.num_eval_images}")
+            raise RuntimeError(
+                f"{images_evaluated} images were scored, and there are {self.num_eval_images}"
+            )
         return {
             "images_evaluated": images_evaluated,
             "top_1": scores["top_1"],
@@ -379,11 +477,15 @@ class Experiment:
         }
 
     def training_batches(self, name: str, num_views: int, position: Any) -> Any:
-        """Batches of one stage from a position on: views for pre-training, images with one-hot labels for classifiers."""
+        """Batches of one stage from a position on: views for pre-training, images with one-hot
+        labels for classifiers.
+        """
         stage = self.stages[name]
         map_image = self.map_training_image(stage, num_views)
         one_hot = name != "pretrain"
-        return self.batches.training(_TRAIN_SPLIT.value, stage.batch_size, stage.epochs, position, map_image, one_hot)
+        return self.batches.training(
+            _TRAIN_SPLIT.value, stage.batch_size, stage.epochs, position, map_image, one_hot
+        )
 
     def make_encoder(self) -> keras.Model:
         arguments = self.encoder_flags()
@@ -392,7 +494,9 @@ class Experiment:
         arguments["synchronized_batch_norm"] = self.recipe.synchronized_batch_norm and is_split
         encoder = make(encoders, self.recipe.encoder, **arguments)
         if self.recipe.normalize_features:
-            encoder = keras.Sequential([encoder, keras.layers.UnitNormalization(dtype="float32")], name="encoder")
+            encoder = keras.Sequential(
+                [encoder, keras.layers.UnitNormalization(dtype="float32")], name="encoder"
+            )
         encoder.build((None, *self.image_shape))
         return encoder
 
@@ -426,7 +530,11 @@ class Experiment:
         return in_color if self.dataset == "digits" else None
 
     def map_evaluation_image(self, encoded: tf.Tensor) -> tf.Tensor:
-        padding = self.recipe.evaluation.arguments["crop_padding"] * self.image_size[0] // self.recipe.image_size[0]
+        padding = (
+            self.recipe.evaluation.arguments["crop_padding"]
+            * self.image_size[0]
+            // self.recipe.image_size[0]
+        )
         return keras_supcon.data.decode_and_centre(as_file(encoded), self.image_size, padding)
 
     def describe(self) -> dict[str, Any]:
@@ -460,16 +568,22 @@ def main(make_experiment: Callable[[], Experiment]) -> None:
             experiment = make_experiment()
         try:
             experiment.run()
-        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        except (
+            tf.errors.UnavailableError,
+            tf.errors.AbortedError,
+            tf.errors.CancelledError,
+        ) as error:
             if experiment.workers == 1:
                 raise
             reason = str(error).strip().partition("\n")[0]  # the text may be empty
             sys.exit(
-                f"{program_name()}: Another worker has ended, and training with it. Start all again: they go on from the "
+                f"{program_name()}: Another worker has ended, and training with it. Start all "
+                "again: they go on from the "
                 f"newest checkpoint. TensorFlow says: {reason}"
             )
 
-    # TensorFlow and TFDS would tell all that they do, and absl repeat it; --verbosity=0 brings the latter back.
+    # TensorFlow and TFDS would tell all that they do, and absl repeat it; --verbosity=0 brings the
+    # latter back.
     tf.get_logger().setLevel("WARNING")
     logging.set_verbosity(logging.WARNING)
     app.run(run)
@@ -483,11 +597,13 @@ def choose_mode(recipe: Recipe) -> str:
         others = [
             other.name
             for other in everything
-            if other.dataset == recipe.dataset and (other.method == "cross_entropy") == is_contrastive
+            if other.dataset == recipe.dataset
+            and (other.method == "cross_entropy") == is_contrastive
         ]
         nearest = difflib.get_close_matches(recipe.name, others, n=1, cutoff=0)[0]
         raise ValueError(
-            f"`--mode={mode}` needs another recipe, such as {nearest!r}. Received: --mode={mode} with {recipe.name!r}"
+            f"`--mode={mode}` needs another recipe, such as {nearest!r}. Received: --mode={mode} "
+            f"with {recipe.name!r}"
         )
     return mode
 

@@ -16,10 +16,14 @@ def choose_strategy(kind: str, tpu: str | None, num_virtual_cpus: int | None) ->
     """`distribution.strategy` for a program."""
     may_wait = bool(os.environ.get("TF_CONFIG")) and kind in ("auto", "multi_worker")
     if may_wait:
-        print("If TF_CONFIG lists other workers, training begins when all are there.", file=sys.stderr)
+        print(
+            "If TF_CONFIG lists other workers, training begins when all are there.", file=sys.stderr
+        )
     strategy = distribution.strategy(kind, tpu, num_virtual_cpus)
     if may_wait:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # TensorFlow takes it as a notice alone, and trains on
+        signal.signal(
+            signal.SIGTERM, signal.SIG_DFL
+        )  # TensorFlow takes it as a notice alone, and trains on
     return strategy
 
 

@@ -16,7 +16,14 @@ from keras_supcon import (
     recipes,
 )
 from keras_supcon.layers import ProjectionHead
-from keras_supcon.losses import MaxMarginLoss, NPairsLoss, NTLogisticLoss, NTXentLoss, SupConLoss, TripletLoss
+from keras_supcon.losses import (
+    MaxMarginLoss,
+    NPairsLoss,
+    NTLogisticLoss,
+    NTXentLoss,
+    SupConLoss,
+    TripletLoss,
+)
 from keras_supcon.models import ContrastiveModel, LinearClassifier
 
 __version__ = "0.1.0"

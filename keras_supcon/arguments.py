@@ -1,7 +1,7 @@
 """Checks arguments, with the same wording in the whole package.
 
-Each check returns the value, numbers as plain Python numbers for configs and messages, or raises `ValueError`. A bool is not
-a number.
+Each check returns the value, numbers as plain Python numbers for configs and messages, or raises
+`ValueError`. A bool is not a number.
 """
 
 import math
@@ -9,7 +9,8 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-# Losses are computed in float32. These are its largest number, and its smallest one that XLA does not treat as 0.
+# Losses are computed in float32. These are its largest number, and its smallest one that XLA does
+# not treat as 0.
 _LARGEST, _SMALLEST = 3.4028234e38, 1.1754944e-38
 
 
@@ -28,7 +29,8 @@ def check_not_negative(name: str, value: Any, high: float = _LARGEST) -> float:
 def _check_from_to(name: str, value: float, low: float, high: float) -> float:
     if not low <= value <= high:
         raise ValueError(
-            f"`{name}` should be from {low:g} to {high:g}, so that results fit in float32. Received: {name}={value!r}"
+            f"`{name}` should be from {low:g} to {high:g}, so that results fit in float32. "
+            f"Received: {name}={value!r}"
         )
     return float(value)
 
@@ -51,20 +53,28 @@ def check_below_1(name: str, value: Any) -> float:
 
 def check_whole_number(name: str, value: Any, at_least: int) -> int:
     if not is_whole(value, at_least):
-        raise ValueError(f"`{name}` should be a whole number of at least {at_least}. Received: {name}={value!r}")
+        raise ValueError(
+            f"`{name}` should be a whole number of at least {at_least}. Received: {name}={value!r}"
+        )
     return int(value)
 
 
 def check_whole_number_or_none(name: str, value: Any, at_least: int) -> int | None:
     if value is not None and not is_whole(value, at_least):
-        raise ValueError(f"`{name}` should be None or a whole number of at least {at_least}. Received: {name}={value!r}")
+        raise ValueError(
+            f"`{name}` should be None or a whole number of at least {at_least}. Received: "
+            f"{name}={value!r}"
+        )
     return None if value is None else int(value)
 
 
 def check_class_id_or_none(name: str, value: Any) -> int | None:
     """Accepts None or an integer, negative or not, that fits in the int32 of class ids."""
     if value is not None and not (is_whole(value, -(2**31)) and value < 2**31):
-        raise ValueError(f"`{name}` should be None or a whole number from -2^31 up to 2^31 - 1. Received: {name}={value!r}")
+        raise ValueError(
+            f"`{name}` should be None or a whole number from -2^31 up to 2^31 - 1. Received: "
+            f"{name}={value!r}"
+        )
     return None if value is None else int(value)
 
 
@@ -78,13 +88,19 @@ def check_range(name: str, value: Any, low: float, high: float = math.inf) -> tu
     """Accepts two numbers above `low` and up to `high`, lowest first."""
     if not (is_pair(value) and all(map(is_number, value)) and low < value[0] <= value[1] <= high):
         bound = "" if high == math.inf else f" and at most {high}"
-        raise ValueError(f"`{name}` should be two numbers above {low}{bound}, lowest first. Received: {name}={value!r}")
+        raise ValueError(
+            f"`{name}` should be two numbers above {low}{bound}, lowest first. Received: "
+            f"{name}={value!r}"
+        )
     return (float(value[0]), float(value[1]))
 
 
 def check_image_size(name: str, value: Any) -> tuple[int, int]:
     if not (is_pair(value) and all(is_whole(size, 1) for size in value)):
-        raise ValueError(f"`{name}` should be (height, width), whole numbers of at least 1. Received: {name}={value!r}")
+        raise ValueError(
+            f"`{name}` should be (height, width), whole numbers of at least 1. Received: "
+            f"{name}={value!r}"
+        )
     return (int(value[0]), int(value[1]))
 
 

@@ -23,12 +23,17 @@ def require_extra(extra: str, *packages: str, by: str) -> None:
         ...
     ImportError: `draw` needs no_such_package, which is not installed: `pip install 'keras-supcon[report]'` installs it.
     """
-    # What is imported already is not looked for: AutoGraph would warn of `find_spec` where `tf.data` calls this.
+    # What is imported already is not looked for: AutoGraph would warn of `find_spec` where
+    # `tf.data` calls this.
     missing = [
-        package for package in packages if sys.modules.get(package) is None and importlib.util.find_spec(package) is None
+        package
+        for package in packages
+        if sys.modules.get(package) is None and importlib.util.find_spec(package) is None
     ]
     if missing:
         raise ImportError(
-            f"{by} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
-            f"`pip install 'keras-supcon[{extra}]'` installs {'it' if len(missing) == 1 else 'them'}."
+            f"{by} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
+            "not installed: "
+            f"`pip install 'keras-supcon[{extra}]'` installs "
+            f"{'it' if len(missing) == 1 else 'them'}."
         )

@@ -32,11 +32,13 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.
 
 @contextlib.contextmanager
 def whole_file(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
-    """Gives the path of an unfinished file in the same folder, which takes its name when all of it is on the disk.
+    """Gives the path of an unfinished file in the same folder, which takes its name when all of it
+    is on the disk.
 
-    Of several writers at the same time each has an unfinished file of its own; the last to end gives the content. As with
-    `open`, a symbolic link stays one and its target is written, and a file that was there before keeps its permissions.
-    What a process that died while it wrote the file has left is removed.
+    Of several writers at the same time each has an unfinished file of its own; the last to end
+    gives the content. As with `open`, a symbolic link stays one and its target is written, and a
+    file that was there before keeps its permissions. What a process that died while it wrote the
+    file has left is removed.
 
     Args:
         path: The file.
@@ -44,7 +46,8 @@ def whole_file(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
 
     Raises:
         OSError: If it cannot be written; a file that was there before stays as it was.
-        InUseError: If the folder was locked by this process and another has taken it since; likewise.
+        InUseError: If the folder was locked by this process and another has taken it since;
+            likewise.
     """
     target = pathlib.Path(os.path.realpath(path))
     _remove_leftovers(target)
@@ -56,13 +59,17 @@ def whole_file(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
         if keep:
             with unfinished.open("r+b") as file:  # Windows flushes only what may be written to
                 os.fsync(file.fileno())
-            with contextlib.suppress(OSError):  # there was none, or the file system has no permissions
+            with contextlib.suppress(
+                OSError
+            ):  # there was none, or the file system has no permissions
                 unfinished.chmod(stat.S_IMODE(target.stat().st_mode))
             renew_locks_over(path)  # it may have taken minutes to write
             os.replace(unfinished, target)
             flush_directory(target.parent)
     except OSError as error:
-        raise OSError(error.errno, f"The file could not be written ({error.strerror or error})", str(path)) from error
+        raise OSError(
+            error.errno, f"The file could not be written ({error.strerror or error})", str(path)
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
@@ -77,7 +84,9 @@ _LONGEST_ENDING = 200
 
 def unfinished_path(path: pathlib.Path) -> pathlib.Path:
     """Returns a new name beside a file, which tells which process on which machine writes there."""
-    return path.with_name(f"{_UNFINISHED}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}-{_ending(path)}")
+    return path.with_name(
+        f"{_UNFINISHED}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}-{_ending(path)}"
+    )
 
 
 def _ending(path: pathlib.Path) -> str:
@@ -89,20 +98,28 @@ def _machine() -> str:
     """Tells machines apart, and containers, in which the numbers of processes mean others."""
     name = socket.gethostname()
     with contextlib.suppress(OSError):  # Linux alone has them
-        name += os.readlink("/proc/self/ns/pid") + pathlib.Path("/proc/sys/kernel/random/boot_id").read_text()
+        name += (
+            os.readlink("/proc/self/ns/pid")
+            + pathlib.Path("/proc/sys/kernel/random/boot_id").read_text()
+        )
     return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def _remove_leftovers(path: pathlib.Path) -> None:
     """Removes what writers of a file have left that died."""
-    of_writer = re.compile(rf"{_UNFINISHED}([0-9a-f]{{8}})-([0-9]+)-[0-9a-f]{{8}}-{re.escape(_ending(path))}")
+    of_writer = re.compile(
+        rf"{_UNFINISHED}([0-9a-f]{{8}})-([0-9]+)-[0-9a-f]{{8}}-{re.escape(_ending(path))}"
+    )
     with contextlib.suppress(OSError):
         for name in os.listdir(path.parent):
             match = of_writer.fullmatch(name)
             if match and name not in _IN_WORK:
                 left = path.with_name(name)
                 with contextlib.suppress(OSError):
-                    if _has_ended(match[1], int(match[2])) or time.time() - left.stat().st_mtime > _SECONDS_TO_WRITE:
+                    if (
+                        _has_ended(match[1], int(match[2]))
+                        or time.time() - left.stat().st_mtime > _SECONDS_TO_WRITE
+                    ):
                         left.unlink()
 
 
@@ -136,7 +153,8 @@ def flush_directory(directory: pathlib.Path) -> None:
 def make_writable(directory: pathlib.Path) -> None:
     """Makes a directory if it is missing, and a file in it for a moment.
 
-    Permissions alone do not tell whether that works: not for root, on a read-only file system or on a full one.
+    Permissions alone do not tell whether that works: not for root, on a read-only file system or on
+    a full one.
 
     Raises:
         OSError: If the directory cannot be made or written to, or is a file.
@@ -161,21 +179,24 @@ class InUseError(RuntimeError):
 
 
 class DirectoryLock:
-    """Keeps a directory to one training at a time, over all processes that see it, on other machines too.
+    """Keeps a directory to one training at a time, over all processes that see it, on other
+    machines too.
 
-    The lock is one of the system on a file in the directory (`fcntl.lockf`, which network file systems know and child
-    processes do not inherit): it ends with its process, however that ends. Where the system or the file system has no locks,
-    nothing is refused; Windows is such a system.
+    The lock is one of the system on a file in the directory (`fcntl.lockf`, which network file
+    systems know and child processes do not inherit): it ends with its process, however that ends.
+    Where the system or the file system has no locks, nothing is refused; Windows is such a system.
 
-    The system drops the lock as soon as this process closes any descriptor of that file, as after `shutil.copytree` of the
-    directory, and without the file, which someone may delete, it means nothing. So `renew` takes it again, and should be called
-    before each write; `whole_file` calls it. What comes between two calls is not prevented: another process may then begin in
-    the directory. While it is there, `renew` refuses to go on. If it has ended by then, the lock is taken back, and what it has
-    written is for the caller to notice, as `Checkpoint` does.
+    The system drops the lock as soon as this process closes any descriptor of that file, as after
+    `shutil.copytree` of the directory, and without the file, which someone may delete, it means
+    nothing. So `renew` takes it again, and should be called before each write; `whole_file` calls
+    it. What comes between two calls is not prevented: another process may then begin in the
+    directory. While it is there, `renew` refuses to go on. If it has ended by then, the lock is
+    taken back, and what it has written is for the caller to notice, as `Checkpoint` does.
 
     A directory that was made for it and in which nothing was written goes with it.
 
-    Within a process, a holder of the same thread is taken for one whose training ended by an exception: it loses the lock.
+    Within a process, a holder of the same thread is taken for one whose training ended by an
+    exception: it loses the lock.
 
     Args:
         directory: The directory.
@@ -189,10 +210,15 @@ class DirectoryLock:
 
     @property
     def is_held(self) -> bool:
-        return self._key is not None and self._key[0] == os.getpid() and _HOLDERS.get(self._key) is self
+        return (
+            self._key is not None
+            and self._key[0] == os.getpid()
+            and _HOLDERS.get(self._key) is self
+        )
 
     def acquire(self) -> None:
-        """Takes the lock, or renews it if it is held, and makes sure that the directory can be written to.
+        """Takes the lock, or renews it if it is held, and makes sure that the directory can be
+        written to.
 
         Raises:
             InUseError: If another process or thread trains in the directory.
@@ -216,7 +242,8 @@ class DirectoryLock:
             _HOLDERS[key] = self
 
     def renew(self) -> None:
-        """Takes the lock again, which the system may have dropped. To be called before something is written.
+        """Takes the lock again, which the system may have dropped. To be called before something is
+        written.
 
         Raises:
             InUseError: If another process has taken it, or a later training of this thread.
@@ -225,7 +252,8 @@ class DirectoryLock:
         with _GUARD:
             if not self.is_held:
                 raise InUseError(
-                    f"{str(self.directory)!r} is in use: a later training of this thread has taken it over. Nothing was written"
+                    f"{str(self.directory)!r} is in use: a later training of this thread has "
+                    "taken it over. Nothing was written"
                 )
             descriptor = _lock_again(self.directory, self._descriptor)
             if descriptor != self._descriptor:
@@ -262,17 +290,23 @@ class DirectoryLock:
 
 _GUARD = threading.RLock()
 # From a process and a directory to who holds it. A holder that nobody has any more gives it back.
-_HOLDERS: "weakref.WeakValueDictionary[tuple[int, str], DirectoryLock]" = weakref.WeakValueDictionary()
+_HOLDERS: "weakref.WeakValueDictionary[tuple[int, str], DirectoryLock]" = (
+    weakref.WeakValueDictionary()
+)
 
 
 def release_locks() -> None:
-    """Gives back what this process holds. For one that ends at once; other processes would ignore the files it leaves."""
+    """Gives back what this process holds. For one that ends at once; other processes would ignore
+    the files it leaves.
+    """
     for holder in list(_HOLDERS.values()):
         holder.release()
 
 
 def renew_locks_over(path: pathlib.Path) -> None:
-    """Renews what this process holds of the folders of a file, with the errors of `DirectoryLock.renew`."""
+    """Renews what this process holds of the folders of a file, with the errors of
+    `DirectoryLock.renew`.
+    """
     folder = pathlib.Path(os.path.realpath(path.parent))
     with _GUARD:
         for holder in list(_HOLDERS.values()):
@@ -356,5 +390,6 @@ def _unlock(descriptor: int | None, directory: pathlib.Path, process: int) -> No
 
 def _in_use(directory: pathlib.Path, who: str) -> InUseError:
     return InUseError(
-        f"{str(directory)!r} is in use: {who} trains in this folder. Wait until it has ended, end it, or give another folder"
+        f"{str(directory)!r} is in use: {who} trains in this folder. Wait until it has ended, end "
+        "it, or give another folder"
     )

@@ -33,8 +33,12 @@ def value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[f
     return float(ops.convert_to_numpy(value)), ops.convert_to_numpy(gradient)
 
 
-def compiled_value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[float, np.ndarray]:
-    """As `value_and_gradient`, of one XLA program that computes both; on PyTorch, whose trainer does not compile, as it is."""
+def compiled_value_and_gradient(
+    function: Callable[[Any], Any], x: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """As `value_and_gradient`, of one XLA program that computes both; on PyTorch, whose trainer
+    does not compile, as it is.
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -55,18 +59,24 @@ def compiled_value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -
     return float(ops.convert_to_numpy(value)), ops.convert_to_numpy(gradient)
 
 
-# On JAX every step outside a program is compiled alone for every new shape, a loop even anew at every call. That takes five
-# times as long as compiling all.
-quickest_value_and_gradient = compiled_value_and_gradient if keras.backend.backend() == "jax" else value_and_gradient
+# On JAX every step outside a program is compiled alone for every new shape, a loop even anew at
+# every call. That takes five times as long as compiling all.
+quickest_value_and_gradient = (
+    compiled_value_and_gradient if keras.backend.backend() == "jax" else value_and_gradient
+)
 
 
 def quickest(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Returns the function as one program on JAX, where one compiles sooner than its steps, and as it is elsewhere."""
+    """Returns the function as one program on JAX, where one compiles sooner than its steps, and as
+    it is elsewhere.
+    """
     return compiled(function) if keras.backend.backend() == "jax" else function
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as an XLA program; on PyTorch, whose Keras trainer does not compile, the function itself."""
+    """The function as an XLA program; on PyTorch, whose Keras trainer does not compile, the
+    function itself.
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

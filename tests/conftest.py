@@ -7,9 +7,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # Two processes of tests share two cores: further threads of each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-# A test runs its program once or twice, on little: LLVM's optimizations would take longer than they save, and the newer
-# emitters of fused loops compile for twice as long as the older ones. XLA's own passes, on the graph of a program, stay as
-# they are.
+# A test runs its program once or twice, on little: LLVM's optimizations would take longer than they
+# save, and the newer emitters of fused loops compile for twice as long as the older ones. XLA's own
+# passes, on the graph of a program, stay as they are.
 os.environ["XLA_FLAGS"] = " ".join(
     [
         "--xla_backend_optimization_level=0",
@@ -32,21 +32,30 @@ BACKEND = keras.backend.backend()
 if BACKEND == "tensorflow":
     import tensorflow as tf
 
-    # Two logical processors, so that tests can run two replicas. Only possible before TensorFlow starts.
+    # Two logical processors, so that tests can run two replicas. Only possible before TensorFlow
+    # starts.
     processor = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.set_logical_device_configuration(
+        processor, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--exhaustive", action="store_true", help="Run the tests that are marked exhaustive, too.")
+    parser.addoption(
+        "--exhaustive", action="store_true", help="Run the tests that are marked exhaustive, too."
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # JAX compiles for every new shape and option.
     examples = {"tensorflow": 24, "jax": 6, "torch": 40}[BACKEND]
-    hypothesis.settings.register_profile("default run", max_examples=examples, deadline=None, derandomize=True)
+    hypothesis.settings.register_profile(
+        "default run", max_examples=examples, deadline=None, derandomize=True
+    )
     hypothesis.settings.register_profile("exhaustive", max_examples=5 * examples, deadline=None)
-    hypothesis.settings.load_profile("exhaustive" if config.getoption("--exhaustive") else "default run")
+    hypothesis.settings.load_profile(
+        "exhaustive" if config.getoption("--exhaustive") else "default run"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -68,14 +77,19 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_programs():
-    """Gives back what the tests of a module traced and compiled, as far as the backends let go of it."""
+    """Gives back what the tests of a module traced and compiled, as far as the backends let go of
+    it.
+    """
     yield
     keras.backend.clear_session()
     if BACKEND == "tensorflow":
-        # TensorFlow registers every custom gradient of every traced function for ever, and with it the graph.
+        # TensorFlow registers every custom gradient of every traced function for ever, and with it
+        # the graph.
         from tensorflow.python.framework.ops import gradient_registry
 
-        for name in [name for name in gradient_registry.list() if name.startswith("CustomGradient")]:
+        for name in [
+            name for name in gradient_registry.list() if name.startswith("CustomGradient")
+        ]:
             del gradient_registry._registry[name]
     elif BACKEND == "jax":
         import jax
@@ -112,7 +126,9 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def strategy():
-    """One for all tests: a second strategy in a process numbers its collectives from the start again, and they clash."""
+    """One for all tests: a second strategy in a process numbers its collectives from the start
+    again, and they clash.
+    """
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

@@ -26,7 +26,9 @@ def every_value(**axes: Iterable[Any] | Mapping[str, Any]) -> pytest.MarkDecorat
     return _covering(1, None, axes)
 
 
-def every_pair(always: Callable[..., bool] | None = None, **axes: Iterable[Any] | Mapping[str, Any]) -> pytest.MarkDecorator:
+def every_pair(
+    always: Callable[..., bool] | None = None, **axes: Iterable[Any] | Mapping[str, Any]
+) -> pytest.MarkDecorator:
     """Parametrizes a test by rows in which each two values of different axes meet.
 
     Args:
@@ -41,19 +43,25 @@ def every_pair(always: Callable[..., bool] | None = None, **axes: Iterable[Any] 
 
 
 def covering_rows(strength: int, axes: Mapping[str, Iterable[Any]]) -> set[tuple[int, ...]]:
-    """Returns rows of indices in which all values of each axis occur, or of any two axes meet, for strength 1 or 2.
+    """Returns rows of indices in which all values of each axis occur, or of any two axes meet, for
+    strength 1 or 2.
 
     Nothing is drawn: the same axes give the same rows.
     """
     sizes = [len(list(values)) for values in axes.values()]
     if strength == 2:
         return {tuple(row) for row in AllPairs([range(size) for size in sizes])}
-    # Shorter axes begin again, each the later by one place the more axes stand before it, so that two of one length do not
-    # go in step.
-    return {tuple((place + axis * (place // size)) % size for axis, size in enumerate(sizes)) for place in range(max(sizes))}
+    # Shorter axes begin again, each the later by one place the more axes stand before it, so that
+    # two of one length do not go in step.
+    return {
+        tuple((place + axis * (place // size)) % size for axis, size in enumerate(sizes))
+        for place in range(max(sizes))
+    }
 
 
-def _covering(strength: int, always: Callable[..., bool] | None, axes: Mapping[str, Any]) -> pytest.MarkDecorator:
+def _covering(
+    strength: int, always: Callable[..., bool] | None, axes: Mapping[str, Any]
+) -> pytest.MarkDecorator:
     named = {name: _named(values) for name, values in axes.items()}
     kept = covering_rows(strength, named)
     rows = []
@@ -78,7 +86,11 @@ def _named(values: Iterable[Any] | Mapping[str, Any]) -> list[tuple[Any, Any]]:
     return [(value, value) for value in values]
 
 
-def representatives(argument: str, kept: Iterable[Any], others: Iterable[Any]) -> pytest.MarkDecorator:
-    """Parametrizes a test by one value for each path through the code; the `others` of the same paths are exhaustive."""
+def representatives(
+    argument: str, kept: Iterable[Any], others: Iterable[Any]
+) -> pytest.MarkDecorator:
+    """Parametrizes a test by one value for each path through the code; the `others` of the same
+    paths are exhaustive.
+    """
     rest = (pytest.param(value, marks=pytest.mark.exhaustive) for value in others)
     return pytest.mark.parametrize(argument, [*kept, *rest])

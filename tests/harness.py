@@ -1,6 +1,7 @@
 """What every public layer, loss, metric and model has to do, in one function for each kind.
 
-A new class is one line in `tests/public_classes.py`; `tests/package/test_every_class.py` calls these functions for each line.
+A new class is one line in `tests/public_classes.py`; `tests/package/test_every_class.py` calls
+these functions for each line.
 """
 
 import dataclasses
@@ -24,7 +25,8 @@ class Case:
 
     Attributes:
         cls: The class.
-        arguments: Makes arguments of its constructor other than the defaults; layers among them are new at each call.
+        arguments: Makes arguments of its constructor other than the defaults; layers among them are
+            new at each call.
         inputs: Makes the inputs of a call, with the batch as first axis.
         output_dtype: Dtype of the outputs where it is not the compute dtype.
         maps_data: Works in `tf.data.Dataset.map`, on dictionaries too.
@@ -69,7 +71,10 @@ def check_layer(case: Case, folder: pathlib.Path) -> None:
     outputs = first(inputs, **training)
     _check_outputs(case, first, inputs, outputs)
     if case.maps_data:  # no rows, as of a replica for which a short last batch leaves nothing
-        assert tuple(outputs_or_their_shape(first, inputs[:0], **training).shape) == (0, *outputs.shape[1:])
+        assert tuple(outputs_or_their_shape(first, inputs[:0], **training).shape) == (
+            0,
+            *outputs.shape[1:],
+        )
     if not first.weights:  # of one seed the draws are the same
         np.testing.assert_array_equal(as_array(again(inputs, **training)), as_array(outputs))
     _check_file(first, inputs, folder)
@@ -87,14 +92,18 @@ def check_layer(case: Case, folder: pathlib.Path) -> None:
 
 def check_compiles(layers: Sequence[keras.layers.Layer], inputs: np.ndarray) -> None:
     """Checks that XLA compiles a training step through layers that follow one another."""
-    model = keras.Sequential([keras.Input(inputs.shape[1:]), *layers, keras.layers.Flatten(), keras.layers.Dense(1)])
+    model = keras.Sequential(
+        [keras.Input(inputs.shape[1:]), *layers, keras.layers.Flatten(), keras.layers.Dense(1)]
+    )
     # Keras compiles torch by torch.compile, which is another matter.
     model.compile(optimizer="sgd", loss="mse", jit_compile=BACKEND != "torch")
     assert np.isfinite(model.train_on_batch(inputs, np.zeros((len(inputs), 1))))
 
 
 def check_model(case: Case, loss: Any, labels: np.ndarray, folder: pathlib.Path) -> None:
-    """Checks that a trained model comes back from a file with loss and optimizer, and goes on as if it had not been away."""
+    """Checks that a trained model comes back from a file with loss and optimizer, and goes on as if
+    it had not been away.
+    """
     check_config(case)
     inputs = case.inputs()
     model = case.make(name="mine")
@@ -105,33 +114,48 @@ def check_model(case: Case, loss: Any, labels: np.ndarray, folder: pathlib.Path)
     assert _plain(again.get_config()) == _plain(model.get_config())
     assert _plain(again.get_compile_config()) == _plain(model.get_compile_config())
     assert int(again.optimizer.iterations) == 1
-    np.testing.assert_array_equal(as_array(again(inputs, training=False)), as_array(model(inputs, training=False)))
+    np.testing.assert_array_equal(
+        as_array(again(inputs, training=False)), as_array(model(inputs, training=False))
+    )
     for one in (model, again):
         one.fit(inputs, labels, batch_size=len(inputs), shuffle=False, verbose=0)
     for ours, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-def check_loss(case: Case, class_ids: np.ndarray, projections: np.ndarray, folder: pathlib.Path) -> None:
+def check_loss(
+    case: Case, class_ids: np.ndarray, projections: np.ndarray, folder: pathlib.Path
+) -> None:
     """Checks config, file, reduction, sample weights and precision of a loss."""
     check_config(case)
     default = case.cls().get_config()
-    for option, value in case.arguments().items():  # one at a time, so that no two can be mistaken for one another
+    for (
+        option,
+        value,
+    ) in case.arguments().items():  # one at a time, so that no two can be mistaken for one another
         assert case.cls(**{option: value}).get_config() == {**default, option: value}
     loss = case.make(reduction="sum_over_batch_size")
     each = as_array(case.make(reduction=None)(class_ids, projections))
     assert each.shape == (len(projections),)
     weights = np.linspace(0.0, 1.0, len(projections), dtype="float32")
     np.testing.assert_allclose(float(loss(class_ids, projections)), each.mean(), rtol=1e-5)
-    np.testing.assert_allclose(float(loss(class_ids, projections, sample_weight=weights)), (each * weights).mean(), rtol=1e-5)
-    np.testing.assert_allclose(float(case.make(reduction="sum")(class_ids, projections)), each.sum(), rtol=1e-5)
+    np.testing.assert_allclose(
+        float(loss(class_ids, projections, sample_weight=weights)),
+        (each * weights).mean(),
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        float(case.make(reduction="sum")(class_ids, projections)), each.sum(), rtol=1e-5
+    )
     for dtype in ("float16", "bfloat16"):
         half = case.make(reduction="sum_over_batch_size", dtype=dtype)
         assert half.get_config()["dtype"] == "float32"
         rounded = ops.cast(projections, dtype)
         value = half(class_ids, rounded)
         assert keras.backend.standardize_dtype(value.dtype) == "float32"
-        np.testing.assert_allclose(float(value), float(loss(class_ids, ops.cast(rounded, "float32"))), rtol=1e-6)
+        np.testing.assert_allclose(
+            float(value), float(loss(class_ids, ops.cast(rounded, "float32"))), rtol=1e-6
+        )
     assert case.make(dtype="mixed_float16").get_config()["dtype"] == "float32"
     loss = case.make()
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -143,7 +167,9 @@ def check_loss(case: Case, class_ids: np.ndarray, projections: np.ndarray, folde
 
 
 def check_metric(case: Case, *batches: tuple[np.ndarray, np.ndarray]) -> None:
-    """Checks the config of a metric, its mean over the samples of several batches, and that a reset forgets."""
+    """Checks the config of a metric, its mean over the samples of several batches, and that a reset
+    forgets.
+    """
     check_config(case)
     metric = case.make()
     alone = []
@@ -166,17 +192,23 @@ def as_array(tensor: Any) -> np.ndarray:
 
 
 def outputs_or_their_shape(layer: keras.layers.Layer, inputs: np.ndarray, **options: Any) -> Any:
-    """Calls the layer; on JAX, where a trace tells shape and dtype, nothing is compiled for these inputs alone."""
+    """Calls the layer; on JAX, where a trace tells shape and dtype, nothing is compiled for these
+    inputs alone.
+    """
     if BACKEND != "jax":
         return layer(inputs, **options)
     import jax
 
     with keras.StatelessScope():
-        return jax.eval_shape(functools.partial(layer, **options), jax.ShapeDtypeStruct(inputs.shape, inputs.dtype))
+        return jax.eval_shape(
+            functools.partial(layer, **options), jax.ShapeDtypeStruct(inputs.shape, inputs.dtype)
+        )
 
 
 def _check_outputs(case: Case, layer: Any, inputs: np.ndarray, outputs: Any) -> None:
-    """Checks shape, dtype and finiteness of outputs, and that a symbolic call says the same of them."""
+    """Checks shape, dtype and finiteness of outputs, and that a symbolic call says the same of
+    them.
+    """
     shape, dtype = tuple(outputs.shape), keras.backend.standardize_dtype(outputs.dtype)
     assert shape == tuple(layer.compute_output_shape(inputs.shape))
     assert dtype == (case.output_dtype or layer.compute_dtype)
@@ -196,7 +228,9 @@ def _check_file(layer: keras.layers.Layer, inputs: np.ndarray, folder: pathlib.P
 def _check_data_map(case: Case, inputs: np.ndarray) -> None:
     import tensorflow as tf
 
-    labels = np.resize([257, 2049, 2**24 + 1, 2**30 + 1], len(inputs))  # what bfloat16, float16 and float32 cannot hold
+    labels = np.resize(
+        [257, 2049, 2**24 + 1, 2**30 + 1], len(inputs)
+    )  # what bfloat16, float16 and float32 cannot hold
     data = tf.data.Dataset.from_tensor_slices({"images": inputs, "labels": labels})
     layer = case.make()
     of_batches = data.batch(len(inputs) - 1).map(functools.partial(layer, training=True))
@@ -206,14 +240,22 @@ def _check_data_map(case: Case, inputs: np.ndarray) -> None:
     assert [len(element["images"]) for element in elements] == [len(inputs) - 1, 1]
     assert elements[0]["images"].dtype == "float32"
     if case.draws:
-        assert len({image.numpy().tobytes() for element in elements for image in element["images"]}) > 1
+        assert (
+            len({image.numpy().tobytes() for element in elements for image in element["images"]})
+            > 1
+        )
     assert elements[0]["labels"].dtype == labels.dtype
-    np.testing.assert_array_equal(np.concatenate([element["labels"] for element in elements]), labels)
+    np.testing.assert_array_equal(
+        np.concatenate([element["labels"] for element in elements]), labels
+    )
 
 
 def _plain(value: Any) -> Any:
     """Returns a config as a file would hold it, without the shapes on which a part was built."""
-    if isinstance(value, (keras.layers.Layer, keras.losses.Loss, keras.optimizers.schedules.LearningRateSchedule)):
+    if isinstance(
+        value,
+        (keras.layers.Layer, keras.losses.Loss, keras.optimizers.schedules.LearningRateSchedule),
+    ):
         value = keras.saving.serialize_keras_object(value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items() if key != "build_config"}

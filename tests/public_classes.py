@@ -11,12 +11,16 @@ from keras_supcon import augmentation, encoders, metrics, optimizers
 from tests.harness import Case
 
 VIEWS = {"image_size": (12, 10), "crop_area": (0.2, 0.9), "flip_probability": 0.3}
-CLASS_IDS = np.array([0, 1, 0, 2, -1, 1, 0, 1, 3])  # classes of one and of three samples, one unlabelled sample
+CLASS_IDS = np.array(
+    [0, 1, 0, 2, -1, 1, 0, 1, 3]
+)  # classes of one and of three samples, one unlabelled sample
 
 
 def same_images(channels: int = 3, size: int = 16, number: int = 8) -> np.ndarray:
     """Returns the same uint8 image several times, so that differences come from the layer."""
-    image = np.random.default_rng(20200423).integers(0, 256, (1, size, size, channels)).astype("uint8")
+    image = (
+        np.random.default_rng(20200423).integers(0, 256, (1, size, size, channels)).astype("uint8")
+    )
     return np.repeat(image, number, axis=0)
 
 
@@ -33,15 +37,39 @@ AUGMENTATIONS = {
     "RandomSolarize": {"threshold": 0.4, "probability": 0.5},
     "RandomWarp": {"max_length": 0.2, "grid_size": 3, "probability": 0.9},
     "RandomApply": {"layer": augmentation.Invert(), "probability": 0.5},
-    **{name: {"magnitude": 0.8, "probability": 0.7} for name in ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")},
+    **{
+        name: {"magnitude": 0.8, "probability": 0.7}
+        for name in ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+    },
     **{name: {"probability": 0.6} for name in ("AutoContrast", "Equalize", "Invert")},
-    **{name: {"magnitude": 0.3, "probability": 0.6} for name in ("Posterize", "Solarize", "SolarizeAdd")},
-    **{name: {"magnitude": 0.9, "probability": 0.6} for name in ("Color", "Contrast", "Brightness", "Sharpness")},
+    **{
+        name: {"magnitude": 0.3, "probability": 0.6}
+        for name in ("Posterize", "Solarize", "SolarizeAdd")
+    },
+    **{
+        name: {"magnitude": 0.9, "probability": 0.6}
+        for name in ("Color", "Contrast", "Brightness", "Sharpness")
+    },
     "Cutout": {"magnitude": 1.0, "probability": 0.8},
-    "SimAugment": {**VIEWS, "strength": 0.7, "grayscale_probability": 0.3, "blur_probability": 0.4, "warp_probability": 0.6},
-    "AutoAugment": {**VIEWS, "policy": (((("Rotate", 0.5, 0.3), ("Equalize", 0.8, None))), (("Color", 1.0, 0.9),))},
+    "SimAugment": {
+        **VIEWS,
+        "strength": 0.7,
+        "grayscale_probability": 0.3,
+        "blur_probability": 0.4,
+        "warp_probability": 0.6,
+    },
+    "AutoAugment": {
+        **VIEWS,
+        "policy": (((("Rotate", 0.5, 0.3), ("Equalize", 0.8, None))), (("Color", 1.0, 0.9),)),
+    },
     "RandAugment": {**VIEWS, "num_ops": 3, "magnitude": 0.7},
-    "StackedRandAugment": {**VIEWS, "num_ops": 1, "magnitude": 0.9, "strength": 0.6, "blur_probability": 0.4},
+    "StackedRandAugment": {
+        **VIEWS,
+        "num_ops": 1,
+        "magnitude": 0.9,
+        "strength": 0.6,
+        "blur_probability": 0.4,
+    },
 }
 
 
@@ -78,7 +106,13 @@ LAYERS = {
     ),
 }
 
-_OPTIONS = {"normalize": False, "gather": False, "block_size": 64, "reduction": "sum", "name": "other"}
+_OPTIONS = {
+    "normalize": False,
+    "gather": False,
+    "block_size": 64,
+    "reduction": "sum",
+    "name": "other",
+}
 _IGNORES = {**_OPTIONS, "ignore_class": 3}
 LOSSES = {
     "supcon": Case(
@@ -97,18 +131,28 @@ LOSSES = {
     "ntlogistic": Case(keras_supcon.NTLogisticLoss, lambda: {**_IGNORES, "temperature": 0.3}),
     "npairs": Case(keras_supcon.NPairsLoss, lambda: _IGNORES),
     "max_margin": Case(keras_supcon.MaxMarginLoss, lambda: {**_IGNORES, "margin": 1.2}),
-    "triplet": Case(keras_supcon.TripletLoss, lambda: {**_IGNORES, "margin": 0.5, "mining": "semi_hard"}),
+    "triplet": Case(
+        keras_supcon.TripletLoss, lambda: {**_IGNORES, "margin": 0.5, "mining": "semi_hard"}
+    ),
 }
 
 METRICS = {
-    name: Case(getattr(metrics, name), lambda: {"name": "mine", "gather": False, "dtype": "float32", "ignore_class": 7})
+    name: Case(
+        getattr(metrics, name),
+        lambda: {"name": "mine", "gather": False, "dtype": "float32", "ignore_class": 7},
+    )
     for name in ("AnchorsWithPositive", "ChanceLoss", "ContrastiveAccuracy", "PositivesPerAnchor")
 }
 
 
 def _encoder() -> keras.Model:
     convolution = keras.layers.Conv2D(4, 3, strides=2, activation="relu")
-    layers = [convolution, keras.layers.BatchNormalization(), keras.layers.Flatten(), keras.layers.Dropout(0.2, seed=2)]
+    layers = [
+        convolution,
+        keras.layers.BatchNormalization(),
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.2, seed=2),
+    ]
     return keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(8)])
 
 
@@ -135,13 +179,20 @@ MODELS = {
         lambda: {
             "encoder": _encoder(),
             "projection_head": keras_supcon.ProjectionHead(4, ()),
-            "augmenter": augmentation.MultiView([_augmenter(), augmentation.RandomResizedCrop((8, 8), seed=4)]),
+            "augmenter": augmentation.MultiView(
+                [_augmenter(), augmentation.RandomResizedCrop((8, 8), seed=4)]
+            ),
         },
         lambda: same_images(1, 8, 8),
     ),
     "LinearClassifier": Case(
         keras_supcon.LinearClassifier,
-        lambda: {"encoder": _encoder(), "num_classes": 4, "augmenter": _augmenter(), "classifier_activation": "softmax"},
+        lambda: {
+            "encoder": _encoder(),
+            "num_classes": 4,
+            "augmenter": _augmenter(),
+            "classifier_activation": "softmax",
+        },
         lambda: same_images(1, 8, 8),
     ),
 }
@@ -166,7 +217,10 @@ OPTIMIZERS = {
             "name": "mine",
         },
     ),
-    "WarmUp": Case(optimizers.WarmUp, lambda: {"learning_rate": 0.5, "warmup_steps": 3, "initial_learning_rate": 0.25}),
+    "WarmUp": Case(
+        optimizers.WarmUp,
+        lambda: {"learning_rate": 0.5, "warmup_steps": 3, "initial_learning_rate": 0.25},
+    ),
     "WarmUp of a schedule": Case(
         optimizers.WarmUp,
         lambda: {"learning_rate": _schedules.CosineDecay(0.5, decay_steps=10), "warmup_steps": 3},

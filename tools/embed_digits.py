@@ -10,7 +10,9 @@ TARGET = pathlib.Path(__file__).parent.parent / "keras_supcon" / "data" / "digit
 
 def main() -> None:
     digits = load_digits()
-    np.savez_compressed(TARGET, images=digits.images.astype("uint8"), labels=digits.target.astype("uint8"))
+    np.savez_compressed(
+        TARGET, images=digits.images.astype("uint8"), labels=digits.target.astype("uint8")
+    )
     print(f"{TARGET}: {len(digits.target)} images, {TARGET.stat().st_size} bytes")
 
 

@@ -1,6 +1,7 @@
 """Writes the 70,000 Fashion-MNIST images as a TensorFlow Datasets data set, without network.
 
-The four gzipped IDX files come with Debian's package dataset-fashion-mnist (or from the authors' repository):
+The four gzipped IDX files come with Debian's package dataset-fashion-mnist (or from the authors'
+repository):
 
     python tools/prepare_fashion_mnist.py --data_dir=build/tfds
     python examples/quickstart.py --dataset=fashion_mnist --data_dir=build/tfds
@@ -18,22 +19,31 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import app, flags
 
-_SOURCE_DIR = flags.DEFINE_string("source_dir", "/usr/share/datasets/fashion-mnist", "Folder with the four *-ubyte.gz files.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets to write to.", required=True)
+_SOURCE_DIR = flags.DEFINE_string(
+    "source_dir", "/usr/share/datasets/fashion-mnist", "Folder with the four *-ubyte.gz files."
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder of TFDS data sets to write to.", required=True
+)
 
 _PREFIXES = {"train": "train", "test": "t10k"}
 _UNSIGNED_BYTE = 8
 
 
 def read_idx(path: pathlib.Path) -> np.ndarray:
-    """Reads a gzipped IDX file of unsigned bytes: two zero bytes, type, rank, sizes (4 bytes each), values."""
+    """Reads a gzipped IDX file of unsigned bytes: two zero bytes, type, rank, sizes (4 bytes each),
+    values.
+    """
     with gzip.open(path) as file:
         content = file.read()
     rank = content[3]
     shape = tuple(np.frombuffer(content, ">u4", count=rank, offset=4).tolist())
     values = content[4 + 4 * rank :]
     if content[:3] != bytes([0, 0, _UNSIGNED_BYTE]) or len(values) != math.prod(shape):
-        raise ValueError(f"{path} should be an IDX file of unsigned bytes. Received: header {content[:4]!r}, shape {shape}")
+        raise ValueError(
+            f"{path} should be an IDX file of unsigned bytes. Received: header {content[:4]!r}, "
+            f"shape {shape}"
+        )
     return np.frombuffer(values, "uint8").reshape(shape)
 
 
@@ -49,15 +59,21 @@ def prepare(source_dir: str, data_dir: str) -> pathlib.Path:
         return target
     splits = {}
     for split, prefix in _PREFIXES.items():
-        files = [pathlib.Path(source_dir) / f"{prefix}-{part}-ubyte.gz" for part in ("images-idx3", "labels-idx1")]
+        files = [
+            pathlib.Path(source_dir) / f"{prefix}-{part}-ubyte.gz"
+            for part in ("images-idx3", "labels-idx1")
+        ]
         for file in files:
             if not file.is_file():
                 raise FileNotFoundError(
-                    f"`source_dir` should hold {file.name} (Debian: apt-get install dataset-fashion-mnist). "
+                    f"`source_dir` should hold {file.name} (Debian: apt-get install "
+                    "dataset-fashion-mnist). "
                     f"Received: source_dir={source_dir!r}"
                 )
         images, labels = map(read_idx, files)
-        splits[split] = tf.data.Dataset.from_tensor_slices({"image": images[..., None], "label": labels.astype("int64")})
+        splits[split] = tf.data.Dataset.from_tensor_slices(
+            {"image": images[..., None], "label": labels.astype("int64")}
+        )
     os.makedirs(data_dir, exist_ok=True)
     # TFDS writes file after file; a move makes the data set appear whole or not at all.
     with tempfile.TemporaryDirectory(dir=data_dir) as unfinished:

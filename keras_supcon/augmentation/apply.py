@@ -13,19 +13,20 @@ from keras_supcon.augmentation.recipe import Recipe
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandomApply(ImageAugmentation):
-    """Gives an image what a layer makes of it, with a probability for each image, and leaves the others as they are.
+    """Gives an image what a layer makes of it, with a probability for each image, and leaves the
+    others as they are.
 
     Args:
-        layer: A layer from images to images of the same shape and range of values: one of this package, of Keras or of
-            keras-cv. Recipes change the range.
+        layer: A layer from images to images of the same shape and range of values: one of this
+            package, of Keras or of keras-cv. Recipes change the range.
         probability: Probability that an image is replaced.
         **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
 
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument of the wrong kind or out of its range, a layer that changes the shape of the images, and
-            images of another rank or number of channels.
+        ValueError: For an argument of the wrong kind or out of its range, a layer that changes the
+            shape of the images, and images of another rank or number of channels.
 
     Example:
 
@@ -44,7 +45,8 @@ class RandomApply(ImageAugmentation):
             raise ValueError(f"`layer` should be a Keras layer. Received: layer={layer!r}")
         if isinstance(layer, (Recipe, CenterCropResize)):
             raise ValueError(
-                "`layer` should give images of the range that it takes, and recipes give [0, 1]. Apply what they are made of. "
+                "`layer` should give images of the range that it takes, and recipes give [0, 1]. "
+                "Apply what they are made of. "
                 f"Received: layer={layer.name}"
             )
         super().__init__(**kwargs)
@@ -59,7 +61,8 @@ class RandomApply(ImageAugmentation):
         if tuple(changed.shape[1:]) != tuple(images.shape[1:]):
             raise ValueError(
                 "`layer` should give images of the shape that it takes. "
-                f"Received: layer={self.layer.name}, from shape {tuple(images.shape)} to {tuple(changed.shape)}"
+                f"Received: layer={self.layer.name}, from shape {tuple(images.shape)} to "
+                f"{tuple(changed.shape)}"
             )
         chosen = self.backend.numpy.reshape(draws, (-1, 1, 1, 1))
         return self.backend.numpy.where(chosen, changed, self.backend.cast(images, changed.dtype))
@@ -69,5 +72,7 @@ class RandomApply(ImageAugmentation):
         return {**super().get_config(), "layer": layer, "probability": self.probability}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "RandomApply":
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "RandomApply":
         return cls(**{**config, "layer": deserialize_augmenter(config["layer"], custom_objects)})

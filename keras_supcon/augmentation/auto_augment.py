@@ -12,27 +12,31 @@ from keras_supcon.augmentation.recipe import OperationsRecipe
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class AutoAugment(OperationsRecipe):
-    """Random-resized crop, left-right flip, then one of the policy's sub-policies, drawn for each image.
+    """Random-resized crop, left-right flip, then one of the policy's sub-policies, drawn for each
+    image.
 
-    A sub-policy is a short list of operations, each done with a probability of its own at a magnitude of its own; its layer of
-    the same name says what it does. The output is float in [0, 1] whatever the range of the input. When not training the
-    images are only resized to `image_size` and scaled to [0, 1].
+    A sub-policy is a short list of operations, each done with a probability of its own at a
+    magnitude of its own; its layer of the same name says what it does. The output is float in [0,
+    1] whatever the range of the input. When not training the images are only resized to
+    `image_size` and scaled to [0, 1].
 
     Args:
         image_size: Height and width of the output, in pixels.
-        policy: `"imagenet"` (the one of SupCon's published code, 25 pairs), `"cifar10"`, `"svhn"` (tables 7 and 8 of
-            the AutoAugment paper), or a list of sub-policies, each a list of `(operation, probability, magnitude)` with both
-            numbers in [0, 1]; the magnitude may be None for AutoContrast, Equalize and Invert. Magnitudes are a tenth of the
-            levels in the published tables.
+        policy: `"imagenet"` (the one of SupCon's published code, 25 pairs), `"cifar10"`, `"svhn"`
+            (tables 7 and 8 of the AutoAugment paper), or a list of sub-policies, each a list of
+            `(operation, probability, magnitude)` with both numbers in [0, 1]; the magnitude may be
+            None for AutoContrast, Equalize and Invert. Magnitudes are a tenth of the levels in the
+            published tables.
         crop_area: Smallest and largest share of the area that a crop keeps, in (0, 1].
         flip_probability: Probability of a left-right flip.
         **kwargs: `value_range` of the input, `(0, 255)` unless given; `seed`, `name`, `dtype`.
 
-    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch, *image_size, channels)`.
+    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch,
+    *image_size, channels)`.
 
     Raises:
-        ValueError: For an unknown policy or operation, an argument out of its range, and for images of another rank or number
-            of channels.
+        ValueError: For an unknown policy or operation, an argument out of its range, and for images
+            of another rank or number of channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019; Khosla et al., NeurIPS 2020, section 4.4.
@@ -60,28 +64,39 @@ class AutoAugment(OperationsRecipe):
         self.policy = policy if isinstance(policy, str) else tuple(map(tuple, sub_policies))
         used = {name for sub_policy in sub_policies for name, _, _ in sub_policy}
         self._names = tuple(name for name in OPERATIONS if name in used)
-        # A row for each step of the policy, with a number for each sub-policy; shorter sub-policies end with no operation.
+        # A row for each step of the policy, with a number for each sub-policy; shorter sub-policies
+        # end with no operation.
         length = max(map(len, sub_policies))
-        padded = [(*sub_policy, *[(None, 0.0, 0.0)] * (length - len(sub_policy))) for sub_policy in sub_policies]
+        padded = [
+            (*sub_policy, *[(None, 0.0, 0.0)] * (length - len(sub_policy)))
+            for sub_policy in sub_policies
+        ]
         self._steps = [
             {
-                "choice": [NONE if name is None else self._names.index(name) for name, _, _ in step],
+                "choice": [
+                    NONE if name is None else self._names.index(name) for name, _, _ in step
+                ],
                 "probability": [probability for _, probability, _ in step],
                 "magnitude": [magnitude or 0.0 for _, _, magnitude in step],
             }
             for step in zip(*padded, strict=True)
         ]
 
-    def draw_views(self, batch_size: Any, views_shape: tuple[int, int, int]) -> list[dict[str, Any]]:
+    def draw_views(
+        self, batch_size: Any, views_shape: tuple[int, int, int]
+    ) -> list[dict[str, Any]]:
         backend, numpy = self.backend, self.backend.numpy
         num_sub_policies = len(self._steps[0]["choice"])
         drawn = numpy.floor(self.uniform((batch_size,), 0.0, num_sub_policies))
         sub_policy = numpy.minimum(backend.cast(drawn, "int32"), num_sub_policies - 1)
         draws = []
         for step in self._steps:
-            choice = numpy.take(backend.convert_to_tensor(step["choice"], dtype="int32"), sub_policy, axis=0)
+            choice = numpy.take(
+                backend.convert_to_tensor(step["choice"], dtype="int32"), sub_policy, axis=0
+            )
             probability, magnitude = (
-                numpy.take(self._constant(step[name]), sub_policy, axis=0) for name in ("probability", "magnitude")
+                numpy.take(self._constant(step[name]), sub_policy, axis=0)
+                for name in ("probability", "magnitude")
             )
             draws.append(
                 {

@@ -12,24 +12,26 @@ from keras_supcon.augmentation.selection import where_chosen
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandomGaussianBlur(ImageAugmentation):
-    """Blurs an image by a Gaussian whose standard deviation is uniform in `sigma`, drawn for each image.
+    """Blurs an image by a Gaussian whose standard deviation is uniform in `sigma`, drawn for each
+    image.
 
-    The kernel has `kernel_size` taps in each direction, normalised to a sum of 1. At the border the taps that
-    lie outside are left out and the others normalised again, so that a constant image stays constant; the authors' code
-    takes black pixels there.
+    The kernel has `kernel_size` taps in each direction, normalised to a sum of 1. At the border the
+    taps that lie outside are left out and the others normalised again, so that a constant image
+    stays constant; the authors' code takes black pixels there.
 
     Args:
         sigma: Smallest and largest standard deviation in pixels, positive.
-        kernel_size: Odd number of taps, or None for `2 floor(s / 20) + 1`, a tenth of the image's shorter side `s`: 23 at 224
-            pixels, 3 at 32 and 1, which is no blur, below 20.
+        kernel_size: Odd number of taps, or None for `2 floor(s / 20) + 1`, a tenth of the image's
+            shorter side `s`: 23 at 224 pixels, 3 at 32 and 1, which is no blur, below 20.
         probability: Probability that an image is blurred.
         **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
 
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels; height and width must be known.
+    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels; height and
+    width must be known.
 
     Raises:
-        ValueError: For an argument out of its range, images smaller than the kernel or of unknown size, and images of
-            another rank or number of channels.
+        ValueError: For an argument out of its range, images smaller than the kernel or of unknown
+            size, and images of another rank or number of channels.
 
     Reference:
         Chen et al., SimCLR, ICML 2020, appendix A.
@@ -59,7 +61,10 @@ class RandomGaussianBlur(ImageAugmentation):
         self.sigma = check_range("sigma", sigma, 0)
         if kernel_size is not None:
             if not is_whole(kernel_size, 1) or kernel_size % 2 == 0:
-                raise ValueError(f"`kernel_size` should be an odd whole number, or None. Received: kernel_size={kernel_size!r}")
+                raise ValueError(
+                    "`kernel_size` should be an odd whole number, or None. Received: "
+                    f"kernel_size={kernel_size!r}"
+                )
             kernel_size = int(kernel_size)
         self.kernel_size = kernel_size
         self.probability = check_probability("probability", probability)
@@ -78,7 +83,9 @@ class RandomGaussianBlur(ImageAugmentation):
         def blur(some: Any, sigma: Any) -> Any:
             columns_first = (0, 2, 1, 3)
             some = blur_axis(self.backend, some, sigma, radius)
-            some = blur_axis(self.backend, self.backend.numpy.transpose(some, columns_first), sigma, radius)
+            some = blur_axis(
+                self.backend, self.backend.numpy.transpose(some, columns_first), sigma, radius
+            )
             return self.backend.numpy.transpose(some, columns_first)
 
         return where_chosen(self.backend, draws["chosen"], blur, images, draws["sigma"])
@@ -95,7 +102,8 @@ class RandomGaussianBlur(ImageAugmentation):
         size = shape[1:3]
         if None in size:
             raise ValueError(
-                "`RandomGaussianBlur` should be called on images of known height and width: resize or crop them first. "
+                "`RandomGaussianBlur` should be called on images of known height and width: "
+                "resize or crop them first. "
                 f"Received: images.shape={tuple(shape)}"
             )
         if self.kernel_size is None:

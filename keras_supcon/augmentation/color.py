@@ -18,11 +18,15 @@ _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
 def mean_grey(backend: Any, pixels: Any) -> Any:
     """The mean luma of each image, `(batch,)`."""
     mean = backend.numpy.mean(pixels, axis=(1, 2))
-    weights = backend.convert_to_tensor(LUMA if pixels.shape[-1] == 3 else np.ones(1), dtype="float32")
+    weights = backend.convert_to_tensor(
+        LUMA if pixels.shape[-1] == 3 else np.ones(1), dtype="float32"
+    )
     return backend.numpy.sum(mean * weights, axis=1)
 
 
-def apply_color_map(backend: Any, pixels: Any, matrix: Any, offset: Any = None, high: float | None = None) -> Any:
+def apply_color_map(
+    backend: Any, pixels: Any, matrix: Any, offset: Any = None, high: float | None = None
+) -> Any:
     """Float32 `color @ matrix + offset` for every pixel, clipped to [0, high] if that is given."""
     numpy = backend.numpy
     _, height, width, channels = backend.shape(pixels)
@@ -39,14 +43,15 @@ class RandomColorJitter(ImageAugmentation):
 
     With probability `probability`, in this order and without rounding between the steps:
 
-    1. brightness: pixels are multiplied by `b`, uniform in `[max(0, 1 - brightness), 1 + brightness]`;
-    2. contrast: pixels are blended with the mean grey of the image, `c x + (1 - c) mean`;
-    3. saturation: pixels are blended with their own grey, `s x + (1 - s) grey(x)`;
-    4. hue: the colour plane (I, Q of YIQ) is turned by `h` of a full turn, `h` uniform in `[-hue, hue]`.
+    1. brightness: pixels are multiplied by `b`, uniform in `[max(0, 1 - brightness), 1 +
+    brightness]`; 2. contrast: pixels are blended with the mean grey of the image, `c x + (1 - c)
+    mean`; 3. saturation: pixels are blended with their own grey, `s x + (1 - s) grey(x)`; 4. hue:
+    the colour plane (I, Q of YIQ) is turned by `h` of a full turn, `h` uniform in `[-hue, hue]`.
 
-    Contrast and saturation factors have ranges like the brightness factor's. The four steps are linear in the pixel, so
-    they are one 3x3 matrix and one offset for each image; the result is clipped to `value_range` once, at the end. On
-    images of one channel saturation and hue do nothing.
+    Contrast and saturation factors have ranges like the brightness factor's. The four steps are
+    linear in the pixel, so they are one 3x3 matrix and one offset for each image; the result is
+    clipped to `value_range` once, at the end. On images of one channel saturation and hue do
+    nothing.
 
     Args:
         brightness: Non-negative. SimCLR at strength `s` uses 0.8 `s`.
@@ -59,10 +64,12 @@ class RandomColorJitter(ImageAugmentation):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
-        Chen et al., SimCLR, ICML 2020, appendix A. There the order of the steps is random and each is clipped.
+        Chen et al., SimCLR, ICML 2020, appendix A. There the order of the steps is random and each
+        is clipped.
 
     Example:
 
@@ -93,11 +100,17 @@ class RandomColorJitter(ImageAugmentation):
         self.probability = check_probability("probability", probability)
 
     def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
-        """The four amounts of every image, each `(batch,)`; 1, 1, 1 and 0 for an image that is left alone."""
+        """The four amounts of every image, each `(batch,)`; 1, 1, 1 and 0 for an image that is left
+        alone.
+        """
         numpy = self.backend.numpy
         apply = self.uniform((batch_size,)) < self.probability
         draws = {}
-        for name, spread in (("brightness", self.brightness), ("contrast", self.contrast), ("saturation", self.saturation)):
+        for name, spread in (
+            ("brightness", self.brightness),
+            ("contrast", self.contrast),
+            ("saturation", self.saturation),
+        ):
             factor = self.uniform((batch_size,), max(0.0, 1 - spread), 1 + spread)
             draws[name] = numpy.where(apply, factor, numpy.ones_like(factor))
         turn = self.uniform((batch_size,), -self.hue, self.hue)
@@ -112,23 +125,28 @@ class RandomColorJitter(ImageAugmentation):
         return pixels + low if low else pixels
 
     def color_map(self, pixels: Any, draws: Any) -> tuple[Any, Any]:
-        """The affine map of each image's colours, `color @ matrix + offset`, for pixels whose black is 0.
+        """The affine map of each image's colours, `color @ matrix + offset`, for pixels whose black
+        is 0.
 
         Args:
             pixels: Float32 `(batch, height, width, channels)`.
             draws: What `draw` gave.
 
         Returns:
-            Matrices `(batch, channels, channels)` and offsets `(batch, 1, 1)`, NaN for images that are not finite.
+            Matrices `(batch, channels, channels)` and offsets `(batch, 1, 1)`, NaN for images that
+            are not finite.
         """
         numpy = self.backend.numpy
         is_rgb = pixels.shape[-1] == 3
         gain = numpy.reshape(draws["contrast"] * draws["brightness"], (-1, 1, 1))
         mean = numpy.reshape(mean_grey(self.backend, pixels), (-1, 1, 1))
         mean = mean + nan_unless_finite(mean)
-        # Saturation and hue keep greys as they are, so the offset of the contrast passes through them.
+        # Saturation and hue keep greys as they are, so the offset of the contrast passes through
+        # them.
         offset = numpy.reshape((1 - draws["contrast"]) * draws["brightness"], (-1, 1, 1)) * mean
-        return gain * self._chroma_matrix(draws["saturation"], draws["hue"]) if is_rgb else gain, offset
+        return gain * self._chroma_matrix(
+            draws["saturation"], draws["hue"]
+        ) if is_rgb else gain, offset
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -141,30 +159,38 @@ class RandomColorJitter(ImageAugmentation):
         }
 
     def _chroma_matrix(self, saturation: Any, hue: Any) -> Any:
-        """Matrices `(batch, 3, 3)` that scale the distance of a colour from its grey and turn its hue."""
+        """Matrices `(batch, 3, 3)` that scale the distance of a colour from its grey and turn its
+        hue.
+        """
         numpy = self.backend.numpy
         angle = 2 * math.pi * hue
-        # Y stays; the plane (I, Q) is turned by the angle and scaled by the saturation. Each of the three terms is constant.
+        # Y stays; the plane (I, Q) is turned by the angle and scaled by the saturation. Each of the
+        # three terms is constant.
         grey = np.outer(_YIQ_TO_RGB[:, 0], _RGB_TO_YIQ[0]).T
         upright = (_YIQ_TO_RGB[:, 1:] @ _RGB_TO_YIQ[1:]).T
         turned = (_YIQ_TO_RGB[:, 1:] @ np.array([[0.0, -1.0], [1.0, 0.0]]) @ _RGB_TO_YIQ[1:]).T
         cosine = numpy.reshape(saturation * numpy.cos(angle), (-1, 1, 1))
         sine = numpy.reshape(saturation * numpy.sin(angle), (-1, 1, 1))
-        return self._constant(grey) + cosine * self._constant(upright) + sine * self._constant(turned)
+        return (
+            self._constant(grey) + cosine * self._constant(upright) + sine * self._constant(turned)
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandomGrayscale(ImageAugmentation):
-    """Replaces the colours of an image by its luma, in all three channels, with a probability for each image.
+    """Replaces the colours of an image by its luma, in all three channels, with a probability for
+    each image.
 
     Args:
         probability: Probability that an image loses its colour.
         **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
 
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels; images of one channel do not change.
+    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels; images of one
+    channel do not change.
 
     Raises:
-        ValueError: For a probability outside [0, 1], and for images of another rank or number of channels.
+        ValueError: For a probability outside [0, 1], and for images of another rank or number of
+            channels.
 
     Example:
 
@@ -186,12 +212,20 @@ class RandomGrayscale(ImageAugmentation):
 
     def transform(self, images: Any, draws: Any) -> Any:
         pixels = self.backend.cast(images, "float32")
-        return pixels if images.shape[-1] == 1 else apply_color_map(self.backend, pixels, self.matrix(draws))
+        return (
+            pixels
+            if images.shape[-1] == 1
+            else apply_color_map(self.backend, pixels, self.matrix(draws))
+        )
 
     def matrix(self, draws: Any) -> Any:
-        """What turns the colours of the drawn images into their luma, and no others: `color @ matrix`, `(batch, 3, 3)`."""
+        """What turns the colours of the drawn images into their luma, and no others: `color @
+        matrix`, `(batch, 3, 3)`.
+        """
         is_grey = self.backend.numpy.reshape(self.backend.cast(draws, "float32"), (-1, 1, 1))
-        return self._constant(np.eye(3)) + is_grey * self._constant(np.repeat(LUMA[:, None], 3, axis=1) - np.eye(3))
+        return self._constant(np.eye(3)) + is_grey * self._constant(
+            np.repeat(LUMA[:, None], 3, axis=1) - np.eye(3)
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "probability": self.probability}

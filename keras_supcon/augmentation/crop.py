@@ -1,11 +1,19 @@
-"""Crops that set the size: random-resized with flip for training, centred for evaluation; each is one resampling."""
+"""Crops that set the size: random-resized with flip for training, centred for evaluation; each is
+one resampling.
+"""
 
 import math
 from typing import Any
 
 import keras
 
-from keras_supcon.arguments import check_choice, check_image_size, check_probability, check_range, check_whole_number
+from keras_supcon.arguments import (
+    check_choice,
+    check_image_size,
+    check_probability,
+    check_range,
+    check_whole_number,
+)
 from keras_supcon.augmentation.base import ImageAugmentation
 from keras_supcon.augmentation.resampling import resample_box
 
@@ -17,13 +25,14 @@ _ATTEMPTS = 10
 class RandomResizedCrop(ImageAugmentation):
     """Cuts a random rectangle out of every image, resizes it, and flips it left to right.
 
-    The share of the image's area and the logarithm of the rectangle's aspect ratio are uniform, independent for each image,
-    drawn up to ten times until the rectangle fits; an image for which none fits gives its largest centred
-    rectangle of an allowed aspect. Crop, resize and flip are one separable resampling, written as products with
-    small matrices, so that XLA compiles it; shrinking uses a triangle filter as wide as the step (antialiasing),
-    enlarging is bilinear.
+    The share of the image's area and the logarithm of the rectangle's aspect ratio are uniform,
+    independent for each image, drawn up to ten times until the rectangle fits; an image for which
+    none fits gives its largest centred rectangle of an allowed aspect. Crop, resize and flip are
+    one separable resampling, written as products with small matrices, so that XLA compiles it;
+    shrinking uses a triangle filter as wide as the step (antialiasing), enlarging is bilinear.
 
-    When not training the whole image is resized to `image_size`; an image that has that size stays as it is.
+    When not training the whole image is resized to `image_size`; an image that has that size stays
+    as it is.
 
     Args:
         image_size: Height and width of the output, in pixels.
@@ -35,10 +44,12 @@ class RandomResizedCrop(ImageAugmentation):
     Input shape: `(batch, height, width, channels)`. Output shape: `(batch, *image_size, channels)`.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or with other than 1 or 3 channels.
+        ValueError: For an argument out of its range, and for images of another rank or with other
+            than 1 or 3 channels.
 
     Reference:
-        Szegedy et al., Going Deeper with Convolutions, CVPR 2015, section 6; Chen et al., SimCLR, ICML 2020, appendix A.
+        Szegedy et al., Going Deeper with Convolutions, CVPR 2015, section 6; Chen et al., SimCLR,
+        ICML 2020, appendix A.
 
     Example:
 
@@ -66,7 +77,9 @@ class RandomResizedCrop(ImageAugmentation):
         self.flip_probability = check_probability("flip_probability", flip_probability)
 
     def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
-        """Top, left, height and width of the rectangles in pixels, and 1 where the image is flipped; each `(batch,)`."""
+        """Top, left, height and width of the rectangles in pixels, and 1 where the image is
+        flipped; each `(batch,)`.
+        """
         numpy = self.backend.numpy
         in_height, in_width = (self.backend.cast(size, "float32") for size in image_shape[:2])
         log_low, log_high = (math.log(ratio) for ratio in self.aspect_ratio)
@@ -75,7 +88,9 @@ class RandomResizedCrop(ImageAugmentation):
         ratio = numpy.exp(self.uniform((batch_size, _ATTEMPTS), log_low, log_high))
         heights, widths = numpy.sqrt(area / ratio), numpy.sqrt(area * ratio)
         fits = numpy.logical_and(heights <= in_height, widths <= in_width)
-        first = self.backend.nn.one_hot(numpy.argmax(self.backend.cast(fits, "int32"), axis=1), _ATTEMPTS, dtype="float32")
+        first = self.backend.nn.one_hot(
+            numpy.argmax(self.backend.cast(fits, "int32"), axis=1), _ATTEMPTS, dtype="float32"
+        )
         any_fits = numpy.any(fits, axis=1)
         # The largest centred rectangle whose aspect is the nearest allowed one.
         nearest_ratio = numpy.clip(in_width / in_height, *self.aspect_ratio)
@@ -94,7 +109,9 @@ class RandomResizedCrop(ImageAugmentation):
         flip = draws["flip"]
         # A flipped rectangle starts at its right edge and has a negative width.
         left, width = draws["left"] + flip * draws["width"], (1 - 2 * flip) * draws["width"]
-        return resample_box(self.backend, images, draws["top"], left, draws["height"], width, self.image_size)
+        return resample_box(
+            self.backend, images, draws["top"], left, draws["height"], width, self.image_size
+        )
 
     def transform_for_inference(self, images: Any) -> Any:
         if tuple(images.shape[1:3]) == self.image_size:
@@ -122,16 +139,19 @@ _METHODS = ("resize_then_crop", "crop_then_resize", "crop_then_distort")
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class CenterCropResize(ImageAugmentation):
-    """Takes the centre of every image at a fixed size, for evaluation; the same with and without `training`.
+    """Takes the centre of every image at a fixed size, for evaluation; the same with and without
+    `training`.
 
-    The output is float in [0, 1] whatever the range of the input. With `S` the output size and `P` the padding:
+    The output is float in [0, 1] whatever the range of the input. With `S` the output size and `P`
+    the padding:
 
-    - `"resize_then_crop"`: the image is scaled until it covers `S + P` and the centre of size `S` is cut out (for
-      ImageNet: the short side to 256, the centre 224). Both are one resampling: the rectangle is not rounded to pixels.
-    - `"crop_then_resize"`: the largest centred rectangle of the aspect of `S`, times `S / (S + P)` and rounded down to whole
-      pixels, is cut out and resized to `S`.
-    - `"crop_then_distort"`: the share `S / (S + P)` of height and width about the centre is resized to `S`, whatever
-      the aspect of the image.
+    - `"resize_then_crop"`: the image is scaled until it covers `S + P` and the centre of size `S`
+      is cut out (for ImageNet: the short side to 256, the centre 224). Both are one resampling: the
+      rectangle is not rounded to pixels.
+    - `"crop_then_resize"`: the largest centred rectangle of the aspect of `S`, times `S / (S + P)`
+      and rounded down to whole pixels, is cut out and resized to `S`.
+    - `"crop_then_distort"`: the share `S / (S + P)` of height and width about the centre is resized
+      to `S`, whatever the aspect of the image.
 
     Shrinking has antialiasing.
 
@@ -141,13 +161,16 @@ class CenterCropResize(ImageAugmentation):
         crop_padding: `P`, a whole number of at least 0, in pixels of the output.
         **kwargs: `value_range` of the input, `(0, 255)` unless given; `name`, `dtype`.
 
-    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch, *image_size, channels)`.
+    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch,
+    *image_size, channels)`.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
-        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020: the crop methods of its published code.
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020: the crop methods of its
+        published code.
 
     Example:
 
@@ -186,7 +209,10 @@ class CenterCropResize(ImageAugmentation):
         sizes = [self.backend.cast(size, "float32") for size in sizes]
         padded = [size + self.crop_padding for size in self.image_size]
         if self.method == "crop_then_distort":
-            extents = [size * (kept / whole) for size, kept, whole in zip(sizes, self.image_size, padded, strict=True)]
+            extents = [
+                size * (kept / whole)
+                for size, kept, whole in zip(sizes, self.image_size, padded, strict=True)
+            ]
         else:
             # Input pixels for one output pixel, when the image just covers the padded size.
             step = numpy.minimum(sizes[0] / padded[0], sizes[1] / padded[1])
@@ -197,9 +223,13 @@ class CenterCropResize(ImageAugmentation):
         if self.method == "crop_then_resize":
             starts = [numpy.floor(start) for start in starts]
         zero = numpy.zeros((batch,), "float32")
-        (top, left), (height, width) = ([zero + value for value in pair] for pair in (starts, extents))
+        (top, left), (height, width) = (
+            [zero + value for value in pair] for pair in (starts, extents)
+        )
         low, high = self.value_range
-        return (resample_box(self.backend, images, top, left, height, width, self.image_size) - low) / (high - low)
+        return (
+            resample_box(self.backend, images, top, left, height, width, self.image_size) - low
+        ) / (high - low)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:-3], *self.image_size, input_shape[-1])

@@ -10,7 +10,8 @@ from keras_supcon.augmentation.base import ImageAugmentation
 from keras_supcon.augmentation.calling import keras_cv_classes, layers_within
 from keras_supcon.augmentation.views import MultiView
 
-# Layers of Keras and keras-cv that leave the range of pixels as it is, beside those whose names begin with Random.
+# Layers of Keras and keras-cv that leave the range of pixels as it is, beside those whose names
+# begin with Random.
 _KEEP_RANGE = {
     "AugMix", "AutoContrast", "CenterCrop", "CutMix", "Dropout", "Equalization", "GaussianNoise", "Grayscale", "GridMask",
     "InputLayer", "MixUp", "Posterization", "RandAugment", "Resizing", "Solarization",
@@ -20,7 +21,8 @@ _KEEP_RANGE = {
 def restore_pixel_range(augmenter: keras.layers.Layer, images: Any) -> Any:
     """Brings what an augmenter gave in [0, 1] back to the `value_range` of what it was given.
 
-    Recipes and `CenterCropResize` end in [0, 1], other layers keep the range. See `unit_range_layer` for containers.
+    Recipes and `CenterCropResize` end in [0, 1], other layers keep the range. See
+    `unit_range_layer` for containers.
 
     Args:
         augmenter: A layer.
@@ -39,10 +41,11 @@ def restore_pixel_range(augmenter: keras.layers.Layer, images: Any) -> Any:
 
 
 def unit_range_layer(augmenter: keras.layers.Layer) -> ImageAugmentation | None:
-    """The layer of an augmenter after which pixels are in [0, 1] instead of its `value_range`; None if there is none.
+    """The layer of an augmenter after which pixels are in [0, 1] instead of its `value_range`; None
+    if there is none.
 
-    That is the augmenter itself, one view of a `MultiView`, or a step of a `keras.Sequential` or `keras.layers.Pipeline` of
-    which all later steps are known to keep the range.
+    That is the augmenter itself, one view of a `MultiView`, or a step of a `keras.Sequential` or
+    `keras.layers.Pipeline` of which all later steps are known to keep the range.
     """
     if isinstance(augmenter, MultiView):
         return unit_range_layer(augmenter.augmenters[0])
@@ -55,7 +58,9 @@ def unit_range_layer(augmenter: keras.layers.Layer) -> ImageAugmentation | None:
 
 
 def readers_of_pixels(augmenter: keras.layers.Layer) -> Iterator[ImageAugmentation]:
-    """Yields the layers of this package in an augmenter that get pixels of the range in which they come to the augmenter."""
+    """Yields the layers of this package in an augmenter that get pixels of the range in which they
+    come to the augmenter.
+    """
     for one in augmenter.augmenters if isinstance(augmenter, MultiView) else [augmenter]:
         for step in _steps(one):
             layers = list(layers_within(step))
@@ -67,42 +72,73 @@ def readers_of_pixels(augmenter: keras.layers.Layer) -> Iterator[ImageAugmentati
 
 
 def layer_of_other_range(augmenter: keras.layers.Layer) -> keras.layers.Layer | None:
-    """A layer that makes the range of an augmenter one that its user chose and nobody else knows, or None.
+    """A layer that makes the range of an augmenter one that its user chose and nobody else knows,
+    or None.
 
-    That is `Rescaling` or `Normalization` of Keras or keras-cv; a recipe that layers follow which may scale; and a recipe in a
-    layer of the user.
+    That is `Rescaling` or `Normalization` of Keras or keras-cv; a recipe that layers follow which
+    may scale; and a recipe in a layer of the user.
     """
     if isinstance(augmenter, MultiView):
-        return next((layer for one in augmenter.augmenters if (layer := layer_of_other_range(one)) is not None), None)
-    rescaling = (layer for layer in layers_within(augmenter) if _is_of(layer, {"Rescaling", "Normalization"}))
-    recipes = (layer for layer in augmenter._flatten_layers() if getattr(layer, "ends_in_unit_range", False))
+        return next(
+            (
+                layer
+                for one in augmenter.augmenters
+                if (layer := layer_of_other_range(one)) is not None
+            ),
+            None,
+        )
+    rescaling = (
+        layer for layer in layers_within(augmenter) if _is_of(layer, {"Rescaling", "Normalization"})
+    )
+    recipes = (
+        layer
+        for layer in augmenter._flatten_layers()
+        if getattr(layer, "ends_in_unit_range", False)
+    )
     found = next(rescaling, None) or next(recipes, None)
     return None if unit_range_layer(augmenter) is not None else found
 
 
 def check_pixel_range(augmenter: keras.layers.Layer | None) -> None:
-    """Raises `ValueError` if an augmenter gives pixels of one range now and of another one then, or in another view."""
+    """Raises `ValueError` if an augmenter gives pixels of one range now and of another one then, or
+    in another view.
+    """
     if isinstance(augmenter, MultiView):
         units = [unit_range_layer(one) for one in augmenter.augmenters]
-        ranges = [None if layer is None or layer.value_range == (0, 1) else layer.value_range for layer in units]
+        ranges = [
+            None if layer is None or layer.value_range == (0, 1) else layer.value_range
+            for layer in units
+        ]
         if len(set(ranges)) > 1:
             raise ValueError(
-                "`augmenter` should give pixels of one range in every view: recipes turn their `value_range` into [0, 1], "
+                "`augmenter` should give pixels of one range in every view: recipes turn their "
+                "`value_range` into [0, 1], "
                 f"single operations keep the range. Received: value_range {ranges} (None: kept) of "
                 f"{[one.name for one in augmenter.augmenters]}"
             )
     for layer in [] if augmenter is None else layers_within(augmenter):
-        chosen = [*getattr(layer, "layers", []), getattr(layer, "layer", None), getattr(layer, "_layer", None)]
+        chosen = [
+            *getattr(layer, "layers", []),
+            getattr(layer, "layer", None),
+            getattr(layer, "_layer", None),
+        ]
         is_chain = isinstance(layer, (keras.Sequential, keras.layers.Pipeline))
-        if keras_cv_classes(layer) and not is_chain and any(getattr(one, "ends_in_unit_range", False) for one in chosen):
+        if (
+            keras_cv_classes(layer)
+            and not is_chain
+            and any(getattr(one, "ends_in_unit_range", False) for one in chosen)
+        ):
             raise ValueError(
-                "`augmenter` should give pixels of one range: a recipe in a layer that chooses whether to apply it gives "
+                "`augmenter` should give pixels of one range: a recipe in a layer that chooses "
+                "whether to apply it gives "
                 f"[0, 1] or the range that came in. Received: a recipe in {layer.name!r}"
             )
 
 
 def _steps(augmenter: Any) -> list[Any]:
-    """The layers that an augmenter calls one after the other; itself if it is not known to be such a chain."""
+    """The layers that an augmenter calls one after the other; itself if it is not known to be such
+    a chain.
+    """
     if not isinstance(augmenter, (keras.Sequential, keras.layers.Pipeline)):
         return [augmenter]
     return [step for layer in augmenter.layers for step in _steps(layer)]
@@ -111,11 +147,16 @@ def _steps(augmenter: Any) -> list[Any]:
 def _keeps_range(layer: Any) -> bool:
     if isinstance(layer, ImageAugmentation):
         return True
-    return _is_of(layer, _KEEP_RANGE) or (type(layer).__name__.startswith("Random") and _is_of(layer, {type(layer).__name__}))
+    return _is_of(layer, _KEEP_RANGE) or (
+        type(layer).__name__.startswith("Random") and _is_of(layer, {type(layer).__name__})
+    )
 
 
 def _is_of(layer: Any, names: set[str]) -> bool:
-    return type(layer).__module__.split(".")[0] in ("keras", "keras_cv") and type(layer).__name__ in names
+    return (
+        type(layer).__module__.split(".")[0] in ("keras", "keras_cv")
+        and type(layer).__name__ in names
+    )
 
 
 def _stretch(images: Any, low: float, high: float) -> Any:

@@ -12,9 +12,11 @@ _WITHOUT_MAGNITUDE = ("AutoContrast", "Equalize", "Invert")
 PolicyStep = tuple[str, float, float | None]
 SubPolicy = tuple[PolicyStep, ...]
 
-# A line is a sub-policy; an operation is followed by its probability and its level of 0 to 10, ten times the magnitude.
+# A line is a sub-policy; an operation is followed by its probability and its level of 0 to 10, ten
+# times the magnitude.
 _POLICIES = {
-    # The ImageNet policy of EfficientNet and of SupCon's published code, not the table printed in the AutoAugment paper.
+    # The ImageNet policy of EfficientNet and of SupCon's published code, not the table printed in
+    # the AutoAugment paper.
     "imagenet": """
         Equalize .8 1, ShearY .8 4
         Color .4 9, Equalize .6 3
@@ -106,19 +108,24 @@ def read_policy(policy: Any) -> tuple[SubPolicy, ...]:
     """The sub-policies of a named policy or of a user's own list.
 
     Args:
-        policy: `"imagenet"`, `"cifar10"`, `"svhn"`, or a list of sub-policies, each a list of `(operation, probability,
-            magnitude)`; probability and magnitude are in [0, 1], and the magnitude is None for operations that have none.
+        policy: `"imagenet"`, `"cifar10"`, `"svhn"`, or a list of sub-policies, each a list of
+            `(operation, probability, magnitude)`; probability and magnitude are in [0, 1], and the
+            magnitude is None for operations that have none.
 
     Raises:
-        ValueError: For another name, an operation that does not exist, or a number out of its range.
+        ValueError: For another name, an operation that does not exist, or a number out of its
+            range.
     """
     if isinstance(policy, str):
         if policy not in _POLICIES:
-            raise ValueError(f"`policy` should be one of {POLICY_NAMES}, or a list. Received: policy={policy!r}")
+            raise ValueError(
+                f"`policy` should be one of {POLICY_NAMES}, or a list. Received: policy={policy!r}"
+            )
         return _parse(_POLICIES[policy])
     if not isinstance(policy, (list, tuple)) or not policy:
         raise ValueError(
-            f"`policy` should be one of {POLICY_NAMES}, or a list of at least one sub-policy. Received: policy={policy!r}"
+            f"`policy` should be one of {POLICY_NAMES}, or a list of at least one sub-policy. "
+            f"Received: policy={policy!r}"
         )
     return tuple(_check_sub_policy(sub_policy) for sub_policy in policy)
 
@@ -133,21 +140,32 @@ def _parse(table: str) -> tuple[SubPolicy, ...]:
 
 def _check_sub_policy(sub_policy: Any) -> SubPolicy:
     if not isinstance(sub_policy, (list, tuple)) or not sub_policy:
-        raise ValueError(f"`policy` should hold lists of (operation, probability, magnitude). Received: {sub_policy!r}")
+        raise ValueError(
+            "`policy` should hold lists of (operation, probability, magnitude). Received: "
+            f"{sub_policy!r}"
+        )
     return tuple(_check_step(step) for step in sub_policy)
 
 
 def _check_step(step: Any) -> PolicyStep:
     if not isinstance(step, (list, tuple)) or len(step) != 3:
-        raise ValueError(f"`policy` should hold lists of (operation, probability, magnitude). Received: {step!r}")
+        raise ValueError(
+            f"`policy` should hold lists of (operation, probability, magnitude). Received: {step!r}"
+        )
     name, probability, magnitude = step
     if name not in OPERATIONS:
         close = difflib.get_close_matches(str(name), OPERATIONS, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"Operations in `policy` should be among {OPERATIONS}. Received: {name!r} in {step!r}.{hint}")
+        raise ValueError(
+            f"Operations in `policy` should be among {OPERATIONS}. Received: {name!r} in "
+            f"{step!r}.{hint}"
+        )
     for what, value in (("probability", probability), ("magnitude", magnitude)):
         if what == "magnitude" and value is None and name in _WITHOUT_MAGNITUDE:
             continue
         if not (is_number(value) and 0 <= value <= 1):
-            raise ValueError(f"Every {what} in `policy` should be between 0 and 1. Received: {value!r} in {step!r}")
+            raise ValueError(
+                f"Every {what} in `policy` should be between 0 and 1. Received: {value!r} in "
+                f"{step!r}"
+            )
     return (name, float(probability), None if magnitude is None else float(magnitude))

@@ -17,12 +17,15 @@ from keras_supcon.augmentation.warp import RandomWarp
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandAugment(OperationsRecipe):
-    """Random-resized crop, left-right flip, then `num_ops` operations, drawn for each image, all at one magnitude.
+    """Random-resized crop, left-right flip, then `num_ops` operations, drawn for each image, all at
+    one magnitude.
 
-    Each of the `num_ops` is one of the sixteen operations or none, all 17 equally likely and independent. Geometric ones go to
-    either side. What a magnitude means stands with the layer of each operation; as published, colour, contrast, brightness
-    and sharpness do nothing at 0.5, and posterize and solarize are weaker at higher magnitudes. The output is float in [0,
-    1] whatever the range of the input. When not training the images are only resized to `image_size` and scaled to [0, 1].
+    Each of the `num_ops` is one of the sixteen operations or none, all 17 equally likely and
+    independent. Geometric ones go to either side. What a magnitude means stands with the layer of
+    each operation; as published, colour, contrast, brightness and sharpness do nothing at 0.5, and
+    posterize and solarize are weaker at higher magnitudes. The output is float in [0, 1] whatever
+    the range of the input. When not training the images are only resized to `image_size` and scaled
+    to [0, 1].
 
     Args:
         image_size: Height and width of the output, in pixels.
@@ -32,10 +35,12 @@ class RandAugment(OperationsRecipe):
         flip_probability: Probability of a left-right flip.
         **kwargs: `value_range` of the input, `(0, 255)` unless given; `seed`, `name`, `dtype`.
 
-    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch, *image_size, channels)`.
+    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch,
+    *image_size, channels)`.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., RandAugment, NeurIPS 2020, with the operations of SupCon's published code.
@@ -63,12 +68,16 @@ class RandAugment(OperationsRecipe):
         self.num_ops = check_whole_number("num_ops", num_ops, 1)
         self.magnitude = check_probability("magnitude", magnitude)
 
-    def draw_views(self, batch_size: Any, views_shape: tuple[int, int, int]) -> list[dict[str, Any]]:
+    def draw_views(
+        self, batch_size: Any, views_shape: tuple[int, int, int]
+    ) -> list[dict[str, Any]]:
         numpy = self.backend.numpy
         draws = []
         for _ in range(self.num_ops):
             outcome = numpy.floor(self.uniform((batch_size,), 0.0, len(OPERATIONS) + 1))
-            choice = numpy.minimum(self.backend.cast(outcome, "int32"), len(OPERATIONS)) - 1  # the first outcome is none
+            choice = (
+                numpy.minimum(self.backend.cast(outcome, "int32"), len(OPERATIONS)) - 1
+            )  # the first outcome is none
             draws.append(
                 {
                     "choice": choice,
@@ -84,10 +93,12 @@ class RandAugment(OperationsRecipe):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class StackedRandAugment(RandAugment):
-    """Random-resized crop, left-right flip, colour jitter, RandAugment, random grey, and optionally a warp and a blur.
+    """Random-resized crop, left-right flip, colour jitter, RandAugment, random grey, and optionally
+    a warp and a blur.
 
-    The recipe of SupCon's largest ImageNet models. The output is float in [0, 1] whatever the range of the input. When not
-    training the images are only resized to `image_size` and scaled to [0, 1].
+    The recipe of SupCon's largest ImageNet models. The output is float in [0, 1] whatever the range
+    of the input. When not training the images are only resized to `image_size` and scaled to [0,
+    1].
 
     Args:
         image_size: Height and width of the output, in pixels.
@@ -101,13 +112,16 @@ class StackedRandAugment(RandAugment):
         flip_probability: Probability of a left-right flip.
         **kwargs: `value_range` of the input, `(0, 255)` unless given; `seed`, `name`, `dtype`.
 
-    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch, *image_size, channels)`.
+    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch,
+    *image_size, channels)`.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
-        Tian et al., What Makes for Good Views for Contrastive Learning?, NeurIPS 2020; Khosla et al., NeurIPS 2020, section
+        Tian et al., What Makes for Good Views for Contrastive Learning?, NeurIPS 2020; Khosla et
+        al., NeurIPS 2020, section
         4.4.
 
     Example:
@@ -134,11 +148,19 @@ class StackedRandAugment(RandAugment):
     ) -> None:
         super().__init__(image_size, num_ops, magnitude, crop_area, flip_probability, **kwargs)
         self.strength = check_between("strength", strength, 0, 2)
-        own_range = {"value_range": (0.0, self.value_range[1] - self.value_range[0])}  # of what the crop hands on
+        own_range = {
+            "value_range": (0.0, self.value_range[1] - self.value_range[0])
+        }  # of what the crop hands on
         self.jitter = self.part(RandomColorJitter, *jitter_spreads(self.strength), **own_range)
-        self.grayscale = self.part(RandomGrayscale, check_probability("grayscale_probability", grayscale_probability))
-        self.warp = self.part(RandomWarp, probability=check_probability("warp_probability", warp_probability))
-        self.blur = self.part(RandomGaussianBlur, probability=check_probability("blur_probability", blur_probability))
+        self.grayscale = self.part(
+            RandomGrayscale, check_probability("grayscale_probability", grayscale_probability)
+        )
+        self.warp = self.part(
+            RandomWarp, probability=check_probability("warp_probability", warp_probability)
+        )
+        self.blur = self.part(
+            RandomGaussianBlur, probability=check_probability("blur_probability", blur_probability)
+        )
 
     def draw_views(self, batch_size: Any, views_shape: tuple[int, int, int]) -> dict[str, Any]:
         parts = {"jitter": self.jitter, **self._later_parts()}

@@ -13,8 +13,9 @@ _PART_STRIDE = 15_485_863
 class Recipe(ImageAugmentation):
     """Base of the recipes.
 
-    Subclasses make their layers by `part` and write `draw_views` and `transform_views`, for images of `image_size`. When not
-    training, images are only resized to `image_size`, by `crop`, and scaled to [0, 1].
+    Subclasses make their layers by `part` and write `draw_views` and `transform_views`, for images
+    of `image_size`. When not training, images are only resized to `image_size`, by `crop`, and
+    scaled to [0, 1].
 
     Args:
         image_size: Height and width of the output, in pixels.
@@ -27,11 +28,17 @@ class Recipe(ImageAugmentation):
     makes_nan = True
 
     def __init__(
-        self, image_size: tuple[int, int], crop_area: tuple[float, float], flip_probability: float, **kwargs: Any
+        self,
+        image_size: tuple[int, int],
+        crop_area: tuple[float, float],
+        flip_probability: float,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._num_parts = 0
-        self.crop = self.part(RandomResizedCrop, image_size, crop_area, flip_probability=flip_probability)
+        self.crop = self.part(
+            RandomResizedCrop, image_size, crop_area, flip_probability=flip_probability
+        )
 
     def part(self, layer_class: type[ImageAugmentation], *args: Any, **kwargs: Any) -> Any:
         """Makes a layer that computes where this one does, with a seed of its own.
@@ -47,7 +54,10 @@ class Recipe(ImageAugmentation):
 
     def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> dict[str, Any]:
         views_shape = (*self.crop.image_size, image_shape[2])
-        return {"crop": self.crop.draw(batch_size, image_shape), "views": self.draw_views(batch_size, views_shape)}
+        return {
+            "crop": self.crop.draw(batch_size, image_shape),
+            "views": self.draw_views(batch_size, views_shape),
+        }
 
     def transform(self, images: Any, draws: dict[str, Any]) -> Any:
         low, _ = self.value_range
@@ -56,7 +66,9 @@ class Recipe(ImageAugmentation):
         if not has_floats(images):
             return views
         # Once for all steps, of which some lose NaN: in tables, and where XLA clips.
-        return views + self.backend.numpy.sum(nan_unless_finite(pixels), axis=(1, 2, 3), keepdims=True)
+        return views + self.backend.numpy.sum(
+            nan_unless_finite(pixels), axis=(1, 2, 3), keepdims=True
+        )
 
     def transform_for_inference(self, images: Any) -> Any:
         low, high = self.value_range
@@ -68,7 +80,9 @@ class Recipe(ImageAugmentation):
         raise NotImplementedError
 
     def transform_views(self, images: Any, draws: Any) -> Any:
-        """Turns float32 images from 0 to the width of `value_range` into views from 0 to 1. NaN need not stay."""
+        """Turns float32 images from 0 to the width of `value_range` into views from 0 to 1. NaN
+        need not stay.
+        """
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: Any) -> Any:

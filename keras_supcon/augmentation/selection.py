@@ -6,17 +6,21 @@ from typing import Any
 from keras_supcon.ops.compiling import is_for_xla
 
 
-def where_chosen(backend: Any, chosen: Any, function: Callable[..., Any], images: Any, *parameters: Any) -> Any:
+def where_chosen(
+    backend: Any, chosen: Any, function: Callable[..., Any], images: Any, *parameters: Any
+) -> Any:
     """Replaces the chosen images by `function(images, *parameters)`.
 
-    Where the program may have shapes that are known only when it runs (TensorFlow outside XLA, torch), the function
-    sees the chosen images alone and costs nothing for the others. XLA has no such shapes: there all images are computed, in
-    loops that it fuses, and the chosen ones are kept.
+    Where the program may have shapes that are known only when it runs (TensorFlow outside XLA,
+    torch), the function sees the chosen images alone and costs nothing for the others. XLA has no
+    such shapes: there all images are computed, in loops that it fuses, and the chosen ones are
+    kept.
 
     Args:
         backend: Module of backend functions.
         chosen: Boolean `(batch,)`.
-        function: From images and parameters to images of the same shape, each image by itself; TensorFlow's batch may be empty.
+        function: From images and parameters to images of the same shape, each image by itself;
+            TensorFlow's batch may be empty.
         images: Float32 `(batch, height, width, channels)`.
         *parameters: Tensors whose first axis is the batch.
 
@@ -28,7 +32,9 @@ def where_chosen(backend: Any, chosen: Any, function: Callable[..., Any], images
 
         index = tf.where(chosen)
         rows = index[:, 0]
-        some = function(tf.gather(images, rows), *(tf.gather(parameter, rows) for parameter in parameters))
+        some = function(
+            tf.gather(images, rows), *(tf.gather(parameter, rows) for parameter in parameters)
+        )
         return tf.ensure_shape(tf.tensor_scatter_nd_update(images, index, some), images.shape)
     if backend.name == "torch" and not images.is_meta:
         index = chosen.nonzero()[:, 0]

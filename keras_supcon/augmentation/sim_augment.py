@@ -14,27 +14,33 @@ from keras_supcon.augmentation.warp import RandomWarp
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class SimAugment(Recipe):
-    """Random-resized crop, left-right flip, colour jitter, random grey, and optionally a warp and a blur.
+    """Random-resized crop, left-right flip, colour jitter, random grey, and optionally a warp and a
+    blur.
 
-    Crop and flip are one resampling, jitter and grey one matrix for each image; colours are clipped once, after both. The
-    output is float in [0, 1] whatever the range of the input. When not training the images are only resized to
-    `image_size` and scaled to [0, 1].
+    Crop and flip are one resampling, jitter and grey one matrix for each image; colours are clipped
+    once, after both. The output is float in [0, 1] whatever the range of the input. When not
+    training the images are only resized to `image_size` and scaled to [0, 1].
 
     Args:
         image_size: Height and width of the output, in pixels.
-        strength: Strength of the colour jitter, 0 to 2: brightness, contrast and saturation 0.8 `strength`, hue 0.2
-            `strength`, each image with probability 0.8. 1 for ImageNet, 0.5 for CIFAR.
+        strength: Strength of the colour jitter, 0 to 2: brightness, contrast and saturation 0.8
+            `strength`, hue 0.2 `strength`, each image with probability 0.8. 1 for ImageNet, 0.5 for
+            CIFAR.
         crop_area: Smallest and largest share of the area that a crop keeps, in (0, 1].
         grayscale_probability: Probability that an image loses its colour.
-        blur_probability: Probability of a `RandomGaussianBlur`; it has no effect below 20 pixels. The paper has 0 for CIFAR.
+        blur_probability: Probability of a `RandomGaussianBlur`; it has no effect below 20 pixels.
+            The paper has 0 for CIFAR.
         warp_probability: Probability of a `RandomWarp`.
-        flip_probability: Probability of a left-right flip. Use 0 where left and right differ in meaning, as for digits.
+        flip_probability: Probability of a left-right flip. Use 0 where left and right differ in
+            meaning, as for digits.
         **kwargs: `value_range` of the input, `(0, 255)` unless given; `seed`, `name`, `dtype`.
 
-    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch, *image_size, channels)`.
+    Input shape: `(batch, height, width, channels)` with 1 or 3 channels. Output shape: `(batch,
+    *image_size, channels)`.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Chen et al., SimCLR, ICML 2020, appendix A; Khosla et al., NeurIPS 2020, section 4.4.
@@ -64,12 +70,22 @@ class SimAugment(Recipe):
         super().__init__(image_size, crop_area, flip_probability, **kwargs)
         self.strength = check_between("strength", strength, 0, 2)
         self.jitter = self.part(RandomColorJitter, *jitter_spreads(self.strength))
-        self.grayscale = self.part(RandomGrayscale, check_probability("grayscale_probability", grayscale_probability))
-        self.warp = self.part(RandomWarp, probability=check_probability("warp_probability", warp_probability))
-        self.blur = self.part(RandomGaussianBlur, probability=check_probability("blur_probability", blur_probability))
+        self.grayscale = self.part(
+            RandomGrayscale, check_probability("grayscale_probability", grayscale_probability)
+        )
+        self.warp = self.part(
+            RandomWarp, probability=check_probability("warp_probability", warp_probability)
+        )
+        self.blur = self.part(
+            RandomGaussianBlur, probability=check_probability("blur_probability", blur_probability)
+        )
 
     def draw_views(self, batch_size: Any, views_shape: tuple[int, int, int]) -> dict[str, Any]:
-        parts = {"jitter": self.jitter, "grayscale": self.grayscale, **used_parts(warp=self.warp, blur=self.blur)}
+        parts = {
+            "jitter": self.jitter,
+            "grayscale": self.grayscale,
+            **used_parts(warp=self.warp, blur=self.blur),
+        }
         return {name: part.draw(batch_size, views_shape) for name, part in parts.items()}
 
     def transform_views(self, images: Any, draws: dict[str, Any]) -> Any:

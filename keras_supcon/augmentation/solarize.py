@@ -20,10 +20,12 @@ class RandomSolarize(ImageAugmentation):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
-        Grill et al., BYOL, NeurIPS 2020, appendix B: threshold 0.5, probability 0.2 for the second view.
+        Grill et al., BYOL, NeurIPS 2020, appendix B: threshold 0.5, probability 0.2 for the second
+        view.
 
     Example:
 
@@ -48,7 +50,13 @@ class RandomSolarize(ImageAugmentation):
         images = self.backend.cast(images, "float32")
         # An image that is left alone has its threshold beyond all pixels.
         threshold = numpy.where(draws, low + self.threshold * (high - low), float("inf"))
-        return numpy.where(images >= numpy.reshape(threshold, (-1, 1, 1, 1)), low + high - images, images)
+        return numpy.where(
+            images >= numpy.reshape(threshold, (-1, 1, 1, 1)), low + high - images, images
+        )
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "threshold": self.threshold, "probability": self.probability}
+        return {
+            **super().get_config(),
+            "threshold": self.threshold,
+            "probability": self.probability,
+        }

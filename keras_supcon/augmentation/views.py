@@ -17,32 +17,37 @@ _DEFAULT_NUM_VIEWS = 2
 class MultiView(keras.layers.Layer):
     """Augments every image several times: one view after the other on a new axis.
 
-    With one augmenter every view is a new draw of it. With a list each view has its own recipe, as in BYOL. Runs eagerly, in
-    models and, with every backend of Keras, inside `tf.data`; `keras_supcon.data.with_views` does the latter with views that
-    a seed repeats. When not training every view is its augmenter's inference form of the image; an augmenter that takes no
-    `training` has none and is left out.
+    With one augmenter every view is a new draw of it. With a list each view has its own recipe, as
+    in BYOL. Runs eagerly, in models and, with every backend of Keras, inside `tf.data`;
+    `keras_supcon.data.with_views` does the latter with views that a seed repeats. When not training
+    every view is its augmenter's inference form of the image; an augmenter that takes no `training`
+    has none and is left out.
 
     Args:
-        augmenter: A Keras layer from images to images, or a list of different ones, one for each view, that give the same
-            shape and dtype. Where their seeds are set these should differ, or the views would share their draws.
-        num_views: Number of views, at least 1. None takes one for each layer of a list, and 2 of a single layer.
-        **kwargs: `name`, `dtype` of the views (that of the augmenter if not given) and the other arguments of
-            `keras.layers.Layer`.
+        augmenter: A Keras layer from images to images, or a list of different ones, one for each
+            view, that give the same shape and dtype. Where their seeds are set these should differ,
+            or the views would share their draws.
+        num_views: Number of views, at least 1. None takes one for each layer of a list, and 2 of a
+            single layer.
+        **kwargs: `name`, `dtype` of the views (that of the augmenter if not given) and the other
+            arguments of `keras.layers.Layer`.
 
     Attributes:
         augmenters: List of layers, one for each view; `num_views` times the same if one was given.
         num_views: Number of views.
 
     Call arguments:
-        images: `(batch, height, width, channels)` or one image `(height, width, channels)`; or a dictionary with
-            `"images"`, whose other entries stay as they are.
-        training: True augments, False gives the inference form; so does None, unless the model or layer around it is told True.
+        images: `(batch, height, width, channels)` or one image `(height, width, channels)`; or a
+            dictionary with `"images"`, whose other entries stay as they are.
+        training: True augments, False gives the inference form; so does None, unless the model or
+            layer around it is told True.
 
-    Output shape: `(batch, num_views, height, width, channels)`, or `(num_views, height, width, channels)`.
+    Output shape: `(batch, num_views, height, width, channels)`, or `(num_views, height, width,
+    channels)`.
 
     Raises:
-        ValueError: For an argument out of its range, augmenters that share a seed or give different shapes or dtypes, and
-            images of another rank.
+        ValueError: For an argument out of its range, augmenters that share a seed or give different
+            shapes or dtypes, and images of another rank.
 
     Reference:
         Grill et al., Bootstrap Your Own Latent, NeurIPS 2020, appendix B, for recipes that differ.
@@ -69,7 +74,8 @@ class MultiView(keras.layers.Layer):
         augmenters = list(augmenter) if is_list else [augmenter]
         if not augmenters or not all(isinstance(layer, keras.layers.Layer) for layer in augmenters):
             raise ValueError(
-                f"`augmenter` should be a Keras layer or a list of them, one for each view. Received: augmenter={augmenter!r}"
+                "`augmenter` should be a Keras layer or a list of them, one for each view. "
+                f"Received: augmenter={augmenter!r}"
             )
         _check_independent(augmenters)
         num_views = check_num_views(num_views, len(augmenters) if is_list else None)
@@ -77,7 +83,8 @@ class MultiView(keras.layers.Layer):
         super().__init__(**{"dtype": augmenters[0].dtype_policy, **kwargs})
         self.num_views = num_views
         self.augmenters = augmenters if is_list else augmenters * num_views
-        # As `keras.layers.Pipeline`: inputs reach the augmenters as they came, TensorFlow's tensors inside tf.data included.
+        # As `keras.layers.Pipeline`: inputs reach the augmenters as they came, TensorFlow's tensors
+        # inside tf.data included.
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
 
@@ -101,7 +108,9 @@ class MultiView(keras.layers.Layer):
         if isinstance(input_shape, dict):
             return {**input_shape, "images": self.compute_output_shape(input_shape["images"])}
         axis = _view_axis(tuple(input_shape))
-        shapes = [tuple(augmenter.compute_output_shape(input_shape)) for augmenter in self.augmenters]
+        shapes = [
+            tuple(augmenter.compute_output_shape(input_shape)) for augmenter in self.augmenters
+        ]
         _check_alike(shapes, [""] * self.num_views, len(input_shape))
         return (*shapes[0][:axis], self.num_views, *shapes[0][axis:])
 
@@ -116,8 +125,12 @@ class MultiView(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "MultiView":
-        return cls(**{**config, "augmenter": deserialize_augmenter(config["augmenter"], custom_objects)})
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "MultiView":
+        return cls(
+            **{**config, "augmenter": deserialize_augmenter(config["augmenter"], custom_objects)}
+        )
 
 
 def check_num_views(num_views: int | None, given: int | None = None) -> int:
@@ -125,7 +138,8 @@ def check_num_views(num_views: int | None, given: int | None = None) -> int:
 
     Args:
         num_views: What the user said, or None.
-        given: The number that a list of augmenters or a `MultiView` has; None if a single layer may make any number.
+        given: The number that a list of augmenters or a `MultiView` has; None if a single layer may
+            make any number.
 
     Raises:
         ValueError: If `num_views` is not a positive whole number, or not the given one.
@@ -144,14 +158,16 @@ def check_num_views(num_views: int | None, given: int | None = None) -> int:
 def _check_independent(augmenters: list[keras.layers.Layer]) -> None:
     if len({id(augmenter) for augmenter in augmenters}) < len(augmenters):
         raise ValueError(
-            "`augmenter` should be one layer, with `num_views` for its repetition, or a list of different layers. "
+            "`augmenter` should be one layer, with `num_views` for its repetition, or a list of "
+            "different layers. "
             f"Received: augmenter={augmenters}"
         )
     seeds = [getattr(augmenter, "seed", None) for augmenter in augmenters]
     seeds = [seed for seed in seeds if is_whole(seed)]
     if len(set(seeds)) < len(seeds):
         raise ValueError(
-            "`augmenter` should be layers of different seeds: those of one seed draw the same numbers, and the views would "
+            "`augmenter` should be layers of different seeds: those of one seed draw the same "
+            "numbers, and the views would "
             f"share their crops. Received: seeds={seeds}"
         )
 
@@ -159,7 +175,8 @@ def _check_independent(augmenters: list[keras.layers.Layer]) -> None:
 def _view_axis(shape: tuple[int | None, ...]) -> int:
     if len(shape) not in (3, 4):
         raise ValueError(
-            "`MultiView` should be called on images of shape (batch, height, width, channels) or (height, width, channels). "
+            "`MultiView` should be called on images of shape (batch, height, width, channels) or "
+            "(height, width, channels). "
             f"Received: images.shape={shape}"
         )
     return len(shape) - 3
@@ -171,8 +188,13 @@ def _check_alike(shapes: list[tuple[int | None, ...]], dtypes: list[str], rank: 
     # A size that is not known yet agrees with all others.
     sizes = [{size for size in axis if size is not None} for axis in zip(*shapes, strict=False)]
     if not is_image or len(set(dtypes)) > 1 or any(len(known) > 1 for known in sizes):
-        views = " and ".join(f"{shape} {dtype}".strip() for shape, dtype in zip(shapes, dtypes, strict=True))
-        raise ValueError(f"`augmenter` should give images of one shape and dtype in every view. Received: views of {views}")
+        views = " and ".join(
+            f"{shape} {dtype}".strip() for shape, dtype in zip(shapes, dtypes, strict=True)
+        )
+        raise ValueError(
+            "`augmenter` should give images of one shape and dtype in every view. Received: "
+            f"views of {views}"
+        )
 
 
 def _stack(views: list[Any], axis: int, dtype: str) -> Any:

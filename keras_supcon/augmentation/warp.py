@@ -15,10 +15,11 @@ from keras_supcon.augmentation.selection import where_chosen
 class RandomWarp(ImageAugmentation):
     """Bends an image by moving a grid of points at random.
 
-    Each of `grid_size x grid_size` points, evenly inside the image, is displaced by `l n`: `l` is uniform in
-    `[0, max_length]`, one for each image, `n` is standard normal, for each point and direction. Between and beyond the points
-    the displacement is the thin-plate spline through them, and the image is sampled bilinearly there; beyond its border the
-    border pixel is taken. The authors' length is up to 23 pixels of any image; here it is a share of the size.
+    Each of `grid_size x grid_size` points, evenly inside the image, is displaced by `l n`: `l` is
+    uniform in `[0, max_length]`, one for each image, `n` is standard normal, for each point and
+    direction. Between and beyond the points the displacement is the thin-plate spline through them,
+    and the image is sampled bilinearly there; beyond its border the border pixel is taken. The
+    authors' length is up to 23 pixels of any image; here it is a share of the size.
 
     Args:
         max_length: Largest length, as a share of height and width, at least 0.
@@ -29,10 +30,12 @@ class RandomWarp(ImageAugmentation):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
-        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 4.4 (SimAugment's sparse image warp).
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 4.4 (SimAugment's
+        sparse image warp).
 
     Example:
 
@@ -46,14 +49,22 @@ class RandomWarp(ImageAugmentation):
 
     reads_value_range = False
 
-    def __init__(self, max_length: float = 23 / 224, grid_size: int = 2, probability: float = 0.5, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        max_length: float = 23 / 224,
+        grid_size: int = 2,
+        probability: float = 0.5,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.max_length = check_not_negative("max_length", max_length)
         self.grid_size = check_whole_number("grid_size", grid_size, 2)
         self.probability = check_probability("probability", probability)
 
     def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> dict[str, Any]:
-        """Which images are bent, and the displacement of their points, `(batch, points)` across and down, as shares."""
+        """Which images are bent, and the displacement of their points, `(batch, points)` across and
+        down, as shares.
+        """
         num_points = self.grid_size**2
         length = self.uniform((batch_size, 1), 0.0, self.max_length)
         return {
@@ -64,7 +75,9 @@ class RandomWarp(ImageAugmentation):
 
     def transform(self, images: Any, draws: dict[str, Any]) -> Any:
         images = self.backend.cast(images, "float32")
-        return where_chosen(self.backend, draws["chosen"], self._warp, images, draws["across"], draws["down"])
+        return where_chosen(
+            self.backend, draws["chosen"], self._warp, images, draws["across"], draws["down"]
+        )
 
     def _warp(self, images: Any, across: Any, down: Any) -> Any:
         numpy = self.backend.numpy
@@ -73,16 +86,22 @@ class RandomWarp(ImageAugmentation):
         x = numpy.reshape(numpy.arange(width, dtype="float32") + 0.5, (1, -1))
         y = numpy.reshape(numpy.arange(height, dtype="float32") + 0.5, (-1, 1))
         influence = self._influence(x / columns, y / rows)
-        field = [numpy.reshape(numpy.matmul(move, influence), (-1, height, width)) for move in (across, down)]
+        field = [
+            numpy.reshape(numpy.matmul(move, influence), (-1, height, width))
+            for move in (across, down)
+        ]
         return bilinear(self.backend, images, x - columns * field[0], y - rows * field[1])
 
     def _influence(self, x: Any, y: Any) -> Any:
-        """Displacement of each pixel for a unit displacement of each point, `(points, height * width)`."""
+        """Displacement of each pixel for a unit displacement of each point, `(points, height *
+        width)`.
+        """
         numpy = self.backend.numpy
         places = (np.arange(self.grid_size) + 1) / (self.grid_size + 1)
         points = np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2)  # x, y
         num_points = len(points)
-        # The spline: radial functions about the points and a plane, through given values at the points.
+        # The spline: radial functions about the points and a plane, through given values at the
+        # points.
         squared = np.sum((points[:, None] - points[None]) ** 2, axis=2)
         radial = 0.5 * squared * np.log(np.where(squared > 0, squared, 1.0))
         plane = np.concatenate([np.ones((num_points, 1)), points], axis=1)

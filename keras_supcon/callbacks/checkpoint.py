@@ -19,7 +19,12 @@ from keras_supcon.callbacks.checkpoint_file import (
     remove_unfinished,
     write_checkpoint,
 )
-from keras_supcon.callbacks.training_state import check_same, describe, describe_variable, training_state
+from keras_supcon.callbacks.training_state import (
+    check_same,
+    describe,
+    describe_variable,
+    training_state,
+)
 from keras_supcon.distribution import worker
 from keras_supcon.files import DirectoryLock, InUseError
 from keras_supcon.models.seed_states import generator_states, set_generator_states
@@ -42,15 +47,17 @@ class Position(NamedTuple):
 class Checkpoint(keras.callbacks.Callback):
     """Writes all that training depends on, so that it can be killed at any moment and lose nothing.
 
-    A checkpoint holds the weights, the states of the seed generators (dropout, augmentation in the model; `save_weights`
-    and `keras.callbacks.BackupAndRestore` leave them out), the optimizer with its learning rate, moments, averages and
-    loss scale, torch's own random generators, and the position in the data. With data that can begin at a position, such as
-    `keras_supcon.data.load_epochs`, training on one replica ends with the weights of an uninterrupted run, bit for bit where
-    the computation itself repeats bit for bit.
+    A checkpoint holds the weights, the states of the seed generators (dropout, augmentation in the
+    model; `save_weights` and `keras.callbacks.BackupAndRestore` leave them out), the optimizer with
+    its learning rate, moments, averages and loss scale, torch's own random generators, and the
+    position in the data. With data that can begin at a position, such as
+    `keras_supcon.data.load_epochs`, training on one replica ends with the weights of an
+    uninterrupted run, bit for bit where the computation itself repeats bit for bit.
 
-    Each checkpoint is one file, `epoch-0003-batch-000120.npz`, that appears whole or not at all; older ones are removed
-    after it is safe on the disk. `fit` of this class is the way to train: it restores, finishes the epoch that was begun
-    and goes on. To call `model.fit` instead, `restore` before, and pass the position on:
+    Each checkpoint is one file, `epoch-0003-batch-000120.npz`, that appears whole or not at all;
+    older ones are removed after it is safe on the disk. `fit` of this class is the way to train: it
+    restores, finishes the epoch that was begun and goes on. To call `model.fit` instead, `restore`
+    before, and pass the position on:
 
     ```python
     checkpoint = Checkpoint(directory)  # at the ends of epochs, for then all epochs have the same length
@@ -59,30 +66,37 @@ class Checkpoint(keras.callbacks.Callback):
     model.fit(train, initial_epoch=position.epoch, epochs=100, steps_per_epoch=train.steps_per_epoch, callbacks=[checkpoint])
     ```
 
-    What else a program wants to go on with, such as the curves so far, goes into the dictionary `checkpoint.notes`: all that
-    JSON holds, and numbers of NumPy and of the backend. It is written with each checkpoint and read by `restore`.
+    What else a program wants to go on with, such as the curves so far, goes into the dictionary
+    `checkpoint.notes`: all that JSON holds, and numbers of NumPy and of the backend. It is written
+    with each checkpoint and read by `restore`.
 
-    With several processes (`tf.distribute`, JAX, `torch.distributed`) the first one writes, and all read the same directory.
-    While it trains it holds a lock on the directory, the file `in-use.lock`, so that a second training there is refused. The
-    lock ends with the process. If it is lost before, as when the process copies the directory, it is taken again with the next
-    checkpoint, unless another training has begun there or got further; then nothing is written. On Windows there is no lock.
+    With several processes (`tf.distribute`, JAX, `torch.distributed`) the first one writes, and all
+    read the same directory. While it trains it holds a lock on the directory, the file
+    `in-use.lock`, so that a second training there is refused. The lock ends with the process. If it
+    is lost before, as when the process copies the directory, it is taken again with the next
+    checkpoint, unless another training has begun there or got further; then nothing is written. On
+    Windows there is no lock.
 
-    Not in a checkpoint: metrics, so that those of an epoch finished after a restart are of its rest alone; other callbacks'
-    memory; random numbers from outside the model's seed generators; what replicas hold apart (moving averages of batch
-    normalization that is not synchronized: those of the first replica are kept).
+    Not in a checkpoint: metrics, so that those of an epoch finished after a restart are of its rest
+    alone; other callbacks' memory; random numbers from outside the model's seed generators; what
+    replicas hold apart (moving averages of batch normalization that is not synchronized: those of
+    the first replica are kept).
 
     Args:
-        directory: Where the files go, made if missing. A mounted file system; one directory for each training run.
-        save_freq: `"epoch"` writes at the end of each epoch, a whole number also after so many batches of an epoch.
+        directory: Where the files go, made if missing. A mounted file system; one directory for
+            each training run.
+        save_freq: `"epoch"` writes at the end of each epoch, a whole number also after so many
+            batches of an epoch.
         keep: How many checkpoints to keep, at least 1.
 
     Raises:
-        ValueError: If an argument is out of its range; when training begins, if the directory holds checkpoints but `restore`
-            was not called, if `fit` begins at another place than they end, or if JSON does not hold the notes.
-        RuntimeError: If another process or thread trains with this directory, or has written to it since `restore`: when
-            training begins, or before a checkpoint is written.
-        OSError: When training begins, if the directory cannot be written to; while training, if the disk is full. Earlier
-            checkpoints stay as they are.
+        ValueError: If an argument is out of its range; when training begins, if the directory holds
+            checkpoints but `restore` was not called, if `fit` begins at another place than they
+            end, or if JSON does not hold the notes.
+        RuntimeError: If another process or thread trains with this directory, or has written to it
+            since `restore`: when training begins, or before a checkpoint is written.
+        OSError: When training begins, if the directory cannot be written to; while training, if the
+            disk is full. Earlier checkpoints stay as they are.
 
     Example:
 
@@ -102,17 +116,30 @@ class Checkpoint(keras.callbacks.Callback):
     ([0], [1, 2])
     """
 
-    def __init__(self, directory: str | os.PathLike[str], save_freq: str | int = "epoch", keep: int = 2) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str], save_freq: str | int = "epoch", keep: int = 2
+    ) -> None:
         super().__init__()
-        if not isinstance(directory, (str, os.PathLike)) or not str(directory) or "://" in str(directory):
-            raise ValueError(f"`directory` should be a path of a mounted file system. Received: directory={directory!r}")
+        if (
+            not isinstance(directory, (str, os.PathLike))
+            or not str(directory)
+            or "://" in str(directory)
+        ):
+            raise ValueError(
+                "`directory` should be a path of a mounted file system. Received: "
+                f"directory={directory!r}"
+            )
         if save_freq != "epoch" and not is_whole(save_freq, 1):
             raise ValueError(
-                f"`save_freq` should be 'epoch' or a whole number of batches, at least 1. Received: save_freq={save_freq!r}"
+                "`save_freq` should be 'epoch' or a whole number of batches, at least 1. "
+                f"Received: save_freq={save_freq!r}"
             )
         self.directory = pathlib.Path(directory)
         if self.directory.exists() and not self.directory.is_dir():
-            raise ValueError(f"`directory` should be a directory, not a file. Received: directory={str(directory)!r}")
+            raise ValueError(
+                "`directory` should be a directory, not a file. Received: "
+                f"directory={str(directory)!r}"
+            )
         self.save_freq = save_freq
         self.keep = check_whole_number("keep", keep, at_least=1)
         self.notes: dict[str, Any] = {}
@@ -165,9 +192,10 @@ class Checkpoint(keras.callbacks.Callback):
     def restore(self, model: keras.Model) -> Position:
         """Brings a model to the newest checkpoint; does nothing to it if there is none.
 
-        All is read and compared before anything is changed. The checkpoint should be of a model with the same variables in the
-        same order: their number, shapes, dtypes and own names (`kernel`) are compared, and so is the class of the
-        optimizer. The names of layers are not, since Keras counts them up within a process (`dense_1`, `dense_2`).
+        All is read and compared before anything is changed. The checkpoint should be of a model
+        with the same variables in the same order: their number, shapes, dtypes and own names
+        (`kernel`) are compared, and so is the class of the optimizer. The names of layers are not,
+        since Keras counts them up within a process (`dense_1`, `dense_2`).
 
         Args:
             model: A built and compiled model, in whichever process and scope it will be trained.
@@ -176,9 +204,10 @@ class Checkpoint(keras.callbacks.Callback):
             Where training goes on; `Position(0, 0)` without a checkpoint.
 
         Raises:
-            ValueError: If the model is not built and compiled, or the checkpoint is of another model, optimizer or version of
-                this package.
-            RuntimeError: If the newest checkpoint is damaged. It says which one before it is whole; no file is removed.
+            ValueError: If the model is not built and compiled, or the checkpoint is of another
+                model, optimizer or version of this package.
+            RuntimeError: If the newest checkpoint is damaged. It says which one before it is whole;
+                no file is removed.
             OSError: If the file cannot be read.
 
         Example:
@@ -200,12 +229,15 @@ class Checkpoint(keras.callbacks.Callback):
             description, arrays = _read_newest(paths, read_checkpoint)
             check_same(paths[-1], description, describe(model, variables))
             is_ours = [bool(variable["of"]) for variable in description["variables"]]
-            self._generator_states = [array for array, ours in zip(arrays, is_ours, strict=True) if not ours]
+            self._generator_states = [
+                array for array, ours in zip(arrays, is_ours, strict=True) if not ours
+            ]
             try:
                 set_generator_states(self._generator_states)
             except Exception as error:
                 raise RuntimeError(
-                    f"The checkpoint {str(paths[-1])!r} has states of random generators that cannot be set ({error}), and "
+                    f"The checkpoint {str(paths[-1])!r} has states of random generators that "
+                    f"cannot be set ({error}), and "
                     "nothing was restored"
                 ) from error
             for variable, array in zip(variables, itertools.compress(arrays, is_ours), strict=True):
@@ -225,41 +257,54 @@ class Checkpoint(keras.callbacks.Callback):
         steps_per_epoch: int | None = None,
         **arguments: Any,
     ) -> keras.callbacks.History:
-        """Trains from the newest checkpoint, or from the start, to the end: the same call at the first and every next start.
+        """Trains from the newest checkpoint, or from the start, to the end: the same call at the
+        first and every next start.
 
-        It is one `model.fit`, whose first epoch is only as long as what is left of the epoch that was begun.
+        It is one `model.fit`, whose first epoch is only as long as what is left of the epoch that
+        was begun.
 
         Args:
             model: A built and compiled model.
-            dataset: Function from a `Position` to the training batches from there to the end of the last epoch, as one
-                iterable. For TensorFlow a `tf.data.Dataset`.
+            dataset: Function from a `Position` to the training batches from there to the end of the
+                last epoch, as one iterable. For TensorFlow a `tf.data.Dataset`.
             epochs: Epochs in all, those before the restart included.
-            steps_per_epoch: Batches in a whole epoch; None takes the attribute `steps_per_epoch` of the data set.
-            **arguments: Further arguments of `model.fit`, such as `callbacks`, `validation_data` and `verbose`.
+            steps_per_epoch: Batches in a whole epoch; None takes the attribute `steps_per_epoch` of
+                the data set.
+            **arguments: Further arguments of `model.fit`, such as `callbacks`, `validation_data`
+                and `verbose`.
 
         Returns:
-            The `keras.callbacks.History` of the epochs that were run; empty if training had ended before.
+            The `keras.callbacks.History` of the epochs that were run; empty if training had ended
+            before.
 
         Raises:
-            ValueError: As in `restore`; and if an argument is out of its range, a begun epoch had another number of batches, or
-                what is left of it is no multiple of `steps_per_execution`.
+            ValueError: As in `restore`; and if an argument is out of its range, a begun epoch had
+                another number of batches, or what is left of it is no multiple of
+                `steps_per_execution`.
             RuntimeError: As in `restore`, and if another training runs in the directory.
             OSError: As in `restore`, and if the directory or a checkpoint cannot be written.
         """
         if not callable(dataset):
-            raise ValueError(f"`dataset` should be a function from a position to batches. Received: dataset={dataset!r}")
+            raise ValueError(
+                "`dataset` should be a function from a position to batches. Received: "
+                f"dataset={dataset!r}"
+            )
         epochs = check_whole_number("epochs", epochs, at_least=1)
         if not (self._is_restored and self._model_at is model):
             self.restore(model)
         position = self._position or Position()
         if position.epoch >= epochs:
-            model.optimizer.finalize_variable_values(model.trainable_variables)  # as after the last epoch
+            model.optimizer.finalize_variable_values(
+                model.trainable_variables
+            )  # as after the last epoch
             history = keras.callbacks.History()
             history.on_train_begin()
             return history
         batches = dataset(position)
         steps_per_epoch = self._check_steps(model, position, batches, steps_per_epoch)
-        if position.batch == steps_per_epoch:  # written by a `model.fit` that did not know how long the epoch was
+        if (
+            position.batch == steps_per_epoch
+        ):  # written by a `model.fit` that did not know how long the epoch was
             self._position = Position(position.epoch + 1, 0)
             return self.fit(model, dataset, epochs, steps_per_epoch, **arguments)
         callbacks = [*(arguments.pop("callbacks", None) or ())]
@@ -285,8 +330,10 @@ class Checkpoint(keras.callbacks.Callback):
         if self._model_at is not self.model:
             if self._paths():
                 raise ValueError(
-                    f"{str(self.directory)!r} holds checkpoints that the model was not restored from. Call "
-                    "`checkpoint.restore(model)` first, or give another `directory` to a new training run"
+                    f"{str(self.directory)!r} holds checkpoints that the model was not restored "
+                    "from. Call "
+                    "`checkpoint.restore(model)` first, or give another `directory` to a new "
+                    "training run"
                 )
             self._position = self._epoch_steps = self._newest_known = None
         self._begin(self.model)
@@ -304,22 +351,30 @@ class Checkpoint(keras.callbacks.Callback):
             raise ValueError(f"`checkpoint.notes` should be what JSON holds: {error}") from error
         self._lock.acquire()
         newest = self._paths()[-1:]
-        if [path.name for path in newest] != ([] if self._newest_known is None else [self._newest_known]):
+        if [path.name for path in newest] != (
+            [] if self._newest_known is None else [self._newest_known]
+        ):
             self._lock.release()
             raise InUseError(
-                f"{str(self.directory)!r} was changed by another training since the model was restored: its newest checkpoint "
-                f"is {newest[0].name if newest else None!r} instead of {self._newest_known!r}. Restore again to go on from it"
+                f"{str(self.directory)!r} was changed by another training since the model was "
+                "restored: its newest checkpoint "
+                f"is {newest[0].name if newest else None!r} instead of {self._newest_known!r}. "
+                "Restore again to go on from it"
             )
         remove_unfinished(self.directory)
 
     def _check_not_overtaken(self) -> None:
-        """Refuses to write where another training has got further, which had the directory while the lock was lost."""
+        """Refuses to write where another training has got further, which had the directory while
+        the lock was lost.
+        """
         newest = self.newest()
         known = None if self._newest_known is None else _position(self._newest_known)
         if newest is not None and (known is None or newest > known):
             raise InUseError(
-                f"{str(self.directory)!r} was changed by another training, whose newest checkpoint is of {newest}; this one "
-                f"has written {self._newest_known!r}. Nothing was written. Restore again to go on from there"
+                f"{str(self.directory)!r} was changed by another training, whose newest "
+                f"checkpoint is of {newest}; this one "
+                f"has written {self._newest_known!r}. Nothing was written. Restore again to go on "
+                "from there"
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -339,7 +394,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         before, self._done = self._done, self._offset + batch + 1
-        if self.save_freq == "epoch" or self._is_whole_epoch():  # the end of the epoch writes its own
+        if (
+            self.save_freq == "epoch" or self._is_whole_epoch()
+        ):  # the end of the epoch writes its own
             return
         if self._done // self.save_freq > before // self.save_freq:
             self._write(Position(self._epoch, self._done))
@@ -360,33 +417,51 @@ class Checkpoint(keras.callbacks.Callback):
         position = self._position
         if epoch != position.epoch:
             raise ValueError(
-                f"`fit` should go on where the checkpoint ends, with initial_epoch={position.epoch}. "
+                "`fit` should go on where the checkpoint ends, with "
+                f"initial_epoch={position.epoch}. "
                 f"Received: initial_epoch={epoch}"
             )
         steps, whole = self.params.get("steps"), self._epoch_steps
-        if position.batch and not self._runs_own_fit and whole is not None and steps != whole - position.batch:
+        if (
+            position.batch
+            and not self._runs_own_fit
+            and whole is not None
+            and steps != whole - position.batch
+        ):
             raise ValueError(
-                f"The checkpoint ends within an epoch, after {position.batch} of its {whole} batches. `checkpoint.fit(model, "
-                f"dataset, epochs)` finishes it and goes on; `model.fit` should be given that epoch alone, with "
+                f"The checkpoint ends within an epoch, after {position.batch} of its {whole} "
+                "batches. `checkpoint.fit(model, "
+                "dataset, epochs)` finishes it and goes on; `model.fit` should be given that "
+                "epoch alone, with "
                 f"steps_per_epoch={whole - position.batch}. Received: {steps} batches in an epoch"
             )
 
-    def _check_steps(self, model: keras.Model, position: Position, batches: Any, steps_per_epoch: int | None) -> int:
-        steps = getattr(batches, "steps_per_epoch", None) if steps_per_epoch is None else steps_per_epoch
+    def _check_steps(
+        self, model: keras.Model, position: Position, batches: Any, steps_per_epoch: int | None
+    ) -> int:
+        steps = (
+            getattr(batches, "steps_per_epoch", None)
+            if steps_per_epoch is None
+            else steps_per_epoch
+        )
         if not is_whole(steps, 1):
             raise ValueError(
-                "`steps_per_epoch` should be a whole number of at least 1, or None for a data set with that attribute. "
+                "`steps_per_epoch` should be a whole number of at least 1, or None for a data set "
+                "with that attribute. "
                 f"Received: steps_per_epoch={steps_per_epoch!r}, dataset={batches!r}"
             )
         if (position.batch and (self._epoch_steps or steps) != steps) or position.batch > steps:
             raise ValueError(
-                f"The checkpoint ends after {position.batch} batches of an epoch of {self._epoch_steps or 'at most as many'}; "
-                f"the batch size should stay what it was until that epoch ends. Received: {steps} batches in an epoch"
+                f"The checkpoint ends after {position.batch} batches of an epoch of "
+                f"{self._epoch_steps or 'at most as many'}; "
+                f"the batch size should stay what it was until that epoch ends. Received: {steps} "
+                "batches in an epoch"
             )
         together = model.steps_per_execution
         if steps % together or position.batch % together:
             raise ValueError(
-                "`steps_per_execution` should divide the number of batches in an epoch, and of those already done. Received: "
+                "`steps_per_execution` should divide the number of batches in an epoch, and of "
+                "those already done. Received: "
                 f"steps_per_execution={together}, with {position.batch} of {steps} batches done"
             )
         return int(steps)
@@ -394,7 +469,10 @@ class Checkpoint(keras.callbacks.Callback):
     def _paths(self) -> list[pathlib.Path]:
         """The checkpoints, oldest first."""
         names = os.listdir(self.directory) if self.directory.is_dir() else []
-        matches = sorted(filter(None, map(_NAME.fullmatch, names)), key=lambda match: (int(match[1]), int(match[2])))
+        matches = sorted(
+            filter(None, map(_NAME.fullmatch, names)),
+            key=lambda match: (int(match[1]), int(match[2])),
+        )
         return [self.directory / match[0] for match in matches]
 
     def _write(self, position: Position) -> None:
@@ -406,13 +484,23 @@ class Checkpoint(keras.callbacks.Callback):
         model = self.model  # brings the variables up to date on JAX
         variables = training_state(model)
         generators = generator_states()
-        description = {**describe(model, variables), "position": position, "steps_per_epoch": self._epoch_steps}
+        description = {
+            **describe(model, variables),
+            "position": position,
+            "steps_per_epoch": self._epoch_steps,
+        }
         description["notes"] = self.notes
         description["variables"] += [
-            describe_variable(len(variables) + i, f"generator_{i}", a, "") for i, a in enumerate(generators)
+            describe_variable(len(variables) + i, f"generator_{i}", a, "")
+            for i, a in enumerate(generators)
         ]
-        values = itertools.chain((ops.convert_to_numpy(variable) for variable in variables), generators)
-        arrays = ((entry["entry"], array) for entry, array in zip(description["variables"], values, strict=True))
+        values = itertools.chain(
+            (ops.convert_to_numpy(variable) for variable in variables), generators
+        )
+        arrays = (
+            (entry["entry"], array)
+            for entry, array in zip(description["variables"], values, strict=True)
+        )
         remove_unfinished(self.directory)
         path = self.directory / f"epoch-{position.epoch:04d}-batch-{position.batch:06d}.npz"
         write_checkpoint(path, description, arrays)
@@ -426,7 +514,9 @@ def _position(name: str) -> Position:
 
 
 def _read_newest(paths: list[pathlib.Path], read: Callable[[pathlib.Path], Any]) -> Any:
-    """What a function reads of the last of these files; of a damaged one it is said which file before it is whole."""
+    """What a function reads of the last of these files; of a damaged one it is said which file
+    before it is whole.
+    """
     try:
         return read(paths[-1])
     except RuntimeError as error:
@@ -445,8 +535,8 @@ def _read_newest(paths: list[pathlib.Path], read: Callable[[pathlib.Path], Any])
 def _with_short_first_epoch(model: keras.Model, callbacks: list[Any], batches: int) -> list[Any]:
     """Adds callbacks that end the first epoch of a `fit` early.
 
-    Keras gives all epochs the same number of batches, but an epoch ends where `stop_training` is set, and training only
-    after that epoch's callbacks: between the two it can be taken back.
+    Keras gives all epochs the same number of batches, but an epoch ends where `stop_training` is
+    set, and training only after that epoch's callbacks: between the two it can be taken back.
     """
     state = {"is_first": True, "is_cut": False}
 

@@ -17,12 +17,17 @@ from keras_supcon.files import flush_directory, renew_locks_over, unfinished_pat
 
 FORMAT = 1
 _DESCRIPTION = "checkpoint.json"
-# What a description has to hold, and what each of its variables has: a name, and whether a value is right.
+# What a description has to hold, and what each of its variables has: a name, and whether a value is
+# right.
 _KEYS = {
     "format": is_whole,
     "optimizer": lambda value: isinstance(value, str),
-    "variables": lambda value: isinstance(value, list) and all(isinstance(variable, dict) for variable in value),
-    "position": lambda value: isinstance(value, list) and len(value) == 2 and all(is_whole(part, 0) for part in value),
+    "variables": lambda value: (
+        isinstance(value, list) and all(isinstance(variable, dict) for variable in value)
+    ),
+    "position": lambda value: (
+        isinstance(value, list) and len(value) == 2 and all(is_whole(part, 0) for part in value)
+    ),
     "steps_per_epoch": lambda value: value is None or is_whole(value, 1),
     "notes": lambda value: isinstance(value, dict),
 }
@@ -39,11 +44,14 @@ class OtherFormatError(Exception):
     """The file is of another version of this package, which is no damage."""
 
 
-def write_checkpoint(path: pathlib.Path, description: dict[str, Any], arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+def write_checkpoint(
+    path: pathlib.Path, description: dict[str, Any], arrays: Iterable[tuple[str, np.ndarray]]
+) -> None:
     """Writes a zip archive of a JSON description and named arrays that NumPy can read.
 
-    The archive is written under another name in the same folder, flushed to the disk, read back and only then given its
-    name, so that a process that dies at any moment leaves the file whole or absent.
+    The archive is written under another name in the same folder, flushed to the disk, read back and
+    only then given its name, so that a process that dies at any moment leaves the file whole or
+    absent.
 
     Args:
         path: The file.
@@ -78,7 +86,8 @@ def write_checkpoint(path: pathlib.Path, description: dict[str, Any], arrays: It
 
 
 def read_checkpoint(path: pathlib.Path) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Reads the description and, in the order of `description["variables"]`, all arrays; each is checked by its CRC.
+    """Reads the description and, in the order of `description["variables"]`, all arrays; each is
+    checked by its CRC.
 
     Raises:
         RuntimeError: If the file is truncated or damaged, or does not hold what a checkpoint holds.
@@ -87,7 +96,9 @@ def read_checkpoint(path: pathlib.Path) -> tuple[dict[str, Any], list[np.ndarray
     """
     with _opened(path) as archive:
         description = _read_description(archive)
-        return description, [_read_array(archive, variable) for variable in description["variables"]]
+        return description, [
+            _read_array(archive, variable) for variable in description["variables"]
+        ]
 
 
 def read_notes(path: pathlib.Path) -> dict[str, Any]:
@@ -107,16 +118,22 @@ def _opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
         except OtherFormatError as error:
             raise ValueError(f"The checkpoint {str(path)!r} {error}") from None
         except Exception as error:  # damage can look like anything to zipfile, json and NumPy
-            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a place before the beginning of the file
+            if (
+                isinstance(error, OSError) and error.errno != errno.EINVAL
+            ):  # of a place before the beginning of the file
                 raise
-            raise RuntimeError(f"The checkpoint {str(path)!r} is damaged or not whole ({error})") from error
+            raise RuntimeError(
+                f"The checkpoint {str(path)!r} is damaged or not whole ({error})"
+            ) from error
 
 
 def _read_description(archive: zipfile.ZipFile) -> dict[str, Any]:
     description = json.loads(archive.read(_DESCRIPTION))
     if isinstance(description, dict):
         if is_whole(description.get("format")) and description["format"] != FORMAT:
-            raise OtherFormatError(f"is of format {description['format']}; this version of keras_supcon reads {FORMAT}")
+            raise OtherFormatError(
+                f"is of format {description['format']}; this version of keras_supcon reads {FORMAT}"
+            )
         description.setdefault("notes", {})  # of a version that had none
     _check("it", description, _KEYS)
     for number, variable in enumerate(description["variables"]):
@@ -170,7 +187,9 @@ def _read_array(archive: zipfile.ZipFile, variable: dict[str, Any]) -> np.ndarra
         raise ValueError(f"{variable['path']} has dtype {array.dtype} instead of {dtype}")
     array = array.view(dtype)
     if array.shape != tuple(variable["shape"]):
-        raise ValueError(f"{variable['path']} has shape {array.shape} instead of {variable['shape']}")
+        raise ValueError(
+            f"{variable['path']} has shape {array.shape} instead of {variable['shape']}"
+        )
     return array
 
 

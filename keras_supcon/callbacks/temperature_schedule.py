@@ -15,15 +15,17 @@ from keras_supcon.models.temperature import loss_with_temperature
 class TemperatureSchedule(keras.callbacks.Callback):
     """Sets the temperature of the compiled loss at the start of each epoch.
 
-    As `keras.callbacks.LearningRateScheduler` does with the learning rate: `schedule(epoch)` is the temperature of the epoch,
-    whose index counts from 0 and goes on where `initial_epoch` or `keras_supcon.callbacks.Checkpoint` does. It takes effect
-    in steps that are compiled already, in training and in evaluation, and is `temperature` in the logs. For a
-    `ContrastiveModel` and any other model that is compiled with one loss that has a temperature, alone or for one of several
+    As `keras.callbacks.LearningRateScheduler` does with the learning rate: `schedule(epoch)` is the
+    temperature of the epoch, whose index counts from 0 and goes on where `initial_epoch` or
+    `keras_supcon.callbacks.Checkpoint` does. It takes effect in steps that are compiled already, in
+    training and in evaluation, and is `temperature` in the logs. For a `ContrastiveModel` and any
+    other model that is compiled with one loss that has a temperature, alone or for one of several
     outputs.
 
-    When training ends the loss keeps the last temperature: `loss.temperature` is it, files of the model hold it, and
-    `evaluate` and further training use it. The weights of the model, and checkpoints, do not hold it. Give each model a
-    loss object of its own: others that share it may have compiled its first temperature.
+    When training ends the loss keeps the last temperature: `loss.temperature` is it, files of the
+    model hold it, and `evaluate` and further training use it. The weights of the model, and
+    checkpoints, do not hold it. Give each model a loss object of its own: others that share it may
+    have compiled its first temperature.
 
     Args:
         schedule: Function from the index of an epoch to the temperature, a positive number. A
@@ -31,13 +33,15 @@ class TemperatureSchedule(keras.callbacks.Callback):
         verbose: 1 prints a line at each epoch, 0 does not.
 
     Raises:
-        ValueError: If `schedule` is no function. When training begins, if the compiled loss has no temperature, the model
-            learns it (`learnable_temperature=True`), or another model schedules the same loss object. At the start of an
-            epoch, if the temperature is not a positive number.
+        ValueError: If `schedule` is no function. When training begins, if the compiled loss has no
+            temperature, the model learns it (`learnable_temperature=True`), or another model
+            schedules the same loss object. At the start of an epoch, if the temperature is not a
+            positive number.
 
     Reference:
-        Wang and Liu, Understanding the Behaviour of Contrastive Loss, CVPR 2021, on what the temperature does; Kukleva et al.,
-        Temperature Schedules for Self-Supervised Contrastive Methods on Long-Tail Data, ICLR 2023.
+        Wang and Liu, Understanding the Behaviour of Contrastive Loss, CVPR 2021, on what the
+        temperature does; Kukleva et al., Temperature Schedules for Self-Supervised Contrastive
+        Methods on Long-Tail Data, ICLR 2023.
 
     Example:
 
@@ -55,7 +59,10 @@ class TemperatureSchedule(keras.callbacks.Callback):
     def __init__(self, schedule: Callable[[int], Any], verbose: int = 0) -> None:
         super().__init__()
         if not callable(schedule):
-            raise ValueError(f"`schedule` should be a function from an epoch to a temperature. Received: schedule={schedule!r}")
+            raise ValueError(
+                "`schedule` should be a function from an epoch to a temperature. Received: "
+                f"schedule={schedule!r}"
+            )
         self.schedule = schedule
         self.verbose = verbose
 
@@ -63,7 +70,8 @@ class TemperatureSchedule(keras.callbacks.Callback):
         model = self.model
         if getattr(model, "learnable_temperature", False):
             raise ValueError(
-                "The temperature should be learned or scheduled, not both. Received: `TemperatureSchedule` for a model with "
+                "The temperature should be learned or scheduled, not both. Received: "
+                "`TemperatureSchedule` for a model with "
                 "learnable_temperature=True"
             )
         self._loss = loss_with_temperature(model)
@@ -76,13 +84,18 @@ class TemperatureSchedule(keras.callbacks.Callback):
             temperature = ops.convert_to_numpy(temperature)
             temperature = temperature.item() if temperature.size == 1 else temperature
         if not (is_number(temperature) and temperature > 0):
-            raise ValueError(f"`schedule` should give a positive number. Received: {temperature!r} for epoch {epoch}")
+            raise ValueError(
+                f"`schedule` should give a positive number. Received: {temperature!r} for epoch "
+                f"{epoch}"
+            )
         temperature = float(temperature)
         state = self._state
         state.value.assign(temperature)
         self._loss.move_temperature(temperature, lambda: ops.convert_to_tensor(state.value))
         if self.verbose > 0:
-            print(f"\nEpoch {epoch + 1}: TemperatureSchedule sets the temperature to {temperature}.")
+            print(
+                f"\nEpoch {epoch + 1}: TemperatureSchedule sets the temperature to {temperature}."
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
@@ -98,7 +111,8 @@ def _claim(loss: keras.losses.Loss, model: keras.Model) -> None:
     owner = _OWNERS[loss]() if loss in _OWNERS else None
     if owner is not None and owner is not model:
         raise ValueError(
-            "Each model should be compiled with a loss object of its own for its temperature to be scheduled. "
+            "Each model should be compiled with a loss object of its own for its temperature to "
+            "be scheduled. "
             f"Received: a loss that {owner.name!r} schedules, for {model.name!r}"
         )
     _OWNERS[loss] = weakref.ref(model)
@@ -107,8 +121,9 @@ def _claim(loss: keras.losses.Loss, model: keras.Model) -> None:
 class _ScheduledTemperature(keras.metrics.Metric):
     """A temperature that compiled steps read.
 
-    It is a metric because that is the state which every backend hands to a compiled step and which is in no file, checkpoint or
-    list of weights: where training goes on, the schedule gives the temperature anew. It adds nothing to the logs.
+    It is a metric because that is the state which every backend hands to a compiled step and which
+    is in no file, checkpoint or list of weights: where training goes on, the schedule gives the
+    temperature anew. It adds nothing to the logs.
     """
 
     def __init__(self, loss: keras.losses.Loss) -> None:
@@ -133,8 +148,12 @@ class _ScheduledTemperature(keras.metrics.Metric):
 
 
 def _state_of(model: keras.Model, loss: keras.losses.Loss) -> _ScheduledTemperature:
-    """The state by which this loss reads its temperature when the model runs, made at the first use."""
-    metrics = model._metrics  # Keras lets metrics be added to a model that is built by its own subclasses alone
+    """The state by which this loss reads its temperature when the model runs, made at the first
+    use.
+    """
+    metrics = (
+        model._metrics
+    )  # Keras lets metrics be added to a model that is built by its own subclasses alone
     for metric in metrics:
         if isinstance(metric, _ScheduledTemperature) and metric.loss is loss:
             return metric
@@ -146,7 +165,8 @@ def _state_of(model: keras.Model, loss: keras.losses.Loss) -> _ScheduledTemperat
     if not any(variable is state.value for variable in model.metrics_variables):
         metrics.remove(state)
         raise ValueError(
-            "The `metrics` of the model should hold those of `super().metrics`, by which compiled steps read the temperature. "
+            "The `metrics` of the model should hold those of `super().metrics`, by which compiled "
+            "steps read the temperature. "
             f"Received: {type(model).__name__}.metrics without them"
         )
     # Steps from before know the temperature as a constant.

@@ -1,4 +1,6 @@
-"""What training depends on: which variables, how they are told apart, and what lies outside the model."""
+"""What training depends on: which variables, how they are told apart, and what lies outside the
+model.
+"""
 
 import contextlib
 import pathlib
@@ -13,13 +15,16 @@ _MOST_NAMED = 3
 
 
 def training_state(model: keras.Model) -> list[keras.Variable]:
-    """All variables that the next step of training depends on, each once, in the order in which they were made.
+    """All variables that the next step of training depends on, each once, in the order in which
+    they were made.
 
     Raises:
         ValueError: If the model is not built and compiled with an optimizer.
     """
     if not isinstance(model, keras.Model) or not model.built:
-        raise ValueError(f"`model` should be a `keras.Model` that is built. Received: model={model!r}")
+        raise ValueError(
+            f"`model` should be a `keras.Model` that is built. Received: model={model!r}"
+        )
     optimizer = getattr(model, "optimizer", None)
     if not model.compiled or optimizer is None:
         raise ValueError(f"`model` should be compiled with an optimizer. Received: model={model!r}")
@@ -49,43 +54,62 @@ def describe(model: keras.Model, variables: list[keras.Variable]) -> dict[str, A
     return {
         "format": FORMAT,
         "keras_supcon": __version__,
-        "optimizer": " of ".join(type(optimizer).__name__ for optimizer in optimizers if optimizer is not None),
+        "optimizer": " of ".join(
+            type(optimizer).__name__ for optimizer in optimizers if optimizer is not None
+        ),
         "variables": [
-            describe_variable(i, variable.path, variable, "optimizer" if id(variable) in of_optimizer else "model")
+            describe_variable(
+                i, variable.path, variable, "optimizer" if id(variable) in of_optimizer else "model"
+            )
             for i, variable in enumerate(variables)
         ],
     }
 
 
 def describe_variable(index: int, path: str, variable: Any, owner: str) -> dict[str, Any]:
-    """The place of an array in the file, what it is, and whether it belongs to the model, the optimizer or neither."""
+    """The place of an array in the file, what it is, and whether it belongs to the model, the
+    optimizer or neither.
+    """
     shape, dtype = list(map(int, variable.shape)), keras.backend.standardize_dtype(variable.dtype)
     return {"entry": f"{index:05d}", "path": path, "shape": shape, "dtype": dtype, "of": owner}
 
 
 def check_same(path: pathlib.Path, stored: dict[str, Any], present: dict[str, Any]) -> None:
-    """Raises `ValueError`, with the first differences, unless two descriptions are of one model and one optimizer."""
+    """Raises `ValueError`, with the first differences, unless two descriptions are of one model and
+    one optimizer.
+    """
     differences = []
-    olds, news = ([variable for variable in side["variables"] if variable["of"]] for side in (stored, present))
+    olds, news = (
+        [variable for variable in side["variables"] if variable["of"]] for side in (stored, present)
+    )
     if stored["optimizer"] != present["optimizer"]:
         differences.append(f"its optimizer is {stored['optimizer']}, not {present['optimizer']}")
     else:
         pairs = zip(olds, news, strict=False)
-        differences += [f"{_say(old)} instead of {_say(new)}" for old, new in pairs if _key(old) != _key(new)]
+        differences += [
+            f"{_say(old)} instead of {_say(new)}" for old, new in pairs if _key(old) != _key(new)
+        ]
     if len(olds) != len(news):
         differences.insert(0, f"it has {len(olds)} variables, not {len(news)}")
     if differences:
-        more = f" and {len(differences) - _MOST_NAMED} more" if len(differences) > _MOST_NAMED else ""
+        more = (
+            f" and {len(differences) - _MOST_NAMED} more" if len(differences) > _MOST_NAMED else ""
+        )
         raise ValueError(
-            f"The checkpoint {str(path)!r} is of another model or optimizer, and nothing was restored: "
+            f"The checkpoint {str(path)!r} is of another model or optimizer, and nothing was "
+            "restored: "
             f"{'; '.join(differences[:_MOST_NAMED])}{more}"
         )
 
 
 def _key(variable: dict[str, Any]) -> tuple[Any, ...]:
-    """What should be the same in two processes, of which Keras may have numbered the layers differently."""
+    """What should be the same in two processes, of which Keras may have numbered the layers
+    differently.
+    """
     name = re.sub(r"_\d+(?=_|$)", "", variable["path"].rsplit("/", 1)[-1])
-    if variable["of"] == "optimizer":  # its names hold the path of the weight, such as `adam/sequential_dense_kernel_velocity`
+    if (
+        variable["of"] == "optimizer"
+    ):  # its names hold the path of the weight, such as `adam/sequential_dense_kernel_velocity`
         name = name.rsplit("_", 1)[-1]
     return variable["of"], name, tuple(variable["shape"]), variable["dtype"]
 

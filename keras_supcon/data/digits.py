@@ -21,7 +21,8 @@ def read_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
         ValueError: For another split.
 
     Reference:
-        Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998 (CC BY 4.0).
+        Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
+        Repository, 1998 (CC BY 4.0).
 
     Example:
 
@@ -31,7 +32,9 @@ def read_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
     ((355, 8, 8, 1), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
     if split not in SPLITS:
-        raise ValueError(f"`split` of the digits should be one of {SPLITS}. Received: split={split!r}")
+        raise ValueError(
+            f"`split` of the digits should be one of {SPLITS}. Received: split={split!r}"
+        )
     with importlib.resources.files("keras_supcon.data").joinpath("digits.npz").open("rb") as file:
         arrays = np.load(file)
         images, labels = arrays["images"], arrays["labels"].astype("int64")

@@ -8,22 +8,26 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
-# TensorFlow Datasets sets no limit for a connection and repeats each ten times, 204 seconds in all where names do not resolve.
+# TensorFlow Datasets sets no limit for a connection and repeats each ten times, 204 seconds in all
+# where names do not resolve.
 _CONNECT_SECONDS = 10
 _MOST_AT_ONCE = 32
 _MOST_NAMED = 3
 
 
 def why_unreachable(builder: Any) -> str | None:
-    """Says why nothing can be downloaded for a TFDS builder, after one short connection to each host.
+    """Says why nothing can be downloaded for a TFDS builder, after one short connection to each
+    host.
 
-    The connections are made as TFDS makes them, proxies of the environment included. An answer of any kind will do.
+    The connections are made as TFDS makes them, proxies of the environment included. An answer of
+    any kind will do.
 
     Args:
         builder: A `tfds.core.DatasetBuilder`.
 
     Returns:
-        The hosts and what went wrong. None if a host answers, and if TFDS may do without: the addresses are not known
+        The hosts and what went wrong. None if a host answers, and if TFDS may do without: the
+            addresses are not known
         beforehand, some files are there already, or the user provides them.
     """
     urls = list(builder.url_infos or ())
@@ -35,7 +39,10 @@ def why_unreachable(builder: Any) -> str | None:
         failures = list(pool.map(_connection_failure, hosts.values()))
     if not all(failures):
         return None
-    reasons = [f"{host} cannot be reached ({failure})" for host, failure in zip(hosts, failures, strict=True)]
+    reasons = [
+        f"{host} cannot be reached ({failure})"
+        for host, failure in zip(hosts, failures, strict=True)
+    ]
     more = f" and {len(reasons) - _MOST_NAMED} more hosts" if len(reasons) > _MOST_NAMED else ""
     return ", ".join(reasons[:_MOST_NAMED]) + more
 
@@ -48,7 +55,11 @@ def _has_downloaded(builder: Any, urls: list[str]) -> bool:
     names = [info.filename for info in builder.url_infos.values() if info.filename]
     if any((folder / "manual" / name).exists() for name in names):
         return True
-    for pattern in ("*.INFO", "*/*.INFO", f"{builder.name}/*/*.INFO"):  # as older and newer TFDS keep them
+    for pattern in (
+        "*.INFO",
+        "*/*.INFO",
+        f"{builder.name}/*/*.INFO",
+    ):  # as older and newer TFDS keep them
         for file in folder.glob(pattern):
             try:
                 kept = json.loads(file.read_text()).get("urls", ())
@@ -71,8 +82,12 @@ def _connection_failure(url: str) -> str | None:
         except requests.exceptions.ConnectTimeout:
             return f"no connection in {_CONNECT_SECONDS} seconds"
         except requests.exceptions.ConnectionError as error:
-            failure = str(getattr(error.args[0], "reason", error)) if error.args else type(error).__name__
-        except requests.exceptions.RequestException:  # it answers late, or not as expected: TFDS will see
+            failure = (
+                str(getattr(error.args[0], "reason", error)) if error.args else type(error).__name__
+            )
+        except (
+            requests.exceptions.RequestException
+        ):  # it answers late, or not as expected: TFDS will see
             return None
         time.sleep(wait)
     return failure

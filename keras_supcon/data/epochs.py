@@ -30,42 +30,52 @@ def load_epochs(
     shard: tuple[int, int] = (0, 1),
     map_image: Callable[[Any, Any], Any] | None = None,
 ) -> tf.data.Dataset:
-    """Loads the shuffled training batches of all epochs as one data set, from any batch of any epoch on.
+    """Loads the shuffled training batches of all epochs as one data set, from any batch of any
+    epoch on.
 
-    The order of an epoch depends on `seed`, the number of the epoch and the shard alone: not on `tf.random.set_seed`, not on
-    the epochs before, not on how often the data set was iterated. From `start` on come exactly the batches that would have
-    come without a restart. Records before it are read but not decoded.
+    The order of an epoch depends on `seed`, the number of the epoch and the shard alone: not on
+    `tf.random.set_seed`, not on the epochs before, not on how often the data set was iterated. From
+    `start` on come exactly the batches that would have come without a restart. Records before it
+    are read but not decoded.
 
-    All batches are full; the images of an epoch that are left over, fewer than a batch, are others in each epoch. An epoch
-    takes 16 files of a TFDS data set at a time, in an order of its own. Their examples pass a shuffle buffer still encoded; it
-    holds 512 MB, or all of a smaller data set.
+    All batches are full; the images of an epoch that are left over, fewer than a batch, are others
+    in each epoch. An epoch takes 16 files of a TFDS data set at a time, in an order of its own.
+    Their examples pass a shuffle buffer still encoded; it holds 512 MB, or all of a smaller data
+    set.
 
-    Another version of this package may have other orders: finish a run with the version that began it.
+    Another version of this package may have other orders: finish a run with the version that began
+    it.
 
     Args:
         name: As in `load`.
         split: As in `load`.
         batch_size: Images in a batch, of this shard.
         epochs: Epochs in all, those before `start` included.
-        image_size: `(height, width)` to which images are cropped about the centre and resized; None keeps their size. Not
-            with `map_image`.
+        image_size: `(height, width)` to which images are cropped about the centre and resized; None
+            keeps their size. Not with `map_image`.
         data_dir: As in `load`.
-        seed: Whole number, of any sign and size, that fixes orders and the seeds for `map_image`. Not None: a restart needs it.
-        start: Epoch, and batch within it, to begin with, such as a `keras_supcon.callbacks.Position`.
-        shard: Number of this host, and how many hosts share the data: each has its own examples, and as many batches.
-        map_image: Function of one image and a seed that makes what is batched, such as a random crop or several. It is given
-            the bytes of the file for TFDS (see `decode_and_crop`), uint8 `(8, 8, 1)` for the digits, and an int32 pair for
-            stateless random ops, which differs for each place in each epoch.
+        seed: Whole number, of any sign and size, that fixes orders and the seeds for `map_image`.
+            Not None: a restart needs it.
+        start: Epoch, and batch within it, to begin with, such as a
+            `keras_supcon.callbacks.Position`.
+        shard: Number of this host, and how many hosts share the data: each has its own examples,
+            and as many batches.
+        map_image: Function of one image and a seed that makes what is batched, such as a random
+            crop or several. It is given the bytes of the file for TFDS (see `decode_and_crop`),
+            uint8 `(8, 8, 1)` for the digits, and an int32 pair for stateless random ops, which
+            differs for each place in each epoch.
 
     Returns:
-        A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)`, or batches of what `map_image` gives, and
-        int64 labels `(batch,)`. It has the attributes `steps_per_epoch`, `num_examples` (of the shard) and `class_names`.
+        A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)`, or batches of what
+        `map_image` gives, and int64 labels `(batch,)`. It has the attributes `steps_per_epoch`,
+        `num_examples` (of the shard) and `class_names`.
 
     Raises:
-        ValueError: As in `load`; and for `epochs`, `start`, `shard` or `seed` out of range, a shard smaller than a batch, or
-            images of different shapes.
+        ValueError: As in `load`; and for `epochs`, `start`, `shard` or `seed` out of range, a shard
+            smaller than a batch, or images of different shapes.
         RuntimeError: As in `load`.
-        ImportError: If TensorFlow, or TFDS where it is wanted, is missing (`pip install keras-supcon[tensorflow]`).
+        ImportError: If TensorFlow, or TFDS where it is wanted, is missing (`pip install
+            keras-supcon[tensorflow]`).
 
     Example:
 
@@ -84,24 +94,35 @@ def load_epochs(
     seed = check_seed(seed)
     if not is_pair(shard) or not is_whole(shard[0], 0) or not is_whole(shard[1], shard[0] + 1):
         raise ValueError(
-            f"`shard` should be (index, count), two whole numbers with 0 <= index < count. Received: shard={shard!r}"
+            "`shard` should be (index, count), two whole numbers with 0 <= index < count. "
+            f"Received: shard={shard!r}"
         )
     if map_image is not None and (image_size is not None or not callable(map_image)):
         raise ValueError(
-            "`map_image` should be a function that also sets the size, without `image_size`, or None. "
+            "`map_image` should be a function that also sets the size, without `image_size`, or "
+            "None. "
             f"Received: map_image={map_image!r}, image_size={image_size!r}"
         )
     require_packages_of(name, by="`load_epochs`")
-    records = _read_digits(split, shard) if name == "digits" else _read_tfds(name, split, data_dir, shard)
+    records = (
+        _read_digits(split, shard) if name == "digits" else _read_tfds(name, split, data_dir, shard)
+    )
     steps = records.num_per_shard // batch_size
     if steps == 0:
         raise ValueError(
-            f"`batch_size` should be at most the number of examples of a shard. Received: batch_size={batch_size}, "
+            "`batch_size` should be at most the number of examples of a shard. Received: "
+            f"batch_size={batch_size}, "
             f"with {records.num_per_shard} examples"
         )
-    if not is_pair(start) or not is_whole(start[0], 0) or not is_whole(start[1], 0) or start[1] > steps:
+    if (
+        not is_pair(start)
+        or not is_whole(start[0], 0)
+        or not is_whole(start[1], 0)
+        or start[1] > steps
+    ):
         raise ValueError(
-            f"`start` should be (epoch, batch), whole numbers of at least 0, with no more than the {steps} batches of an "
+            "`start` should be (epoch, batch), whole numbers of at least 0, with no more than "
+            f"the {steps} batches of an "
             f"epoch. Received: start={start!r}"
         )
 
@@ -109,12 +130,18 @@ def load_epochs(
 
     done = min(start[0] * steps + start[1], epochs * steps)
     first_epoch, first_batch = divmod(done, steps)
-    buffer_size = min(records.num_per_shard, max(batch_size, SHUFFLE_BYTES // records.bytes_per_example))
+    buffer_size = min(
+        records.num_per_shard, max(batch_size, SHUFFLE_BYTES // records.bytes_per_example)
+    )
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        tf.random.set_seed(1)  # of this graph, not of the program: it would go into the order as well
+        tf.random.set_seed(
+            1
+        )  # of this graph, not of the program: it would go into the order as well
         order = tf.bitcast(seed_of(seed, epoch, -1 - shard[0]), "int64")
-        shuffled = records.read(order).shuffle(buffer_size, seed=order, reshuffle_each_iteration=False)
+        shuffled = records.read(order).shuffle(
+            buffer_size, seed=order, reshuffle_each_iteration=False
+        )
         skipped = tf.where(epoch == first_epoch, tf.constant(first_batch * batch_size, "int64"), 0)
         chosen = shuffled.take(steps * batch_size).enumerate().skip(skipped)
         return chosen.map(lambda place, example: (epoch, place, example))
@@ -125,15 +152,25 @@ def load_epochs(
             image = records.decode(image)
             image = image if image_size is None else centre_resize(image, image_size)
         else:
-            image = map_image(image, seed_of(seed, epoch, place * shard[1] + shard[0]))  # no two hosts draw alike
+            image = map_image(
+                image, seed_of(seed, epoch, place * shard[1] + shard[0])
+            )  # no two hosts draw alike
         return image, tf.cast(label, "int64")
 
     examples = tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
     examples = examples.map(make_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     _check_shapes(examples.element_spec[0], map_image is not None)
-    dataset = examples.batch(batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(epochs * steps - done)).prefetch(tf.data.AUTOTUNE)
-    dataset.steps_per_epoch, dataset.num_examples, dataset.class_names = steps, records.num_examples, records.class_names
+    dataset = examples.batch(
+        batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    dataset = dataset.apply(
+        tf.data.experimental.assert_cardinality(epochs * steps - done)
+    ).prefetch(tf.data.AUTOTUNE)
+    dataset.steps_per_epoch, dataset.num_examples, dataset.class_names = (
+        steps,
+        records.num_examples,
+        records.class_names,
+    )
     return dataset
 
 
@@ -157,22 +194,40 @@ def _read_digits(split: str, shard: tuple[int, int]) -> _Records:
     examples = tf.data.Dataset.from_tensor_slices((images[own], labels[own]))
     num_bytes = max(images[0].nbytes, 1)
     return _Records(
-        lambda order: examples, lambda image: image, len(labels[own]), len(labels) // count, num_bytes, list(CLASS_NAMES)
+        lambda order: examples,
+        lambda image: image,
+        len(labels[own]),
+        len(labels) // count,
+        num_bytes,
+        list(CLASS_NAMES),
     )
 
 
-def _read_tfds(name: str, split: str, data_dir: str | os.PathLike[str] | None, shard: tuple[int, int]) -> _Records:
+def _read_tfds(
+    name: str, split: str, data_dir: str | os.PathLike[str] | None, shard: tuple[int, int]
+) -> _Records:
     import tensorflow_datasets as tfds
 
     found = prepared_split(name, split, data_dir)
     index, count = shard
     num_per_shard = found.num_examples // count
-    own = found if count == 1 or num_per_shard == 0 else found._replace(split=tfds.even_splits(split, count)[index])
+    own = (
+        found
+        if count == 1 or num_per_shard == 0
+        else found._replace(split=tfds.even_splits(split, count)[index])
+    )
 
     def read(order: Any) -> Any:
         return own.read(shuffle_files=True, seed=order, reshuffle=False)
 
-    return _Records(read, found.decode, own.num_examples, num_per_shard, found.bytes_per_example, found.class_names)
+    return _Records(
+        read,
+        found.decode,
+        own.num_examples,
+        num_per_shard,
+        found.bytes_per_example,
+        found.class_names,
+    )
 
 
 def _check_shapes(spec: Any, is_mapped: bool) -> None:
@@ -180,5 +235,9 @@ def _check_shapes(spec: Any, is_mapped: bool) -> None:
 
     for tensor in tf.nest.flatten(spec):
         if not tensor.shape.is_fully_defined():
-            what = "`map_image` should give one shape" if is_mapped else "`image_size` should be given for images of many sizes"
+            what = (
+                "`map_image` should give one shape"
+                if is_mapped
+                else "`image_size` should be given for images of many sizes"
+            )
             raise ValueError(f"{what}, known beforehand. Received: images of shape {tensor.shape}")

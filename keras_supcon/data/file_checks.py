@@ -21,14 +21,17 @@ _WHITE = (255, 255, 255)
 
 
 def read_headers(paths: Sequence[str], check_contents: bool) -> list[Header]:
-    """Reads what the files say of themselves; a progress bar shows if that takes more than two seconds.
+    """Reads what the files say of themselves; a progress bar shows if that takes more than two
+    seconds.
 
     Args:
         paths: The files.
-        check_contents: Whether to decode every file, or those alone whose first or last bytes look wrong.
+        check_contents: Whether to decode every file, or those alone whose first or last bytes look
+            wrong.
 
     Returns:
-        The header of each, whose `fault` is the reason of a file that cannot be read, and None of others.
+        The header of each, whose `fault` is the reason of a file that cannot be read, and None of
+        others.
     """
 
     def read(path: str) -> Header:
@@ -75,28 +78,38 @@ def _reason(encoded: bytes, error: Exception) -> str:
 
 def describe_faults(faults: dict[str, str], folder: str, most_named: int = 20) -> str:
     """The names of files, relative to a folder, each with its reason."""
-    named = [f"{printable_path(path, folder)} ({faults[path]})" for path in sorted(faults)[:most_named]]
+    named = [
+        f"{printable_path(path, folder)} ({faults[path]})" for path in sorted(faults)[:most_named]
+    ]
     more = f" and {len(faults) - most_named} more" if len(faults) > most_named else ""
     return ", ".join(named) + more
 
 
 def printable_path(path: str | bytes, folder: str) -> str:
     """The path relative to a folder, with slashes, bytes that are not UTF-8 written as \\xe9."""
-    relative = os.path.relpath(os.fsencode(path), os.fsencode(folder)).decode("utf-8", "backslashreplace")
+    relative = os.path.relpath(os.fsencode(path), os.fsencode(folder)).decode(
+        "utf-8", "backslashreplace"
+    )
     return relative.replace(os.sep, "/")
 
 
 def reporter(folder: str) -> Callable[[bytes, int], None]:
-    """Makes a function of a path and an earlier length that raises `ValueError` for a file that could not be decoded."""
+    """Makes a function of a path and an earlier length that raises `ValueError` for a file that
+    could not be decoded.
+    """
 
     def report(path: bytes, num_bytes: int) -> None:
         header = read_header(path)
         reason = header.fault or _fault_of_contents(os.fsdecode(path), header)
         if reason is None and os.stat(path).st_size != num_bytes:
             reason = "it has been changed since `load_folder` looked at it: call that again"
-        reason = reason or "it could not be read a moment ago, and can be now: if it has been changed, call `load_folder` again"
+        reason = (
+            reason
+            or "it could not be read a moment ago, and can be now: if it has been changed, call `load_folder` again"
+        )
         raise ValueError(
-            f"1 image in {folder!r} cannot be read: {printable_path(path, folder)} ({reason}). Mend or remove it, or pass "
+            f"1 image in {folder!r} cannot be read: {printable_path(path, folder)} ({reason}). "
+            "Mend or remove it, or pass "
             "on_unreadable='skip' to leave it out"
         )
 
@@ -111,7 +124,9 @@ def _with_progress(results: Iterable[T], total: int) -> Iterator[T]:
     for number, result in enumerate(results, start=1):
         if bar is None and time.monotonic() - begin > _SECONDS_WITHOUT_A_BAR:
             print(f"Checking {total} files", file=sys.stderr)
-            bar = keras.utils.Progbar(total, interval=0.1 if sys.stdout.isatty() else 10, unit_name="file")
+            bar = keras.utils.Progbar(
+                total, interval=0.1 if sys.stdout.isatty() else 10, unit_name="file"
+            )
         if bar is not None:
             bar.update(number)
         yield result

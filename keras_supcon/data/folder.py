@@ -43,51 +43,62 @@ def load_folder(
 ) -> tf.data.Dataset:
     """Loads images from a folder that has one folder for each class.
 
-    JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF and PPM files (of several frames the first) are read, in class folders and the
-    folders below them, links included. Hidden files and folders are left alone, as are other files; images of kinds that are
-    not read are counted in a warning. Images are turned as their EXIF orientation says.
+    JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF and PPM files (of several frames the first) are read, in
+    class folders and the folders below them, links included. Hidden files and folders are left
+    alone, as are other files; images of kinds that are not read are counted in a warning. Images
+    are turned as their EXIF orientation says.
 
-    The names of the files are shuffled, all of them, anew for every epoch, and not the decoded images: a batch is as mixed
-    in a large folder as in a small one, and memory holds a few batches.
+    The names of the files are shuffled, all of them, anew for every epoch, and not the decoded
+    images: a batch is as mixed in a large folder as in a small one, and memory holds a few batches.
 
-    Which split a file is in depends on a hash of its name and that of its class, and on `seed`. So it stays where it is when
-    files are added, and the fractions hold on the average. Where a split would have no file of a class, such as of a class of
-    ten files at a fraction of 0.1, the nearest file takes its place, and may go back when files are added.
+    Which split a file is in depends on a hash of its name and that of its class, and on `seed`. So
+    it stays where it is when files are added, and the fractions hold on the average. Where a split
+    would have no file of a class, such as of a class of ten files at a fraction of 0.1, the nearest
+    file takes its place, and may go back when files are added.
 
-    Before the data set is returned, the first and the last bytes of every file of the split are looked at, so that a broken
-    file is known by name before training begins. A file that cannot be decoded, or that has another length by then, ends
-    training with an error that names it. `check_contents=True` decodes all files before. Of damage within the pixels of a JPEG
-    file decoders notice a small part: most of it gives a picture that is wrong from there on.
+    Before the data set is returned, the first and the last bytes of every file of the split are
+    looked at, so that a broken file is known by name before training begins. A file that cannot be
+    decoded, or that has another length by then, ends training with an error that names it.
+    `check_contents=True` decodes all files before. Of damage within the pixels of a JPEG file
+    decoders notice a small part: most of it gives a picture that is wrong from there on.
 
     Args:
         path: The folder; the names of its folders become the class names, in alphabetical order.
         split: `"train"`, `"validation"`, `"test"` or `"all"`.
         batch_size: Images in a batch, at least 1.
         image_size: `(height, width)` to which images are cropped about the center and resized.
-        test_fraction: Share of each class, in [0, 1), that "test" holds. Give 0 for a folder that is one split.
-        seed: Whole number that fixes the splits and, together with `tf.random.set_seed` where that is set, the order of the
-            examples. None, for `split="all"` alone, leaves the order to chance.
+        test_fraction: Share of each class, in [0, 1), that "test" holds. Give 0 for a folder that
+            is one split.
+        seed: Whole number that fixes the splits and, together with `tf.random.set_seed` where that
+            is set, the order of the examples. None, for `split="all"` alone, leaves the order to
+            chance.
         validation_fraction: Share of each class that "validation" holds; "train" has what is left.
-        class_names: Names of the folders in the order of their labels, the same for the folders of several splits. A class
-            without a folder or without files is allowed then.
+        class_names: Names of the folders in the order of their labels, the same for the folders of
+            several splits. A class without a folder or without files is allowed then.
         channels: 3 for color, 1 for gray.
-        background: Color of transparent pixels, from 0 to 255: a number for gray or three for red, green and blue.
-        antialias: Whether JPEG files are resized in full precision with antialiasing, as all others are. By default the decoder
-            makes an image at least twice as large as the target smaller by a half, a quarter or an eighth, and the rest, less
-            than a factor of two, is bilinear, which takes about half the time.
-        on_unreadable: `"raise"` names the files that cannot be read in an error; `"skip"` leaves them out with a warning.
-        check_contents: Whether every file of the split is decoded once before, with a progress bar where that takes long.
-            None does so for `on_unreadable="skip"`, which needs it to know how many images there are.
+        background: Color of transparent pixels, from 0 to 255: a number for gray or three for red,
+            green and blue.
+        antialias: Whether JPEG files are resized in full precision with antialiasing, as all others
+            are. By default the decoder makes an image at least twice as large as the target smaller
+            by a half, a quarter or an eighth, and the rest, less than a factor of two, is bilinear,
+            which takes about half the time.
+        on_unreadable: `"raise"` names the files that cannot be read in an error; `"skip"` leaves
+            them out with a warning.
+        check_contents: Whether every file of the split is decoded once before, with a progress bar
+            where that takes long. None does so for `on_unreadable="skip"`, which needs it to know
+            how many images there are.
         shuffle: Whether to shuffle, in a new order for every epoch; None shuffles "train" only.
         drop_remainder: Whether to leave out a last batch that is not full.
 
     Returns:
-        A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)` and int64 labels `(batch,)`, with
-        the attributes `class_names`, `file_paths` and `labels`, the last two in the order of an unshuffled data set.
+        A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)` and int64 labels
+        `(batch,)`, with the attributes `class_names`, `file_paths` and `labels`, the last two in
+        the order of an unshuffled data set.
 
     Raises:
-        ValueError: For an argument out of its range, a path that is no folder, fewer than two classes, a class without images
-            that `class_names` does not name, a split without images, and, unless skipped, unreadable images.
+        ValueError: For an argument out of its range, a path that is no folder, fewer than two
+            classes, a class without images that `class_names` does not name, a split without
+            images, and, unless skipped, unreadable images.
         ImportError: If TensorFlow or Pillow is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
@@ -113,13 +124,21 @@ def load_folder(
         raise ValueError(f"`channels` should be 1 or 3. Received: channels={channels!r}")
     background = check_background(background)
     if on_unreadable not in ("raise", "skip"):
-        raise ValueError(f"`on_unreadable` should be 'raise' or 'skip'. Received: on_unreadable={on_unreadable!r}")
+        raise ValueError(
+            "`on_unreadable` should be 'raise' or 'skip'. Received: "
+            f"on_unreadable={on_unreadable!r}"
+        )
     if check_contents is False and on_unreadable == "skip":
-        raise ValueError("`check_contents` should be True or None with on_unreadable='skip'. Received: check_contents=False")
+        raise ValueError(
+            "`check_contents` should be True or None with on_unreadable='skip'. Received: "
+            "check_contents=False"
+        )
 
     require_extra("tensorflow", "tensorflow", "PIL", by="`load_folder`")
     if not isinstance(path, (str, bytes, os.PathLike)):
-        raise ValueError(f"`path` should be a folder with one folder for each class. Received: path={path!r}")
+        raise ValueError(
+            f"`path` should be a folder with one folder for each class. Received: path={path!r}"
+        )
     # Whole, since the working directory may be another one when the files are read.
     folder = os.path.abspath(os.path.expanduser(os.fsdecode(path)))
     names, files = list_classes(folder, class_names)
@@ -129,19 +148,30 @@ def load_folder(
     lost = {file.label for file in files} - {file.label for file, _ in readable}
     if lost and class_names is None:
         raise ValueError(
-            "Every class folder should hold images that can be read; `class_names` allows for empty ones. "
+            "Every class folder should hold images that can be read; `class_names` allows for "
+            "empty ones. "
             f"Received: path={folder!r}, with none in {[names[label] for label in sorted(lost)]}"
         )
     if not readable:
-        raise ValueError(f"`split` should leave images to read. Received: split={split!r}, with none in {folder!r}")
+        raise ValueError(
+            f"`split` should leave images to read. Received: split={split!r}, with none in "
+            f"{folder!r}"
+        )
     shuffle = split == "train" if shuffle is None else shuffle
 
-    plan = ReadingPlan([header for _, header in readable], tuple(image_size), channels, background, antialias)
+    plan = ReadingPlan(
+        [header for _, header in readable], tuple(image_size), channels, background, antialias
+    )
     files = [file for file, _ in readable]
     check_some_batch(len(files), batch_size, drop_remainder)
-    dataset = _batches(files, plan, folder, batch_size, shuffle, seed if shuffle else 0, drop_remainder)
+    dataset = _batches(
+        files, plan, folder, batch_size, shuffle, seed if shuffle else 0, drop_remainder
+    )
     dataset.class_names = names
-    dataset.file_paths, dataset.labels = [file.path for file in files], [file.label for file in files]
+    dataset.file_paths, dataset.labels = (
+        [file.path for file in files],
+        [file.label for file in files],
+    )
     return dataset
 
 
@@ -155,39 +185,55 @@ def _check_fractions(split: str, test_fraction: float, validation_fraction: floa
         )
     fraction = {"test": test_fraction, "validation": validation_fraction}.get(split, 1)
     if not fraction:
-        raise ValueError(f"`{split}_fraction` leaves no images for split={split!r}. Received: {split}_fraction={fraction!r}")
+        raise ValueError(
+            f"`{split}_fraction` leaves no images for split={split!r}. Received: "
+            f"{split}_fraction={fraction!r}"
+        )
 
 
 def _check_seed_of_split(seed: int | None, split: str) -> None:
     if seed is None and split != "all":
         raise ValueError(
-            "`seed` should be a whole number, the same for all splits of a folder: with another one, images of one split would "
+            "`seed` should be a whole number, the same for all splits of a folder: with another "
+            "one, images of one split would "
             f"be in another. Received: seed=None, split={split!r}"
         )
     check_seed(seed, or_none=split == "all")
 
 
 def _choose(
-    files: list[ImageFile], split: str, test_fraction: float, validation_fraction: float, seed: int | None
+    files: list[ImageFile],
+    split: str,
+    test_fraction: float,
+    validation_fraction: float,
+    seed: int | None,
 ) -> list[ImageFile]:
     if split == "all":
         return files
     chosen = []
     for _, members in itertools.groupby(files, lambda file: file.label):
         members = list(members)
-        splits = assign_splits([file.name for file in members], test_fraction, validation_fraction, seed)
+        splits = assign_splits(
+            [file.name for file in members], test_fraction, validation_fraction, seed
+        )
         chosen += [file for file, its in zip(members, splits, strict=True) if its == split]
     return chosen
 
 
-def _readable(files: list[ImageFile], folder: str, on_unreadable: str, check_contents: bool) -> list[tuple[ImageFile, Header]]:
-    found = list(zip(files, read_headers([file.path for file in files], check_contents), strict=True))
+def _readable(
+    files: list[ImageFile], folder: str, on_unreadable: str, check_contents: bool
+) -> list[tuple[ImageFile, Header]]:
+    found = list(
+        zip(files, read_headers([file.path for file in files], check_contents), strict=True)
+    )
     faults = {file.path: header.fault for file, header in found if header.fault is not None}
     if not faults:
         return found
     message = f"{len(faults)} of {len(files)} images in {folder!r} cannot be read: {describe_faults(faults, folder)}"
     if on_unreadable == "raise":
-        raise ValueError(f"{message}. Mend or remove them, or pass on_unreadable='skip' to leave them out")
+        raise ValueError(
+            f"{message}. Mend or remove them, or pass on_unreadable='skip' to leave them out"
+        )
     warnings.warn(f"Left out: {message}", stacklevel=3)
     return [(file, header) for file, header in found if header.fault is None]
 
@@ -201,7 +247,9 @@ def _batches(
     seed: int | None,
     drop_remainder: bool,
 ) -> tf.data.Dataset:
-    """Reads and decodes files, shuffled as a whole; a file that cannot be decoded ends the iteration with its name."""
+    """Reads and decodes files, shuffled as a whole; a file that cannot be decoded ends the
+    iteration with its name.
+    """
     import tensorflow as tf
 
     number = len(files)
@@ -224,10 +272,19 @@ def _batches(
 
     def read(index: tf.Tensor, mark: tf.Tensor) -> tuple[tf.Tensor, ...]:
         encoded = tf.io.read_file(tf.gather(paths, index))
-        return mark, plan.is_same(encoded, index), plan.decode(encoded, index), tf.gather(labels, index)
+        return (
+            mark,
+            plan.is_same(encoded, index),
+            plan.decode(encoded, index),
+            tf.gather(labels, index),
+        )
 
-    def check(state: tuple[tf.Tensor, tf.Tensor], batch: tuple[tf.Tensor, ...]) -> tuple[Any, tuple[tf.Tensor, tf.Tensor]]:
-        """Compares the places of a batch with those that it should have, and the files with those that were planned for."""
+    def check(
+        state: tuple[tf.Tensor, tf.Tensor], batch: tuple[tf.Tensor, ...]
+    ) -> tuple[Any, tuple[tf.Tensor, tf.Tensor]]:
+        """Compares the places of a batch with those that it should have, and the files with those
+        that were planned for.
+        """
         (begin, key), (marks, are_same, images, its_labels) = state, batch
         size = tf.shape(marks, "int64")[0]
         end = begin + size
@@ -239,19 +296,31 @@ def _batches(
         def name_missing() -> tf.Tensor:
             missing = begin + tf.argmin(tf.cast(tf.concat([is_right, [False]], axis=0), "int32"))
             index = order(key)[missing]
-            return tf.numpy_function(report, [tf.gather(paths, index), tf.gather(plan.num_bytes, index)], "bool")
+            return tf.numpy_function(
+                report, [tf.gather(paths, index), tf.gather(plan.num_bytes, index)], "bool"
+            )
 
         is_whole = tf.reduce_all(is_right) & ~is_short
         with tf.control_dependencies([tf.cond(is_whole, lambda: tf.constant(True), name_missing)]):
             images, its_labels = tf.identity(images), tf.identity(its_labels)
         if drop_remainder:
-            images, its_labels = (tf.ensure_shape(part, (batch_size, *part.shape[1:])) for part in (images, its_labels))
+            images, its_labels = (
+                tf.ensure_shape(part, (batch_size, *part.shape[1:]))
+                for part in (images, its_labels)
+            )
         return (end, key), (images, its_labels)
 
-    keys = tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True).batch(2, drop_remainder=True).take(1)
-    # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found afterwards: that behind
-    # the last example in a batch without examples, which is not read otherwise.
-    examples = keys.flat_map(of_epoch).map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    keys = (
+        tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True)
+        .batch(2, drop_remainder=True)
+        .take(1)
+    )
+    # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found
+    # afterwards: that behind the last example in a batch without examples, which is not read
+    # otherwise.
+    examples = keys.flat_map(of_epoch).map(
+        read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
     examples = examples.ignore_errors(log_warning=True)
     dataset = examples.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     end = [tf.zeros((0, *spec.shape), spec.dtype) for spec in examples.element_spec]
@@ -261,5 +330,7 @@ def _batches(
     options = tf.data.Options()
     # What Python does here has no state, and should not keep an iterator from being saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(
+        tf.data.AUTOTUNE
+    )
     return dataset.with_options(options)

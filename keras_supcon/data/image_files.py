@@ -17,13 +17,54 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".avif"),
+    *(
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".apng",
+        ".gif",
+        ".bmp",
+        ".dib",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".avif",
+    ),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
 # Suffixes of images that `mimetypes` may not know.
 _OTHER_SUFFIXES = (
-    *(".heic", ".heif", ".jp2", ".j2k", ".jxl", ".psd", ".tga", ".exr", ".hdr", ".xcf", ".svs", ".ndpi"),
-    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".dcm", ".dicom", ".nii", ".mha"),
+    *(
+        ".heic",
+        ".heif",
+        ".jp2",
+        ".j2k",
+        ".jxl",
+        ".psd",
+        ".tga",
+        ".exr",
+        ".hdr",
+        ".xcf",
+        ".svs",
+        ".ndpi",
+    ),
+    *(
+        ".dng",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".orf",
+        ".raf",
+        ".rw2",
+        ".dcm",
+        ".dicom",
+        ".nii",
+        ".mha",
+    ),
 )
 # Names that downloads leave behind, such as `cat.jpg_large` and `cat.jpg.1`.
 _WITHIN_A_NAME = re.compile(r"\.(jpe?g|png|gif|webp)[^a-z]", re.IGNORECASE)
@@ -44,7 +85,11 @@ def is_other_image(name: str) -> bool:
     """Whether the name of a file is that of an image of a kind that is not read."""
     suffix = os.path.splitext(name)[1].lower()
     kind, _ = mimetypes.guess_type(name)
-    is_image = suffix in _OTHER_SUFFIXES or (kind or "").startswith("image/") or _WITHIN_A_NAME.search(name) is not None
+    is_image = (
+        suffix in _OTHER_SUFFIXES
+        or (kind or "").startswith("image/")
+        or _WITHIN_A_NAME.search(name) is not None
+    )
     return suffix not in SUFFIXES and is_image
 
 
@@ -52,8 +97,8 @@ class Header(NamedTuple):
     """What the first and the last bytes of an image file say.
 
     Args:
-        fault: What is wrong with the file; an empty string where its contents should be decoded to know; None where it looks
-            whole.
+        fault: What is wrong with the file; an empty string where its contents should be decoded to
+            know; None where it looks whole.
         is_jpeg: Whether the file is a JPEG file of which the rest is known.
         height: Rows in the file.
         width: Columns in the file.
@@ -120,8 +165,14 @@ def _read_jpeg_header(file: BinaryIO, head: bytes, size: int) -> Header:
         if marker in _JPEG_FRAMES:
             height, width = int.from_bytes(segment[5:7], "big"), int.from_bytes(segment[7:9], "big")
             channels = segment[9]
-            # Others, such as 12 bits or four colors without a word on which, are for Pillow to judge.
-            is_plain = segment[4] == 8 and height and width and (channels in (1, 3) or (channels == 4 and is_adobe))
+            # Others, such as 12 bits or four colors without a word on which, are for Pillow to
+            # judge.
+            is_plain = (
+                segment[4] == 8
+                and height
+                and width
+                and (channels in (1, 3) or (channels == 4 and is_adobe))
+            )
             if not is_plain or not _has_end(file, place, size):
                 return to_be_decoded
             return Header(None, True, height, width, channels, orientation, size)
@@ -136,7 +187,9 @@ def _read_jpeg_header(file: BinaryIO, head: bytes, size: int) -> Header:
 
 
 def _has_end(file: BinaryIO, begin: int, size: int) -> bool:
-    """Whether the mark of the end is near the end, since cameras may write more behind it, and after a place."""
+    """Whether the mark of the end is near the end, since cameras may write more behind it, and
+    after a place.
+    """
     if _tail(file, size).endswith(_JPEG_END):
         return True
     file.seek(max(size - _TRAILER_BYTES, begin))
@@ -182,7 +235,9 @@ def decode_with_pillow(encoded: bytes, background: tuple[int, int, int]) -> np.n
             warnings.simplefilter("ignore")  # of damaged metadata, and of large images
             with Image.open(io.BytesIO(encoded), formats=_PILLOW_FORMATS) as file:
                 file.load()
-                has_16_bits = file.mode.startswith("I;16") or (file.mode == "I" and file.format == "PPM")
+                has_16_bits = file.mode.startswith("I;16") or (
+                    file.mode == "I" and file.format == "PPM"
+                )
                 image = ImageOps.exif_transpose(file)
     except UnidentifiedImageError as error:
         raise ValueError("Pillow does not know its kind") from error
@@ -200,5 +255,7 @@ def _in_color(image: Image.Image, background: tuple[int, int, int]) -> Image.Ima
         raise ValueError(f"pixels of mode {image.mode!r}, which have no range from black to white")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image).convert("RGB")
+        return Image.alpha_composite(
+            Image.new("RGBA", image.size, (*background, 255)), image
+        ).convert("RGB")
     return image.convert("RGB")

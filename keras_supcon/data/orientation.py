@@ -41,11 +41,17 @@ def read_orientation(encoded: tf.Tensor) -> tf.Tensor:
     encoded = tf.convert_to_tensor(encoded)
     # Most files have none, which a search tells sooner than a walk.
     around = split_once(encoded, EXIF_MARK)
-    return tf.cond(tf.size(around) > 1, lambda: _orientation_in(_exif_segment(encoded)), lambda: tf.constant(_UPRIGHT))
+    return tf.cond(
+        tf.size(around) > 1,
+        lambda: _orientation_in(_exif_segment(encoded)),
+        lambda: tf.constant(_UPRIGHT),
+    )
 
 
 def _exif_segment(encoded: tf.Tensor) -> tf.Tensor:
-    """What follows the mark of EXIF in the first segment that begins with it; nothing if there is none before the pixels."""
+    """What follows the mark of EXIF in the first segment that begins with it; nothing if there is
+    none before the pixels.
+    """
     import tensorflow as tf
 
     def segment_at(place: tf.Tensor) -> tf.Tensor:
@@ -56,7 +62,9 @@ def _exif_segment(encoded: tf.Tensor) -> tf.Tensor:
 
     def is_exif(segment: tf.Tensor) -> tf.Tensor:
         mark = tf.constant([0xFF, _APPLICATION_1], "int32"), tf.constant(list(EXIF_MARK), "int32")
-        return tf.reduce_all(tf.equal(segment[:2], mark[0])) & tf.reduce_all(tf.equal(segment[4:], mark[1]))
+        return tf.reduce_all(tf.equal(segment[:2], mark[0])) & tf.reduce_all(
+            tf.equal(segment[4:], mark[1])
+        )
 
     def goes_on(place: tf.Tensor, segment: tf.Tensor) -> tf.Tensor:
         is_before = tf.reduce_any(tf.equal(segment[1], _BEFORE_FRAME)) & tf.equal(segment[0], 0xFF)
@@ -67,13 +75,19 @@ def _exif_segment(encoded: tf.Tensor) -> tf.Tensor:
         return place, segment_at(place)
 
     start = tf.constant(2)
-    place, segment = tf.while_loop(goes_on, next_segment, (start, segment_at(start)), maximum_iterations=_MOST_SEGMENTS)
+    place, segment = tf.while_loop(
+        goes_on, next_segment, (start, segment_at(start)), maximum_iterations=_MOST_SEGMENTS
+    )
     begin = tf.minimum(place + _SEGMENT_BYTES, tf.strings.length(encoded))
-    return tf.where(is_exif(segment), tf.strings.substr(encoded, begin, 256 * segment[2] + segment[3]), "")
+    return tf.where(
+        is_exif(segment), tf.strings.substr(encoded, begin, 256 * segment[2] + segment[3]), ""
+    )
 
 
 def split_once(text: tf.Tensor, separator: bytes) -> tf.Tensor:
-    """Returns what is before and after the first separator, or the text alone; `tf.strings.split` would make it ragged."""
+    """Returns what is before and after the first separator, or the text alone; `tf.strings.split`
+    would make it ragged.
+    """
     import tensorflow as tf
 
     return tf.raw_ops.StringSplitV2(input=text[None], sep=separator, maxsplit=1).values
@@ -88,7 +102,9 @@ def _orientation_in(directory: tf.Tensor) -> tf.Tensor:
         piece = tf.cast(data[place : place + size], "int64")
         piece = tf.pad(piece, [[0, size - tf.size(piece)]])
         piece = tf.cond(is_little_endian, lambda: piece, lambda: tf.reverse(piece, [0]))
-        return tf.cast(tf.reduce_sum(piece * tf.constant([256**i for i in range(size)], "int64")), "int32")
+        return tf.cast(
+            tf.reduce_sum(piece * tf.constant([256**i for i in range(size)], "int64")), "int32"
+        )
 
     data = tf.io.decode_raw(directory, "uint8")
     # An empty header is padded, so that its first byte can be read.
@@ -97,14 +113,21 @@ def _orientation_in(directory: tf.Tensor) -> tf.Tensor:
     count = tf.minimum(at(data, offset, 2), (tf.size(data) - offset - 2) // _ENTRY_BYTES)
     entries = data[offset + 2 : offset + 2 + tf.maximum(count, 0) * _ENTRY_BYTES]
     entries = tf.cast(tf.reshape(entries, (-1, _ENTRY_BYTES)), "int32")
-    low, high = tf.where(is_little_endian, [0, 1], [1, 0])[0], tf.where(is_little_endian, [1, 0], [0, 1])[0]
+    low, high = (
+        tf.where(is_little_endian, [0, 1], [1, 0])[0],
+        tf.where(is_little_endian, [1, 0], [0, 1])[0],
+    )
 
     def short(column: int) -> tf.Tensor:
-        return tf.gather(entries, column + low, axis=1) + 256 * tf.gather(entries, column + high, axis=1)
+        return tf.gather(entries, column + low, axis=1) + 256 * tf.gather(
+            entries, column + high, axis=1
+        )
 
     # Of a long number whose highest byte comes first, the lower half comes last.
     is_long_big = tf.equal(short(2), _LONG) & ~is_little_endian
-    values = tf.boolean_mask(tf.where(is_long_big, short(10), short(8)), tf.equal(short(0), ORIENTATION_TAG))
+    values = tf.boolean_mask(
+        tf.where(is_long_big, short(10), short(8)), tf.equal(short(0), ORIENTATION_TAG)
+    )
     value = tf.pad(values[:1], [[0, 1 - tf.size(values[:1])]], constant_values=_UPRIGHT)[0]
     return tf.where((value >= 1) & (value <= 8), value, _UPRIGHT)
 
@@ -115,13 +138,17 @@ def is_transposed(orientation: tf.Tensor) -> tf.Tensor:
 
 
 def upright_size(size: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """(height, width) of the upright image, of which a file has (rows, columns), or the other way round."""
+    """(height, width) of the upright image, of which a file has (rows, columns), or the other way
+    round.
+    """
     import tensorflow as tf
 
     return tf.where(is_transposed(orientation), size[::-1], size)
 
 
-def stored_begin(begin: tf.Tensor, size: tf.Tensor, whole: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+def stored_begin(
+    begin: tf.Tensor, size: tf.Tensor, whole: tf.Tensor, orientation: tf.Tensor
+) -> tf.Tensor:
     """Returns where a window of the upright image begins in the file.
 
     Args:
@@ -139,12 +166,18 @@ def stored_begin(begin: tf.Tensor, size: tf.Tensor, whole: tf.Tensor, orientatio
 
 
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns an image `(rows, columns, channels)` as the file has it into the one that is to be seen."""
+    """Turns an image `(rows, columns, channels)` as the file has it into the one that is to be
+    seen.
+    """
     import tensorflow as tf
 
     def turn() -> tf.Tensor:
-        turned = tf.cond(is_transposed(orientation), lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-        return tf.raw_ops.Reverse(tensor=turned, dims=tf.concat([_mirrored(orientation), [False]], axis=0))
+        turned = tf.cond(
+            is_transposed(orientation), lambda: tf.transpose(image, (1, 0, 2)), lambda: image
+        )
+        return tf.raw_ops.Reverse(
+            tensor=turned, dims=tf.concat([_mirrored(orientation), [False]], axis=0)
+        )
 
     turned = tf.cond(tf.equal(orientation, _UPRIGHT), lambda: image, turn)
     return tf.ensure_shape(turned, (None, None, image.shape[-1]))

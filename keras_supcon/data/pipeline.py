@@ -10,12 +10,15 @@ from keras_supcon.arguments import check_image_size, check_whole_number
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# The shuffle buffer holds the whole data set up to this many bytes, of encoded images where `batches` decodes them.
+# The shuffle buffer holds the whole data set up to this many bytes, of encoded images where
+# `batches` decodes them.
 SHUFFLE_BYTES = 512 * 2**20
 
 
 def check_batching(batch_size: Any, image_size: Any) -> None:
-    """Raises `ValueError` unless the batch size is positive and the image size None or (height, width) of at least 1."""
+    """Raises `ValueError` unless the batch size is positive and the image size None or (height,
+    width) of at least 1.
+    """
     check_whole_number("batch_size", batch_size, at_least=1)
     if image_size is not None:
         check_image_size("image_size", image_size)
@@ -46,24 +49,27 @@ def batches(
     """Shuffles, decodes, resizes, batches and prefetches single examples.
 
     Args:
-        examples: uint8 images `(height, width, channels)`, or what `decode` makes them of, with integer labels.
+        examples: uint8 images `(height, width, channels)`, or what `decode` makes them of, with
+            integer labels.
         num_examples: How many there are.
-        class_names: Becomes the attribute `class_names` of the result, as `keras.utils.image_dataset_from_directory` does.
+        class_names: Becomes the attribute `class_names` of the result, as
+            `keras.utils.image_dataset_from_directory` does.
         batch_size: Images in a batch.
         image_size: Size to which the largest centred rectangle of that aspect is resized, or None.
         shuffle: Whether to shuffle, in a new order for every epoch.
         seed: Fixes the orders; None for other ones each time.
         drop_remainder: Whether to leave out a last batch that is not full.
-        decode: Function from the first part of an example, such as a file's bytes or its name, to the image. It is called
-            after the shuffle buffer, which then holds the examples undecoded.
+        decode: Function from the first part of an example, such as a file's bytes or its name, to
+            the image. It is called after the shuffle buffer, which then holds the examples
+            undecoded.
         num_bytes: Size of what `decode` takes; None lets the buffer hold all examples.
 
     Returns:
         Batches of uint8 `(batch, height, width, channels)` and int64 `(batch,)`.
 
     Raises:
-        ValueError: If the images differ in size and `image_size` is None, or there are fewer than a batch and no other batch
-            is kept.
+        ValueError: If the images differ in size and `image_size` is None, or there are fewer than a
+            batch and no other batch is kept.
     """
     import tensorflow as tf
 
@@ -71,13 +77,16 @@ def batches(
 
     def finish(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = image if decode is None else decode(image)
-        return image if image_size is None else centre_resize(image, image_size), tf.cast(label, "int64")
+        return image if image_size is None else centre_resize(image, image_size), tf.cast(
+            label, "int64"
+        )
 
     finished = examples.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     shape = finished.element_spec[0].shape
     if not shape.is_fully_defined():
         raise ValueError(
-            f"`image_size` should be given for images of different sizes. Received: image_size=None, images of shape {shape}"
+            "`image_size` should be given for images of different sizes. Received: "
+            f"image_size=None, images of shape {shape}"
         )
     if shuffle:
         num_bytes = num_bytes or (1 if decode else shape.num_elements())
@@ -87,14 +96,18 @@ def batches(
         else:
             shuffled = examples.shuffle(buffer_size, seed=seed, reshuffle_each_iteration=True)
             finished = shuffled.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = finished.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = finished.batch(
+        batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE
+    )
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     dataset.class_names = list(class_names)
     return dataset
 
 
 def centre_resize(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Cuts the largest centred rectangle of the target's aspect and resizes it, antialiased; uint8 in and out."""
+    """Cuts the largest centred rectangle of the target's aspect and resizes it, antialiased; uint8
+    in and out.
+    """
     import tensorflow as tf
 
     if tuple(image.shape[:2]) == tuple(image_size):
@@ -107,4 +120,6 @@ def centre_resize(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     channels = image.shape[-1]
     image = tf.slice(image, (top, left, 0), (crop_height, crop_width, channels))
     image = tf.image.resize(image, image_size, antialias=True)
-    return tf.ensure_shape(tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8"), (height, width, channels))
+    return tf.ensure_shape(
+        tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8"), (height, width, channels)
+    )

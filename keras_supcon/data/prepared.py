@@ -1,4 +1,6 @@
-"""Data sets that TensorFlow Datasets has prepared: where they are, what they hold, and their records before decoding."""
+"""Data sets that TensorFlow Datasets has prepared: where they are, what they hold, and their
+records before decoding.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from typing import Any, NamedTuple
 
 from keras_supcon.data.downloads import why_unreachable
 
-# Files of a split that are read at the same time where the order is shuffled; each has a buffer of 8 MB.
+# Files of a split that are read at the same time where the order is shuffled; each has a buffer of
+# 8 MB.
 _FILES_AT_ONCE = 16
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _NAME = re.compile(r"(?P<base>\w+)(/(?P<config>[\w\-.]+))?(:(?P<version>[\d.*]+))?")
@@ -38,11 +41,18 @@ class PreparedSplit(NamedTuple):
         splits = self.builder.info.splits
         files = set(splits[self.split].filepaths)
         whole = [part for part in splits.values() if not files.isdisjoint(part.filepaths)]
-        num_bytes, num_examples = sum(part.num_bytes for part in whole), sum(part.num_examples for part in whole)
+        num_bytes, num_examples = (
+            sum(part.num_bytes for part in whole),
+            sum(part.num_examples for part in whole),
+        )
         if not all(part.num_bytes for part in whole):  # not recorded
             import tensorflow as tf
 
-            lengths = {file: length for part in whole for file, length in zip(part.filepaths, part.shard_lengths, strict=True)}
+            lengths = {
+                file: length
+                for part in whole
+                for file, length in zip(part.filepaths, part.shard_lengths, strict=True)
+            }
             num_bytes = sum(tf.io.gfile.stat(os.fspath(file)).length for file in files)
             num_examples = sum(lengths[file] for file in files)
         return max(num_bytes // max(num_examples, 1), 1)
@@ -51,12 +61,16 @@ class PreparedSplit(NamedTuple):
         """Decodes the bytes of an image to uint8 `(height, width, channels)`."""
         return _value_at(self.builder.info.features, self.image_path).decode_example(encoded)
 
-    def read(self, *, shuffle_files: bool = False, seed: Any = None, reshuffle: bool | None = None) -> Any:
+    def read(
+        self, *, shuffle_files: bool = False, seed: Any = None, reshuffle: bool | None = None
+    ) -> Any:
         """Gives `(bytes of the image, int64 label)`, in one order unless the files are shuffled.
 
         Args:
-            shuffle_files: Whether to take the files of the split in a random order, several at a time.
-            seed: An integer or an int64 tensor that fixes that order; with None there is another each time.
+            shuffle_files: Whether to take the files of the split in a random order, several at a
+                time.
+            seed: An integer or an int64 tensor that fixes that order; with None there is another
+                each time.
             reshuffle: Whether each iteration has another order.
         """
         import tensorflow_datasets as tfds
@@ -67,29 +81,44 @@ class PreparedSplit(NamedTuple):
                 shuffle_seed=seed,
                 shuffle_reshuffle_each_iteration=reshuffle,
                 interleave_cycle_length=_FILES_AT_ONCE,
-                enable_ordering_guard=False,  # of data sets that were written in an order, such as that of their classes
+                # of data sets that were written in an order, such as that of their classes
+                enable_ordering_guard=False,
             )
         decoders: Any = tfds.decode.SkipDecoding()
         for key in reversed(self.image_path):
             decoders = {key: decoders}
-        examples = self.builder.as_dataset(split=self.split, shuffle_files=shuffle_files, decoders=decoders, read_config=config)
-        return examples.map(lambda example: (_value_at(example, self.image_path), _value_at(example, self.label_path)))
+        examples = self.builder.as_dataset(
+            split=self.split, shuffle_files=shuffle_files, decoders=decoders, read_config=config
+        )
+        return examples.map(
+            lambda example: (
+                _value_at(example, self.image_path),
+                _value_at(example, self.label_path),
+            )
+        )
 
 
 def prepared_split(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> PreparedSplit:
-    """Opens a split of a TFDS data set, which is downloaded and prepared first if it is not on the disk.
+    """Opens a split of a TFDS data set, which is downloaded and prepared first if it is not on the
+    disk.
 
     Raises:
-        ValueError: If TFDS does not know the name or the split, the split is empty, or it is not clear which one image and one
-            class label an example has.
+        ValueError: If TFDS does not know the name or the split, the split is empty, or it is not
+            clear which one image and one class label an example has.
         RuntimeError: If TFDS cannot prepare the data set, or what is prepared is damaged.
     """
     if data_dir is not None:
         if not isinstance(data_dir, (str, os.PathLike)):
-            raise ValueError(f"`data_dir` should be the path of a folder or None. Received: data_dir={data_dir!r}")
+            raise ValueError(
+                "`data_dir` should be the path of a folder or None. Received: "
+                f"data_dir={data_dir!r}"
+            )
         data_dir = os.path.expanduser(data_dir)
         if os.path.isfile(data_dir):
-            raise ValueError(f"`data_dir` should be the path of a folder or None. Received: data_dir={data_dir!r}, a file")
+            raise ValueError(
+                "`data_dir` should be the path of a folder or None. Received: "
+                f"data_dir={data_dir!r}, a file"
+            )
     builder = _find_builder(name, data_dir)
     image_path, label_path = _find_image_and_label(builder, name)
     _prepare(builder, name, data_dir)
@@ -113,7 +142,8 @@ def _find_builder(name: str, data_dir: str | None) -> Any:
             tfds.builder_from_directory(folder)
         except Exception as damage:
             raise RuntimeError(
-                f"The prepared data set {name!r} in {os.fspath(folder)!r} cannot be read. Copy or prepare it anew. "
+                f"The prepared data set {name!r} in {os.fspath(folder)!r} cannot be read. Copy or "
+                "prepare it anew. "
                 f"TensorFlow Datasets says: {damage}"
             ) from damage
     configs = {full_name.partition(":")[0] for full_name in folders}
@@ -126,7 +156,8 @@ def _find_builder(name: str, data_dir: str | None) -> Any:
     if isinstance(error, tfds.core.DatasetNotFoundError):
         says = says.splitlines()[0]  # more than a thousand names follow
     raise ValueError(
-        "`name` should be 'digits', a data set prepared in `data_dir`, or an image-classification data set that TensorFlow "
+        "`name` should be 'digits', a data set prepared in `data_dir`, or an image-classification "
+        "data set that TensorFlow "
         f"Datasets knows. Received: name={name!r}.{_similar_names(name)}{_hint(name, data_dir)} "
         f"TensorFlow Datasets says: {says}"
     ) from error
@@ -136,7 +167,8 @@ def _prepare(builder: Any, name: str, data_dir: str | None) -> None:
     if builder.data_path.exists():
         if not builder.is_prepared():
             raise RuntimeError(
-                f"The prepared data set {name!r} in {builder.data_dir!r} is not complete: there is no dataset_info.json. Copy "
+                f"The prepared data set {name!r} in {builder.data_dir!r} is not complete: there "
+                "is no dataset_info.json. Copy "
                 "it anew, or remove the folder to prepare it again."
             )
         return
@@ -144,14 +176,17 @@ def _prepare(builder: Any, name: str, data_dir: str | None) -> None:
     unreachable = why_unreachable(builder)
     if unreachable:
         raise RuntimeError(
-            f"{where}, and {unreachable} to download it. Prepare it where there is a network and copy the folder there, or "
-            f"give the folder that holds it as `data_dir`. Received: data_dir={data_dir!r}.{_hint(name, data_dir)}"
+            f"{where}, and {unreachable} to download it. Prepare it where there is a network and "
+            "copy the folder there, or "
+            "give the folder that holds it as `data_dir`. Received: "
+            f"data_dir={data_dir!r}.{_hint(name, data_dir)}"
         )
     try:
         builder.download_and_prepare()
     except Exception as error:  # whatever network, disk or parser went wrong below
         raise RuntimeError(
-            f"{where} and TensorFlow Datasets could not prepare it.{_hint(name, data_dir)} TensorFlow Datasets says: {error}"
+            f"{where} and TensorFlow Datasets could not prepare it.{_hint(name, data_dir)} "
+            f"TensorFlow Datasets says: {error}"
         ) from error
 
 
@@ -161,21 +196,29 @@ def _check_split(found: PreparedSplit, name: str) -> None:
         info = builder.info.splits[split]
     except (KeyError, ValueError, AssertionError, TypeError) as error:
         raise ValueError(
-            f"`split` of {name!r} should be one of {tuple(builder.info.splits)} or a slice of them. Received: split={split!r}"
+            f"`split` of {name!r} should be one of {tuple(builder.info.splits)} or a slice of "
+            f"them. Received: split={split!r}"
         ) from error
     if info.num_examples < 1:
-        raise ValueError(f"`split` of {name!r} should hold at least one example. Received: split={split!r}")
+        raise ValueError(
+            f"`split` of {name!r} should hold at least one example. Received: split={split!r}"
+        )
     missing = sorted(set(info.filenames) - {file.name for file in builder.data_path.iterdir()})
     if missing:
-        named = ", ".join(missing[:_MOST_NAMED]) + (f" and {len(missing) - _MOST_NAMED} more" * (len(missing) > _MOST_NAMED))
+        named = ", ".join(missing[:_MOST_NAMED]) + (
+            f" and {len(missing) - _MOST_NAMED} more" * (len(missing) > _MOST_NAMED)
+        )
         raise RuntimeError(
-            f"The prepared data set {name!r} in {builder.data_dir!r} is not complete: of split={split!r} there is no {named}. "
+            f"The prepared data set {name!r} in {builder.data_dir!r} is not complete: of "
+            f"split={split!r} there is no {named}. "
             "Copy or prepare it anew."
         )
 
 
 def _find_image_and_label(builder: Any, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The keys that TFDS is told to supervise by, else those of the only image and the only class label."""
+    """The keys that TFDS is told to supervise by, else those of the only image and the only class
+    label.
+    """
     import tensorflow_datasets as tfds
 
     leaves = _leaves(builder.info.features)
@@ -198,9 +241,11 @@ def _find_image_and_label(builder: Any, name: str) -> tuple[tuple[str, ...], tup
     if len(images) == 1 and len(labels) == 1:
         return images[0], labels[0]
     raise ValueError(
-        "`name` should be a data set of images with one class label each: with one uint8 image and one class label among its "
+        "`name` should be a data set of images with one class label each: with one uint8 image "
+        "and one class label among its "
         "features, or `supervised_keys` that name them. "
-        f"Received: name={name!r}, with the images {['/'.join(path) for path in images]}, the class labels "
+        f"Received: name={name!r}, with the images {['/'.join(path) for path in images]}, the "
+        "class labels "
         f"{['/'.join(path) for path in labels]}, supervised_keys={keys} and {builder.info.features}"
     )
 
@@ -211,7 +256,11 @@ def _leaves(features: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], 
 
     if not isinstance(features, tfds.features.FeaturesDict):
         return {path: features} if path else {}
-    return {key: leaf for name, below in sorted(features.items()) for key, leaf in _leaves(below, (*path, name)).items()}
+    return {
+        key: leaf
+        for name, below in sorted(features.items())
+        for key, leaf in _leaves(below, (*path, name)).items()
+    }
 
 
 def _value_at(tree: Any, path: tuple[str, ...]) -> Any:
@@ -235,8 +284,13 @@ def _folders(name: str, data_dir: str | None) -> dict[str, Any]:
                 if _is_version(folder):
                     folders[f"{parts['base']}:{folder.name}"] = folder
                 else:
-                    versions = sorted(version for version in folder.iterdir() if _is_version(version))
-                    folders |= {f"{parts['base']}/{folder.name}:{version.name}": version for version in versions}
+                    versions = sorted(
+                        version for version in folder.iterdir() if _is_version(version)
+                    )
+                    folders |= {
+                        f"{parts['base']}/{folder.name}:{version.name}": version
+                        for version in versions
+                    }
         except (OSError, ValueError):
             continue
     return folders
@@ -255,7 +309,11 @@ def _matching_folders(name: str, data_dir: str | None) -> dict[str, Any]:
     version = re.escape(parts["version"] or "*.*.*").replace(r"\*", r"\d+")
     config = re.escape("/" + parts["config"]) if parts["config"] else "(/[^:]*)?"
     pattern = re.compile(f"{parts['base']}{config}:{version}")
-    return {full_name: folder for full_name, folder in _folders(name, data_dir).items() if pattern.fullmatch(full_name)}
+    return {
+        full_name: folder
+        for full_name, folder in _folders(name, data_dir).items()
+        if pattern.fullmatch(full_name)
+    }
 
 
 def _similar_names(name: str) -> str:

@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
 
 def check_seed(seed: Any, or_none: bool = False) -> int | None:
-    """Raises `ValueError` unless the seed is a whole number, of any sign and size, or None where that is allowed."""
+    """Raises `ValueError` unless the seed is a whole number, of any sign and size, or None where
+    that is allowed.
+    """
     if not is_whole(seed) and not (or_none and seed is None):
-        expected = "a whole number, or None for another order each time" if or_none else "a whole number"
+        expected = (
+            "a whole number, or None for another order each time" if or_none else "a whole number"
+        )
         raise ValueError(f"`seed` should be {expected}. Received: seed={seed!r}")
     return None if seed is None else int(seed)
 
@@ -24,14 +28,17 @@ def int64_of(seed: int | None) -> int | None:
 
 
 def seed_of(seed: int, *numbers: tf.Tensor) -> tf.Tensor:
-    """A pair of int32 for stateless random ops from an integer of any size and further integers, all bits mixed.
+    """A pair of int32 for stateless random ops from an integer of any size and further integers,
+    all bits mixed.
 
-    `tf.random.fold_in` alone leaves the last number as it is in the pair, and users count on from a pair: the draws
-    of one element would be those of the next.
+    `tf.random.fold_in` alone leaves the last number as it is in the pair, and users count on from a
+    pair: the draws of one element would be those of the next.
     """
     import tensorflow as tf
 
     key = tf.constant([seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF], "int32")
     for number in numbers:
         key = tf.random.fold_in(tf.cast(key, "int64"), tf.cast(number, "int64"), alg="philox")
-    return tf.random.stateless_uniform((2,), key, minval=None, maxval=None, dtype="int32", alg="philox")
+    return tf.random.stateless_uniform(
+        (2,), key, minval=None, maxval=None, dtype="int32", alg="philox"
+    )

@@ -10,15 +10,19 @@ from collections.abc import Sequence
 SPLITS = ("train", "validation", "test", "all")
 
 
-def assign_splits(names: Sequence[str], test_fraction: float, validation_fraction: float, seed: int) -> list[str]:
+def assign_splits(
+    names: Sequence[str], test_fraction: float, validation_fraction: float, seed: int
+) -> list[str]:
     """Assigns each file of a class to a split by a hash of its name.
 
-    The hash is a number from 0 to 1. Below `test_fraction` it is of a test file, whatever `validation_fraction`; among the
-    others below `test_fraction + validation_fraction` it is of a validation file. So a file keeps its split when others are
-    added or removed, and the fractions hold on the average.
+    The hash is a number from 0 to 1. Below `test_fraction` it is of a test file, whatever
+    `validation_fraction`; among the others below `test_fraction + validation_fraction` it is of a
+    validation file. So a file keeps its split when others are added or removed, and the fractions
+    hold on the average.
 
-    A split that would be left without a file of the class takes the one whose hash is nearest, first "train", then "test",
-    then "validation". That file goes back when others are added whose hashes are of that split.
+    A split that would be left without a file of the class takes the one whose hash is nearest,
+    first "train", then "test", then "validation". That file goes back when others are added whose
+    hashes are of that split.
 
     Args:
         names: Names of the files of one class, each different.
@@ -34,8 +38,14 @@ def assign_splits(names: Sequence[str], test_fraction: float, validation_fractio
     by_place = sorted(range(len(names)), key=places.__getitem__)
     tests = _first(by_place, places, test_fraction)
     others = by_place[len(tests) :]
-    validations = _first(others, places, validation_fraction and test_fraction + validation_fraction)
-    splits = dict.fromkeys(by_place, "train") | dict.fromkeys(tests, "test") | dict.fromkeys(validations, "validation")
+    validations = _first(
+        others, places, validation_fraction and test_fraction + validation_fraction
+    )
+    splits = (
+        dict.fromkeys(by_place, "train")
+        | dict.fromkeys(tests, "test")
+        | dict.fromkeys(validations, "validation")
+    )
     return [splits[i] for i in range(len(names))]
 
 
@@ -48,4 +58,7 @@ def _first(by_place: list[int], places: list[float], bound: float) -> list[int]:
 def _place(name: str, key: bytes) -> float:
     """A number in [0, 1) that depends on the name and the key alone, whatever the system."""
     name = unicodedata.normalize("NFC", name)  # macOS writes accents as characters of their own
-    return int.from_bytes(hashlib.blake2b(os.fsencode(name), key=key, digest_size=7).digest(), "big") / 2**56
+    return (
+        int.from_bytes(hashlib.blake2b(os.fsencode(name), key=key, digest_size=7).digest(), "big")
+        / 2**56
+    )

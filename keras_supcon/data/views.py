@@ -25,40 +25,46 @@ def with_views(
     *,
     start: int | None = None,
 ) -> tf.data.Dataset:
-    """Augments the images of a data set several times, in parallel, on the processor that feeds the model.
+    """Augments the images of a data set several times, in parallel, on the processor that feeds the
+    model.
 
-    The layers of this package draw from `seed`, the epoch and the position of the element alone, not from their own seeds:
-    one seed gives the same views in every run, whatever the timing, and every pass over the data set gives new
-    ones. Layers of Keras and of keras-cv draw from their own generators, in an order that is left to chance. Where
-    `tf.random.set_seed` is set, some of keras-cv draw the same in every pass: give them `dataset.repeat()`.
+    The layers of this package draw from `seed`, the epoch and the position of the element alone,
+    not from their own seeds: one seed gives the same views in every run, whatever the timing, and
+    every pass over the data set gives new ones. Layers of Keras and of keras-cv draw from their own
+    generators, in an order that is left to chance. Where `tf.random.set_seed` is set, some of
+    keras-cv draw the same in every pass: give them `dataset.repeat()`.
 
-    Views that a recipe makes are in [0, 1], and a model takes views in the range that they have. Stage two should see its
-    images in that range too, unless the encoder tells no scales apart, as ours: by `keras.layers.Rescaling(1 / 255)` as its
-    augmenter.
+    Views that a recipe makes are in [0, 1], and a model takes views in the range that they have.
+    Stage two should see its images in that range too, unless the encoder tells no scales apart, as
+    ours: by `keras.layers.Rescaling(1 / 255)` as its augmenter.
 
-    Where `tf.distribute` shards the data set among several workers, it does so by elements, as after
-    `dataset.enumerate()`. To read different files, shard before, and give each worker a seed of its own.
+    Where `tf.distribute` shards the data set among several workers, it does so by elements, as
+    after `dataset.enumerate()`. To read different files, shard before, and give each worker a seed
+    of its own.
 
     Args:
-        dataset: Images of shape `(batch, height, width, channels)` or `(height, width, channels)`: alone, first in a tuple
-            such as `(images, labels)` or `(images, labels, sample_weight)`, or as `"images"` in a dictionary.
+        dataset: Images of shape `(batch, height, width, channels)` or `(height, width, channels)`:
+            alone, first in a tuple such as `(images, labels)` or `(images, labels, sample_weight)`,
+            or as `"images"` in a dictionary.
         augmenter: A layer, a list of layers, one for each view, or a `MultiView`.
-        num_views: Number of views, at least 1. None takes the number of a list or a `MultiView`, and 2 of a single layer.
-        seed: Whole number, of any sign and size, that fixes the views, together with `tf.random.set_seed` where that is set;
-            None for a random one.
-        start: For a data set that holds all epochs, such as that of `load_epochs`: how many of its elements came before a
-            restart, 0 at the first start. The views of an element then depend on `seed` and its number since the first start
-            alone, so those after a restart are those without one; and each pass over the data set gives the same.
-            Needs a `seed`.
+        num_views: Number of views, at least 1. None takes the number of a list or a `MultiView`,
+            and 2 of a single layer.
+        seed: Whole number, of any sign and size, that fixes the views, together with
+            `tf.random.set_seed` where that is set; None for a random one.
+        start: For a data set that holds all epochs, such as that of `load_epochs`: how many of its
+            elements came before a restart, 0 at the first start. The views of an element then
+            depend on `seed` and its number since the first start alone, so those after a restart
+            are those without one; and each pass over the data set gives the same. Needs a `seed`.
 
     Returns:
-        The data set with views in the place of the images, `(batch, num_views, height, width, channels)` or
-        `(num_views, height, width, channels)`, and the attributes `class_names`, `steps_per_epoch` and `num_examples` if it
-        had them.
+        The data set with views in the place of the images, `(batch, num_views, height, width,
+        channels)` or `(num_views, height, width, channels)`, and the attributes `class_names`,
+        `steps_per_epoch` and `num_examples` if it had them.
 
     Raises:
-        ValueError: If an argument is of the wrong kind, the images are of another rank, `num_views` contradicts `augmenter`,
-            the augmenters give different shapes, or there is a `start` without `seed`.
+        ValueError: If an argument is of the wrong kind, the images are of another rank, `num_views`
+            contradicts `augmenter`, the augmenters give different shapes, or there is a `start`
+            without `seed`.
         ImportError: If TensorFlow is missing (`pip install keras-supcon[tensorflow]`).
 
     Example:
@@ -90,9 +96,11 @@ def with_views(
                 return (multi_view(element[0], training=True), *element[1:])
             return multi_view(element, training=True)
 
-    # The seeds come first: where auto-sharding fails on the second part of a zip, it leaves the first part sharded and shards
-    # the whole again.
-    views = tf.data.Dataset.zip(_seeds(seed, start), dataset).map(make_views, num_parallel_calls=tf.data.AUTOTUNE)
+    # The seeds come first: where auto-sharding fails on the second part of a zip, it leaves the
+    # first part sharded and shards the whole again.
+    views = tf.data.Dataset.zip(_seeds(seed, start), dataset).map(
+        make_views, num_parallel_calls=tf.data.AUTOTUNE
+    )
     views = views.prefetch(tf.data.AUTOTUNE)
     for name in ("class_names", "steps_per_epoch", "num_examples"):
         if hasattr(dataset, name):
@@ -105,13 +113,18 @@ def _seeds(seed: int | None, start: int | None) -> tf.data.Dataset:
     import tensorflow as tf
 
     if start is None:  # 32 random bits each, new ones each time that the data set is iterated
-        return tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True).batch(2, drop_remainder=True)
+        return tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True).batch(
+            2, drop_remainder=True
+        )
     start = check_whole_number("start", start, 0)
     if seed is None:
         raise ValueError(
-            f"`seed` should be given with `start`: a restart needs the same one. Received: seed=None, start={start}"
+            "`seed` should be given with `start`: a restart needs the same one. Received: "
+            f"seed=None, start={start}"
         )
-    return tf.data.Dataset.counter(start).map(lambda number: tf.cast(seed_of(seed, number), "int64"))
+    return tf.data.Dataset.counter(start).map(
+        lambda number: tf.cast(seed_of(seed, number), "int64")
+    )
 
 
 def _check_images(element_spec: Any) -> None:
@@ -122,6 +135,8 @@ def _check_images(element_spec: Any) -> None:
         images = element_spec.get("images")
     if getattr(getattr(images, "shape", None), "rank", None) not in (3, 4):
         raise ValueError(
-            "`dataset` should give images of shape (height, width, channels) or (batch, height, width, channels): alone, "
-            f"first in a tuple, or as 'images' in a dictionary. Received: dataset.element_spec={element_spec}"
+            "`dataset` should give images of shape (height, width, channels) or (batch, height, "
+            "width, channels): alone, "
+            "first in a tuple, or as 'images' in a dictionary. Received: "
+            f"dataset.element_spec={element_spec}"
         )

@@ -5,4 +5,11 @@ from keras_supcon.distribution.gather import gather_across_replicas
 from keras_supcon.distribution.seeds import ReplicaSeedGenerator
 from keras_supcon.distribution.strategies import num_replicas, strategy, worker
 
-__all__ = ["DistributedFit", "ReplicaSeedGenerator", "gather_across_replicas", "num_replicas", "strategy", "worker"]
+__all__ = [
+    "DistributedFit",
+    "ReplicaSeedGenerator",
+    "gather_across_replicas",
+    "num_replicas",
+    "strategy",
+    "worker",
+]

@@ -1,6 +1,7 @@
 """Replicas that get no row of a last batch which is smaller than their number, or is shared out so.
 
-TensorFlow runs them all the same. Statistics over no rows are NaN, and some of its convolutions on processors refuse them.
+TensorFlow runs them all the same. Statistics over no rows are NaN, and some of its convolutions on
+processors refuse them.
 """
 
 import contextlib
@@ -21,10 +22,12 @@ _call = threading.local()
 
 
 def call_on_a_row_at_least(call: Callable[[Any], Any], inputs: Any, model: keras.Model) -> Any:
-    """Calls a model or its parts on inputs, and on one row of zeros in place of none, which then does not count.
+    """Calls a model or its parts on inputs, and on one row of zeros in place of none, which then
+    does not count.
 
-    The row is not in the outputs, and so has no gradient, nor in the statistics of batch normalization. Where inputs cannot
-    be empty, which shapes say that are static, this is a plain call.
+    The row is not in the outputs, and so has no gradient, nor in the statistics of batch
+    normalization. Where inputs cannot be empty, which shapes say that are static, this is a plain
+    call.
 
     Args:
         call: What computes outputs from inputs.
@@ -53,13 +56,18 @@ def call_on_a_row_at_least(call: Callable[[Any], Any], inputs: Any, model: keras
 
 
 def _may_be_empty(inputs: Any) -> bool:
-    """Whether this is one of several replicas, outside of another such call, and its tensors may have no rows."""
+    """Whether this is one of several replicas, outside of another such call, and its tensors may
+    have no rows.
+    """
     if replica_context() is None or is_for_xla() or getattr(_call, "is_empty", None) is not None:
         return False
     import tensorflow as tf
 
     tensors = tree.flatten(inputs)
-    return all(isinstance(tensor, tf.Tensor) and tensor.shape.rank and not tensor.shape[0] for tensor in tensors)
+    return all(
+        isinstance(tensor, tf.Tensor) and tensor.shape.rank and not tensor.shape[0]
+        for tensor in tensors
+    )
 
 
 @contextlib.contextmanager
@@ -82,11 +90,18 @@ def _rows(is_empty: Any, tensor: Any) -> Any:
     return rows
 
 
-def _moments_of_rows(layer: keras.layers.BatchNormalization, inputs: Any, mask: Any) -> tuple[Any, Any]:
-    """Replaces the method of the layer, whose moving averages stay where they are in a replica without rows."""
+def _moments_of_rows(
+    layer: keras.layers.BatchNormalization, inputs: Any, mask: Any
+) -> tuple[Any, Any]:
+    """Replaces the method of the layer, whose moving averages stay where they are in a replica
+    without rows.
+    """
     import tensorflow as tf
 
-    moments, is_empty = functools.partial(type(layer)._moments, layer), getattr(_call, "is_empty", None)
+    moments, is_empty = (
+        functools.partial(type(layer)._moments, layer),
+        getattr(_call, "is_empty", None),
+    )
     if is_empty is None:
         return moments(inputs, mask)
     if layer.synchronized and mask is None:

@@ -1,9 +1,10 @@
 """Keras' `fit`, `evaluate` and `predict` on TensorFlow, under every `tf.distribute` strategy.
 
-This file holds all that is needed because Keras 3.15 trains under `MultiWorkerMirroredStrategy` no more
-(https://github.com/keras-team/keras/issues/20585), and stops at a first batch that is shared out unevenly. It overrides two
-methods that Keras does not document, `_maybe_symbolic_build` and `_make_function`; a test tells when Keras can do without.
-What a last batch needs that leaves replicas without rows is in `empty_shares.py`.
+This file holds all that is needed because Keras 3.15 trains under `MultiWorkerMirroredStrategy` no
+more (https://github.com/keras-team/keras/issues/20585), and stops at a first batch that is shared
+out unevenly. It overrides two methods that Keras does not document, `_maybe_symbolic_build` and
+`_make_function`; a test tells when Keras can do without. What a last batch needs that leaves
+replicas without rows is in `empty_shares.py`.
 """
 
 import functools
@@ -22,23 +23,27 @@ from keras_supcon.user_lines import stacklevel_of_user
 
 
 class DistributedFit:
-    """Mix-in for Keras models that are trained under a `tf.distribute` strategy: `class Model(DistributedFit, keras.Model)`.
+    """Mix-in for Keras models that are trained under a `tf.distribute` strategy: `class
+    Model(DistributedFit, keras.Model)`.
 
-    Makes `fit`, `evaluate` and `predict` work under `MultiWorkerMirroredStrategy` and with batches that cannot be shared out
-    evenly, or leave some replicas nothing; gives the replicas different random numbers; refuses what Keras cannot run
-    under a strategy before training begins, and warns of what would not be the same as on one device. Without a strategy
-    it builds a model before its first step, which TensorFlow then traces once and not twice. On JAX and PyTorch it changes
+    Makes `fit`, `evaluate` and `predict` work under `MultiWorkerMirroredStrategy` and with batches
+    that cannot be shared out evenly, or leave some replicas nothing; gives the replicas different
+    random numbers; refuses what Keras cannot run under a strategy before training begins, and warns
+    of what would not be the same as on one device. Without a strategy it builds a model before its
+    first step, which TensorFlow then traces once and not twice. On JAX and PyTorch it changes
     nothing. `ContrastiveModel` and `LinearClassifier` have it.
 
     A functional model has it by `Model(inputs, outputs)` of such a class.
 
     Raises:
-        ValueError: By `fit`, `evaluate` and `predict`, under a strategy with several replicas: for `jit_compile=True`,
-            `steps_per_execution` above 1 (not on TPUs), `gradient_accumulation_steps` and `ema_overwrite_frequency`; and if
-            the model, weights that are trained or the optimizer were made outside of the scope of the strategy.
+        ValueError: By `fit`, `evaluate` and `predict`, under a strategy with several replicas: for
+            `jit_compile=True`, `steps_per_execution` above 1 (not on TPUs),
+            `gradient_accumulation_steps` and `ema_overwrite_frequency`; and if the model, weights
+            that are trained or the optimizer were made outside of the scope of the strategy.
 
     Warns:
-        UserWarning: For batch normalization that is not synchronized and gradient clipping, which then happen in each replica.
+        UserWarning: For batch normalization that is not synchronized and gradient clipping, which
+            then happen in each replica.
 
     Example:
 
@@ -85,27 +90,32 @@ class DistributedFit:
         strategy = _strategy_of(self)
         specs = data_batch if iterator is None else iterator._distributed_dataset.element_spec
         if strategy is None:
-            # Keras leaves it to the first step, which TensorFlow then traces twice: once to make variables, once without.
-            # Eager steps are not traced, and may call what wants numbers.
+            # Keras leaves it to the first step, which TensorFlow then traces twice: once to make
+            # variables, once without. Eager steps are not traced, and may call what wants numbers.
             if _are_dense(specs) and not self.run_eagerly:
                 self._symbolic_build(data_batch=tree.map_structure(_symbolic_share, specs))
         elif iterator is None:
             super()._maybe_symbolic_build(data_batch=data_batch)
         else:
-            # Keras takes a batch and averages it over the replicas, which cannot be done with shares of different
-            # lengths nor across workers. The shapes are all that it needs.
+            # Keras takes a batch and averages it over the replicas, which cannot be done with
+            # shares of different lengths nor across workers. The shapes are all that it needs.
             with strategy.scope():
                 self._symbolic_build(data_batch=tree.map_structure(_symbolic_share, specs))
 
 
 def refuse_what_keras_cannot_run(model: keras.Model, strategy: Any) -> None:
-    """Raises `ValueError` for the options of a compiled model that fail, late and unclearly, with several replicas."""
+    """Raises `ValueError` for the options of a compiled model that fail, late and unclearly, with
+    several replicas.
+    """
     import tensorflow as tf
 
     optimizer = _inner_optimizer(model)
     refused = {
         "jit_compile": (False, model.jit_compile),
-        "gradient_accumulation_steps": (None, getattr(optimizer, "gradient_accumulation_steps", None)),
+        "gradient_accumulation_steps": (
+            None,
+            getattr(optimizer, "gradient_accumulation_steps", None),
+        ),
         "ema_overwrite_frequency": (None, getattr(optimizer, "ema_overwrite_frequency", None)),
     }
     if not isinstance(strategy, tf.distribute.TPUStrategy):
@@ -113,34 +123,45 @@ def refuse_what_keras_cannot_run(model: keras.Model, strategy: Any) -> None:
     for argument, (allowed, received) in refused.items():
         if received not in (allowed, None, False):
             raise ValueError(
-                f"`{argument}` should be {allowed} under a strategy with several replicas: Keras cannot run it there. "
-                f"Received: {argument}={received!r}, {strategy.num_replicas_in_sync} replicas of {type(strategy).__name__}"
+                f"`{argument}` should be {allowed} under a strategy with several replicas: Keras "
+                "cannot run it there. "
+                f"Received: {argument}={received!r}, {strategy.num_replicas_in_sync} replicas of "
+                f"{type(strategy).__name__}"
             )
 
 
 def refuse_what_was_made_elsewhere(model: keras.Model) -> None:
-    """Raises `ValueError` for variables that replicas would change one after the other, since they are not their strategy's.
+    """Raises `ValueError` for variables that replicas would change one after the other, since they
+    are not their strategy's.
 
-    TensorFlow refuses most of them, late and unclearly; the steps of SGD it counts once in each replica.
+    TensorFlow refuses most of them, late and unclearly; the steps of SGD it counts once in each
+    replica.
     """
     strategy = _strategy_of(model)
     made = {
         "trained weights, and so the encoder or layer that they belong to,": model.trainable_variables,
-        "optimizer, and so the call of `compile`,": [] if model.optimizer is None else [model.optimizer.iterations],
+        "optimizer, and so the call of `compile`,": []
+        if model.optimizer is None
+        else [model.optimizer.iterations],
     }
     for what, variables in made.items():
-        elsewhere = [one for one in variables if not strategy.extended.variable_created_in_scope(one.value)]
+        elsewhere = [
+            one for one in variables if not strategy.extended.variable_created_in_scope(one.value)
+        ]
         if elsewhere:
             raise ValueError(
                 f"The {what} should be made within `strategy.scope()`, as the model was. "
-                f"Received: {elsewhere[0].path!r} from outside of the scope of {type(strategy).__name__}"
+                f"Received: {elsewhere[0].path!r} from outside of the scope of "
+                f"{type(strategy).__name__}"
             )
 
 
 def warn_of_what_replicas_do_alone(model: keras.Model, strategy: Any) -> None:
     """Warns where training with several replicas would not be the same as with one."""
     replicas = strategy.num_replicas_in_sync
-    trained = {id(weight) for weight in model.trainable_weights}  # an encoder that is frozen for this model has none there
+    trained = {
+        id(weight) for weight in model.trainable_weights
+    }  # an encoder that is frozen for this model has none there
     in_inference_mode = {id(layer) for layer in getattr(model, "layers_in_inference_mode", ())}
     single = [
         layer.name
@@ -152,7 +173,8 @@ def warn_of_what_replicas_do_alone(model: keras.Model, strategy: Any) -> None:
     if single:
         warnings.warn(
             f"Batch normalization takes its statistics from each of {replicas} replicas alone in "
-            f"{', '.join(single[:3])}{' and others' if len(single) > 3 else ''}; `synchronized=True` takes them from the "
+            f"{', '.join(single[:3])}{' and others' if len(single) > 3 else ''}; "
+            "`synchronized=True` takes them from the "
             "global batch, as one device does.",
             stacklevel=stacklevel_of_user(),
         )
@@ -160,14 +182,17 @@ def warn_of_what_replicas_do_alone(model: keras.Model, strategy: Any) -> None:
     clipping = [name for name in names if getattr(_inner_optimizer(model), name, None) is not None]
     if clipping:
         warnings.warn(
-            f"`{clipping[0]}` clips the gradients of each of {replicas} replicas before they are added, so that training is "
+            f"`{clipping[0]}` clips the gradients of each of {replicas} replicas before they are "
+            "added, so that training is "
             "not the same as on one device.",
             stacklevel=stacklevel_of_user(),
         )
 
 
 def let_replicas_draw_apart(model: keras.Model) -> None:
-    """Makes the seed generators of all layers such that differ between replicas; the states stay what they are."""
+    """Makes the seed generators of all layers such that differ between replicas; the states stay
+    what they are.
+    """
     for layer in model._flatten_layers():
         for generator in layer._seed_generators:
             if type(generator) is keras.random.SeedGenerator:
@@ -184,7 +209,8 @@ def _strategy_of(model: Any) -> Any | None:
 
 
 def _strategy_to_run(model: Any) -> Any | None:
-    """The strategy of a model if it has several replicas, after the checks that any use of the model needs.
+    """The strategy of a model if it has several replicas, after the checks that any use of the
+    model needs.
 
     Raises:
         ValueError: If the model is not that of the present scope, or cannot be run by its strategy.
@@ -207,7 +233,8 @@ def _refuse_the_scope_of_others(model: Any) -> None:
     present = tf.distribute.get_strategy()
     if present.num_replicas_in_sync > 1:
         raise ValueError(
-            f"The model should be made within `strategy.scope()`. Received: {model.name!r}, made outside, under the "
+            f"The model should be made within `strategy.scope()`. Received: {model.name!r}, made "
+            "outside, under the "
             f"{present.num_replicas_in_sync} replicas of {type(present).__name__}"
         )
 
@@ -217,11 +244,16 @@ def _is_multi_worker(strategy: Any) -> bool:
         return False
     import tensorflow as tf
 
-    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and strategy.extended._in_multi_worker_mode()
+    return (
+        isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        and strategy.extended._in_multi_worker_mode()
+    )
 
 
 def _with_vectors(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A step whose scalar results have one axis, since Keras averages over the first axis across workers."""
+    """A step whose scalar results have one axis, since Keras averages over the first axis across
+    workers.
+    """
 
     @functools.wraps(step)
     def step_with_vectors(*args: Any) -> Any:
@@ -231,7 +263,9 @@ def _with_vectors(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _are_dense(batch: Any) -> bool:
-    """Whether a batch, or what is known of batches, is of tensors of known rank; data from a generator may not be."""
+    """Whether a batch, or what is known of batches, is of tensors of known rank; data from a
+    generator may not be.
+    """
     import tensorflow as tf
 
     dense = (np.ndarray, tf.Tensor, tf.TensorSpec)
@@ -244,4 +278,8 @@ def _are_dense(batch: Any) -> bool:
 def _symbolic_share(part: Any) -> keras.KerasTensor | None:
     """What one replica sees of a distributed tensor, or of one that need not be shared."""
     part = part._value_specs[0] if hasattr(part, "_value_specs") else part
-    return None if part is None else keras.KerasTensor(part.shape, keras.backend.standardize_dtype(part.dtype))
+    return (
+        None
+        if part is None
+        else keras.KerasTensor(part.shape, keras.backend.standardize_dtype(part.dtype))
+    )

@@ -9,18 +9,20 @@ from keras_supcon.ops.compiling import is_for_xla
 def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
     """Concatenates tensors over the replicas of a `tf.distribute` strategy.
 
-    The gradient flows back to the replica that each row came from, so that a loss over the gathered rows has the
-    gradient of one replica that holds the global batch. Without a strategy, with one replica, and on JAX
-    (where `keras.distribution` gives every array its global meaning) and PyTorch the tensors come back unchanged.
+    The gradient flows back to the replica that each row came from, so that a loss over the gathered
+    rows has the gradient of one replica that holds the global batch. Without a strategy, with one
+    replica, and on JAX (where `keras.distribution` gives every array its global meaning) and
+    PyTorch the tensors come back unchanged.
 
-    On TPUs and in programs for XLA, where shapes are static, all replicas must hold the same number of rows.
+    On TPUs and in programs for XLA, where shapes are static, all replicas must hold the same number
+    of rows.
 
     Args:
         *tensors: Tensors of one length on axis 0. The length may differ between replicas.
 
     Returns:
-        `(gathered, offset)`: the tensors over all replicas in the order of the replicas, and how many rows lie before
-        this replica's own.
+        `(gathered, offset)`: the tensors over all replicas in the order of the replicas, and how
+        many rows lie before this replica's own.
 
     Raises:
         ValueError: If XLA compiles and the number of rows is not static.
@@ -42,7 +44,8 @@ def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
         num_rows = tensors[0].shape[0]
         if num_rows is None:
             raise ValueError(
-                "Programs for XLA should get batches of a static size, as of `dataset.batch(size, drop_remainder=True)`. "
+                "Programs for XLA should get batches of a static size, as of `dataset.batch(size, "
+                "drop_remainder=True)`. "
                 f"Received: a tensor of shape {tuple(tensors[0].shape)}"
             )
         gathered = tuple(_gather_by_sum(context, tensor) for tensor in tensors)
@@ -58,27 +61,33 @@ def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
 
 
 def _gather_by_sum(context: Any, tensor: Any) -> Any:
-    """Every replica puts its rows into zeros of the size of all rows, and the sum over the replicas is the concatenation.
+    """Every replica puts its rows into zeros of the size of all rows, and the sum over the replicas
+    is the concatenation.
 
-    It moves more than `all_gather`, but XLA has the sum and its gradient wherever there are replicas.
+    It moves more than `all_gather`, but XLA has the sum and its gradient wherever there are
+    replicas.
     """
     import tensorflow as tf
 
-    own = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync, dtype=tensor.dtype)
+    own = tf.one_hot(
+        context.replica_id_in_sync_group, context.num_replicas_in_sync, dtype=tensor.dtype
+    )
     placed = tf.reshape(own, (-1, *[1] * tensor.shape.rank)) * tensor[tf.newaxis]
     summed = context.all_reduce(tf.distribute.ReduceOp.SUM, placed)
     return tf.reshape(summed, (-1, *tensor.shape[1:]))
 
 
 def whole_batch_factor(count: Any, is_of_rows: bool = False) -> Any:
-    """What a replica's mean must be multiplied by, so that the mean over replicas is the mean over the global batch.
+    """What a replica's mean must be multiplied by, so that the mean over replicas is the mean over
+    the global batch.
 
-    `tf.distribute` averages the replicas' means alike, although the last batch may be shared out unevenly: with counts n
-    and R replicas the factor is n R / sum(n), which is 1 for equal shares.
+    `tf.distribute` averages the replicas' means alike, although the last batch may be shared out
+    unevenly: with counts n and R replicas the factor is n R / sum(n), which is 1 for equal shares.
 
     Args:
         count: Float scalar, what this replica's mean is divided by.
-        is_of_rows: Whether it is a number of rows, which all replicas have alike where shapes are static.
+        is_of_rows: Whether it is a number of rows, which all replicas have alike where shapes are
+            static.
 
     Returns:
         Float scalar; None where there is one replica, and where all are known to have as many rows.

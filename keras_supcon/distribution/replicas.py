@@ -6,9 +6,11 @@ import keras
 
 
 def replica_context() -> Any | None:
-    """The `tf.distribute.ReplicaContext` of the running replica, or None where there is one replica only.
+    """The `tf.distribute.ReplicaContext` of the running replica, or None where there is one replica
+    only.
 
-    None too on the other backends, and outside of the replicas, where Keras calls layers and losses once to find shapes.
+    None too on the other backends, and outside of the replicas, where Keras calls layers and losses
+    once to find shapes.
     """
     if keras.backend.backend() != "tensorflow":
         return None

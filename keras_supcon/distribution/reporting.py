@@ -1,14 +1,17 @@
 """Whether Keras' trainer is asking for a loss, which it then reports."""
 
-# Keras has no public way to ask. tests/distributed/test_reporting.py tells when the name of the scope is another.
+# Keras has no public way to ask. tests/distributed/test_reporting.py tells when the name of the
+# scope is another.
 from keras.src.backend.common.name_scope import current_path
 
 _SCOPE = "compile_loss"
 
 
 def is_in_compiled_loss() -> bool:
-    """Whether a loss is called by what `compile` made of it, within `fit`, `evaluate` or `train_on_batch`.
+    """Whether a loss is called by what `compile` made of it, within `fit`, `evaluate` or
+    `train_on_batch`.
 
-    A user's own training loop calls the loss itself and decides how to combine the values of the replicas.
+    A user's own training loop calls the loss itself and decides how to combine the values of the
+    replicas.
     """
     return _SCOPE in current_path().split("/")

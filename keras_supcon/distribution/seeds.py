@@ -12,11 +12,12 @@ _REPLICA_STRIDE = 1_000_003
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class ReplicaSeedGenerator(keras.random.SeedGenerator):
-    """A `keras.random.SeedGenerator` whose draws differ between the replicas of a `tf.distribute` strategy.
+    """A `keras.random.SeedGenerator` whose draws differ between the replicas of a `tf.distribute`
+    strategy.
 
-    Keras gives every replica the same random numbers, so that the images of all replicas would be augmented alike. Here
-    the number of the replica goes into each drawn seed; the state stays the same on all replicas, and one replica draws
-    what `keras.random.SeedGenerator` draws.
+    Keras gives every replica the same random numbers, so that the images of all replicas would be
+    augmented alike. Here the number of the replica goes into each drawn seed; the state stays the
+    same on all replicas, and one replica draws what `keras.random.SeedGenerator` draws.
 
     Args:
         seed: Integer, or None for a random one.

@@ -25,13 +25,22 @@ class ConvNorm(keras.layers.Layer):
     """Convolution without bias, then batch normalization, then ReLU if `activate`."""
 
     def __init__(
-        self, filters: int, kernel_size: int, batch_norm: dict[str, Any], strides: int = 1, activate: bool = True, **kwargs: Any
+        self,
+        filters: int,
+        kernel_size: int,
+        batch_norm: dict[str, Any],
+        strides: int = 1,
+        activate: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        # "same" pads a strided convolution on the right and bottom only, which shifts the picture at every stage.
+        # "same" pads a strided convolution on the right and bottom only, which shifts the picture
+        # at every stage.
         policy = {"dtype": self.dtype_policy}
         pads = strides > 1 and kernel_size > 1
-        self.padding = keras.layers.ZeroPadding2D((kernel_size - 1) // 2, **policy) if pads else None
+        self.padding = (
+            keras.layers.ZeroPadding2D((kernel_size - 1) // 2, **policy) if pads else None
+        )
         self.convolution = keras.layers.Conv2D(
             filters,
             kernel_size,
@@ -67,9 +76,18 @@ class ConvNorm(keras.layers.Layer):
 
 
 class ResidualBlock(keras.layers.Layer):
-    """`relu(shortcut(x) + residual(x))`; the last batch normalization starts at zero, so the block starts as identity."""
+    """`relu(shortcut(x) + residual(x))`; the last batch normalization starts at zero, so the block
+    starts as identity.
+    """
 
-    def __init__(self, filters: int, strides: int, bottleneck: bool, batch_norm: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        filters: int,
+        strides: int,
+        bottleneck: bool,
+        batch_norm: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         policy = {"dtype": self.dtype_policy}
         last = {**batch_norm, "gamma_initializer": "zeros"}
@@ -94,7 +112,12 @@ class ResidualBlock(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if self.strides > 1 or input_shape[-1] != self.output_filters:
             self.shortcut = ConvNorm(
-                self.output_filters, 1, self.batch_norm, strides=self.strides, activate=False, dtype=self.dtype_policy
+                self.output_filters,
+                1,
+                self.batch_norm,
+                strides=self.strides,
+                activate=False,
+                dtype=self.dtype_policy,
             )
             self.shortcut.build(input_shape)
         shape = input_shape
@@ -119,29 +142,32 @@ class ResidualBlock(keras.layers.Layer):
 class ResNet(keras.Model):
     """ResNet v1 without a classifier: images to globally pooled features.
 
-    The first layer standardizes each image (`ImageStandardization`), so uint8, 0..255 and 0..1 images are the same to
-    the encoder. Any number of channels works; it is fixed at the first call.
+    The first layer standardizes each image (`ImageStandardization`), so uint8, 0..255 and 0..1
+    images are the same to the encoder. Any number of channels works; it is fixed at the first call.
 
     Args:
         depth: 18, 34, 50, 101, 152 or 200, or 10 for a small network that trains on two CPU cores
             (`depth=10, width=0.25`).
         width: Multiplier of the number of channels, positive. 64 `width` channels leave the stem.
-        stem: `"imagenet"`: 7x7 convolution of stride 2 and 3x3 max pooling of stride 2; `"cifar"`: 3x3 convolution of
-            stride 1 and no pooling, for images of about 8 to 64 pixels.
-        batch_norm_momentum: Share of the old value in the moving averages. 0.9 follows the authors' code: with
-            Keras' 0.99 the averages of a run of a few hundred steps are still far from the truth.
-        synchronized_batch_norm: Whether batch statistics cover all replicas of a strategy (TensorFlow only).
+        stem: `"imagenet"`: 7x7 convolution of stride 2 and 3x3 max pooling of stride 2; `"cifar"`:
+            3x3 convolution of stride 1 and no pooling, for images of about 8 to 64 pixels.
+        batch_norm_momentum: Share of the old value in the moving averages. 0.9 follows the authors'
+            code: with Keras' 0.99 the averages of a run of a few hundred steps are still far from
+            the truth.
+        synchronized_batch_norm: Whether batch statistics cover all replicas of a strategy
+            (TensorFlow only).
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
 
-    Input shape: `(batch, height, width, channels)`. Output shape: `(batch, features)`, where `features` is
-    512 `width` below depth 50 and 2048 `width` from there on.
+    Input shape: `(batch, height, width, channels)`. Output shape: `(batch, features)`, where
+    `features` is 512 `width` below depth 50 and 2048 `width` from there on.
 
     Raises:
         ValueError: For an unknown depth or stem, or a width that leaves no channel.
 
     Reference:
-        He et al., Deep Residual Learning for Image Recognition, CVPR 2016, table 1; with the stride on the 3x3
-        convolution and the zero start of the last scale of each block of Goyal et al., 2017.
+        He et al., Deep Residual Learning for Image Recognition, CVPR 2016, table 1; with the stride
+        on the 3x3 convolution and the zero start of the last scale of each block of Goyal et al.,
+        2017.
 
     Example:
 
@@ -162,9 +188,13 @@ class ResNet(keras.Model):
         **kwargs: Any,
     ) -> None:
         if not is_whole(depth) or depth not in _STAGES:
-            raise ValueError(f"`depth` should be one of {tuple(_STAGES)}. Received: depth={depth!r}")
+            raise ValueError(
+                f"`depth` should be one of {tuple(_STAGES)}. Received: depth={depth!r}"
+            )
         if not (is_number(width) and 64 * width >= 1):
-            raise ValueError(f"`width` should be at least 1/64, one channel. Received: width={width!r}")
+            raise ValueError(
+                f"`width` should be at least 1/64, one channel. Received: width={width!r}"
+            )
         check_choice("stem", stem, _STEMS)
         check_below_1("batch_norm_momentum", batch_norm_momentum)
         super().__init__(**kwargs)
@@ -175,7 +205,11 @@ class ResNet(keras.Model):
         self.synchronized_batch_norm = synchronized_batch_norm
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-        batch_norm = {"momentum": batch_norm_momentum, "epsilon": 1e-5, "synchronized": synchronized_batch_norm}
+        batch_norm = {
+            "momentum": batch_norm_momentum,
+            "epsilon": 1e-5,
+            "synchronized": synchronized_batch_norm,
+        }
         bottleneck = depth >= 50
         policy = {"dtype": self.dtype_policy}
         self.standardization = ImageStandardization(**policy)
@@ -189,7 +223,13 @@ class ResNet(keras.Model):
         else:
             self.stem_layers = [ConvNorm(stem_filters, 3, batch_norm, **policy)]
         self.blocks = [
-            ResidualBlock(int(64 * 2**stage * width), 2 if stage > 0 and block == 0 else 1, bottleneck, batch_norm, **policy)
+            ResidualBlock(
+                int(64 * 2**stage * width),
+                2 if stage > 0 and block == 0 else 1,
+                bottleneck,
+                batch_norm,
+                **policy,
+            )
             for stage, num_blocks in enumerate(_STAGES[depth])
             for block in range(num_blocks)
         ]
@@ -198,7 +238,8 @@ class ResNet(keras.Model):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if input_shape[-1] is None:
             raise ValueError(
-                f"`ResNet` should be built with a known number of channels. Received: input_shape={tuple(input_shape)}"
+                "`ResNet` should be built with a known number of channels. Received: "
+                f"input_shape={tuple(input_shape)}"
             )
         shape = tuple(input_shape)
         # Those without weights too: `quantize` wants every layer built.

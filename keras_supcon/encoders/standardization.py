@@ -5,7 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-# A standard deviation below this share of the root mean square is taken as rounding noise of a flat image.
+# A standard deviation below this share of the root mean square is taken as rounding noise of a flat
+# image.
 _FLAT = 1e-3
 
 
@@ -13,11 +14,12 @@ _FLAT = 1e-3
 class ImageStandardization(keras.layers.Layer):
     """Gives every image mean 0 and standard deviation 1 over its pixels and channels together.
 
-    The result does not depend on the scale of the pixels: uint8, float 0..255 and float 0..1 images give the same
-    output, so that an encoder trained on augmented images in [0, 1] reads raw pipelines as well. A flat image
-    gives zeros.
+    The result does not depend on the scale of the pixels: uint8, float 0..255 and float 0..1 images
+    give the same output, so that an encoder trained on augmented images in [0, 1] reads raw
+    pipelines as well. A flat image gives zeros.
 
-    Input and output shape: `(batch, height, width, channels)`. The output has the compute dtype of the layer.
+    Input and output shape: `(batch, height, width, channels)`. The output has the compute dtype of
+    the layer.
 
     Example:
 

@@ -14,19 +14,23 @@ from keras_supcon.models.encoder_model import augment, one_view
 
 
 def embed(
-    model: keras.layers.Layer, dataset: Iterable[tuple[Any, Any]] | tuple[Any, Any], batch_size: int = 256
+    model: keras.layers.Layer,
+    dataset: Iterable[tuple[Any, Any]] | tuple[Any, Any],
+    batch_size: int = 256,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Computes the encoder's features of every image, in inference mode and without augmentation.
 
-    Pixels: images reach the encoder as they are given, integers as floats of the same values, by way of the model's
-    augmenter in its inference form if it has one; nothing scales them. See `ContrastiveModel`.
+    Pixels: images reach the encoder as they are given, integers as floats of the same values, by
+    way of the model's augmenter in its inference form if it has one; nothing scales them. See
+    `ContrastiveModel`.
 
     Args:
-        model: A `ContrastiveModel` or `LinearClassifier`, whose encoder and preparation of the images are used, or an
-            encoder.
-        dataset: Batches `(images, labels)`, for instance a `tf.data.Dataset`. It is read once, so shuffled data
-            keep their labels. Or a pair of arrays `(images, labels)` with all of them. In the place of images stands
-            whatever the encoder takes, such as texts, or a dictionary of tensors.
+        model: A `ContrastiveModel` or `LinearClassifier`, whose encoder and preparation of the
+            images are used, or an encoder.
+        dataset: Batches `(images, labels)`, for instance a `tf.data.Dataset`. It is read once, so
+            shuffled data keep their labels. Or a pair of arrays `(images, labels)` with all of
+            them. In the place of images stands whatever the encoder takes, such as texts, or a
+            dictionary of tensors.
         batch_size: Images in a batch of the arrays, at least 1; ignored for batches.
 
     Returns:
@@ -67,10 +71,13 @@ def _batches(dataset: Any, batch_size: int) -> Iterable[tuple[Any, Any]]:
         shapes = [tuple(array.shape) for array in tree.flatten(dataset[0])]
         raise ValueError(
             "`dataset` should be inputs and labels of one length. "
-            f"Received: inputs of shape {', '.join(map(str, shapes))}, labels.shape={tuple(dataset[1].shape)}"
+            f"Received: inputs of shape {', '.join(map(str, shapes))}, "
+            f"labels.shape={tuple(dataset[1].shape)}"
         )
     starts = range(0, number, batch_size)
-    return (tree.map_structure(lambda array, i=i: array[i : i + batch_size], dataset) for i in starts)
+    return (
+        tree.map_structure(lambda array, i=i: array[i : i + batch_size], dataset) for i in starts
+    )
 
 
 def _as_batch(inputs: Any) -> Any:

@@ -21,16 +21,25 @@ MOST_NAMED_CLASSES = 20
 _NARROW = 3.9  # inches
 
 
-def draw_curves(histories: Mapping[str, Mapping[str, Sequence[float]]], narrow: bool = False) -> Figure:
-    """Draws the loss and, where there is one, the accuracy of every training stage against the epoch."""
+def draw_curves(
+    histories: Mapping[str, Mapping[str, Sequence[float]]], narrow: bool = False
+) -> Figure:
+    """Draws the loss and, where there is one, the accuracy of every training stage against the
+    epoch.
+    """
     names = draw_names(list(histories))
     titles = dict(zip(histories, names.texts, strict=True))
     if narrow:
         panels = [
-            (stage, kind) for stage, history in histories.items() for kind in ("loss", "accuracy") if _has_metric(history, kind)
+            (stage, kind)
+            for stage, history in histories.items()
+            for kind in ("loss", "accuracy")
+            if _has_metric(history, kind)
         ]
         figure = _figure(_NARROW, 2.5 * max(len(panels), 1))
-        for axes, (stage, kind) in zip(figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True):
+        for axes, (stage, kind) in zip(
+            figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True
+        ):
             _draw_metric(axes, histories[stage], kind)
             axes.set_title(titles[stage], **names.properties)
         return figure
@@ -52,7 +61,13 @@ def _draw_metric(axes: Axes, history: Mapping[str, Sequence[float]], kind: str) 
         if name.removeprefix("val_") == kind:
             is_test = name.startswith("val_")
             epochs = np.arange(1, len(values) + 1)
-            axes.plot(epochs, values, marker=".", color="C1" if is_test else "C0", label="test" if is_test else "training")
+            axes.plot(
+                epochs,
+                values,
+                marker=".",
+                color="C1" if is_test else "C0",
+                label="test" if is_test else "training",
+            )
     if not _has_metric(history, kind):
         axes.axis("off")
         return
@@ -63,7 +78,9 @@ def _draw_metric(axes: Axes, history: Mapping[str, Sequence[float]], kind: str) 
     axes.legend(frameon=False)
 
 
-def place_embeddings(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def place_embeddings(
+    embeddings: np.ndarray, labels: np.ndarray, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Brings at most 2,000 embeddings to two dimensions by t-SNE on cosine distance.
 
     Returns:
@@ -78,11 +95,15 @@ def place_embeddings(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) 
         return np.zeros((len(embeddings), 2)), labels
     perplexity = min(30, max(1, (len(embeddings) - 1) / 3))
     init = "pca" if embeddings.shape[1] > 1 else "random"
-    points = TSNE(init=init, perplexity=perplexity, random_state=seed).fit_transform(embeddings / np.maximum(norms, 1e-12))
+    points = TSNE(init=init, perplexity=perplexity, random_state=seed).fit_transform(
+        embeddings / np.maximum(norms, 1e-12)
+    )
     return points, labels
 
 
-def draw_embedding_map(points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], narrow: bool = False) -> Figure:
+def draw_embedding_map(
+    points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], narrow: bool = False
+) -> Figure:
     """Draws points `(n, 2)`, coloured by class."""
     from matplotlib import colormaps
 
@@ -90,18 +111,32 @@ def draw_embedding_map(points: np.ndarray, labels: np.ndarray, class_names: Sequ
     axes = figure.subplots()
     classes = np.unique(labels)
     names = draw_names(class_names)
-    palette = colormaps["tab10" if len(class_names) <= 10 else "tab20" if len(class_names) <= 20 else "turbo"]
+    palette = colormaps[
+        "tab10" if len(class_names) <= 10 else "tab20" if len(class_names) <= 20 else "turbo"
+    ]
     for label in classes:
         members = labels == label
-        colour = palette(int(label)) if len(class_names) <= 20 else palette(label / (len(class_names) - 1))
+        colour = (
+            palette(int(label))
+            if len(class_names) <= 20
+            else palette(label / (len(class_names) - 1))
+        )
         axes.scatter(*points[members].T, s=9, color=colour, label=str(label), linewidths=0)
     if len(classes) <= MOST_NAMED_CLASSES:
         if narrow:
             columns = max(1, 36 // (6 + max(map(len, names.texts))))
-            legend = figure.legend(frameon=False, markerscale=3, loc="outside lower center", ncols=columns, columnspacing=1)
+            legend = figure.legend(
+                frameon=False,
+                markerscale=3,
+                loc="outside lower center",
+                ncols=columns,
+                columnspacing=1,
+            )
         else:
             legend = figure.legend(frameon=False, markerscale=3, loc="outside right center")
-        for text, label in zip(legend.get_texts(), classes, strict=True):  # a label with `_` would be left out
+        for text, label in zip(
+            legend.get_texts(), classes, strict=True
+        ):  # a label with `_` would be left out
             text.set(text=names.texts[label], **names.properties)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -111,7 +146,9 @@ def draw_embedding_map(points: np.ndarray, labels: np.ndarray, class_names: Sequ
     return figure
 
 
-def draw_confusion(labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str], narrow: bool = False) -> Figure:
+def draw_confusion(
+    labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str], narrow: bool = False
+) -> Figure:
     """Draws how the images of each true class (rows, in percent) were classified (columns)."""
     from sklearn.metrics import confusion_matrix
 

@@ -12,14 +12,16 @@ def knn_accuracy(
     test_labels: np.ndarray,
     num_neighbors: int = 20,
 ) -> float:
-    """Share of test images whose nearest training images, by cosine similarity, vote for the right class.
+    """Share of test images whose nearest training images, by cosine similarity, vote for the right
+    class.
 
     Args:
         train_embeddings: `(train, features)`.
         train_labels: `(train,)` class ids.
         test_embeddings: `(test, features)`.
         test_labels: `(test,)` class ids.
-        num_neighbors: How many neighbours vote, with equal weight; at most the number of training images.
+        num_neighbors: How many neighbours vote, with equal weight; at most the number of training
+            images.
 
     Returns:
         Accuracy in [0, 1].
@@ -29,8 +31,8 @@ def knn_accuracy(
         ImportError: If scikit-learn is missing (`pip install keras-supcon[report]`).
 
     Reference:
-        Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination, CVPR 2018, section 3.4,
-        without the weighting by similarity.
+        Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination, CVPR
+        2018, section 3.4, without the weighting by similarity.
 
     Example:
 
@@ -45,8 +47,11 @@ def knn_accuracy(
 
     if not 1 <= num_neighbors <= len(train_labels):
         raise ValueError(
-            f"`num_neighbors` should be between 1 and the number of training images, {len(train_labels)}. "
+            "`num_neighbors` should be between 1 and the number of training images, "
+            f"{len(train_labels)}. "
             f"Received: num_neighbors={num_neighbors!r}"
         )
-    neighbors = KNeighborsClassifier(num_neighbors, metric="cosine", algorithm="brute").fit(train_embeddings, train_labels)
+    neighbors = KNeighborsClassifier(num_neighbors, metric="cosine", algorithm="brute").fit(
+        train_embeddings, train_labels
+    )
     return float(neighbors.score(test_embeddings, test_labels))

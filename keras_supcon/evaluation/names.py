@@ -1,4 +1,6 @@
-"""Names of classes and stages as pictures and pages can show them: whatever a user calls them, in any script."""
+"""Names of classes and stages as pictures and pages can show them: whatever a user calls them, in
+any script.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 _LONGEST = 20
-# Marks and letters of scripts that are written from right to left, or joined: matplotlib lays them out since 3.11.
+# Marks and letters of scripts that are written from right to left, or joined: matplotlib lays them
+# out since 3.11.
 _RIGHT_TO_LEFT = ("R", "AL", "AN")
 _MARKS = ("Mn", "Mc", "Me")
 # They would turn round the text behind them.
@@ -22,8 +25,10 @@ class DrawnNames:
     """Names in the form in which a picture shows them.
 
     Args:
-        texts: A text for each name, all different: the name, or its beginning, or its number, such as `#3`.
-        properties: Properties of a `matplotlib.text.Text` that draws them as they are, by fonts that have them.
+        texts: A text for each name, all different: the name, or its beginning, or its number, such
+            as `#3`.
+        properties: Properties of a `matplotlib.text.Text` that draws them as they are, by fonts
+            that have them.
         key: From a text to the name that it stands for, where the two differ.
     """
 
@@ -35,8 +40,8 @@ class DrawnNames:
 def draw_names(names: Sequence[Any]) -> DrawnNames:
     """Chooses texts and fonts for names.
 
-    A name becomes its number where no installed font has all of its characters, or where it is blank. The page beside the
-    picture, whose fonts are the browser's, says what numbers stand for.
+    A name becomes its number where no installed font has all of its characters, or where it is
+    blank. The page beside the picture, whose fonts are the browser's, says what numbers stand for.
     """
     import matplotlib
 
@@ -45,24 +50,43 @@ def draw_names(names: Sequence[Any]) -> DrawnNames:
 
 
 def visible(text: Any, spaces: str = "\n\t") -> str:
-    """A text in which what cannot be shown or stored, such as control characters, is escaped: `\\x00`."""
+    """A text in which what cannot be shown or stored, such as control characters, is escaped:
+    `\\x00`.
+    """
 
     def show(character: str) -> str:
         is_hidden = unicodedata.category(character) in ("Cc", "Cs") or character in _DIRECTION_MARKS
-        return character.encode("unicode_escape").decode() if is_hidden and character not in spaces else character
+        return (
+            character.encode("unicode_escape").decode()
+            if is_hidden and character not in spaces
+            else character
+        )
 
     return "".join(map(show, str(text)))
 
 
 @functools.lru_cache(maxsize=8)
-def _draw_names(names: tuple[str, ...], usual_families: tuple[str, ...], usual_files: tuple[str, ...]) -> DrawnNames:
+def _draw_names(
+    names: tuple[str, ...], usual_families: tuple[str, ...], usual_files: tuple[str, ...]
+) -> DrawnNames:
     """As `draw_names`; the files tell the cache which fonts names such as "sans-serif" stand for."""
     full = [visible(unicodedata.normalize("NFC", name), spaces="") for name in names]
-    short = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rstrip()}…" for name in full]
+    short = [
+        name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rstrip()}…" for name in full
+    ]
     families, drawable = _families_with("".join(short), usual_families)
-    texts = _all_different([name if name.strip() and _can_draw(name, drawable) else f"#{i}" for i, name in enumerate(short)])
+    texts = _all_different(
+        [
+            name if name.strip() and _can_draw(name, drawable) else f"#{i}"
+            for i, name in enumerate(short)
+        ]
+    )
     properties = {"parse_math": False, "usetex": False, "fontfamily": list(families)}
-    return DrawnNames(tuple(texts), properties, {text: name for text, name in zip(texts, full, strict=True) if text != name})
+    return DrawnNames(
+        tuple(texts),
+        properties,
+        {text: name for text, name in zip(texts, full, strict=True) if text != name},
+    )
 
 
 def _all_different(texts: Sequence[str]) -> list[str]:
@@ -87,11 +111,16 @@ def _can_draw(text: str, drawable: set[str]) -> bool:
 
 
 def _needs_layout(character: str) -> bool:
-    return unicodedata.bidirectional(character) in _RIGHT_TO_LEFT or unicodedata.category(character) in _MARKS
+    return (
+        unicodedata.bidirectional(character) in _RIGHT_TO_LEFT
+        or unicodedata.category(character) in _MARKS
+    )
 
 
 def _families_with(text: str, usual_families: tuple[str, ...]) -> tuple[tuple[str, ...], set[str]]:
-    """The usual families with those of installed fonts that have what is missing there, and the characters they can draw."""
+    """The usual families with those of installed fonts that have what is missing there, and the
+    characters they can draw.
+    """
     from matplotlib import font_manager
 
     families, wanted = list(usual_families), set(text)
@@ -123,12 +152,16 @@ def _font_file(family: str) -> str:
 
 
 def _drawn_by_file(font_file: str, wanted: set[str]) -> set[str]:
-    """Those of the characters that a font can draw; none if it is made of pictures, as those of emoji in color are."""
+    """Those of the characters that a font can draw; none if it is made of pictures, as those of
+    emoji in color are.
+    """
     from matplotlib import ft2font
 
     try:
         font = ft2font.FT2Font(font_file)
-        draws = font.scalable and not font.family_name.startswith("Last Resort")  # which has a box for every character
+        draws = font.scalable and not font.family_name.startswith(
+            "Last Resort"
+        )  # which has a box for every character
         return {character for character in wanted if draws and font.get_char_index(ord(character))}
     except (OSError, RuntimeError, ValueError):
         return set()

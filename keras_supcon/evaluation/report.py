@@ -24,7 +24,8 @@ from keras_supcon.files import make_writable, whole_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# On a narrow screen each row of the result table becomes a block, in which every cell names its column.
+# On a narrow screen each row of the result table becomes a block, in which every cell names its
+# column.
 _NARROW = "(max-width: 40rem)"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #222; --soft: #555; --line: #ddd; --ground: #fff; }
@@ -72,11 +73,12 @@ def write_report(
 ) -> pathlib.Path:
     """Writes `report.html`, which carries its pictures inside, and the pictures as `figures/*.png`.
 
-    The page can be read on a telephone and on a dark screen. It names its date and the versions of this package, Keras, the
-    backend, NumPy and Python.
+    The page can be read on a telephone and on a dark screen. It names its date and the versions of
+    this package, Keras, the backend, NumPy and Python.
 
-    Names of classes and stages are shown as they are: no name is taken for TeX, and none for HTML. In the pictures a long name
-    is shortened, and one that no installed font can draw is a number; the page says what they stand for.
+    Names of classes and stages are shown as they are: no name is taken for TeX, and none for HTML.
+    In the pictures a long name is shortened, and one that no installed font can draw is a number;
+    the page says what they stand for.
 
     Args:
         output_dir: Folder to write to; it is made if it is missing.
@@ -88,7 +90,8 @@ def write_report(
         predictions: Predicted class ids `(n,)`.
         class_names: Names of the classes.
         images: A few images `(k, height, width, channels)`, in 0..255 or in [0, 1].
-        views: Augmented views of them `(k, num_views, height, width, channels)`, in 0..255 or in [0, 1].
+        views: Augmented views of them `(k, num_views, height, width, channels)`, in 0..255 or in
+            [0, 1].
         seed: Fixes the map of the embeddings.
         settings: What the experiment was run with, from name to value, its seed included.
         note: What a reader of the table should know, a paragraph under it.
@@ -97,8 +100,8 @@ def write_report(
         The path of `report.html`.
 
     Raises:
-        ValueError: If arrays differ in length or have another shape, a class has no name, the embeddings are not finite, or the
-            table is empty or has rows with different columns.
+        ValueError: If arrays differ in length or have another shape, a class has no name, the
+            embeddings are not finite, or the table is empty or has rows with different columns.
         OSError: If `output_dir` cannot be written to; it is looked at first.
         ImportError: If matplotlib or scikit-learn is missing (`pip install keras-supcon[report]`).
     """
@@ -121,7 +124,8 @@ def write_report(
         ),
         "embedding_map": (
             lambda narrow: figures.draw_embedding_map(points, point_labels, class_names, narrow),
-            "The encoder's features of test images, brought to two dimensions by t-SNE. Each dot is an image that "
+            "The encoder's features of test images, brought to two dimensions by t-SNE. Each dot "
+            "is an image that "
             "training never saw; its colour is its true class.",
         ),
         "confusion": (
@@ -141,7 +145,11 @@ def write_report(
     keys = {"curves": draw_names(list(histories)).key}
     if len(class_names) <= figures.MOST_NAMED_CLASSES:
         keys["confusion"] = draw_names(class_names).key
-    body = [f"<h1>{_escape(title)}</h1>", f'<p class="made">{_escape(_made())}</p>', _html_table(table)]
+    body = [
+        f"<h1>{_escape(title)}</h1>",
+        f'<p class="made">{_escape(_made())}</p>',
+        _html_table(table),
+    ]
     body += [f"<p>{_escape(note)}</p>"] if note else []
     for name, (_, caption) in pictures.items():
         body += [_html_figure(name, *encoded[name], caption), *_html_key(keys.get(name, {}))]
@@ -161,7 +169,8 @@ def _made() -> str:
     # By name: no room imports the whole package.
     ours, theirs = (importlib.import_module(name).__version__ for name in ("keras_supcon", backend))
     return (
-        f"Made on {date} with keras_supcon {ours}, Keras {keras.__version__} on {backend} {theirs}, "
+        f"Made on {date} with keras_supcon {ours}, Keras {keras.__version__} on {backend} "
+        f"{theirs}, "
         f"NumPy {np.__version__} and Python {platform.python_version()}."
     )
 
@@ -183,10 +192,15 @@ def _check_table(table: Sequence[Mapping[str, str]]) -> None:
         raise ValueError("`table` should have at least one row. Received: table=[]")
     for row in table:
         if list(row) != list(table[0]):
-            raise ValueError(f"`table` should have the same columns in all rows. Received: {list(table[0])} and {list(row)}")
+            raise ValueError(
+                f"`table` should have the same columns in all rows. Received: {list(table[0])} "
+                f"and {list(row)}"
+            )
 
 
-def _check_arrays(embeddings: np.ndarray, labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> None:
+def _check_arrays(
+    embeddings: np.ndarray, labels: np.ndarray, predictions: np.ndarray, num_classes: int
+) -> None:
     if not len(embeddings) == len(labels) == len(predictions):
         raise ValueError(
             "`embeddings`, `labels` and `predictions` should have the same length. "
@@ -194,18 +208,26 @@ def _check_arrays(embeddings: np.ndarray, labels: np.ndarray, predictions: np.nd
         )
     if embeddings.ndim != 2 or not len(embeddings):
         raise ValueError(
-            f"`embeddings` should be (n, features), n at least 1. Received: embeddings of shape {embeddings.shape}"
+            "`embeddings` should be (n, features), n at least 1. Received: embeddings of shape "
+            f"{embeddings.shape}"
         )
     if not np.isfinite(embeddings).all():
         bad = (~np.isfinite(embeddings).all(axis=1)).sum()
-        raise ValueError(f"`embeddings` should be finite. Received: {bad} of {len(embeddings)} rows with NaN or infinity")
+        raise ValueError(
+            f"`embeddings` should be finite. Received: {bad} of {len(embeddings)} rows with NaN "
+            "or infinity"
+        )
     for name, ids in (("labels", labels), ("predictions", predictions)):
         if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
-            raise ValueError(f"`{name}` should be whole numbers (n,). Received: shape {ids.shape} and dtype {ids.dtype}")
+            raise ValueError(
+                f"`{name}` should be whole numbers (n,). Received: shape {ids.shape} and dtype "
+                f"{ids.dtype}"
+            )
         if ids.min() < 0 or ids.max() >= num_classes:
             wrong = ids.min() if ids.min() < 0 else ids.max()
             raise ValueError(
-                f"`{name}` should be from 0 to {num_classes - 1}, since `class_names` has {num_classes} names. "
+                f"`{name}` should be from 0 to {num_classes - 1}, since `class_names` has "
+                f"{num_classes} names. "
                 f"Received: {name} with {wrong}"
             )
 
@@ -214,7 +236,8 @@ def _check_pictures(images: np.ndarray, views: np.ndarray) -> None:
     is_right = images.ndim == 4 and views.ndim == 5 and len(images) == len(views) > 0
     if not (is_right and images.shape[-1] in (1, 3, 4) and views.shape[-1] in (1, 3, 4)):
         raise ValueError(
-            "`images` should be (k, height, width, channels) and `views` (k, num_views, height, width, channels), with 1, 3 or "
+            "`images` should be (k, height, width, channels) and `views` (k, num_views, height, "
+            "width, channels), with 1, 3 or "
             f"4 channels. Received: shapes {images.shape} and {views.shape}"
         )
 
@@ -225,26 +248,37 @@ def _escape(text: object) -> str:
 
 def _html_key(key: Mapping[str, str]) -> list[str]:
     """What the texts of a picture stand for, where they are not the names themselves."""
-    entries = (f"{_escape(text)}: <bdi>{_escape(name) or '(a blank)'}</bdi>" for text, name in key.items())
+    entries = (
+        f"{_escape(text)}: <bdi>{_escape(name) or '(a blank)'}</bdi>" for text, name in key.items()
+    )
     return [f'<p class="names">Names in the pictures: {"; ".join(entries)}</p>'] if key else []
 
 
 def _html_table(table: Sequence[Mapping[str, str]]) -> str:
     head = "".join(f"<th>{_escape(column)}</th>" for column in table[0])
     rows = (
-        "".join(f'<td data-column="{_escape(column)}">{_escape(text)}</td>' for column, text in row.items()) for row in table
+        "".join(
+            f'<td data-column="{_escape(column)}">{_escape(text)}</td>'
+            for column, text in row.items()
+        )
+        for row in table
     )
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     return f'<table class="results">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
 
 
 def _html_settings(settings: Mapping[str, object]) -> str:
-    rows = (f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>" for name, value in settings.items())
+    rows = (
+        f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>"
+        for name, value in settings.items()
+    )
     return '<table class="settings">\n' + "\n".join(rows) + "\n</table>"
 
 
 def _html_figure(name: str, png: bytes, narrow_png: bytes, caption: str) -> str:
-    source, narrow_source = (f"data:image/png;base64,{base64.b64encode(data).decode()}" for data in (png, narrow_png))
+    source, narrow_source = (
+        f"data:image/png;base64,{base64.b64encode(data).decode()}" for data in (png, narrow_png)
+    )
     caption = _escape(caption)
     return (
         f'<figure id="{name}"><picture><source media="{_NARROW}" srcset="{narrow_source}">'

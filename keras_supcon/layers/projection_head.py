@@ -12,10 +12,11 @@ from keras_supcon.ops import convert_rows, l2_normalize
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class ProjectionHead(SavesQuantizedParts, keras.layers.Layer):
-    """Maps encoder features to unit vectors for the contrastive loss; thrown away after pre-training.
+    """Maps encoder features to unit vectors for the contrastive loss; thrown away after
+    pre-training.
 
-    Hidden layers are dense + ReLU (with batch normalization between them if `batch_norm`); the last layer is dense
-    without bias and activation, followed by L2 normalization in float32.
+    Hidden layers are dense + ReLU (with batch normalization between them if `batch_norm`); the last
+    layer is dense without bias and activation, followed by L2 normalization in float32.
 
     Args:
         output_dim: Width of the projections, at least 1. The paper uses 128.
@@ -23,8 +24,8 @@ class ProjectionHead(SavesQuantizedParts, keras.layers.Layer):
         batch_norm: Whether hidden layers use batch normalization (SimCLR does, SupCon does not).
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
-    Input shape: `(batch, features)`. Output shape: `(batch, output_dim)`, float32, rows of length one (a zero row stays
-    zero).
+    Input shape: `(batch, features)`. Output shape: `(batch, output_dim)`, float32, rows of length
+    one (a zero row stays zero).
 
     Raises:
         ValueError: If a width is not a positive integer, or the input is not of rank 2.
@@ -51,17 +52,31 @@ class ProjectionHead(SavesQuantizedParts, keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         if not isinstance(hidden_units, Sequence):
-            raise ValueError(f"`hidden_units` should be a sequence of integers. Received: hidden_units={hidden_units}")
+            raise ValueError(
+                "`hidden_units` should be a sequence of integers. Received: "
+                f"hidden_units={hidden_units}"
+            )
         self.output_dim = check_whole_number("output_dim", output_dim, at_least=1)
-        self.hidden_units = tuple(check_whole_number("hidden_units", units, at_least=1) for units in hidden_units)
+        self.hidden_units = tuple(
+            check_whole_number("hidden_units", units, at_least=1) for units in hidden_units
+        )
         self.batch_norm = batch_norm
         self.hidden_layers = []
         for units in self.hidden_units:
             self.hidden_layers.append(
-                keras.layers.Dense(units, use_bias=not batch_norm, kernel_initializer="he_normal", dtype=self.dtype_policy)
+                keras.layers.Dense(
+                    units,
+                    use_bias=not batch_norm,
+                    kernel_initializer="he_normal",
+                    dtype=self.dtype_policy,
+                )
             )
             if batch_norm:
-                self.hidden_layers.append(keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy))
+                self.hidden_layers.append(
+                    keras.layers.BatchNormalization(
+                        momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy
+                    )
+                )
             self.hidden_layers.append(keras.layers.ReLU(dtype=self.dtype_policy))
         self.output_layer = keras.layers.Dense(output_dim, use_bias=False, dtype=self.dtype_policy)
 

@@ -6,27 +6,36 @@ import keras
 
 
 class SavesQuantizedParts:
-    """Lets a layer come back from a file with the parts that `quantize` changed. Goes before the class of Keras.
+    """Lets a layer come back from a file with the parts that `quantize` changed. Goes before the
+    class of Keras.
 
-    `Model.quantize` gives each part, such as a `Dense` layer, a policy of its own. A loaded layer makes its parts anew, with
-    its own policy, and Keras finds other variables in the file. Here the policies of the parts are saved beside the
-    shapes that the layer was built with.
+    `Model.quantize` gives each part, such as a `Dense` layer, a policy of its own. A loaded layer
+    makes its parts anew, with its own policy, and Keras finds other variables in the file. Here the
+    policies of the parts are saved beside the shapes that the layer was built with.
 
     Subclasses write `quantizable_parts`.
     """
 
     def quantizable_parts(self) -> list[keras.layers.Layer]:
-        """The parts that the layer makes itself, the same ones in the same order in every instance of one configuration."""
+        """The parts that the layer makes itself, the same ones in the same order in every instance
+        of one configuration.
+        """
         raise NotImplementedError
 
     def get_build_config(self) -> dict[str, Any] | None:
         config = super().get_build_config()
         policies = [_quantized_policy(part) for part in self.quantizable_parts()]
-        return config if config is None or not any(policies) else {**config, "quantized_parts": policies}
+        return (
+            config
+            if config is None or not any(policies)
+            else {**config, "quantized_parts": policies}
+        )
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         config = dict(config or {})
-        for part, policy in zip(self.quantizable_parts(), config.pop("quantized_parts", ()), strict=False):
+        for part, policy in zip(
+            self.quantizable_parts(), config.pop("quantized_parts", ()), strict=False
+        ):
             if policy is not None:
                 part.dtype_policy = keras.saving.deserialize_keras_object(policy)
         super().build_from_config(config)
@@ -34,4 +43,8 @@ class SavesQuantizedParts:
 
 def _quantized_policy(part: keras.layers.Layer) -> dict[str, Any] | None:
     policy = part.dtype_policy
-    return keras.saving.serialize_keras_object(policy) if getattr(policy, "quantization_mode", None) else None
+    return (
+        keras.saving.serialize_keras_object(policy)
+        if getattr(policy, "quantization_mode", None)
+        else None
+    )

@@ -1,4 +1,6 @@
-"""Contrastive losses: a pure function that reads like the equation, and a `keras.losses.Loss` around it."""
+"""Contrastive losses: a pure function that reads like the equation, and a `keras.losses.Loss`
+around it.
+"""
 
 from keras_supcon.losses.max_margin import MaxMarginLoss, max_margin_loss
 from keras_supcon.losses.npairs import NPairsLoss, npairs_loss

@@ -19,9 +19,9 @@ _OF_KERAS = ("name", "reduction", "dtype")
 class ContrastiveLoss(keras.losses.Loss):
     """Makes a Keras loss of a function of a whole batch, and keeps labels exact.
 
-    `keras.losses.Loss` casts labels to its float dtype before `call` sees them, so that class ids above 2^24 may become equal.
-    Here labels reach `call` unchanged. A dtype of half precision is replaced by float32. A Keras mask of the projections is
-    ignored; use sample weights instead.
+    `keras.losses.Loss` casts labels to its float dtype before `call` sees them, so that class ids
+    above 2^24 may become equal. Here labels reach `call` unchanged. A dtype of half precision is
+    replaced by float32. A Keras mask of the projections is ignored; use sample weights instead.
 
     Options are set once, by the constructor: a step that has been compiled would not see a change.
 
@@ -32,7 +32,8 @@ class ContrastiveLoss(keras.losses.Loss):
         function: `function(y_true, y_pred, **options)`, which returns one value per sample.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
+            float32.
         **options: Arguments of the function; they become attributes and go into the configuration.
 
     Raises:
@@ -41,9 +42,21 @@ class ContrastiveLoss(keras.losses.Loss):
 
     uses_labels = True
 
-    def __init__(self, function: Callable[..., Any], *, reduction: str | None, name: str, dtype: Any, **options: Any) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        reduction: str | None,
+        name: str,
+        dtype: Any,
+        **options: Any,
+    ) -> None:
         precision = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
-        super().__init__(name=name, reduction=reduction, dtype="float32" if precision in ("float16", "bfloat16") else precision)
+        super().__init__(
+            name=name,
+            reduction=reduction,
+            dtype="float32" if precision in ("float16", "bfloat16") else precision,
+        )
         self._function = function
         self._reduce = _Reduction(name=name, reduction=reduction, dtype=self.dtype)
         self._temperature_now = None
@@ -54,10 +67,16 @@ class ContrastiveLoss(keras.losses.Loss):
     def __setattr__(self, name: str, value: Any) -> None:
         options = self.__dict__.get("_option_names")  # the last thing that the constructor sets
         if options is not None and name in (*options, *_OF_KERAS):
-            callback = ", or train with `keras_supcon.callbacks.TemperatureSchedule`" if name == "temperature" else ""
+            callback = (
+                ", or train with `keras_supcon.callbacks.TemperatureSchedule`"
+                if name == "temperature"
+                else ""
+            )
             raise AttributeError(
-                f"`{name}` of a `{type(self).__name__}` is set once, by its constructor, since a compiled step would not see a "
-                f"change: make a new loss and call `compile` with it{callback}. Received: {name}={value!r}"
+                f"`{name}` of a `{type(self).__name__}` is set once, by its constructor, since a "
+                "compiled step would not see a "
+                f"change: make a new loss and call `compile` with it{callback}. Received: "
+                f"{name}={value!r}"
             )
         super().__setattr__(name, value)
 
@@ -80,11 +99,13 @@ class ContrastiveLoss(keras.losses.Loss):
         return "temperature" in self._option_names
 
     def move_temperature(self, temperature: float, now: Callable[[], Any]) -> None:
-        """Changes the temperature while a model trains, for `keras_supcon.callbacks.TemperatureSchedule`.
+        """Changes the temperature while a model trains, for
+        `keras_supcon.callbacks.TemperatureSchedule`.
 
         Args:
             temperature: The temperature from now on. The configuration has it too.
-            now: Returns the same number as a tensor that reads a variable, for steps that were compiled before.
+            now: Returns the same number as a tensor that reads a variable, for steps that were
+                compiled before.
 
         Raises:
             ValueError: If the constructor would refuse the temperature.
@@ -99,12 +120,14 @@ class ContrastiveLoss(keras.losses.Loss):
         return self.temperature if self._temperature_now is None else self._temperature_now()
 
     def _shared_out(self, values: Any, sample_weight: Any) -> Any:
-        """Scales the values, and separately their gradient, where replicas may have uneven shares of the batch.
+        """Scales the values, and separately their gradient, where replicas may have uneven shares
+        of the batch.
 
-        The gradients of all replicas together give that of the global batch. A user's own training loop gets the value of
-        the replica's own samples. Keras' trainer multiplies the value by the number of replicas, then reports the mean over the
-        replicas, weighted by their numbers of samples. For the trainer, values are scaled so that this mean is the loss of the
-        global batch.
+        The gradients of all replicas together give that of the global batch. A user's own training
+        loop gets the value of the replica's own samples. Keras' trainer multiplies the value by the
+        number of replicas, then reports the mean over the replicas, weighted by their numbers of
+        samples. For the trainer, values are scaled so that this mean is the loss of the global
+        batch.
         """
         context = replica_context()
         if context is None:
@@ -118,11 +141,19 @@ class ContrastiveLoss(keras.losses.Loss):
             of_gradient = 1.0 if of_gradient is None else of_gradient
         if is_in_compiled_loss():
             if self.reduction in (None, "none"):
-                of_value = 1.0 / context.num_replicas_in_sync  # Keras multiplies by this number but has not divided by it
-            elif self.reduction == "sum" or (self.reduction == "mean_with_sample_weight" and sample_weight is not None):
+                of_value = (
+                    1.0 / context.num_replicas_in_sync
+                )  # Keras multiplies by this number but has not divided by it
+            elif self.reduction == "sum" or (
+                self.reduction == "mean_with_sample_weight" and sample_weight is not None
+            ):
                 share = whole_batch_factor(rows, is_of_rows=True)
                 of_value = of_gradient if share is None else ops.divide_no_nan(of_gradient, share)
-        if isinstance(of_gradient, float) and isinstance(of_value, float) and of_value == of_gradient:
+        if (
+            isinstance(of_gradient, float)
+            and isinstance(of_value, float)
+            and of_value == of_gradient
+        ):
             return values
         return of_gradient * values + ops.stop_gradient((of_value - of_gradient) * values)
 
@@ -134,7 +165,9 @@ class ContrastiveLoss(keras.losses.Loss):
 
 
 class _Reduction(keras.losses.Loss):
-    """Applies sample weights, the reduction and the share of a replica to values that are already computed."""
+    """Applies sample weights, the reduction and the share of a replica to values that are already
+    computed.
+    """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return y_pred

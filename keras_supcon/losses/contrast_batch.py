@@ -8,7 +8,14 @@ from keras import ops
 from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.distribution import gather_across_replicas
 from keras_supcon.losses.temperature import is_tensor, square_root
-from keras_supcon.ops import Contrast, convert_rows, l2_normalize, limit_norm, standardize_batch, standardize_labels
+from keras_supcon.ops import (
+    Contrast,
+    convert_rows,
+    l2_normalize,
+    limit_norm,
+    standardize_batch,
+    standardize_labels,
+)
 
 # Squared it is far from the largest float32, so that sums of dot products stay finite.
 LARGEST_NORM = 1e15
@@ -39,7 +46,9 @@ def contrast_batch(
         )
     queue, queue_ids = _standardize_queue(queue, queue_labels, dim, projections.dtype, ignore_class)
     # A queue without labels has no ids to ignore.
-    queue_is_ignored = None if ignore_class is None or queue_labels is None else ops.equal(queue_ids, ignore_class)
+    queue_is_ignored = (
+        None if ignore_class is None or queue_labels is None else ops.equal(queue_ids, ignore_class)
+    )
     is_known = not is_tensor(temperature)
     temperature = float(temperature) if is_known else temperature
     root = square_root(temperature, projections.dtype)
@@ -80,15 +89,21 @@ def contrast_batch(
     )
 
 
-def _standardize_queue(queue: Any, queue_labels: Any, dim: int, dtype: Any, ignore_class: int | None) -> tuple[Any, Any]:
+def _standardize_queue(
+    queue: Any, queue_labels: Any, dim: int, dtype: Any, ignore_class: int | None
+) -> tuple[Any, Any]:
     if queue is None:
         if queue_labels is not None:
-            raise ValueError(f"`queue_labels` should be None without a `queue`. Received: queue_labels={queue_labels!r}")
+            raise ValueError(
+                "`queue_labels` should be None without a `queue`. Received: "
+                f"queue_labels={queue_labels!r}"
+            )
         return None, None
     queue = convert_rows(queue, keras.backend.standardize_dtype(dtype))
     if len(queue.shape) != 2 or queue.shape[1] != dim:
         raise ValueError(
-            f"`queue` should have shape (queue, {dim}), the dim of `y_pred`. Received: queue.shape={tuple(queue.shape)}"
+            f"`queue` should have shape (queue, {dim}), the dim of `y_pred`. Received: "
+            f"queue.shape={tuple(queue.shape)}"
         )
     if queue_labels is None:
         return queue, ops.full((ops.shape(queue)[0],), -1, dtype="int32")

@@ -5,12 +5,17 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_class_id_or_none, check_positive, check_whole_number_or_none
+from keras_supcon.arguments import (
+    check_class_id_or_none,
+    check_positive,
+    check_whole_number_or_none,
+)
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.contrast_batch import LARGEST_NORM, contrast_batch
 from keras_supcon.ops import distance_anchors, distance_contrasts
 
-# The slope of a distance has no limit at 0. Below this length the direction of a difference of unit vectors is mostly rounding.
+# The slope of a distance has no limit at 0. Below this length the direction of a difference of unit
+# vectors is mostly rounding.
 _SHORTEST_DISTANCE = 1e-3
 
 
@@ -24,25 +29,29 @@ def max_margin_loss(
     block_size: int | None = None,
     ignore_class: int | None = None,
 ) -> Any:
-    """Max-margin loss of each sample: positives are pulled together, negatives pushed apart up to a margin.
+    """Max-margin loss of each sample: positives are pulled together, negatives pushed apart up to a
+    margin.
 
-    With `D_ij` the Euclidean distance of rows `i` and `j`, `Y_ij` 0 for a pair of one class and 1 otherwise, and `A(i)` all
-    rows but `i`, the loss of an anchor is the mean over its pairs
+    With `D_ij` the Euclidean distance of rows `i` and `j`, `Y_ij` 0 for a pair of one class and 1
+    otherwise, and `A(i)` all rows but `i`, the loss of an anchor is the mean over its pairs
 
         L_i = 1/|A(i)| sum_{a in A(i)} (1 - Y_ia)/2 D_ia^2 + Y_ia/2 max(0, margin - D_ia)^2
 
-    averaged over the views of a sample. Only distances below the margin push, each by how much it falls short, while in
-    `supcon_loss` all negatives compete. TensorFlow Addons leaves out the factor 1/2.
+    averaged over the views of a sample. Only distances below the margin push, each by how much it
+    falls short, while in `supcon_loss` all negatives compete. TensorFlow Addons leaves out the
+    factor 1/2.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+            classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
         margin: Positive float up to 1e15; unit vectors are between 0 and 2 apart.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
-            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
+            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+            should then be ids.
 
     Returns:
         Float tensor `(batch,)`. An anchor with no positive gives 0.
@@ -51,7 +60,8 @@ def max_margin_loss(
         ValueError: For an argument out of its range or a batch of another form.
 
     Reference:
-        Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006, equation 4.
+        Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006,
+        equation 4.
 
     Example:
 
@@ -63,7 +73,14 @@ def max_margin_loss(
     """
     _check_margin(margin)
     check_class_id_or_none("ignore_class", ignore_class)
-    batch = contrast_batch(y_true, y_pred, normalize=normalize, gather=gather, block_size=block_size, ignore_class=ignore_class)
+    batch = contrast_batch(
+        y_true,
+        y_pred,
+        normalize=normalize,
+        gather=gather,
+        block_size=block_size,
+        ignore_class=ignore_class,
+    )
 
     def distance(product: Any) -> Any:
         return ops.sqrt(ops.maximum(-product, 0.0))
@@ -81,7 +98,9 @@ def max_margin_loss(
     push = batch.pair_sum(
         batch.negatives,
         lambda product, _: 0.5 * ops.square(shortfall(product)),
-        lambda product, _: 0.5 * shortfall(product) / ops.maximum(distance(product), _SHORTEST_DISTANCE),
+        lambda product, _: (
+            0.5 * shortfall(product) / ops.maximum(distance(product), _SHORTEST_DISTANCE)
+        ),
         **distances,
     )
     loss = (pull + push) / ops.maximum(batch.num_positives + batch.num_negatives, 1.0)
@@ -97,17 +116,20 @@ class MaxMarginLoss(ContrastiveLoss):
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
-            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
+            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+            should then be ids.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
+            float32.
 
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.
 
     Reference:
-        Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006, equation 4.
+        Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006,
+        equation 4.
 
     Example:
 

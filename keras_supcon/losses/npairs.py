@@ -20,22 +20,27 @@ def npairs_loss(
 ) -> Any:
     """N-pairs loss of each sample, as Khosla et al. write it.
 
-    With `k(i)` the positive of row `i`, one view or sample of its class, and `A(i)` all rows but `i`:
+    With `k(i)` the positive of row `i`, one view or sample of its class, and `A(i)` all rows but
+    `i`:
 
         L_i = -log( exp(z_i.z_k(i)) / sum_{a in A(i)} exp(z_i.z_a) )
 
-    averaged over the views of a sample. Where an anchor has several positives it is the mean over them, as in
-    TensorFlow Addons. It is `supcon_loss` at temperature 1, and with one pair of views a class `ntxent_loss` at temperature 1.
-    Sohn and TensorFlow Addons contrast an anchor with one row of each pair, here both rows of the other pairs count.
+    averaged over the views of a sample. Where an anchor has several positives it is the mean over
+    them, as in TensorFlow Addons. It is `supcon_loss` at temperature 1, and with one pair of views
+    a class `ntxent_loss` at temperature 1. Sohn and TensorFlow Addons contrast an anchor with one
+    row of each pair, here both rows of the other pairs count.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+            classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        normalize: Scales the rows of `y_pred` to unit length first. Sohn does not, and limits the length by a penalty.
+        normalize: Scales the rows of `y_pred` to unit length first. Sohn does not, and limits the
+            length by a penalty.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
-            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
+            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+            should then be ids.
 
     Returns:
         Float tensor `(batch,)`. An anchor with no positive gives 0.
@@ -44,8 +49,8 @@ def npairs_loss(
         ValueError: For an argument out of its range or a batch of another form.
 
     Reference:
-        Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Objective, NIPS 2016; Khosla et al., Supervised
-        Contrastive Learning, NeurIPS 2020, supplementary material.
+        Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Objective, NIPS 2016;
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, supplementary material.
 
     Example:
 
@@ -74,11 +79,13 @@ class NPairsLoss(ContrastiveLoss):
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
-            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
+            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+            should then be ids.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
+            float32.
 
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.

@@ -25,29 +25,35 @@ def ntlogistic_loss(
 
     With `P(i)` the rows of the class of anchor `i` and `N(i)` those of other classes:
 
-        L_i = -1/|P(i)| sum_{p in P(i)} log sigmoid(z_i.z_p / tau) - 1/|N(i)| sum_{n in N(i)} log sigmoid(-z_i.z_n / tau)
+        L_i = -1/|P(i)| sum_{p in P(i)} log sigmoid(z_i.z_p / tau) - 1/|N(i)| sum_{n in N(i)} log
+        sigmoid(-z_i.z_n / tau)
 
-    averaged over the views of a sample. Unlike in `supcon_loss` the negatives do not compete with one another, so hard
-    ones do not outweigh easy ones; SimCLR found it weaker for that.
+    averaged over the views of a sample. Unlike in `supcon_loss` the negatives do not compete with
+    one another, so hard ones do not outweigh easy ones; SimCLR found it weaker for that.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+            classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then be differentiated.
+        temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then
+            be differentiated.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
-            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
+            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+            should then be ids.
 
     Returns:
-        Float tensor `(batch,)`. An anchor with no positive gives 0; without a negative the second term is 0.
+        Float tensor `(batch,)`. An anchor with no positive gives 0; without a negative the second
+        term is 0.
 
     Raises:
         ValueError: For an argument out of its range or a batch of another form.
 
     Reference:
-        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, table 2.
+        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML
+        2020, table 2.
 
     Example:
 
@@ -68,9 +74,17 @@ def ntlogistic_loss(
         block_size=block_size,
         ignore_class=ignore_class,
     )
-    of_positives = batch.pair_sum(batch.positives, lambda logit, _: ops.softplus(-logit), lambda logit, _: -ops.sigmoid(-logit))
-    of_negatives = batch.pair_sum(batch.negatives, lambda logit, _: ops.softplus(logit), lambda logit, _: ops.sigmoid(logit))
-    loss = of_positives / ops.maximum(batch.num_positives, 1.0) + of_negatives / ops.maximum(batch.num_negatives, 1.0)
+    of_positives = batch.pair_sum(
+        batch.positives,
+        lambda logit, _: ops.softplus(-logit),
+        lambda logit, _: -ops.sigmoid(-logit),
+    )
+    of_negatives = batch.pair_sum(
+        batch.negatives, lambda logit, _: ops.softplus(logit), lambda logit, _: ops.sigmoid(logit)
+    )
+    loss = of_positives / ops.maximum(batch.num_positives, 1.0) + of_negatives / ops.maximum(
+        batch.num_negatives, 1.0
+    )
     return batch.sample_losses(loss, batch.num_positives > 0)
 
 
@@ -83,17 +97,20 @@ class NTLogisticLoss(ContrastiveLoss):
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
-            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
+            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+            should then be ids.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
+            float32.
 
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.
 
     Reference:
-        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, table 2.
+        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML
+        2020, table 2.
 
     Example:
 

@@ -28,14 +28,17 @@ def ntxent_loss(
 
         L_i = -log( exp(z_i.z_k(i) / tau) / sum_{a in A(i)} exp(z_i.z_a / tau) )
 
-    averaged over the views of a sample. With more views it is the mean over the other views. It is `supcon_loss` of samples
-    that are each a class of its own, and equals it where every anchor has one positive. keras-cv, TensorFlow Similarity and
-    SimCLR's second TensorFlow code return twice this value.
+    averaged over the views of a sample. With more views it is the mean over the other views. It is
+    `supcon_loss` of samples that are each a class of its own, and equals it where every anchor has
+    one positive. keras-cv, TensorFlow Similarity and SimCLR's second TensorFlow code return twice
+    this value.
 
     Args:
         y_true: Ignored; may be None.
-        y_pred: Projections `(batch, views, dim)`. With one view there is no positive and the loss is 0.
-        temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then be differentiated.
+        y_pred: Projections `(batch, views, dim)`. With one view there is no positive and the loss
+            is 0.
+        temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then
+            be differentiated.
         normalize: Scales the rows of `y_pred` and `queue` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
@@ -48,7 +51,8 @@ def ntxent_loss(
         ValueError: For an argument out of its range or projections of another form.
 
     Reference:
-        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, equation 1.
+        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML
+        2020, equation 1.
 
     Example:
 
@@ -81,13 +85,15 @@ class NTXentLoss(ContrastiveLoss):
         block_size: Rows in a block of the pairwise computation; None picks it.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
+            float32.
 
     Raises:
         ValueError: For an argument out of its range.
 
     Reference:
-        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, equation 1.
+        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML
+        2020, equation 1.
 
     Example:
 

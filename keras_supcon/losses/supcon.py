@@ -35,8 +35,9 @@ def supcon_loss(
 ) -> Any:
     r"""Supervised contrastive loss of each sample.
 
-    With `z_i` the projection of row `i` (one view of one sample), `s_ij = z_i.z_j / tau`, `A(i)` all other rows, `P(i)`
-    those of them with the class of `i` and `N(i)` those of other classes, the loss of an anchor is
+    With `z_i` the projection of row `i` (one view of one sample), `s_ij = z_i.z_j / tau`, `A(i)`
+    all other rows, `P(i)` those of them with the class of `i` and `N(i)` those of other classes,
+    the loss of an anchor is
 
         out, eq. 2:  -1/|P(i)| sum_{p in P(i)} log( exp(s_ip) / D_ip )
         in,  eq. 3:  -log( 1/|P(i)| sum_{p in P(i)} exp(s_ip) / D_ip )
@@ -49,44 +50,53 @@ def supcon_loss(
 
     and the loss of a sample is the mean over its anchor views. "in" is never above "out" (Jensen).
 
-    Time grows with the square of the number of rows, memory only with their number: pairs are visited tile by tile, and the
-    gradient, dL_i/dz_i = 1/tau sum_a z_a (softmax_a(s_i) - X_ia) for "all" (X_ip = 1/|P(i)| for "out" and the softmax over the
-    positives for "in"), is computed by a second visit.
+    Time grows with the square of the number of rows, memory only with their number: pairs are
+    visited tile by tile, and the gradient, dL_i/dz_i = 1/tau sum_a z_a (softmax_a(s_i) - X_ia) for
+    "all" (X_ip = 1/|P(i)| for "out" and the softmax over the positives for "in"), is computed by a
+    second visit.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)` below 2^31, or one-hot rows `(batch, classes)`. A class id of -1 means
-            unlabelled: the only positives of such a sample are its own other views.
+        y_true: Class ids `(batch,)` or `(batch, 1)` below 2^31, or one-hot rows `(batch, classes)`.
+            A class id of -1 means unlabelled: the only positives of such a sample are its own other
+            views.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then be differentiated. The
-            paper found 0.1 best.
-        summation: `"out"` or `"in"`: whether the mean over positives stands outside or inside the logarithm.
+        temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then
+            be differentiated. The paper found 0.1 best.
+        summation: `"out"` or `"in"`: whether the mean over positives stands outside or inside the
+            logarithm.
         denominator: `"all"`, `"one_positive"` or `"only_negatives"`.
-        contrast_mode: The views that act as anchors: `"all"`, or `"one"`, the first view of each sample. Either way they are
-            contrasted with all views.
-        positives_cap: The most positives of an anchor beside its own other views, a multiple of the number of views; None for
-            no limit. Kept are the first samples of its class in the order of the batch, with all views. The others leave the
-            positives and the denominator "all", and never become negatives. 0 leaves the anchor's own views.
+        contrast_mode: The views that act as anchors: `"all"`, or `"one"`, the first view of each
+            sample. Either way they are contrasted with all views.
+        positives_cap: The most positives of an anchor beside its own other views, a multiple of the
+            number of views; None for no limit. Kept are the first samples of its class in the order
+            of the batch, with all views. The others leave the positives and the denominator "all",
+            and never become negatives. 0 leaves the anchor's own views.
         scale_by_temperature: Multiplies the loss by the temperature, as the authors' code does.
-        normalize: Scales the rows of `y_pred` and `queue` to unit length first. Without it rows longer than 1e15 (times
-            sqrt(tau) below tau = 1) are shortened to that.
+        normalize: Scales the rows of `y_pred` and `queue` to unit length first. Without it rows
+            longer than 1e15 (times sqrt(tau) below tau = 1) are shortened to that.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
-        block_size: Rows in a block; a few tiles of `block_size` x `block_size` pairs are in memory at a time. None for 1024.
-        queue: Further rows to contrast with, `(queue, dim)`, one view each, such as earlier projections. They take no gradient
-            and are not gathered: under `tf.distribute` every replica should hold the same queue. For `positives_cap` they
-            come after the batch, each a sample of its own.
-        queue_labels: Class ids of the queue, `(queue,)`; None for all unlabelled, which makes them negatives of every anchor.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
-            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
+        block_size: Rows in a block; a few tiles of `block_size` x `block_size` pairs are in memory
+            at a time. None for 1024.
+        queue: Further rows to contrast with, `(queue, dim)`, one view each, such as earlier
+            projections. They take no gradient and are not gathered: under `tf.distribute` every
+            replica should hold the same queue. For `positives_cap` they come after the batch, each
+            a sample of its own.
+        queue_labels: Class ids of the queue, `(queue,)`; None for all unlabelled, which makes them
+            negatives of every anchor.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
+            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+            should then be ids.
 
     Returns:
-        Float tensor `(batch,)`. An anchor with no positive gives 0, and with `"only_negatives"` also one with no negative.
+        Float tensor `(batch,)`. An anchor with no positive gives 0, and with `"only_negatives"`
+        also one with no negative.
 
     Raises:
         ValueError: For an argument out of its range or a batch of another form.
 
     Reference:
-        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, equations 2 and 3. The other denominators and the limit on
-        positives are options of the authors' code.
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, equations 2 and 3. The other
+        denominators and the limit on positives are options of the authors' code.
 
     Example:
 
@@ -115,14 +125,21 @@ def supcon_loss(
     if denominator == "one_positive":
         loss = _one_positive_loss(batch, summation)
     else:
-        log_denominator = batch.log_sum_exp(batch.candidates if denominator == "all" else batch.negatives)
+        log_denominator = batch.log_sum_exp(
+            batch.candidates if denominator == "all" else batch.negatives
+        )
         if summation == "out":
             loss = log_denominator - batch.positive_mean()
         else:
-            loss = log_denominator - batch.log_sum_exp(batch.positives) + ops.log(ops.maximum(batch.num_positives, 1.0))
+            loss = (
+                log_denominator
+                - batch.log_sum_exp(batch.positives)
+                + ops.log(ops.maximum(batch.num_positives, 1.0))
+            )
     is_defined = batch.num_positives > 0
     if denominator != "all":
-        # Without a negative the loss is 0 for "one_positive" and has no lower bound for "only_negatives".
+        # Without a negative the loss is 0 for "one_positive" and has no lower bound for
+        # "only_negatives".
         is_defined = ops.logical_and(is_defined, batch.num_negatives > 0)
     loss = batch.sample_losses(loss, is_defined)
     return loss * ops.cast(temperature, loss.dtype) if scale_by_temperature else loss
@@ -134,7 +151,9 @@ def _one_positive_loss(batch: Contrast, summation: str) -> Any:
     # As one more dimension of the rows n_i takes its gradient like all others.
     margins = {
         "anchor_features": lambda rows: ops.concatenate([rows, -log_negatives[:, None]], axis=1),
-        "contrast_features": lambda rows: ops.concatenate([rows, ops.ones_like(rows[:, :1])], axis=1),
+        "contrast_features": lambda rows: ops.concatenate(
+            [rows, ops.ones_like(rows[:, :1])], axis=1
+        ),
     }
     num_positives = ops.maximum(batch.num_positives, 1.0)
     if summation == "out":
@@ -168,26 +187,30 @@ def _one_positive_loss(batch: Contrast, summation: str) -> Any:
 class SupConLoss(ContrastiveLoss):
     """Supervised contrastive loss as a Keras loss; see `supcon_loss` for the formulas.
 
-    Works in `compile(loss=...)` of any model whose output is `(batch, dim)` or `(batch, views, dim)`, with sample
-    weights, mixed precision and `tf.distribute`. The loss and gradient of replicas with equal shares of a batch
-    (`drop_remainder=True`) are those of one replica on the global batch. Memory grows with the batch, not with its square.
+    Works in `compile(loss=...)` of any model whose output is `(batch, dim)` or `(batch, views,
+    dim)`, with sample weights, mixed precision and `tf.distribute`. The loss and gradient of
+    replicas with equal shares of a batch (`drop_remainder=True`) are those of one replica on the
+    global batch. Memory grows with the batch, not with its square.
 
     Args:
         temperature: Float from 1e-15 to 1e15.
         summation: `"out"` (eq. 2 of the paper) or `"in"` (eq. 3).
         denominator: `"all"` (the paper's), `"one_positive"` or `"only_negatives"`.
         contrast_mode: Views that act as anchors: `"all"`, or `"one"`, the first.
-        positives_cap: The most positives of an anchor beside its own other views, a multiple of the number of views; None for
-            no limit.
+        positives_cap: The most positives of an anchor beside its own other views, a multiple of the
+            number of views; None for no limit.
         scale_by_temperature: Multiplies the loss by the temperature, as the authors' code does.
-        normalize: Scales the rows of `y_pred` to unit length first. Rows that are already unit vectors do not change.
+        normalize: Scales the rows of `y_pred` to unit length first. Rows that are already unit
+            vectors do not change.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
-            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
+            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+            should then be ids.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
+            float32.
 
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.

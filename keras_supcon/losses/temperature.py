@@ -11,12 +11,15 @@ from keras import ops
 
 from keras_supcon.arguments import check_positive
 
-# Within these bounds float32 can hold the logits, their sums, and the gradient with respect to the temperature, which grows
-# like 1 / temperature^2.
+# Within these bounds float32 can hold the logits, their sums, and the gradient with respect to the
+# temperature, which grows like 1 / temperature^2.
 _SMALLEST, _LARGEST = 1e-15, 1e15
 
-# A loss and its temperature. Each replica is traced in its own thread, and each thread has its own value of this variable.
-_IN_USE: contextvars.ContextVar[tuple[Any, Any]] = contextvars.ContextVar("temperature_in_use", default=(None, None))
+# A loss and its temperature. Each replica is traced in its own thread, and each thread has its own
+# value of this variable.
+_IN_USE: contextvars.ContextVar[tuple[Any, Any]] = contextvars.ContextVar(
+    "temperature_in_use", default=(None, None)
+)
 
 
 def check_temperature_number(temperature: Any) -> float:
@@ -25,7 +28,9 @@ def check_temperature_number(temperature: Any) -> float:
 
 
 def check_temperature(temperature: Any) -> None:
-    """Raises `ValueError` unless it is a positive number or a scalar tensor. The value of a tensor is not checked."""
+    """Raises `ValueError` unless it is a positive number or a scalar tensor. The value of a tensor
+    is not checked.
+    """
     if not is_tensor(temperature):
         check_temperature_number(temperature)
     elif len(temperature.shape) > 0:
@@ -41,7 +46,9 @@ def is_tensor(temperature: Any) -> bool:
 
 def square_root(temperature: Any, dtype: Any) -> Any:
     """Returns the square root: a number for a number, a tensor for a tensor."""
-    return ops.sqrt(ops.cast(temperature, dtype)) if is_tensor(temperature) else math.sqrt(temperature)
+    return (
+        ops.sqrt(ops.cast(temperature, dtype)) if is_tensor(temperature) else math.sqrt(temperature)
+    )
 
 
 @contextlib.contextmanager

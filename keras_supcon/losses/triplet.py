@@ -1,4 +1,6 @@
-"""Triplet loss with the mining schemes in use (Weinberger and Saul, 2009; Schroff et al., 2015; Hermans et al., 2017)."""
+"""Triplet loss with the mining schemes in use (Weinberger and Saul, 2009; Schroff et al., 2015;
+Hermans et al., 2017).
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,28 +34,33 @@ def triplet_loss(
 ) -> Any:
     """Triplet loss of each sample: a positive should be nearer than a negative by a margin.
 
-    With `d_ij = |z_i - z_j|^2`, `P(i)` the rows of the class of anchor `i` and `N(i)` those of other classes:
+    With `d_ij = |z_i - z_j|^2`, `P(i)` the rows of the class of anchor `i` and `N(i)` those of
+    other classes:
 
         all:        L_i = mean over p in P(i) and n in N(i) of max(0, d_ip - d_in + margin)
-        semi_hard:  L_i = mean over p in P(i) of max(0, d_ip - d_in(p) + margin), where n(p) is the nearest negative that is
-                    farther than p, or the farthest negative where there is none
+        semi_hard:  L_i = mean over p in P(i) of max(0, d_ip - d_in(p) + margin), where n(p) is the
+                    nearest negative that is farther than p, or the farthest negative where there is
+                    none
         hard:       L_i = max(0, max_p d_ip - min_n d_in + margin)
 
-    averaged over the views of a sample. With one positive and one negative the gradient of `supcon_loss` points the way of
-    this loss with margin 2 tau, to first order (section 2 of the supplement of Khosla et al.).
+    averaged over the views of a sample. With one positive and one negative the gradient of
+    `supcon_loss` points the way of this loss with margin 2 tau, to first order (section 2 of the
+    supplement of Khosla et al.).
 
     Every row is ranked against all others: time grows like N^2 log N, memory like N.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch, classes)`.
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+            classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
         margin: Float from 0 to 1e30; the squared distance of unit vectors is between 0 and 4.
         mining: `"all"`, `"semi_hard"` or `"hard"`.
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Ranks the rows of all replicas under `tf.distribute`.
         block_size: Anchors that are ranked at a time; None for about a million pairs.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
-            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
+            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+            should then be ids.
 
     Returns:
         Float tensor `(batch,)`. An anchor without a positive or without a negative gives 0.
@@ -62,8 +69,8 @@ def triplet_loss(
         ValueError: For an argument out of its range or a batch of another form.
 
     Reference:
-        Weinberger and Saul, JMLR 2009 (all); Schroff et al., FaceNet, CVPR 2015 (semi-hard); Hermans et al., In Defense of
-        the Triplet Loss for Person Re-Identification, 2017 (hard).
+        Weinberger and Saul, JMLR 2009 (all); Schroff et al., FaceNet, CVPR 2015 (semi-hard);
+        Hermans et al., In Defense of the Triplet Loss for Person Re-Identification, 2017 (hard).
 
     Example:
 
@@ -75,8 +82,17 @@ def triplet_loss(
     """
     _check_options(margin, mining, block_size)
     check_class_id_or_none("ignore_class", ignore_class)
-    batch = contrast_batch(y_true, y_pred, normalize=normalize, gather=gather, block_size=block_size, ignore_class=ignore_class)
-    rule = {"all": _all_triplets, "semi_hard": _semi_hard_triplets, "hard": _hardest_triplet}[mining]
+    batch = contrast_batch(
+        y_true,
+        y_pred,
+        normalize=normalize,
+        gather=gather,
+        block_size=block_size,
+        ignore_class=ignore_class,
+    )
+    rule = {"all": _all_triplets, "semi_hard": _semi_hard_triplets, "hard": _hardest_triplet}[
+        mining
+    ]
     loss = batch.row_loss(_of_distances(rule, margin), distance_anchors, distance_contrasts)
     is_defined = ops.logical_and(batch.num_positives > 0, batch.num_negatives > 0)
     return batch.sample_losses(loss, is_defined)
@@ -95,28 +111,50 @@ def _of_distances(rule: Rule, margin: float) -> Callable[[Any, Any, Any], tuple[
     return of_products
 
 
-def _all_triplets(distances: Any, is_positive: Any, is_negative: Any, margin: float) -> tuple[Any, Any]:
-    """In the order of `d_ip + margin` and `d_in`, the triplets of `p` above zero are those with the negatives before it."""
+def _all_triplets(
+    distances: Any, is_positive: Any, is_negative: Any, margin: float
+) -> tuple[Any, Any]:
+    """In the order of `d_ip + margin` and `d_in`, the triplets of `p` above zero are those with the
+    negatives before it.
+    """
     keys = ops.where(is_positive, distances + margin, distances)
-    order = ops.argsort(ops.where(ops.logical_or(is_positive, is_negative), keys, float("inf")), axis=1)
-    positives, negatives = _count_mask(is_positive, order, keys), _count_mask(is_negative, order, keys)
+    order = ops.argsort(
+        ops.where(ops.logical_or(is_positive, is_negative), keys, float("inf")), axis=1
+    )
+    positives, negatives = (
+        _count_mask(is_positive, order, keys),
+        _count_mask(is_negative, order, keys),
+    )
     keys = ops.take_along_axis(keys, order, axis=1)
-    num_positives, num_negatives = (ops.maximum(_row_sum(kind), 1.0) for kind in (positives, negatives))
+    num_positives, num_negatives = (
+        ops.maximum(_row_sum(kind), 1.0) for kind in (positives, negatives)
+    )
     # Distances are counted from the smallest, for the precision of their running sum.
     keys = keys - ops.min(keys, axis=1, keepdims=True, initial=float("inf"))
     negatives_before = ops.cumsum(negatives, axis=1)
     # Means of means: the sum over all triplets of long rows would be beyond float32.
-    over_negatives = (negatives_before * keys - ops.cumsum(negatives * keys, axis=1)) / num_negatives
+    over_negatives = (
+        negatives_before * keys - ops.cumsum(negatives * keys, axis=1)
+    ) / num_negatives
     losses = _row_sum(positives * over_negatives) / num_positives
     positives_after = _row_sum(positives) - ops.cumsum(positives, axis=1)
-    slopes = (positives * negatives_before - negatives * positives_after) / (num_positives * num_negatives)
+    slopes = (positives * negatives_before - negatives * positives_after) / (
+        num_positives * num_negatives
+    )
     return losses, _sum_at(order, slopes)
 
 
-def _semi_hard_triplets(distances: Any, is_positive: Any, is_negative: Any, margin: float) -> tuple[Any, Any]:
+def _semi_hard_triplets(
+    distances: Any, is_positive: Any, is_negative: Any, margin: float
+) -> tuple[Any, Any]:
     """With k negatives no farther than a positive, its own is the one of rank k, or the last."""
-    order = ops.argsort(ops.where(ops.logical_or(is_positive, is_negative), distances, float("inf")), axis=1)
-    positives, negatives = _count_mask(is_positive, order, distances), _count_mask(is_negative, order, distances)
+    order = ops.argsort(
+        ops.where(ops.logical_or(is_positive, is_negative), distances, float("inf")), axis=1
+    )
+    positives, negatives = (
+        _count_mask(is_positive, order, distances),
+        _count_mask(is_negative, order, distances),
+    )
     ascending = ops.take_along_axis(distances, order, axis=1)
     place = ops.zeros_like(order) + ops.arange(ops.shape(order)[1], dtype=order.dtype)[None]
     before = ops.take_along_axis(ascending, ops.maximum(place - 1, 0), axis=1)
@@ -125,19 +163,27 @@ def _semi_hard_triplets(distances: Any, is_positive: Any, is_negative: Any, marg
     no_farther = ops.take_along_axis(ops.cumsum(_sum_at(step, negatives), axis=1), step, axis=1)
     rank = ops.cast(ops.maximum(ops.cumsum(negatives, axis=1) - 1, 0), order.dtype)
     place_by_rank = _sum_at(rank, ops.where(negatives > 0, place, ops.zeros_like(place)))
-    own_rank = ops.cast(ops.maximum(ops.minimum(no_farther, _row_sum(negatives) - 1), 0), order.dtype)
+    own_rank = ops.cast(
+        ops.maximum(ops.minimum(no_farther, _row_sum(negatives) - 1), 0), order.dtype
+    )
     chosen = ops.take_along_axis(place_by_rank, own_rank, axis=1)
     excess = ascending - ops.take_along_axis(ascending, chosen, axis=1) + margin
     num_positives = ops.maximum(_row_sum(positives), 1.0)
     losses = _row_sum(positives * ops.maximum(excess, 0.0)) / num_positives
     active = ops.where(excess > 0, positives, ops.zeros_like(positives)) / num_positives
-    return losses, _sum_at(order, active) - _sum_at(ops.take_along_axis(order, chosen, axis=1), active)
+    return losses, _sum_at(order, active) - _sum_at(
+        ops.take_along_axis(order, chosen, axis=1), active
+    )
 
 
-def _hardest_triplet(distances: Any, is_positive: Any, is_negative: Any, margin: float) -> tuple[Any, Any]:
+def _hardest_triplet(
+    distances: Any, is_positive: Any, is_negative: Any, margin: float
+) -> tuple[Any, Any]:
     zero = ops.zeros_like(distances)
     farthest = ops.max(ops.where(is_positive, distances, zero), axis=1, keepdims=True, initial=0)
-    nearest = ops.min(ops.where(is_negative, distances, float("inf")), axis=1, keepdims=True, initial=float("inf"))
+    nearest = ops.min(
+        ops.where(is_negative, distances, float("inf")), axis=1, keepdims=True, initial=float("inf")
+    )
     excess = farthest - nearest + margin
     # Rows at the same distance share the slope.
     pull = ops.cast(ops.logical_and(is_positive, distances == farthest), distances.dtype)
@@ -156,7 +202,9 @@ def _row_sum(values: Any) -> Any:
 
 
 def _sum_at(columns: Any, values: Any) -> Any:
-    """Adds each value to its column of its row; both arguments and the result are `(rows, columns)`."""
+    """Adds each value to its column of its row; both arguments and the result are `(rows,
+    columns)`.
+    """
     num_rows, size = ops.shape(values)[0], ops.shape(values)[1]
     places = columns + size * ops.arange(num_rows, dtype=columns.dtype)[:, None]
     sums = ops.segment_sum(ops.reshape(values, (-1,)), ops.reshape(places, (-1,)), num_rows * size)
@@ -173,11 +221,13 @@ class TripletLoss(ContrastiveLoss):
         normalize: Scales the rows of `y_pred` to unit length first.
         gather: Ranks the rows of all replicas under `tf.distribute`.
         block_size: Anchors that are ranked at a time; None for about a million pairs.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or negatives, and have loss 0;
-            None for no such id. -1 ignores unlabelled samples. Labels should then be ids.
+        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
+            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+            should then be ids.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes float32.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
+            float32.
 
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.

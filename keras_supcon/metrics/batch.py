@@ -11,9 +11,15 @@ from keras_supcon.ops import Contrast, l2_normalize, standardize_batch
 
 
 def metric_batch(
-    y_true: Any, y_pred: Any, gather: bool, ignore_class: int | None = None, counts_only: bool = False
+    y_true: Any,
+    y_pred: Any,
+    gather: bool,
+    ignore_class: int | None = None,
+    counts_only: bool = False,
 ) -> Contrast:
-    """The `Contrast` of a batch whose dot products are cosines, or have no meaning where only counts of rows are wanted."""
+    """The `Contrast` of a batch whose dot products are cosines, or have no meaning where only
+    counts of rows are wanted.
+    """
     class_ids, projections = standardize_batch(y_true, y_pred, ignore_class)
     # One number a row is enough to count, and quick to gather.
     projections = projections[:, :, :1] if counts_only else l2_normalize(projections)
@@ -22,7 +28,9 @@ def metric_batch(
         (all_projections, all_ids), offset = gather_across_replicas(projections, class_ids)
     own = None if all_projections is projections else projections
     is_ignored = None if ignore_class is None else ops.equal(all_ids, ignore_class)
-    return Contrast(all_ids, all_projections, own_projections=own, offset=offset, is_ignored=is_ignored)
+    return Contrast(
+        all_ids, all_projections, own_projections=own, offset=offset, is_ignored=is_ignored
+    )
 
 
 class BatchMetric(keras.metrics.Mean):
@@ -35,7 +43,8 @@ class BatchMetric(keras.metrics.Mean):
         ignore_class: A class id whose samples are left out, as of the losses; None for no such id.
     """
 
-    # Whether more or less is better, where `EarlyStopping` and other callbacks look for it in Keras' own metrics.
+    # Whether more or less is better, where `EarlyStopping` and other callbacks look for it in
+    # Keras' own metrics.
     _direction = "up"
 
     def __init__(self, name: str, dtype: Any, *, gather: bool, ignore_class: int | None) -> None:

@@ -10,19 +10,22 @@ from keras_supcon.metrics.batch import BatchMetric, metric_batch
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class ChanceLoss(BatchMetric):
-    """`log(N - 1)`: what an anchor costs in `SupConLoss`, `NTXentLoss` and `NPairsLoss` where all N rows of a batch look alike.
+    """`log(N - 1)`: what an anchor costs in `SupConLoss`, `NTXentLoss` and `NPairsLoss` where all N
+    rows of a batch look alike.
 
     For the default options. An anchor without a positive costs 0, here as there.
 
-    A contrastive loss has the size of its batch: 6.9 is chance with 512 samples of two views. Training should take the loss
-    below this; a loss that stays at it means a collapsed embedding. The best reachable value is not 0 but, with `|P|`
-    positives all at one point and no near negative, `log |P|`.
+    A contrastive loss has the size of its batch: 6.9 is chance with 512 samples of two views.
+    Training should take the loss below this; a loss that stays at it means a collapsed embedding.
+    The best reachable value is not 0 but, with `|P|` positives all at one point and no near
+    negative, `log |P|`.
 
     Args:
         name: Name of the metric.
         dtype: Dtype of the result.
         gather: Counts the rows of all replicas under `tf.distribute`.
-        ignore_class: A class id whose samples are left out of N, and count 0 as in the losses; None for no such id.
+        ignore_class: A class id whose samples are left out of N, and count 0 as in the losses; None
+            for no such id.
 
     Example:
 
@@ -39,7 +42,12 @@ class ChanceLoss(BatchMetric):
     _direction = "down"
 
     def __init__(
-        self, name: str = "chance_loss", dtype: Any = None, *, gather: bool = True, ignore_class: int | None = None
+        self,
+        name: str = "chance_loss",
+        dtype: Any = None,
+        *,
+        gather: bool = True,
+        ignore_class: int | None = None,
     ) -> None:
         super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 

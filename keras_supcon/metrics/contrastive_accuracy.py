@@ -12,9 +12,9 @@ from keras_supcon.metrics.batch import BatchMetric, metric_batch
 class ContrastiveAccuracy(BatchMetric):
     """Share of anchors whose nearest other row of the batch, by cosine, is a positive.
 
-    The accuracy of a contrastive batch as a classification: 1 when every view finds a view of its class first. Anchors
-    without a positive do not count; a negative as near as the nearest positive counts as an error. Costs about as much time
-    as the loss itself.
+    The accuracy of a contrastive batch as a classification: 1 when every view finds a view of its
+    class first. Anchors without a positive do not count; a negative as near as the nearest positive
+    counts as an error. Costs about as much time as the loss itself.
 
     Args:
         name: Name of the metric.
@@ -23,7 +23,8 @@ class ContrastiveAccuracy(BatchMetric):
         ignore_class: A class id whose samples are left out, as of the losses; None for no such id.
 
     Reference:
-        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, report it for training.
+        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML
+        2020, report it for training.
 
     Example:
 
@@ -36,7 +37,12 @@ class ContrastiveAccuracy(BatchMetric):
     """
 
     def __init__(
-        self, name: str = "contrastive_accuracy", dtype: Any = None, *, gather: bool = True, ignore_class: int | None = None
+        self,
+        name: str = "contrastive_accuracy",
+        dtype: Any = None,
+        *,
+        gather: bool = True,
+        ignore_class: int | None = None,
     ) -> None:
         super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
@@ -44,7 +50,9 @@ class ContrastiveAccuracy(BatchMetric):
         batch = metric_batch(y_true, y_pred, self.gather, self.ignore_class)
         is_right = batch.pair_max(batch.positives) > batch.pair_max(batch.negatives)
         weight = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
-        right = batch.per_sample(ops.cast(ops.logical_and(is_right, batch.num_positives > 0), "float32"))
+        right = batch.per_sample(
+            ops.cast(ops.logical_and(is_right, batch.num_positives > 0), "float32")
+        )
         right = right * ops.cast(batch.nan_unless_finite, "float32")
         if sample_weight is not None:
             weight = weight * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")

@@ -12,7 +12,8 @@ from keras_supcon.metrics.batch import BatchMetric, metric_batch
 class PositivesPerAnchor(BatchMetric):
     """Mean number of positives of an anchor: |P(i)| of the paper.
 
-    With balanced classes about `views x batch / classes - 1`. The paper's figures: accuracy grows up to some seven positives.
+    With balanced classes about `views x batch / classes - 1`. The paper's figures: accuracy grows
+    up to some seven positives.
 
     Args:
         name: Name of the metric.
@@ -34,7 +35,12 @@ class PositivesPerAnchor(BatchMetric):
     """
 
     def __init__(
-        self, name: str = "positives_per_anchor", dtype: Any = None, *, gather: bool = True, ignore_class: int | None = None
+        self,
+        name: str = "positives_per_anchor",
+        dtype: Any = None,
+        *,
+        gather: bool = True,
+        ignore_class: int | None = None,
     ) -> None:
         super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
@@ -46,9 +52,11 @@ class PositivesPerAnchor(BatchMetric):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class AnchorsWithPositive(BatchMetric):
-    """Share of anchors that have a positive at all; of the others the loss is 0, they only serve as negatives.
+    """Share of anchors that have a positive at all; of the others the loss is 0, they only serve as
+    negatives.
 
-    Below 1 with one view, or unlabelled samples of one view: then the batch is too small for its number of classes.
+    Below 1 with one view, or unlabelled samples of one view: then the batch is too small for its
+    number of classes.
 
     Args:
         name: Name of the metric.
@@ -67,11 +75,18 @@ class AnchorsWithPositive(BatchMetric):
     """
 
     def __init__(
-        self, name: str = "anchors_with_positive", dtype: Any = None, *, gather: bool = True, ignore_class: int | None = None
+        self,
+        name: str = "anchors_with_positive",
+        dtype: Any = None,
+        *,
+        gather: bool = True,
+        ignore_class: int | None = None,
     ) -> None:
         super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         batch = metric_batch(y_true, y_pred, self.gather, self.ignore_class, counts_only=True)
         has_positive = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
-        super().update_state(has_positive, sample_weight=self.weight_of_anchors(batch, sample_weight))
+        super().update_state(
+            has_positive, sample_weight=self.weight_of_anchors(batch, sample_weight)
+        )

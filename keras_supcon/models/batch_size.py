@@ -11,7 +11,9 @@ _KERAS_DEFAULT = 32
 _CHANGE_BATCHES = ("Rebatch", "Unbatch", "FlatMap", "Interleave")
 
 
-def check_batch_size(x: Any, batch_size: int | None, num_replicas: int, micro_batch_size: int | None) -> None:
+def check_batch_size(
+    x: Any, batch_size: int | None, num_replicas: int, micro_batch_size: int | None
+) -> None:
     """Raises `ValueError` if batches of the size that `fit` is known to give cannot be shared out.
 
     Args:
@@ -25,7 +27,8 @@ def check_batch_size(x: Any, batch_size: int | None, num_replicas: int, micro_ba
         return
     if size % num_replicas:
         raise ValueError(
-            f"`batch_size` should be divisible by the number of replicas, {num_replicas}. Received: batch_size={size}"
+            f"`batch_size` should be divisible by the number of replicas, {num_replicas}. "
+            f"Received: batch_size={size}"
         )
     share = size // num_replicas
     if micro_batch_size is not None and share > micro_batch_size and share % micro_batch_size:
@@ -59,7 +62,8 @@ def _tf_data_batch_size(dataset: Any) -> int | None:
     shape = getattr(images, "shape", None)
     if shape is not None and shape.rank and shape[0] is not None:
         return shape[0]
-    # Without `drop_remainder=True` the size is known to the step of the pipeline that made the batches alone.
+    # Without `drop_remainder=True` the size is known to the step of the pipeline that made the
+    # batches alone.
     while dataset is not None:
         size = getattr(dataset, "_batch_size", None)
         if size is not None:

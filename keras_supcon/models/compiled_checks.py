@@ -11,12 +11,15 @@ from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.ops import standardize_labels
 from keras_supcon.ops.batch import refuse_large_floats
 
-# Names for which Keras chooses a metric by the shapes of labels and outputs, as if these were scores of classes.
+# Names for which Keras chooses a metric by the shapes of labels and outputs, as if these were
+# scores of classes.
 _OF_CLASS_SCORES = ("acc", "accuracy", "ce", "crossentropy")
 
 
 def check_metrics(model: keras.Model) -> None:
-    """Raises `ValueError` for metrics of class scores beside a contrastive loss, whose outputs are projections."""
+    """Raises `ValueError` for metrics of class scores beside a contrastive loss, whose outputs are
+    projections.
+    """
     if _contrastive_loss(model) is None:
         return
     config = model.get_compile_config()
@@ -24,15 +27,18 @@ def check_metrics(model: keras.Model) -> None:
         if any(_is_of_class_scores(metric) for metric in _metrics(config.get(argument))):
             raise ValueError(
                 f"`{argument}` should compare projections with one another, as "
-                "`keras_supcon.metrics.ContrastiveAccuracy()` does: a model with a contrastive loss gives no scores of "
-                f"classes. A `LinearClassifier` does, in stage two. Received: {argument}={config[argument]}"
+                "`keras_supcon.metrics.ContrastiveAccuracy()` does: a model with a contrastive "
+                "loss gives no scores of "
+                "classes. A `LinearClassifier` does, in stage two. Received: "
+                f"{argument}={config[argument]}"
             )
 
 
 def check_labels(model: keras.Model, y: Any) -> None:
     """Raises `ValueError` for labels that the loss does not take, if they are arrays.
 
-    Programs that XLA compiles, as on JAX, cannot raise, and elsewhere only the batch that is wrong would.
+    Programs that XLA compiles, as on JAX, cannot raise, and elsewhere only the batch that is wrong
+    would.
     """
     loss = _contrastive_loss(model)
     if y is None or loss is None or not loss.uses_labels:
@@ -44,14 +50,17 @@ def check_labels(model: keras.Model, y: Any) -> None:
 
 
 def check_first_labels(model: keras.Model, data: Any) -> Any:
-    """Raises `ValueError` if the labels of the first batch are none that the loss takes, where no step could say so.
+    """Raises `ValueError` if the labels of the first batch are none that the loss takes, where no
+    step could say so.
 
-    That is where XLA compiles the step: on JAX, and with `jit_compile=True`. Elsewhere each step checks its batch.
+    That is where XLA compiles the step: on JAX, and with `jit_compile=True`. Elsewhere each step
+    checks its batch.
 
     Args:
         model: A compiled model.
-        data: What `fit` or `evaluate` got as `x`: batches in any form that Keras takes, or something else, which passes. One
-            batch is read, as Keras on JAX reads one to build the model.
+        data: What `fit` or `evaluate` got as `x`: batches in any form that Keras takes, or
+            something else, which passes. One batch is read, as Keras on JAX reads one to build the
+            model.
 
     Returns:
         The data; a generator, of which a batch is taken, as one that gives it again.
@@ -64,7 +73,9 @@ def check_first_labels(model: keras.Model, data: Any) -> Any:
             batch = data[0]
         except Exception:  # it may want `on_epoch_begin` first
             return data
-    elif hasattr(data, "element_spec") and hasattr(data, "take"):  # tf.data, but not what a strategy has distributed
+    elif hasattr(data, "element_spec") and hasattr(
+        data, "take"
+    ):  # tf.data, but not what a strategy has distributed
         batch = next(iter(data.take(1)), None)
     elif isinstance(data, types.GeneratorType):
         batch = next(data, None)
@@ -91,7 +102,9 @@ def _uses_labels(model: keras.Model) -> bool:
 
 
 def _contrastive_loss(model: keras.Model) -> ContrastiveLoss | None:
-    """The loss of a model with one output, alone or in a list or dictionary, if it is a contrastive one."""
+    """The loss of a model with one output, alone or in a list or dictionary, if it is a contrastive
+    one.
+    """
     losses = keras.tree.flatten(getattr(model, "loss", None))
     return losses[0] if len(losses) == 1 and isinstance(losses[0], ContrastiveLoss) else None
 
@@ -100,7 +113,8 @@ def check_may_be_unlabelled(model: keras.Model) -> None:
     """Raises `ValueError` for a loss that would ignore every sample of data without labels."""
     if getattr(_contrastive_loss(model), "ignore_class", None) == -1:
         raise ValueError(
-            "The data should have labels where the loss ignores samples that are unlabelled. Received: images alone, for a "
+            "The data should have labels where the loss ignores samples that are unlabelled. "
+            "Received: images alone, for a "
             "loss with ignore_class=-1"
         )
 

@@ -1,4 +1,6 @@
-"""What every model around an encoder shares: how a batch reaches the encoder, and what files and exports say of it."""
+"""What every model around an encoder shares: how a batch reaches the encoder, and what files and
+exports say of it.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,14 @@ from keras_supcon.models.seed_states import SavesSeedStates
 class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
     """Base of the models around an encoder.
 
-    One rule holds for all of them: inputs reach the encoder as they are given, integers as floats of the same values, and
-    augmentation leaves the range of pixels as it is. A recipe, whose views are in [0, 1], is brought back to its
-    `value_range`. Integers that the encoder declares as integers, or may read as ids (`(batch,)` and `(batch, n)` where it
-    declares nothing), stay integers, and strings stay strings.
+    One rule holds for all of them: inputs reach the encoder as they are given, integers as floats
+    of the same values, and augmentation leaves the range of pixels as it is. A recipe, whose views
+    are in [0, 1], is brought back to its `value_range`. Integers that the encoder declares as
+    integers, or may read as ids (`(batch,)` and `(batch, n)` where it declares nothing), stay
+    integers, and strings stay strings.
 
-    Subclasses set `encoder` and `augmenter`, which makes one view of a batch when not training, before they are built.
+    Subclasses set `encoder` and `augmenter`, which makes one view of a batch when not training,
+    before they are built.
 
     Args:
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
@@ -55,8 +59,11 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
             layer.look_at(images, warned_of)
         return super().fit(x, *args, **kwargs)
 
-    def build_encoder(self, input_shape: Any, augmenter: keras.layers.Layer | None) -> keras.KerasTensor:
-        """Builds the encoder for inputs of a shape, or for views of them, and returns its symbolic features.
+    def build_encoder(
+        self, input_shape: Any, augmenter: keras.layers.Layer | None
+    ) -> keras.KerasTensor:
+        """Builds the encoder for inputs of a shape, or for views of them, and returns its symbolic
+        features.
 
         Raises:
             ValueError: If the features are not of shape (batch, features).
@@ -71,7 +78,9 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
 
     def encode(self, inputs: Any, training: bool) -> Any:
         """Features of one view, `(batch, features)`."""
-        return tree.flatten(self.encoder(cast_for_encoder(self.encoder, inputs), training=training))[0]
+        return tree.flatten(
+            self.encoder(cast_for_encoder(self.encoder, inputs), training=training)
+        )[0]
 
     def export(
         self,
@@ -83,12 +92,15 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
     ) -> None:
         """Exports the model for inference, as `keras.Model.export` does.
 
-        Unless `input_signature` says otherwise, what is exported takes ids as integers, strings as strings and all else, pixels
-        included, as float32; uint8 pixels cast to float32 give the predictions of uint8 pixels.
+        Unless `input_signature` says otherwise, what is exported takes ids as integers, strings as
+        strings and all else, pixels included, as float32; uint8 pixels cast to float32 give the
+        predictions of uint8 pixels.
         """
         if input_signature is None and self.built:
             input_signature = [export_signature(self.encoder, self.get_build_config())]
-        super().export(filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs)
+        super().export(
+            filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs
+        )
 
     def get_build_config(self) -> dict[str, Any] | None:
         config = super().get_build_config()
@@ -104,7 +116,8 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
 
 
 def augment(augmenter: keras.layers.Layer | None, inputs: Any, training: bool) -> Any:
-    """Augments a batch, or gives the augmenter's inference form of it; either way in the range that the pixels came in.
+    """Augments a batch, or gives the augmenter's inference form of it; either way in the range that
+    the pixels came in.
 
     Args:
         augmenter: A layer, or None, which leaves the batch as it is.
@@ -114,7 +127,8 @@ def augment(augmenter: keras.layers.Layer | None, inputs: Any, training: bool) -
     if augmenter is None:
         return inputs
     if keras_layers_within(augmenter):
-        # On integers `Resizing` rounds, and `GaussianNoise` adds nothing. Other parts of a dictionary may be ids.
+        # On integers `Resizing` rounds, and `GaussianNoise` adds nothing. Other parts of a
+        # dictionary may be ids.
         if not tree.is_nested(inputs):
             inputs = as_floats(inputs)
         elif isinstance(inputs, dict) and "images" in inputs:

@@ -9,10 +9,11 @@ from keras_supcon.arguments import check_whole_number
 
 
 class _AsItWas(int):
-    """A true value of `trainable` that stands until someone assigns `trainable`, when Keras replaces it by `True` or `False`.
+    """A true value of `trainable` that stands until someone assigns `trainable`, when Keras
+    replaces it by `True` or `False`.
 
-    The encoder of a classifier stays trainable for the model that pre-trains it, so that assigning `True` would leave no trace.
-    On TensorFlow Keras does not even call the setter then.
+    The encoder of a classifier stays trainable for the model that pre-trains it, so that assigning
+    `True` would leave no trace. On TensorFlow Keras does not even call the setter then.
     """
 
     __class__ = bool  # as Keras asks of it
@@ -22,7 +23,9 @@ class _AsItWas(int):
 
 
 def watch_trainable(encoder: keras.layers.Layer) -> Any:
-    """Makes assignments of `encoder.trainable` show from now on: it is then not the returned value any more."""
+    """Makes assignments of `encoder.trainable` show from now on: it is then not the returned value
+    any more.
+    """
     if encoder.trainable is True:
         encoder._trainable = _AsItWas(True)
         # The value should not get into files. Keras asks of `get_config` whether it is its own.
@@ -59,7 +62,8 @@ def trained_weights(encoder: keras.layers.Layer, trainable_encoder: bool | int) 
 
     Args:
         encoder: A layer.
-        trainable_encoder: False for none, True for all that are trainable, or the number of its last blocks.
+        trainable_encoder: False for none, True for all that are trainable, or the number of its
+            last blocks.
 
     Raises:
         ValueError: If a built encoder has fewer blocks.
@@ -71,8 +75,10 @@ def trained_weights(encoder: keras.layers.Layer, trainable_encoder: bool | int) 
     blocks = _blocks(encoder)
     if encoder.built and trainable_encoder > len(blocks):
         raise ValueError(
-            f"`trainable_encoder` should be at most {len(blocks)}, the number of layers with weights in "
-            f"`{encoder.name}.layers`, or True for all weights. Received: trainable_encoder={trainable_encoder}"
+            f"`trainable_encoder` should be at most {len(blocks)}, the number of layers with "
+            "weights in "
+            f"`{encoder.name}.layers`, or True for all weights. Received: "
+            f"trainable_encoder={trainable_encoder}"
         )
     return [weight for block in blocks[-trainable_encoder:] for weight in block.trainable_variables]
 
@@ -80,7 +86,8 @@ def trained_weights(encoder: keras.layers.Layer, trainable_encoder: bool | int) 
 def _blocks(encoder: keras.layers.Layer) -> list[keras.layers.Layer]:
     """The layers with weights that an encoder is directly made of, in their order.
 
-    An encoder that only wraps another, as `keras.Sequential([Rescaling(1 / 255), network])`, has the blocks of that one.
+    An encoder that only wraps another, as `keras.Sequential([Rescaling(1 / 255), network])`, has
+    the blocks of that one.
     """
     blocks = [layer for layer in getattr(encoder, "layers", []) if layer.weights]
     return _blocks(blocks[0]) if len(blocks) == 1 and getattr(blocks[0], "layers", []) else blocks

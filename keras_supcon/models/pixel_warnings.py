@@ -17,19 +17,25 @@ _READ_SCALE = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "EinsumD
 
 
 def warn_of_unscaled_pixels(model: Any, augmenter: keras.layers.Layer | None, inputs: Any) -> None:
-    """Warns where pixels of a range as wide as 0..255 reach weights of the encoder with no layer that scales them.
+    """Warns where pixels of a range as wide as 0..255 reach weights of the encoder with no layer
+    that scales them.
 
     Args:
         model: A model with an encoder.
         augmenter: A layer, or None.
-        inputs: Symbolic inputs. Without a recipe, which says its range, only uint8 images are taken for 0..255.
+        inputs: Symbolic inputs. Without a recipe, which says its range, only uint8 images are taken
+            for 0..255.
     """
     recipe = None if augmenter is None else unit_range_layer(augmenter)
     if recipe is not None:
         low, high = recipe.value_range
     elif augmenter is not None and layer_of_other_range(augmenter) is not None:
         return
-    elif getattr(inputs, "dtype", None) == "uint8" and len(inputs.shape) == 4 and inputs.shape[-1] in (1, 3, 4):
+    elif (
+        getattr(inputs, "dtype", None) == "uint8"
+        and len(inputs.shape) == 4
+        and inputs.shape[-1] in (1, 3, 4)
+    ):
         low, high = 0, 255
     else:
         return
@@ -38,9 +44,12 @@ def warn_of_unscaled_pixels(model: Any, augmenter: keras.layers.Layer | None, in
     reader = _first_reader(model.encoder)
     if reader is not None and high - low > 2:
         warnings.warn(
-            f"The encoder of `{model.name}` gets pixels as they come, from {low:g} to {high:g}, and its first layer "
-            f"with weights, `{reader.name}`, has nothing before it that scales them. Begin the encoder with "
-            "`keras.layers.Rescaling(1 / 255)`, or the preprocessing that it was trained with: models do not scale pixels, "
+            f"The encoder of `{model.name}` gets pixels as they come, from {low:g} to {high:g}, "
+            "and its first layer "
+            f"with weights, `{reader.name}`, has nothing before it that scales them. Begin the "
+            "encoder with "
+            "`keras.layers.Rescaling(1 / 255)`, or the preprocessing that it was trained with: "
+            "models do not scale pixels, "
             "whatever their dtype.",
             stacklevel=stacklevel_of_user(),
         )
@@ -51,30 +60,38 @@ def warn_of_other_range(augmenter: keras.layers.Layer | None) -> None:
     layer = None if augmenter is None else layer_of_other_range(augmenter)
     if layer is not None:
         warnings.warn(
-            f"`augmenter` holds `{layer.name}`, so that the encoder is trained on pixels of a range that other models of "
-            "the same encoder do not see. Move what scales to the beginning of the encoder, or give "
+            f"`augmenter` holds `{layer.name}`, so that the encoder is trained on pixels of a "
+            "range that other models of "
+            "the same encoder do not see. Move what scales to the beginning of the encoder, or "
+            "give "
             "`LinearClassifier(model.encoder, ..., augmenter=model.augmenter)`.",
             stacklevel=stacklevel_of_user(),
         )
 
 
 def warn_of_older_file(model: Any) -> None:
-    """Warns where a file is of a version that scaled pixels to [0, 1], and its encoder tells scales apart."""
+    """Warns where a file is of a version that scaled pixels to [0, 1], and its encoder tells scales
+    apart.
+    """
     first = next(iter(getattr(model.encoder, "layers", [])), None)
     if type(first).__name__ == "ImageStandardization":  # of our encoders, which no scale matters to
         return
     warnings.warn(
-        f"`{model.name}` was saved by a version of keras_supcon that scaled integers, and the pixels of recipes, to [0, 1] "
+        f"`{model.name}` was saved by a version of keras_supcon that scaled integers, and the "
+        "pixels of recipes, to [0, 1] "
         "before the encoder. Now pixels reach it as they come. For what it was trained on, use "
-        "`keras.Sequential([keras.layers.Rescaling(1 / 255), model.encoder])` as encoder, or give floats in [0, 1].",
+        "`keras.Sequential([keras.layers.Rescaling(1 / 255), model.encoder])` as encoder, or give "
+        "floats in [0, 1].",
         stacklevel=stacklevel_of_user(),
     )
 
 
 def _first_reader(layer: Any) -> Any:
-    """The first layer with weights, if it is reached by pixels whose scale nothing before it has changed; else None.
+    """The first layer with weights, if it is reached by pixels whose scale nothing before it has
+    changed; else None.
 
-    Of operations and layers that are not Keras' own, subclassed models included, nothing is known: they may scale.
+    Of operations and layers that are not Keras' own, subclassed models included, nothing is known:
+    they may scale.
     """
     if type(layer).__name__ not in ("Functional", "Sequential"):
         return layer if _is_of_keras(layer) and type(layer).__name__ in _READ_SCALE else None

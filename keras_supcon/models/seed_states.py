@@ -1,4 +1,6 @@
-"""The states of seed generators in the files of Keras, and of the random generators that lie outside a model."""
+"""The states of seed generators in the files of Keras, and of the random generators that lie
+outside a model.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,11 +16,13 @@ _FIXED_SEED = 20200423
 
 
 class SavesSeedStates:
-    """Puts the seed states of a model and all its parts into `.keras` and `.weights.h5`. Goes before `keras.Model`.
+    """Puts the seed states of a model and all its parts into `.keras` and `.weights.h5`. Goes
+    before `keras.Model`.
 
-    Keras saves the weights of each layer, to which the states of seed generators do not belong: a loaded model would repeat
-    the dropout masks and augmentations from the start of training. A file without them, from before or of another class,
-    loads and leaves the states as they are. On torch, dropout without a `seed` draws from torch's own generator instead.
+    Keras saves the weights of each layer, to which the states of seed generators do not belong: a
+    loaded model would repeat the dropout masks and augmentations from the start of training. A file
+    without them, from before or of another class, loads and leaves the states as they are. On
+    torch, dropout without a `seed` draws from torch's own generator instead.
 
     Raises:
         ValueError: On loading, if the file has the states of another number of generators.
@@ -57,7 +61,8 @@ class SavesSeedStates:
         states, values = seed_states(self), np.asarray(store[_KEY])
         if len(states) != len(values):
             raise ValueError(
-                f"The file should be of a model with as many seed generators (dropout, augmentation): `{self.name}` has "
+                "The file should be of a model with as many seed generators (dropout, "
+                f"augmentation): `{self.name}` has "
                 f"{len(states)}. Received: a file with the states of {len(values)}"
             )
         for state, value in zip(states, values, strict=True):
@@ -66,11 +71,15 @@ class SavesSeedStates:
 
 @contextlib.contextmanager
 def fixed_seeds(layer: keras.layers.Layer) -> Iterator[None]:
-    """Lets a layer and its parts draw the same numbers each time, and gives their generators back the states they had."""
+    """Lets a layer and its parts draw the same numbers each time, and gives their generators back
+    the states they had.
+    """
     states = seed_states(layer)
     kept = [ops.copy(state) for state in states]
     for place, state in enumerate(states):
-        state.assign(np.array([_FIXED_SEED + place, 0]))  # generators of one seed would draw the same numbers
+        state.assign(
+            np.array([_FIXED_SEED + place, 0])
+        )  # generators of one seed would draw the same numbers
     try:
         yield
     finally:
@@ -79,7 +88,9 @@ def fixed_seeds(layer: keras.layers.Layer) -> Iterator[None]:
 
 
 def seed_states(model: keras.layers.Layer) -> list[keras.Variable]:
-    """The states of all seed generators of a model and its parts, each once, in the order in which they were made."""
+    """The states of all seed generators of a model and its parts, each once, in the order in which
+    they were made.
+    """
     seen = {id(variable) for variable in (*model.weights, *model.metrics_variables)}
     states = []
     for variable in model.variables:
@@ -90,12 +101,17 @@ def seed_states(model: keras.layers.Layer) -> list[keras.Variable]:
 
 
 def generator_states() -> list[np.ndarray]:
-    """Random generators outside the model: torch's own, from which its dropout draws where it was not given a seed."""
+    """Random generators outside the model: torch's own, from which its dropout draws where it was
+    not given a seed.
+    """
     if keras.backend.backend() != "torch":
         return []
     import torch
 
-    return [torch.get_rng_state().numpy(), *([torch.cuda.get_rng_state().numpy()] if torch.cuda.is_available() else [])]
+    return [
+        torch.get_rng_state().numpy(),
+        *([torch.cuda.get_rng_state().numpy()] if torch.cuda.is_available() else []),
+    ]
 
 
 def set_generator_states(states: list[np.ndarray]) -> None:

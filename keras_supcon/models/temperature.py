@@ -1,4 +1,6 @@
-"""The temperature of the loss that a model is compiled with, and a weight of the model that learns it."""
+"""The temperature of the loss that a model is compiled with, and a weight of the model that learns
+it.
+"""
 
 import math
 from typing import Any
@@ -11,7 +13,8 @@ from keras_supcon.losses.temperature import temperature_in_use
 
 # Radford et al. (2021), section 2.5: what logits are scaled by, at most.
 _LARGEST_SCALE = 100.0
-# At this temperature, which only a learning rate that is too large reaches, the loss is flat. Far above, float32 overflows.
+# At this temperature, which only a learning rate that is too large reaches, the loss is flat. Far
+# above, float32 overflows.
 _LARGEST_TEMPERATURE = 100.0
 _LARGEST_EXPONENT = 700.0  # that math.exp can take
 
@@ -26,17 +29,20 @@ def loss_with_temperature(model: keras.Model) -> ContrastiveLoss:
     found = [loss for loss in losses if isinstance(loss, ContrastiveLoss) and loss.has_temperature]
     if len(found) != 1:
         raise ValueError(
-            "The model should be compiled with one loss that has a temperature, such as `keras_supcon.SupConLoss()`. "
+            "The model should be compiled with one loss that has a temperature, such as "
+            "`keras_supcon.SupConLoss()`. "
             f"Received: loss={getattr(model, 'loss', None)!r}"
         )
     return found[0]
 
 
 class LearnsTemperature:
-    """Adds to a Keras model, if asked, one weight that learns the temperature of its loss. Goes before `keras.Model`.
+    """Adds to a Keras model, if asked, one weight that learns the temperature of its loss. Goes
+    before `keras.Model`.
 
-    The temperature is `loss.temperature * exp(-w)` with `w = 0` at the start. `w` is limited so that the temperature stays from
-    0.01 to 100; a bound widens to `loss.temperature` where that lies beyond it.
+    The temperature is `loss.temperature * exp(-w)` with `w = 0` at the start. `w` is limited so
+    that the temperature stays from 0.01 to 100; a bound widens to `loss.temperature` where that
+    lies beyond it.
     """
 
     learnable_temperature = False
@@ -55,7 +61,9 @@ class LearnsTemperature:
 
     @property
     def temperature(self) -> float | None:
-        """The present temperature of the compiled loss, learned, scheduled or fixed; None for a loss without one."""
+        """The present temperature of the compiled loss, learned, scheduled or fixed; None for a
+        loss without one.
+        """
         try:
             loss = loss_with_temperature(self)
         except ValueError:
@@ -95,7 +103,9 @@ class LearnsTemperature:
         if not self.learnable_temperature:
             return super().compute_loss(*args, **kwargs)
         loss = loss_with_temperature(self)
-        with temperature_in_use(loss, loss.temperature * ops.exp(-ops.convert_to_tensor(self._log_scale))):
+        with temperature_in_use(
+            loss, loss.temperature * ops.exp(-ops.convert_to_tensor(self._log_scale))
+        ):
             return super().compute_loss(*args, **kwargs)
 
     def _with_temperature_in_logs(self, callbacks: Any) -> Any:
@@ -109,7 +119,9 @@ class LearnsTemperature:
 
 
 class _ScaleLimit(keras.constraints.Constraint):
-    """What optimizers do to the weight after a step; a limit in the loss would have no gradient beyond it."""
+    """What optimizers do to the weight after a step; a limit in the loss would have no gradient
+    beyond it.
+    """
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
@@ -128,7 +140,9 @@ class _LogTemperature(keras.callbacks.Callback):
 
 
 def _leave_out_of_weight_decay(optimizer: Any, variable: keras.Variable) -> None:
-    """Adds a variable to those of `exclude_from_weight_decay`, a call of which would forget those of earlier calls."""
+    """Adds a variable to those of `exclude_from_weight_decay`, a call of which would forget those
+    of earlier calls.
+    """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if getattr(optimizer, "weight_decay", None) is None:  # ours decays no single number
         return

@@ -6,19 +6,28 @@ from keras import ops
 
 from keras_supcon.ops.pairs import PADDING, Rows
 
-# On CPUs products of 1024 rows run near the peak of the processor and a tile of them still fits the cache.
+# On CPUs products of 1024 rows run near the peak of the processor and a tile of them still fits the
+# cache.
 BLOCK_SIZE = 1024
 
 
 def fits_one_block(num_rows: Any, block_size: int | None) -> bool:
     """Whether rows are known to be no more than a block."""
-    return isinstance(num_rows, int) and num_rows <= (BLOCK_SIZE if block_size is None else block_size)
+    return isinstance(num_rows, int) and num_rows <= (
+        BLOCK_SIZE if block_size is None else block_size
+    )
 
 
 class Blocks:
     """Rows cut into blocks of one size, the last one filled up with zero rows."""
 
-    def __init__(self, features: Any, rows: Rows, block_size: Any = None, needed: tuple[str, ...] = ("index", "group", "rank")):
+    def __init__(
+        self,
+        features: Any,
+        rows: Rows,
+        block_size: Any = None,
+        needed: tuple[str, ...] = ("index", "group", "rank"),
+    ):
         self.num_rows, self.dim = features.shape[0], features.shape[1]
         if self.num_rows is None:
             self.num_rows = ops.shape(features)[0]
@@ -32,7 +41,11 @@ class Blocks:
             self.size = ops.maximum((self.num_rows + self.count - 1) // self.count, 1)
         self.dtype = features.dtype
         self._features = self.split(features)
-        valid = ops.ones((self.num_rows, 1), dtype=features.dtype) if rows.present is None else rows.present[:, None]
+        valid = (
+            ops.ones((self.num_rows, 1), dtype=features.dtype)
+            if rows.present is None
+            else rows.present[:, None]
+        )
         self._valid = self.split(valid)
         self._rows = {name: self.split(getattr(rows, name)[:, None], PADDING) for name in needed}
 
@@ -67,7 +80,9 @@ class Blocks:
         return Rows(**{name: vectors[index] for name, vectors in self._rows.items()})
 
     def ends(self, vector: Any) -> tuple[Any, Any]:
-        """The smallest and the largest item of an integer vector `(rows,)` in each block; many blocks ascend."""
+        """The smallest and the largest item of an integer vector `(rows,)` in each block; many
+        blocks ascend.
+        """
         if self.is_single:
             return ops.min(vector, initial=PADDING)[None], ops.max(vector, initial=-1)[None]
         # One more item, so that an empty vector has ends too.

@@ -4,7 +4,8 @@ from typing import Any
 
 from keras import ops
 
-# Up to this number of samples a square of comparisons is quicker than the many small steps of sorting.
+# Up to this number of samples a square of comparisons is quicker than the many small steps of
+# sorting.
 _SMALL_BATCH = 1024
 
 
@@ -12,7 +13,8 @@ def class_groups(class_ids: Any) -> Any:
     """Numbers the classes present in a batch, from 0 up and below the number of samples.
 
     Args:
-        class_ids: Integer tensor `(samples,)`; negative is unlabelled, and such a sample is a class of its own.
+        class_ids: Integer tensor `(samples,)`; negative is unlabelled, and such a sample is a class
+            of its own.
 
     Returns:
         int32 tensor `(samples,)`. Which number a class gets has no meaning.
@@ -35,7 +37,9 @@ def class_groups(class_ids: Any) -> Any:
     ascending = ops.take(class_ids, order)
     place = ops.arange(ops.shape(class_ids)[0], dtype="int32")
     before = ops.take(ascending, ops.maximum(place - 1, 0))
-    starts_class = ops.logical_and(ops.logical_or(ops.not_equal(ascending, before), ascending < 0), place > 0)
+    starts_class = ops.logical_and(
+        ops.logical_or(ops.not_equal(ascending, before), ascending < 0), place > 0
+    )
     return ops.take(ops.cumsum(ops.cast(starts_class, "int32")), ops.argsort(order))
 
 

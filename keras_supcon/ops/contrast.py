@@ -1,4 +1,6 @@
-"""A batch of views laid out for pairwise sums: the anchors, the rows they are contrasted with, and who is whose positive."""
+"""A batch of views laid out for pairwise sums: the anchors, the rows they are contrasted with, and
+who is whose positive.
+"""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -13,7 +15,8 @@ from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import RowOrder
 from keras_supcon.ops.row_loss import row_loss
 
-# Within exp(+-40) sums of exponentials of float32 neither overflow nor vanish, so they need no shift by the largest logit.
+# Within exp(+-40) sums of exponentials of float32 neither overflow nor vanish, so they need no
+# shift by the largest logit.
 _LARGEST_SAFE_LOGIT = 40.0
 
 Features = Callable[[Any], Any]
@@ -30,28 +33,35 @@ class _ContrastRows(NamedTuple):
 class Contrast:
     """Anchor rows against contrast rows.
 
-    A row is one view of one sample. The contrast rows are all views of all samples of the global batch, and of an optional
-    queue; the anchors are all views, or the first views, of this replica's samples. Rows are kept in ascending order of their
-    class, so that the positives of a block of anchors are neighbours.
+    A row is one view of one sample. The contrast rows are all views of all samples of the global
+    batch, and of an optional queue; the anchors are all views, or the first views, of this
+    replica's samples. Rows are kept in ascending order of their class, so that the positives of a
+    block of anchors are neighbours.
 
     Args:
         class_ids: Integer tensor `(samples,)`, classes of the global batch; negative is unlabelled.
         projections: Float tensor `(samples, views, dim)` of the global batch.
-        own_projections: Float tensor `(own samples, views, dim)` of this replica, a slice of `projections`; None for all.
+        own_projections: Float tensor `(own samples, views, dim)` of this replica, a slice of
+            `projections`; None for all.
         offset: How many samples of the global batch come before this replica's.
         first_view_only: Only the first view of a sample is an anchor.
-        max_samples: Pairs an anchor, beside its own views, with no more than this number of samples of its class, the first
-            ones in the order of the batch and then of the queue. None for all.
-        queue: Float tensor `(queue, dim)` of further contrast rows, one view each, that take no gradient.
+        max_samples: Pairs an anchor, beside its own views, with no more than this number of samples
+            of its class, the first ones in the order of the batch and then of the queue. None for
+            all.
+        queue: Float tensor `(queue, dim)` of further contrast rows, one view each, that take no
+            gradient.
         queue_class_ids: Integer tensor `(queue,)`.
-        queue_scale: Scalar tensor by which dot products with the queue are multiplied, with gradient; None for 1.
-        is_ignored: Bool tensor `(samples,)` of the global batch: samples that are in no pair, neither as anchors nor as
-            contrasts, whose rows take no gradient. None for none. Their rows too should be finite.
+        queue_scale: Scalar tensor by which dot products with the queue are multiplied, with
+            gradient; None for 1.
+        is_ignored: Bool tensor `(samples,)` of the global batch: samples that are in no pair,
+            neither as anchors nor as contrasts, whose rows take no gradient. None for none. Their
+            rows too should be finite.
         queue_is_ignored: The same for the queue, `(queue,)`.
-        largest_dot_product: A bound on the absolute dot products of unit vectors times one factor: a number, a scalar tensor if
-            the factor is one, or None for other rows.
+        largest_dot_product: A bound on the absolute dot products of unit vectors times one factor:
+            a number, a scalar tensor if the factor is one, or None for other rows.
         block_size: Rows in a block of the pairwise sums; None picks it.
-        inputs: What the rows of this replica were made of, which should be finite too: a compiler may lose NaN on the way.
+        inputs: What the rows of this replica were made of, which should be finite too: a compiler
+            may lose NaN on the way.
     """
 
     def __init__(
@@ -79,7 +89,9 @@ class Contrast:
         self._anchor_views = 1 if first_view_only else self._num_views
 
         batch_size = ops.shape(projections)[0]
-        self._all_contrasts = [*inputs, projections] if queue is None else [*inputs, projections, queue]
+        self._all_contrasts = (
+            [*inputs, projections] if queue is None else [*inputs, projections, queue]
+        )
         present = queue_present = None
         if is_ignored is not None:
             class_ids, projections, present = _without_ignored(class_ids, projections, is_ignored)
@@ -87,36 +99,62 @@ class Contrast:
                 of_own = is_ignored[offset : offset + ops.shape(own_projections)[0]]
                 own_projections = _zero_where(of_own, own_projections)
         if queue_is_ignored is not None:
-            queue_class_ids, queue, queue_present = _without_ignored(queue_class_ids, queue, queue_is_ignored)
-        all_ids = class_ids if queue is None else ops.concatenate([class_ids, queue_class_ids], axis=0)
+            queue_class_ids, queue, queue_present = _without_ignored(
+                queue_class_ids, queue, queue_is_ignored
+            )
+        all_ids = (
+            class_ids if queue is None else ops.concatenate([class_ids, queue_class_ids], axis=0)
+        )
         groups = class_groups(all_ids)
         self._num_groups = at_least_one(ops.shape(all_ids)[0])
         # Without a limit on positives ranks do not matter.
         ranks = ops.zeros_like(groups) if max_samples is None else ranks_in_group(groups)
 
-        # Blocks of ascending classes have their positives in few tiles; a single tile has them anyway.
+        # Blocks of ascending classes have their positives in few tiles; a single tile has them
+        # anyway.
         def order_of(keys: Any, num_rows: Any) -> RowOrder:
             return RowOrder(None if fits_one_block(num_rows, block_size) else keys)
 
         order = order_of(groups[:batch_size], batch_size * self._num_views)
-        self._batch_groups, batch_ranks = order.take(groups[:batch_size]), order.take(ranks[:batch_size])
-        batch, self._batch_present = order.permute(projections), None if present is None else order.take(present)
+        self._batch_groups, batch_ranks = (
+            order.take(groups[:batch_size]),
+            order.take(ranks[:batch_size]),
+        )
+        batch, self._batch_present = (
+            order.permute(projections),
+            None if present is None else order.take(present),
+        )
         places = ops.arange(batch_size, dtype="int32")
-        rows = self._rows(places, self._batch_groups, batch_ranks, self._num_views, self._batch_present)
+        rows = self._rows(
+            places, self._batch_groups, batch_ranks, self._num_views, self._batch_present
+        )
         if own_projections is None:
             own, self._own_order = batch, order
-            self._groups, own_ranks, self._present = self._batch_groups, batch_ranks, self._batch_present
+            self._groups, own_ranks, self._present = (
+                self._batch_groups,
+                batch_ranks,
+                self._batch_present,
+            )
         else:
             own_size = ops.shape(own_projections)[0]
             places = order.places(batch_size)[offset : offset + own_size]
             self._own_order = order_of(places, own_size * self._num_views)
             own, places = self._own_order.permute(own_projections), self._own_order.take(places)
-            self._groups, own_ranks = ops.take(self._batch_groups, places), ops.take(batch_ranks, places)
+            self._groups, own_ranks = (
+                ops.take(self._batch_groups, places),
+                ops.take(batch_ranks, places),
+            )
             self._present = None if present is None else ops.take(self._batch_present, places)
         are_all_anchors = own_projections is None and not first_view_only
-        self._anchor_rows = rows if are_all_anchors else self._rows(places, self._groups, own_ranks, self._anchor_views)
+        self._anchor_rows = (
+            rows
+            if are_all_anchors
+            else self._rows(places, self._groups, own_ranks, self._anchor_views)
+        )
         self._anchors = _flatten(own[:, : self._anchor_views])
-        self._parts = [_ContrastRows(_flatten(batch), rows, is_constant=False, are_anchors=are_all_anchors)]
+        self._parts = [
+            _ContrastRows(_flatten(batch), rows, is_constant=False, are_anchors=are_all_anchors)
+        ]
 
         self._queue_groups = self._queue_present = None
         if queue is not None:
@@ -126,11 +164,19 @@ class Contrast:
             queue_places = batch_size + ops.arange(ops.shape(queue)[0], dtype="int32")
             self._queue_present = None if queue_present is None else queue_order.take(queue_present)
             queue_ranks = queue_order.take(ranks[batch_size:])
-            queue_rows = self._rows(queue_places, self._queue_groups, queue_ranks, 1, self._queue_present)
+            queue_rows = self._rows(
+                queue_places, self._queue_groups, queue_ranks, 1, self._queue_present
+            )
             queue = queue_order.take(ops.stop_gradient(queue))
-            self._parts.append(_ContrastRows(queue, queue_rows, is_constant=True, are_anchors=False, scale=queue_scale))
+            self._parts.append(
+                _ContrastRows(
+                    queue, queue_rows, is_constant=True, are_anchors=False, scale=queue_scale
+                )
+            )
 
-    def _rows(self, places: Any, groups: Any, ranks: Any, kept_views: int, present: Any = None) -> Rows:
+    def _rows(
+        self, places: Any, groups: Any, ranks: Any, kept_views: int, present: Any = None
+    ) -> Rows:
         """Rows of the first `kept_views` views of samples at the given places."""
         views = ops.arange(kept_views, dtype="int32")
         index = ops.reshape((places * self._num_views)[:, None] + views[None], (-1,))
@@ -144,11 +190,15 @@ class Contrast:
 
     def _of_anchors(self, counts: Any) -> Any:
         counts = ops.cast(counts, self._anchors.dtype)
-        return _repeat(counts if self._present is None else counts * self._present, self._anchor_views)
+        return _repeat(
+            counts if self._present is None else counts * self._present, self._anchor_views
+        )
 
     @functools.cached_property
     def present(self) -> Any | None:
-        """Float tensor `(own samples,)` in the order of the batch, 0 for ignored samples and 1 for others; None for all 1."""
+        """Float tensor `(own samples,)` in the order of the batch, 0 for ignored samples and 1 for
+        others; None for all 1.
+        """
         return None if self._present is None else self._own_order.restore(self._present)
 
     @functools.cached_property
@@ -206,7 +256,8 @@ class Contrast:
             value: As for `ops.pair_sum`.
             slope: As for `ops.pair_sum`.
             parameter: Float tensor `(anchors,)` in the order of the anchors here, or None.
-            anchor_features: Maps anchor rows to the vectors whose dot product is taken; None for the rows themselves.
+            anchor_features: Maps anchor rows to the vectors whose dot product is taken; None for
+                the rows themselves.
             contrast_features: The same for contrast rows.
 
         Returns:
@@ -238,16 +289,23 @@ class Contrast:
         return total
 
     def pair_max(self, pairs: PairSet) -> Any:
-        """For every anchor, the largest dot product over `pairs`: `(anchors,)`, minus infinity without pairs, no gradient."""
+        """For every anchor, the largest dot product over `pairs`: `(anchors,)`, minus infinity
+        without pairs, no gradient.
+        """
         largest = None
         for part in self._parts:
             anchors = _scaled(self._anchors, part.scale)
-            of_part = pair_max(anchors, self._anchor_rows, part.features, part.rows, pairs, self.block_size)
+            of_part = pair_max(
+                anchors, self._anchor_rows, part.features, part.rows, pairs, self.block_size
+            )
             largest = of_part if largest is None else ops.maximum(largest, of_part)
         return largest
 
     def row_loss(
-        self, rule: Callable[[Any, Any, Any], tuple[Any, Any]], anchor_features: Features, contrast_features: Features
+        self,
+        rule: Callable[[Any, Any, Any], tuple[Any, Any]],
+        anchor_features: Features,
+        contrast_features: Features,
     ) -> Any:
         """`ops.row_loss` over the contrast rows of the batch: `(anchors,)`."""
         (batch,) = self._parts
@@ -261,14 +319,18 @@ class Contrast:
         )
 
     def log_sum_exp(self, pairs: PairSet) -> Any:
-        """For every anchor, `log sum exp` of its dot products over `pairs`: `(anchors,)`, 0 without pairs."""
+        """For every anchor, `log sum exp` of its dot products over `pairs`: `(anchors,)`, 0 without
+        pairs.
+        """
         shift = self._shift(pairs)
         total = self.pair_sum(pairs, _exp, _exp, parameter=shift)
         log_total = ops.log(ops.where(total > 0, total, ops.ones_like(total)))
         return log_total if shift is None else log_total + shift
 
     def _shift(self, pairs: PairSet) -> Any | None:
-        """What dot products are lowered by for their exponentials, `(anchors,)` and no less than they; None for nothing."""
+        """What dot products are lowered by for their exponentials, `(anchors,)` and no less than
+        they; None for nothing.
+        """
 
         def largest() -> Any:
             of_anchors = self.pair_max(pairs)
@@ -285,20 +347,27 @@ class Contrast:
         return ops.stop_gradient(ops.cond(bound <= _LARGEST_SAFE_LOGIT, lambda: anywhere, largest))
 
     def positive_mean(self) -> Any:
-        """For every anchor, the mean dot product with its positives: `(anchors,)`, 0 without a positive."""
+        """For every anchor, the mean dot product with its positives: `(anchors,)`, 0 without a
+        positive.
+        """
         if self.max_samples is not None or self._largest_dot_product is None:
             # Without normalisation a long row would swallow the others in the sum of a class.
             total = self.pair_sum(
-                self.positives, lambda similarity, _: similarity, lambda similarity, _: ops.ones_like(similarity)
+                self.positives,
+                lambda similarity, _: similarity,
+                lambda similarity, _: ops.ones_like(similarity),
             )
         else:
             total = self._class_sum_products()
         return total / ops.maximum(self.num_positives, 1.0)
 
     def _class_sum_products(self) -> Any:
-        """The dot product with the sum of the positives: products of all rows with class sums, not with one another."""
+        """The dot product with the sum of the positives: products of all rows with class sums, not
+        with one another.
+        """
         sums = sum(
-            _scaled(ops.segment_sum(part.features, part.rows.group, self._num_groups), part.scale) for part in self._parts
+            _scaled(ops.segment_sum(part.features, part.rows.group, self._num_groups), part.scale)
+            for part in self._parts
         )
         of_class = ops.take(sums, self._groups, axis=0)[:, None]
         anchors = ops.reshape(self._anchors, (-1, self._anchor_views, self._anchors.shape[1]))
@@ -307,34 +376,48 @@ class Contrast:
     @functools.cached_property
     def nan_unless_finite(self) -> Any:
         """Scalar: 1, or NaN if a contrast row holds NaN or infinity."""
-        are_finite = functools.reduce(ops.logical_and, [ops.all(ops.isfinite(rows)) for rows in self._all_contrasts])
+        are_finite = functools.reduce(
+            ops.logical_and, [ops.all(ops.isfinite(rows)) for rows in self._all_contrasts]
+        )
         one = ops.ones((), dtype=self._anchors.dtype)
         return ops.where(are_finite, one, one * float("nan"))
 
     def sample_losses(self, values: Any, is_defined: Any) -> Any:
         """Losses of anchors as losses of samples.
 
-        A comparison with NaN is False, so that a maximum, a mask or a sort can lose it. Here every loss gets it back: one row
-        that is not finite makes the losses of the whole batch NaN, and their gradients with them.
+        A comparison with NaN is False, so that a maximum, a mask or a sort can lose it. Here every
+        loss gets it back: one row that is not finite makes the losses of the whole batch NaN, and
+        their gradients with them.
 
         Args:
             values: Float tensor `(anchors,)`.
-            is_defined: Bool tensor `(anchors,)`: the anchors that have a loss; that of the others is 0.
+            is_defined: Bool tensor `(anchors,)`: the anchors that have a loss; that of the others
+                is 0.
 
         Returns:
-            Float tensor `(samples,)`, the means over the anchor views of each sample, in the order of the batch.
+            Float tensor `(samples,)`, the means over the anchor views of each sample, in the order
+            of the batch.
         """
-        return self.per_sample(ops.where(is_defined, values, ops.zeros_like(values))) * self.nan_unless_finite
+        return (
+            self.per_sample(ops.where(is_defined, values, ops.zeros_like(values)))
+            * self.nan_unless_finite
+        )
 
     def per_sample(self, values: Any) -> Any:
-        """Means over the anchor views of each sample: `(anchors,)` to `(samples,)`, in the order of the batch."""
+        """Means over the anchor views of each sample: `(anchors,)` to `(samples,)`, in the order of
+        the batch.
+        """
         means = ops.mean(ops.reshape(values, (-1, self._anchor_views)), axis=1)
         return self._own_order.restore(means)
 
 
 def _repeat(vector: Any, times: int) -> Any:
     """`ops.repeat` in two operations; on TensorFlow it takes ten."""
-    return ops.reshape(vector[:, None] + ops.zeros((1, times), dtype=vector.dtype), (-1,)) if times > 1 else vector
+    return (
+        ops.reshape(vector[:, None] + ops.zeros((1, times), dtype=vector.dtype), (-1,))
+        if times > 1
+        else vector
+    )
 
 
 def _without_ignored(class_ids: Any, rows: Any, is_ignored: Any) -> tuple[Any, Any, Any]:
@@ -348,7 +431,11 @@ def _without_ignored(class_ids: Any, rows: Any, is_ignored: Any) -> tuple[Any, A
 
 def _zero_where(is_ignored: Any, rows: Any) -> Any:
     """Not a product, which would keep NaN, and whose gradient would reach the rows."""
-    return ops.where(ops.reshape(is_ignored, (-1, *[1] * (len(rows.shape) - 1))), ops.zeros((), dtype=rows.dtype), rows)
+    return ops.where(
+        ops.reshape(is_ignored, (-1, *[1] * (len(rows.shape) - 1))),
+        ops.zeros((), dtype=rows.dtype),
+        rows,
+    )
 
 
 def _count(groups: Any, present: Any) -> Any:

@@ -1,4 +1,6 @@
-"""Squared Euclidean distances as dot products, so that pairwise sums and rankings of dot products serve them."""
+"""Squared Euclidean distances as dot products, so that pairwise sums and rankings of dot products
+serve them.
+"""
 
 from typing import Any
 
@@ -6,7 +8,8 @@ from keras import ops
 
 
 def distance_anchors(rows: Any) -> Any:
-    """Anchor vectors whose dot product with `distance_contrasts` is minus the squared distance: `-|a|^2 - |c|^2 + 2 a.c`.
+    """Anchor vectors whose dot product with `distance_contrasts` is minus the squared distance:
+    `-|a|^2 - |c|^2 + 2 a.c`.
 
     Args:
         rows: Float tensor `(rows, dim)`.

@@ -1,7 +1,8 @@
 """Loops over blocks of rows, in the form that each backend runs without copies.
 
-`keras.ops` has loops and slice updates, but on TensorFlow its loop runs up to ten bodies ahead (ten tiles in memory instead of
-one) and on TensorFlow and PyTorch its slice update copies the whole accumulator at every step.
+`keras.ops` has loops and slice updates, but on TensorFlow its loop runs up to ten bodies ahead (ten
+tiles in memory instead of one) and on TensorFlow and PyTorch its slice update copies the whole
+accumulator at every step.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,8 @@ def for_each(lower: Any, upper: Any, body: Callable[[Any, Any], Any], state: Any
     Args:
         lower: First index, a Python integer or an integer tensor.
         upper: The index after the last one.
-        body: Takes an index and the state, a tensor or a tuple of tensors, and returns the next state.
+        body: Takes an index and the state, a tensor or a tuple of tensors, and returns the next
+            state.
         state: The first state.
 
     Returns:
@@ -42,14 +44,18 @@ def for_each(lower: Any, upper: Any, body: Callable[[Any, Any], Any], state: Any
             return state
     elif backend == "jax":
         # Bounds that JAX knows would make a scan of the loop.
-        return ops.fori_loop(ops.convert_to_tensor(lower), ops.convert_to_tensor(upper), body, state)
+        return ops.fori_loop(
+            ops.convert_to_tensor(lower), ops.convert_to_tensor(upper), body, state
+        )
     for index in range(int(lower), int(upper)):
         state = body(index, state)
     return state
 
 
 def loop_bounds(bounds: Any) -> Any:
-    """An integer vector whose items can be bounds of `for_each`: Python integers where the values are known."""
+    """An integer vector whose items can be bounds of `for_each`: Python integers where the values
+    are known.
+    """
     if keras.backend.backend() == "jax":
         return bounds
     if keras.backend.backend() == "tensorflow":
@@ -61,7 +67,8 @@ def loop_bounds(bounds: Any) -> Any:
 
 
 def add_to_block(blocks: Any, index: Any, update: Any) -> Any:
-    """Adds `update` to `blocks[index]`, in place where the backend can; the caller gives `blocks` away.
+    """Adds `update` to `blocks[index]`, in place where the backend can; the caller gives `blocks`
+    away.
 
     Args:
         blocks: Tensor `(count, ...)` that nothing else holds.

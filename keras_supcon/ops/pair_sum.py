@@ -15,9 +15,18 @@ def _transposed(rows: Rows) -> Rows:
 
 
 class _Tiles:
-    """The tiles of anchor blocks by contrast blocks, and the range of tiles of each anchor block that need a mask."""
+    """The tiles of anchor blocks by contrast blocks, and the range of tiles of each anchor block
+    that need a mask.
+    """
 
-    def __init__(self, anchors: Blocks, anchor_rows: Rows, contrasts: Blocks, contrast_rows: Rows, pairs: PairSet):
+    def __init__(
+        self,
+        anchors: Blocks,
+        anchor_rows: Rows,
+        contrasts: Blocks,
+        contrast_rows: Rows,
+        pairs: PairSet,
+    ):
         self.anchors, self.contrasts, self.pairs = anchors, contrasts, pairs
         self._kept = {}
         if contrasts.is_single:
@@ -28,17 +37,26 @@ class _Tiles:
             first = ops.searchsorted(keys, first_key, side="left")
             after = ops.searchsorted(keys, last_key, side="right")
             self._first = loop_bounds(ops.cast(first, "int32") // contrasts.size)
-            self._after = loop_bounds((ops.cast(after, "int32") + contrasts.size - 1) // contrasts.size)
+            self._after = loop_bounds(
+                (ops.cast(after, "int32") + contrasts.size - 1) // contrasts.size
+            )
 
     def masked_range(self, index: Any) -> tuple[Any, Any]:
         return (0, 1) if self._first is None else (self._first[index], self._after[index])
 
     def similarity(self, i: Any, j: Any) -> Any:
-        return self.kept("similarity", lambda: ops.matmul(self.anchors.features(i), ops.transpose(self.contrasts.features(j))))
+        return self.kept(
+            "similarity",
+            lambda: ops.matmul(self.anchors.features(i), ops.transpose(self.contrasts.features(j))),
+        )
 
     def kept(self, what: Any, tile: Callable[[], Any]) -> Any:
-        """`tile()`, computed once if there is a single tile: then the backward pass can have what is in memory anyway."""
-        if not (self.anchors.is_single and self.contrasts.is_single and self.anchors.size <= BLOCK_SIZE):
+        """`tile()`, computed once if there is a single tile: then the backward pass can have what
+        is in memory anyway.
+        """
+        if not (
+            self.anchors.is_single and self.contrasts.is_single and self.anchors.size <= BLOCK_SIZE
+        ):
             return tile()
         if what not in self._kept:
             self._kept[what] = tile()
@@ -48,11 +66,17 @@ class _Tiles:
         return self.pairs.contains(self.anchors.rows(i), _transposed(self.contrasts.rows(j)))
 
     def transposed_mask(self, i: Any, j: Any) -> Any:
-        """Whether block i, as contrasts, is in the set of block j, as anchors; laid out like `mask`."""
+        """Whether block i, as contrasts, is in the set of block j, as anchors; laid out like
+        `mask`.
+        """
         return self.pairs.contains(_transposed(self.contrasts.rows(j)), self.anchors.rows(i))
 
-    def for_each_contrast_block(self, i: Any, body: Callable[[Any, Any, bool], Any], state: Any, start: Any = 0) -> Any:
-        """Runs `body(j, state, is_masked)` for the contrast blocks from `start` on that hold pairs of the set."""
+    def for_each_contrast_block(
+        self, i: Any, body: Callable[[Any, Any, bool], Any], state: Any, start: Any = 0
+    ) -> Any:
+        """Runs `body(j, state, is_masked)` for the contrast blocks from `start` on that hold pairs
+        of the set.
+        """
         first, after = self.masked_range(i)
         if not (isinstance(first, int) and isinstance(start, int)):
             first, after = ops.maximum(first, start), ops.maximum(after, start)
@@ -62,7 +86,9 @@ class _Tiles:
             state = for_each(start, first, lambda j, state: body(j, state, False), state)
         state = for_each(first, after, lambda j, state: body(j, state, True), state)
         if self.pairs.other_classes and not self.contrasts.is_single:
-            state = for_each(after, self.contrasts.count, lambda j, state: body(j, state, False), state)
+            state = for_each(
+                after, self.contrasts.count, lambda j, state: body(j, state, False), state
+            )
         return state
 
 
@@ -78,29 +104,34 @@ def pair_sum(
     block_size: int | None = None,
     contrasts_are_constant: bool = False,
 ) -> Any:
-    r"""For every anchor, the sum of a function of its dot products with the contrast rows of a set of pairs.
+    r"""For every anchor, the sum of a function of its dot products with the contrast rows of a set
+    of pairs.
 
         out_i = sum_{j: (i, j) in pairs} value(a_i.c_j, parameter_i)
 
-    Pairs are visited tile by tile in the forward and again in the backward pass, so that the memory grows with the number of
-    rows. With `contrasts=None` anchors and contrasts are the same rows; then a tile above the diagonal also serves as its
-    mirror image.
+    Pairs are visited tile by tile in the forward and again in the backward pass, so that the memory
+    grows with the number of rows. With `contrasts=None` anchors and contrasts are the same rows;
+    then a tile above the diagonal also serves as its mirror image.
 
     Args:
         anchors: Float tensor `(anchors, dim)`.
-        anchor_rows: Their `Rows`, in ascending order of `pairs.key`, or in any order if they fit one block.
+        anchor_rows: Their `Rows`, in ascending order of `pairs.key`, or in any order if they fit
+            one block.
         contrasts: Float tensor `(contrasts, dim)`, or None for the anchors.
-        contrast_rows: Their `Rows`, in ascending order likewise; ignored without contrasts. Rows that are not `present` should
-            be zero, like those that fill up a block.
+        contrast_rows: Their `Rows`, in ascending order likewise; ignored without contrasts. Rows
+            that are not `present` should be zero, like those that fill up a block.
         pairs: The pairs that count.
-        value: `value(similarity, parameter)`, elementwise. May give anything for pairs outside the set.
+        value: `value(similarity, parameter)`, elementwise. May give anything for pairs outside the
+            set.
         slope: The derivative of `value` by the similarity; the same object where they are equal.
         parameter: Float tensor `(anchors,)` that takes no gradient, or None.
-        block_size: Rows in a block, a tile being a block of anchors by a block of contrasts; None for 1024.
+        block_size: Rows in a block, a tile being a block of anchors by a block of contrasts; None
+            for 1024.
         contrasts_are_constant: Leaves out the gradient of the contrasts.
 
     Returns:
-        Float tensor `(anchors,)`, 0 for an anchor without pairs. Differentiable once, by `anchors` and `contrasts`.
+        Float tensor `(anchors,)`, 0 for an anchor without pairs. Differentiable once, by `anchors`
+        and `contrasts`.
 
     Example:
 
@@ -127,25 +158,47 @@ def pair_sum(
     @ops.custom_gradient
     def rectangular_sum(anchors: Any, contrasts: Any) -> Any:
         sums = _RectangularSum(
-            anchors, anchor_rows, contrasts, contrast_rows, pairs, value, slope, parameter, block_size, contrasts_are_constant
+            anchors,
+            anchor_rows,
+            contrasts,
+            contrast_rows,
+            pairs,
+            value,
+            slope,
+            parameter,
+            block_size,
+            contrasts_are_constant,
         )
         return sums.forward(), gradient_function(sums.backward)
 
     contrasts = ops.convert_to_tensor(contrasts)
-    return rectangular_sum(anchors, ops.stop_gradient(contrasts) if contrasts_are_constant else contrasts)
+    return rectangular_sum(
+        anchors, ops.stop_gradient(contrasts) if contrasts_are_constant else contrasts
+    )
 
 
 class _SymmetricSum:
     """`pair_sum` over the tiles on and above the diagonal."""
 
-    def __init__(self, features: Any, rows: Rows, pairs: PairSet, value: Any, slope: Any, parameter: Any, block_size: Any):
+    def __init__(
+        self,
+        features: Any,
+        rows: Rows,
+        pairs: PairSet,
+        value: Any,
+        slope: Any,
+        parameter: Any,
+        block_size: Any,
+    ):
         self.blocks = Blocks(features, rows, block_size, pairs.needed)
         self.tiles = _Tiles(self.blocks, rows, self.blocks, rows, pairs)
         self.pairs, self.value, self.slope = pairs, value, slope
         self.parameter = None if parameter is None else self.blocks.split(parameter)
 
     def _both_ways(self, function: Any, i: Any, j: Any, is_masked: bool) -> tuple[Any, Any]:
-        """The tile for the anchors of block i, and for the anchors of block j; one tensor twice where they are equal."""
+        """The tile for the anchors of block i, and for the anchors of block j; one tensor twice
+        where they are equal.
+        """
         # An exponential is its own slope.
         return self.tiles.kept(function, lambda: self._tile_both_ways(function, i, j, is_masked))
 
@@ -165,7 +218,9 @@ class _SymmetricSum:
                 rows = columns = ops.where(mask, rows, zero)
                 return rows, columns
             return ops.where(mask, rows, zero), ops.where(mask, columns, zero)
-        return ops.where(mask, rows, zero), ops.where(self.tiles.transposed_mask(i, j), columns, zero)
+        return ops.where(mask, rows, zero), ops.where(
+            self.tiles.transposed_mask(i, j), columns, zero
+        )
 
     def forward(self) -> Any:
         blocks = self.blocks
@@ -245,15 +300,27 @@ class _RectangularSum:
         return self.tiles.kept(function, lambda: self._masked_tile(function, i, j, is_masked))
 
     def _masked_tile(self, function: Any, i: Any, j: Any, is_masked: bool) -> Any:
-        tile = function(self.tiles.similarity(i, j), None if self.parameter is None else self.parameter[i])
-        return ops.where(self.tiles.mask(i, j), tile, ops.zeros((), dtype=tile.dtype)) if is_masked else tile
+        tile = function(
+            self.tiles.similarity(i, j), None if self.parameter is None else self.parameter[i]
+        )
+        return (
+            ops.where(self.tiles.mask(i, j), tile, ops.zeros((), dtype=tile.dtype))
+            if is_masked
+            else tile
+        )
 
     def forward(self) -> Any:
         def anchor_block(i: Any, sums: Any) -> Any:
             def tile(j: Any, row_sums: Any, is_masked: bool) -> Any:
-                return row_sums + ops.matmul(self._tile(self.value, i, j, is_masked), self.contrasts.valid(j))
+                return row_sums + ops.matmul(
+                    self._tile(self.value, i, j, is_masked), self.contrasts.valid(j)
+                )
 
-            return add_to_block(sums, i, self.tiles.for_each_contrast_block(i, tile, ops.zeros_like(self.anchors.valid(i))))
+            return add_to_block(
+                sums,
+                i,
+                self.tiles.for_each_contrast_block(i, tile, ops.zeros_like(self.anchors.valid(i))),
+            )
 
         sums = for_each(0, self.anchors.count, anchor_block, self.anchors.zeros(1))
         return self.anchors.join(sums)[:, 0]
@@ -265,8 +332,11 @@ class _RectangularSum:
             return self._tile(self.slope, i, j, is_masked) * upstream[i]
 
         if self.contrasts_are_constant:
-            # A sum that no tile adds to must not go through the loops: XLA takes it for a constant and loses the inner loop.
-            return self._anchor_gradient(weights), self.contrasts.join(self.contrasts.zeros(self.contrasts.dim))
+            # A sum that no tile adds to must not go through the loops: XLA takes it for a constant
+            # and loses the inner loop.
+            return self._anchor_gradient(weights), self.contrasts.join(
+                self.contrasts.zeros(self.contrasts.dim)
+            )
 
         def anchor_block(i: Any, state: Any) -> Any:
             features = self.anchors.features(i)
@@ -274,8 +344,12 @@ class _RectangularSum:
             def tile(j: Any, state: Any, is_masked: bool) -> Any:
                 contrast_gradient, row_gradient = state
                 weight = weights(i, j, is_masked)
-                contrast_gradient = add_to_block(contrast_gradient, j, ops.matmul(ops.transpose(weight), features))
-                return contrast_gradient, row_gradient + ops.matmul(weight, self.contrasts.features(j))
+                contrast_gradient = add_to_block(
+                    contrast_gradient, j, ops.matmul(ops.transpose(weight), features)
+                )
+                return contrast_gradient, row_gradient + ops.matmul(
+                    weight, self.contrasts.features(j)
+                )
 
             gradient, contrast_gradient = state
             state = contrast_gradient, ops.zeros_like(features)
@@ -289,12 +363,16 @@ class _RectangularSum:
     def _anchor_gradient(self, weights: Callable[[Any, Any, bool], Any]) -> Any:
         def anchor_block(i: Any, gradient: Any) -> Any:
             def tile(j: Any, row_gradient: Any, is_masked: bool) -> Any:
-                return row_gradient + ops.matmul(weights(i, j, is_masked), self.contrasts.features(j))
+                return row_gradient + ops.matmul(
+                    weights(i, j, is_masked), self.contrasts.features(j)
+                )
 
             start = ops.zeros_like(self.anchors.features(i))
             return add_to_block(gradient, i, self.tiles.for_each_contrast_block(i, tile, start))
 
-        return self.anchors.join(for_each(0, self.anchors.count, anchor_block, self.anchors.zeros(self.anchors.dim)))
+        return self.anchors.join(
+            for_each(0, self.anchors.count, anchor_block, self.anchors.zeros(self.anchors.dim))
+        )
 
 
 def pair_max(
@@ -305,11 +383,13 @@ def pair_max(
     pairs: PairSet,
     block_size: int | None = None,
 ) -> Any:
-    """For every anchor, its largest dot product with the contrast rows of a set of pairs; takes no gradient.
+    """For every anchor, its largest dot product with the contrast rows of a set of pairs; takes no
+    gradient.
 
     Args:
         anchors: Float tensor `(anchors, dim)`.
-        anchor_rows: Their `Rows`, in ascending order of `pairs.key`, or in any order if they fit one block.
+        anchor_rows: Their `Rows`, in ascending order of `pairs.key`, or in any order if they fit
+            one block.
         contrasts: Float tensor `(contrasts, dim)`.
         contrast_rows: Their `Rows`, in ascending order likewise.
         pairs: The pairs that count.
@@ -318,8 +398,12 @@ def pair_max(
     Returns:
         Float tensor `(anchors,)`, minus infinity for an anchor without pairs.
     """
-    anchors = Blocks(ops.stop_gradient(ops.convert_to_tensor(anchors)), anchor_rows, block_size, pairs.needed)
-    contrasts = Blocks(ops.stop_gradient(ops.convert_to_tensor(contrasts)), contrast_rows, block_size, pairs.needed)
+    anchors = Blocks(
+        ops.stop_gradient(ops.convert_to_tensor(anchors)), anchor_rows, block_size, pairs.needed
+    )
+    contrasts = Blocks(
+        ops.stop_gradient(ops.convert_to_tensor(contrasts)), contrast_rows, block_size, pairs.needed
+    )
     tiles = _Tiles(anchors, anchor_rows, contrasts, contrast_rows, pairs)
     lowest = ops.cast(float("-inf"), anchors.dtype)
 
@@ -328,7 +412,9 @@ def pair_max(
             mask = tiles.mask(i, j) if is_masked else ops.transpose(contrasts.valid(j)) > 0
             mask = ops.logical_and(mask, ops.transpose(contrasts.valid(j)) > 0)
             similarity = ops.where(mask, tiles.similarity(i, j), lowest)
-            return ops.maximum(row_maxima, ops.max(similarity, axis=1, keepdims=True, initial=float("-inf")))
+            return ops.maximum(
+                row_maxima, ops.max(similarity, axis=1, keepdims=True, initial=float("-inf"))
+            )
 
         start = ops.zeros_like(anchors.valid(i)) + lowest
         # The block of `maxima` is 0 until it gets its one update.

@@ -1,7 +1,7 @@
 """Which pairs of an anchor row and a contrast row take part in a sum.
 
-Nothing here has the size of all pairs: a set of pairs is a rule on a few integers of each row, and the rule is applied inside a
-tile of pairs.
+Nothing here has the size of all pairs: a set of pairs is a rule on a few integers of each row, and
+the rule is applied inside a tile of pairs.
 """
 
 from typing import Any, NamedTuple
@@ -53,11 +53,15 @@ class PairSet(NamedTuple):
         return ("index", "group") if self.max_samples is None else ("index", "group", "rank")
 
     def key(self, rows: Rows) -> Any:
-        """An ascending integer vector. Only pairs of equal keys need `contains`; the others are all in the set, or none."""
+        """An ascending integer vector. Only pairs of equal keys need `contains`; the others are all
+        in the set, or none.
+        """
         return rows.index if self.is_all_others else rows.group
 
     def contains(self, anchors: Rows, contrasts: Rows) -> Any:
-        """Boolean tensor; the vectors of `anchors` and `contrasts` come in shapes that broadcast against each other."""
+        """Boolean tensor; the vectors of `anchors` and `contrasts` come in shapes that broadcast
+        against each other.
+        """
         if self.is_all_others:
             return ops.not_equal(anchors.index, contrasts.index)
         other_class = ops.not_equal(anchors.group, contrasts.group)
@@ -66,7 +70,8 @@ class PairSet(NamedTuple):
         kept = ops.not_equal(anchors.index, contrasts.index)
         if self.max_samples is not None:
             is_own = ops.equal(anchors.rank, contrasts.rank)
-            # The rank among the other samples of the class: one less for those after the anchor's own.
+            # The rank among the other samples of the class: one less for those after the anchor's
+            # own.
             rank = contrasts.rank - ops.cast(anchors.rank < contrasts.rank, "int32")
             kept = ops.logical_and(kept, ops.logical_or(is_own, rank < self.max_samples))
         if self.other_classes:

@@ -10,8 +10,8 @@ from keras_supcon.ops.loops import gradient_function
 def permute_rows(x: Any, order: Any, back: Any) -> Any:
     """`x[order]`, with a gradient that is a permutation too.
 
-    The gradient of `keras.ops.take` has to add up rows that may have been taken twice; on TensorFlow it comes in a sparse form
-    that `tf.distribute` does not gather.
+    The gradient of `keras.ops.take` has to add up rows that may have been taken twice; on
+    TensorFlow it comes in a sparse form that `tf.distribute` does not gather.
 
     Args:
         x: Float tensor `(rows, ...)`.
@@ -32,7 +32,9 @@ def permute_rows(x: Any, order: Any, back: Any) -> Any:
 
     @ops.custom_gradient
     def permute(x: Any) -> Any:
-        return ops.take(x, order, axis=0), gradient_function(lambda upstream: ops.take(upstream, back, axis=0))
+        return ops.take(x, order, axis=0), gradient_function(
+            lambda upstream: ops.take(upstream, back, axis=0)
+        )
 
     return permute(x)
 
@@ -41,7 +43,8 @@ class RowOrder:
     """An order of rows and the way back; without keys the order in which they came.
 
     Args:
-        keys: Integer tensor `(rows,)` by which the rows ascend, rows of equal keys in the order in which they came; or None.
+        keys: Integer tensor `(rows,)` by which the rows ascend, rows of equal keys in the order in
+            which they came; or None.
     """
 
     def __init__(self, keys: Any = None) -> None:
@@ -62,4 +65,8 @@ class RowOrder:
 
     def places(self, num_rows: Any) -> Any:
         """Where each row has gone."""
-        return ops.arange(num_rows, dtype="int32") if self._back is None else ops.cast(self._back, "int32")
+        return (
+            ops.arange(num_rows, dtype="int32")
+            if self._back is None
+            else ops.cast(self._back, "int32")
+        )

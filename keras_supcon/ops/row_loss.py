@@ -23,16 +23,17 @@ def row_loss(
 ) -> Any:
     """For every anchor, a loss of its dot products with all contrast rows.
 
-    What `pair_sum` cannot do, because a pair counts by its place among the others: some anchors with all contrasts are
-    in memory at a time, in the forward and again in the backward pass.
+    What `pair_sum` cannot do, because a pair counts by its place among the others: some anchors
+    with all contrasts are in memory at a time, in the forward and again in the backward pass.
 
     Args:
         anchors: Float tensor `(anchors, dim)`.
         anchor_rows: Their `Rows`.
         contrasts: Float tensor `(contrasts, dim)`.
         contrast_rows: Their `Rows`.
-        rule: Takes dot products, whether pairs are positives and whether they are negatives, all `(block, contrasts)`; returns
-            the losses `(block, 1)` and their derivatives by the dot products `(block, contrasts)`.
+        rule: Takes dot products, whether pairs are positives and whether they are negatives, all
+            `(block, contrasts)`; returns the losses `(block, 1)` and their derivatives by the dot
+            products `(block, contrasts)`.
         block_size: Anchors in a block; None for about a million pairs.
 
     Returns:
@@ -60,7 +61,9 @@ def row_loss(
             def anchor_block(i: Any, state: Any) -> Any:
                 gradient, contrast_gradient = state
                 weights = losses_and_slopes(i)[1] * upstream[i]
-                contrast_gradient = contrast_gradient + ops.matmul(ops.transpose(weights), blocks.features(i))
+                contrast_gradient = contrast_gradient + ops.matmul(
+                    ops.transpose(weights), blocks.features(i)
+                )
                 return add_to_block(gradient, i, ops.matmul(weights, contrasts)), contrast_gradient
 
             state = blocks.zeros(blocks.dim), ops.zeros_like(contrasts)

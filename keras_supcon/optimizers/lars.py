@@ -21,7 +21,8 @@ _PATTERNS, _CHOICES = "exclusions", ("adapts", "decays")
 class LARS(keras.optimizers.Optimizer):
     """Momentum whose step in each variable is in proportion to the norm of that variable.
 
-    With weights `w`, their gradient `g`, their velocity `v` (0 at first), the rate `lr` and the trust ratio of a direction
+    With weights `w`, their gradient `g`, their velocity `v` (0 at first), the rate `lr` and the
+    trust ratio of a direction
 
         r(u) = trust_coefficient ||w|| / ||u||, and 1 where a norm is 0 or the variable is excluded
 
@@ -32,45 +33,51 @@ class LARS(keras.optimizers.Optimizer):
         classic_momentum=False:   v <- momentum v + g;          w <- w - lr r(v) v
             with nesterov         u = momentum v + g;           w <- w - lr r(u) u
 
-    The decay is coupled: it is part of the gradient whose norm is taken, other than the decay of Keras' own optimizers. A
-    variable that is excluded from adaptation takes the whole rate, without the trust coefficient. With all excluded,
-    `exclude_from_adaptation=(".",)`, this is momentum SGD with coupled decay, and with `classic_momentum=False` the rate stays
-    outside the velocity, as in PyTorch and in TensorFlow 1.
+    The decay is coupled: it is part of the gradient whose norm is taken, other than the decay of
+    Keras' own optimizers. A variable that is excluded from adaptation takes the whole rate, without
+    the trust coefficient. With all excluded, `exclude_from_adaptation=(".",)`, this is momentum SGD
+    with coupled decay, and with `classic_momentum=False` the rate stays outside the velocity, as in
+    PyTorch and in TensorFlow 1.
 
     Exclusions are regular expressions searched in the path of a variable, such as
-    `"resnet/conv_norm/batch_normalization/gamma"`, alike on every backend. They are saved with the optimizer, and so is what
-    they exclude: in a model from a file the paths may be others, since Keras counts the names of layers up within a process
-    (`conv2d_1`). By default biases and the scales and shifts of normalization layers are excluded from both. The authors' code
-    excludes batch normalization alone, which `("gamma$", "beta$")` does: its biases decay and adapt. Its own ImageNet models
-    have no bias in pre-training. A variable of a single number, such as a learned temperature, is excluded from both in any
-    case: near 0 the ratio would keep it where it is.
+    `"resnet/conv_norm/batch_normalization/gamma"`, alike on every backend. They are saved with the
+    optimizer, and so is what they exclude: in a model from a file the paths may be others, since
+    Keras counts the names of layers up within a process (`conv2d_1`). By default biases and the
+    scales and shifts of normalization layers are excluded from both. The authors' code excludes
+    batch normalization alone, which `("gamma$", "beta$")` does: its biases decay and adapt. Its own
+    ImageNet models have no bias in pre-training. A variable of a single number, such as a learned
+    temperature, is excluded from both in any case: near 0 the ratio would keep it where it is.
 
     Norms, and the step itself, are computed in float32 also for variables of half precision.
 
     Args:
-        learning_rate: Non-negative float, a `keras.optimizers.schedules.LearningRateSchedule`, or a callable without
-            arguments.
+        learning_rate: Non-negative float, a `keras.optimizers.schedules.LearningRateSchedule`, or a
+            callable without arguments.
         momentum: In [0, 1).
         weight_decay: Non-negative coefficient of the coupled L2 decay.
         trust_coefficient: Positive float; the paper's eta.
         nesterov: Whether to look one step of momentum ahead.
-        classic_momentum: Whether the velocity holds the scaled steps (as published for SimCLR and SupCon) or the gradients.
-        exclude_from_adaptation: Regular expressions; variables whose path has a match take the ratio 1.
-        exclude_from_weight_decay: Regular expressions; variables whose path has a match do not decay.
+        classic_momentum: Whether the velocity holds the scaled steps (as published for SimCLR and
+            SupCon) or the gradients.
+        exclude_from_adaptation: Regular expressions; variables whose path has a match take the
+            ratio 1.
+        exclude_from_weight_decay: Regular expressions; variables whose path has a match do not
+            decay.
         name: Name of the optimizer.
-        **kwargs: `clipnorm`, `clipvalue`, `global_clipnorm`, `use_ema`, `ema_momentum`, `ema_overwrite_frequency`,
-            `loss_scale_factor` and `gradient_accumulation_steps` of `keras.optimizers.Optimizer`.
+        **kwargs: `clipnorm`, `clipvalue`, `global_clipnorm`, `use_ema`, `ema_momentum`,
+            `ema_overwrite_frequency`, `loss_scale_factor` and `gradient_accumulation_steps` of
+            `keras.optimizers.Optimizer`.
 
     Attributes:
-        coupled_weight_decay: The `weight_decay` above. The attribute `weight_decay` is that of Keras, whose own (decoupled)
-            decay is off, and stays None.
+        coupled_weight_decay: The `weight_decay` above. The attribute `weight_decay` is that of
+            Keras, whose own (decoupled) decay is off, and stays None.
 
     Raises:
         ValueError: For an argument out of its range, or an exclusion that is no regular expression.
 
     Reference:
-        You et al., Large Batch Training of Convolutional Networks, 2017, algorithm 1; Khosla et al., NeurIPS 2020, section 4.4,
-        with the two forms of momentum of SimCLR's published code.
+        You et al., Large Batch Training of Convolutional Networks, 2017, algorithm 1; Khosla et
+        al., NeurIPS 2020, section 4.4, with the two forms of momentum of SimCLR's published code.
 
     Example:
 
@@ -100,7 +107,9 @@ class LARS(keras.optimizers.Optimizer):
         if not callable(learning_rate):
             learning_rate = check_not_negative("learning_rate", learning_rate)
         momentum = check_below_1("momentum", momentum)
-        super().__init__(learning_rate=learning_rate, name=name, **kwargs)  # without weight_decay: Keras' is decoupled
+        super().__init__(
+            learning_rate=learning_rate, name=name, **kwargs
+        )  # without weight_decay: Keras' is decoupled
         self.momentum = momentum
         self.coupled_weight_decay = check_not_negative("weight_decay", weight_decay)
         self.trust_coefficient = check_positive("trust_coefficient", trust_coefficient)
@@ -119,16 +128,27 @@ class LARS(keras.optimizers.Optimizer):
         paths = [_path(variable) for variable in variables]
         are_arrays = [len(variable.shape) > 0 for variable in variables]
         may_adapt, may_decay = (
-            [is_array and not _matches(patterns, path) for is_array, path in zip(are_arrays, paths, strict=True)]
+            [
+                is_array and not _matches(patterns, path)
+                for is_array, path in zip(are_arrays, paths, strict=True)
+            ]
             for patterns in (self._not_adapted, self._not_decayed)
         )
-        self._adapts, self._decays = tuple(may_adapt), tuple(self.coupled_weight_decay > 0 and may for may in may_decay)
+        self._adapts, self._decays = (
+            tuple(may_adapt),
+            tuple(self.coupled_weight_decay > 0 and may for may in may_decay),
+        )
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         index = self._get_variable_index(variable)
-        dtype = keras.backend.result_type(keras.backend.standardize_dtype(variable.dtype), "float32")
+        dtype = keras.backend.result_type(
+            keras.backend.standardize_dtype(variable.dtype), "float32"
+        )
         weights, velocity = ops.cast(variable, dtype), ops.cast(self.momentums[index], dtype)
-        gradient, learning_rate = ops.cast(ops.convert_to_tensor(gradient), dtype), ops.cast(learning_rate, dtype)
+        gradient, learning_rate = (
+            ops.cast(ops.convert_to_tensor(gradient), dtype),
+            ops.cast(learning_rate, dtype),
+        )
         if self._decays[index]:
             gradient = gradient + self.coupled_weight_decay * weights
         addend = gradient
@@ -147,7 +167,12 @@ class LARS(keras.optimizers.Optimizer):
             return direction
         (weight_peak, weight_norm, _), (peak, norm, scaled) = _norm(weights), _norm(direction)
         # In this order: the ratio of the norms alone may be beyond float32.
-        adapted = self.trust_coefficient * weight_peak * weight_norm * (scaled / ops.maximum(norm, ops.ones_like(norm)))
+        adapted = (
+            self.trust_coefficient
+            * weight_peak
+            * weight_norm
+            * (scaled / ops.maximum(norm, ops.ones_like(norm)))
+        )
         return ops.where(ops.logical_and(weight_peak > 0, peak > 0), adapted, direction)
 
     def save_own_variables(self, store: Any) -> None:
@@ -160,17 +185,21 @@ class LARS(keras.optimizers.Optimizer):
     def load_own_variables(self, store: Any) -> None:
         own = (_PATTERNS, *_CHOICES)
         super().load_own_variables({key: store[key] for key in store.keys() if key not in own})  # noqa: SIM118
-        if self.built and _PATTERNS in store.keys() and np.asarray(store[_PATTERNS]).tobytes() == self._patterns():  # noqa: SIM118
+        is_known = self.built and _PATTERNS in store.keys()  # noqa: SIM118
+        if is_known and np.asarray(store[_PATTERNS]).tobytes() == self._patterns():
             for key in _CHOICES:
                 chosen = tuple(map(bool, np.asarray(store[key])))
                 if len(chosen) == len(self.momentums):
                     setattr(self, f"_{key}", chosen)
 
     def _patterns(self) -> bytes:
-        return json.dumps([self._not_adapted, self._not_decayed, self.coupled_weight_decay > 0]).encode()
+        return json.dumps(
+            [self._not_adapted, self._not_decayed, self.coupled_weight_decay > 0]
+        ).encode()
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
-        """Of no use here, since Keras does not save what it sets: the argument of the same name says what does not decay.
+        """Of no use here, since Keras does not save what it sets: the argument of the same name
+        says what does not decay.
 
         Args:
             var_list: Not used.
@@ -179,7 +208,9 @@ class LARS(keras.optimizers.Optimizer):
         Raises:
             NotImplementedError: Always.
         """
-        raise NotImplementedError("`LARS` takes what does not decay as its argument `exclude_from_weight_decay`.")
+        raise NotImplementedError(
+            "`LARS` takes what does not decay as its argument `exclude_from_weight_decay`."
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -195,7 +226,9 @@ class LARS(keras.optimizers.Optimizer):
 
 
 def _norm(tensor: Any) -> tuple[Any, Any, Any]:
-    """The largest absolute entry, and norm and tensor divided by it: squares of the entries may be beyond float32."""
+    """The largest absolute entry, and norm and tensor divided by it: squares of the entries may be
+    beyond float32.
+    """
     peak = ops.max(ops.abs(tensor), initial=0.0)
     # XLA makes a reciprocal of the divisor, which float32 has not for numbers near its ends.
     step = ops.where(peak > 1, ops.full_like(peak, 2.0**-8), ops.full_like(peak, 2.0**8))
@@ -206,13 +239,16 @@ def _norm(tensor: Any) -> tuple[Any, Any, Any]:
 def _check_patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:
     is_sequence = isinstance(patterns, Sequence) and not isinstance(patterns, str)
     if not is_sequence or not all(isinstance(pattern, str) for pattern in patterns):
-        raise ValueError(f"`{name}` should be a sequence of regular expressions. Received: {name}={patterns!r}")
+        raise ValueError(
+            f"`{name}` should be a sequence of regular expressions. Received: {name}={patterns!r}"
+        )
     for pattern in patterns:
         try:
             re.compile(pattern)
         except re.error as error:
             raise ValueError(
-                f"`{name}` should be a sequence of regular expressions. Received: {name}={patterns!r}, of which {pattern!r} is "
+                f"`{name}` should be a sequence of regular expressions. Received: "
+                f"{name}={patterns!r}, of which {pattern!r} is "
                 f"none: {error}"
             ) from error
     return tuple(patterns)

@@ -9,7 +9,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_choice, check_not_negative, check_positive, check_whole_number
+from keras_supcon.arguments import (
+    check_choice,
+    check_not_negative,
+    check_positive,
+    check_whole_number,
+)
 
 # The batch for which base rates are given under the linear rule.
 _BASE_BATCH_SIZE = 256
@@ -18,18 +23,20 @@ _RULES = ("linear", "square_root", "none")
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Goes linearly from an initial rate to the first rate of another schedule, which counts its steps from there.
+    """Goes linearly from an initial rate to the first rate of another schedule, which counts its
+    steps from there.
 
     The rate at step `t`, with `W` warm-up steps before the schedule `s`, is
 
         initial_learning_rate + (s(0) - initial_learning_rate) t / W    for t < W
         s(t - W)                                                        from t = W on
 
-    For the cosine `keras.optimizers.schedules.CosineDecay` has a warm-up of its own, which is the same.
+    For the cosine `keras.optimizers.schedules.CosineDecay` has a warm-up of its own, which is the
+    same.
 
     Args:
-        learning_rate: The `keras.optimizers.schedules.LearningRateSchedule` after the warm-up, or a non-negative float for a
-            constant rate.
+        learning_rate: The `keras.optimizers.schedules.LearningRateSchedule` after the warm-up, or a
+            non-negative float for a constant rate.
         warmup_steps: Whole number of at least 0, in steps of the optimizer.
         initial_learning_rate: Non-negative float, the rate at step 0.
 
@@ -60,25 +67,36 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     ) -> None:
         super().__init__()
         is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
-        self.learning_rate = learning_rate if is_schedule else check_not_negative("learning_rate", learning_rate)
+        self.learning_rate = (
+            learning_rate if is_schedule else check_not_negative("learning_rate", learning_rate)
+        )
         self.warmup_steps = check_whole_number("warmup_steps", warmup_steps, 0)
-        self.initial_learning_rate = check_not_negative("initial_learning_rate", initial_learning_rate)
+        self.initial_learning_rate = check_not_negative(
+            "initial_learning_rate", initial_learning_rate
+        )
 
     def __call__(self, step: Any) -> Any:
         step = ops.convert_to_tensor(step)
         later = self._rate_after(ops.maximum(step - self.warmup_steps, 0))
         share = ops.cast(step, later.dtype) / max(self.warmup_steps, 1)
-        ramp = self.initial_learning_rate + (self._rate_after(ops.zeros_like(step)) - self.initial_learning_rate) * share
+        ramp = (
+            self.initial_learning_rate
+            + (self._rate_after(ops.zeros_like(step)) - self.initial_learning_rate) * share
+        )
         return ops.where(step < self.warmup_steps, ramp, later)
 
     def _rate_after(self, step: Any) -> Any:
         is_schedule = callable(self.learning_rate)
-        return ops.cast(self.learning_rate(step) if is_schedule else self.learning_rate, keras.config.floatx())
+        return ops.cast(
+            self.learning_rate(step) if is_schedule else self.learning_rate, keras.config.floatx()
+        )
 
     def get_config(self) -> dict[str, Any]:
         is_schedule = callable(self.learning_rate)
         return {
-            "learning_rate": keras.saving.serialize_keras_object(self.learning_rate) if is_schedule else self.learning_rate,
+            "learning_rate": keras.saving.serialize_keras_object(self.learning_rate)
+            if is_schedule
+            else self.learning_rate,
             "warmup_steps": self.warmup_steps,
             "initial_learning_rate": self.initial_learning_rate,
         }
@@ -98,7 +116,8 @@ def scale_learning_rate(base_learning_rate: float, batch_size: int, rule: str = 
         base_learning_rate: Positive float.
         batch_size: Images in a batch over all replicas, at least 1.
         rule: `"linear"`: `base_learning_rate * batch_size / 256`, SupCon's rule; `"square_root"`:
-            `base_learning_rate * sqrt(batch_size)`, SimCLR's other rule; `"none"`: the base rate itself.
+            `base_learning_rate * sqrt(batch_size)`, SimCLR's other rule; `"none"`: the base rate
+            itself.
 
     Returns:
         The learning rate, a float.
@@ -107,7 +126,8 @@ def scale_learning_rate(base_learning_rate: float, batch_size: int, rule: str = 
         ValueError: For an argument out of its range.
 
     Reference:
-        Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.1; Chen et al., SimCLR, ICML 2020, appendix B.1.
+        Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.1; Chen et al., SimCLR, ICML
+        2020, appendix B.1.
 
     Example:
 
@@ -118,15 +138,19 @@ def scale_learning_rate(base_learning_rate: float, batch_size: int, rule: str = 
     check_positive("base_learning_rate", base_learning_rate)
     check_whole_number("batch_size", batch_size, 1)
     check_choice("rule", rule, _RULES)
-    factor = {"linear": batch_size / _BASE_BATCH_SIZE, "square_root": math.sqrt(batch_size), "none": 1.0}[rule]
+    factor = {
+        "linear": batch_size / _BASE_BATCH_SIZE,
+        "square_root": math.sqrt(batch_size),
+        "none": 1.0,
+    }[rule]
     return float(base_learning_rate * factor)
 
 
 def epochs_to_steps(epochs: float, num_examples: int, batch_size: int) -> int:
     """Steps in a number of epochs, rounded down once, at the end.
 
-    The published code counts epochs so, with a fraction of a step in each: 90 epochs of ImageNet in batches of 6144 are
-    18,767 steps, while 90 times the 208 full batches of an epoch are 18,720.
+    The published code counts epochs so, with a fraction of a step in each: 90 epochs of ImageNet in
+    batches of 6144 are 18,767 steps, while 90 times the 208 full batches of an epoch are 18,720.
 
     Args:
         epochs: Number of at least 0, fractions allowed.
@@ -148,4 +172,6 @@ def epochs_to_steps(epochs: float, num_examples: int, batch_size: int) -> int:
     check_not_negative("epochs", epochs)
     check_whole_number("num_examples", num_examples, 1)
     check_whole_number("batch_size", batch_size, 1)
-    return int(round(epochs * num_examples / batch_size, 6))  # 0.29 times 100 is a little less than 29
+    return int(
+        round(epochs * num_examples / batch_size, 6)
+    )  # 0.29 times 100 is a little less than 29

@@ -6,14 +6,16 @@ import difflib
 from keras_supcon.recipes import cifar10, imagenet, supcontrast
 from keras_supcon.recipes.recipe import Recipe
 
-_RECIPES = {recipe.name: recipe for recipe in (*imagenet.RECIPES, *cifar10.RECIPES, *supcontrast.RECIPES)}
+_RECIPES = {
+    recipe.name: recipe for recipe in (*imagenet.RECIPES, *cifar10.RECIPES, *supcontrast.RECIPES)
+}
 
 
 def names() -> tuple[str, ...]:
     """The names of all recipes.
 
-    A name is `method_dataset_encoder`. Those of the authors' TensorFlow code have nothing before it, those of their
-    PyTorch code begin with `supcontrast_`.
+    A name is `method_dataset_encoder`. Those of the authors' TensorFlow code have nothing before
+    it, those of their PyTorch code begin with `supcontrast_`.
 
     Returns:
         The names, in the order of the sources.
@@ -34,7 +36,8 @@ def get(name: str) -> Recipe:
         name: One of `names()`.
 
     Returns:
-        A `Recipe` of your own: `dataclasses.replace` changes its fields, `dataclasses.asdict` makes a dictionary of it.
+        A `Recipe` of your own: `dataclasses.replace` changes its fields, `dataclasses.asdict` makes
+        a dictionary of it.
 
     Raises:
         ValueError: For an unknown name.

@@ -11,7 +11,13 @@ _SOURCE = "github.com/google-research/google-research, folder supcon: final vers
 _NORMALIZATION = ("gamma$", "beta$")
 
 _SIM_AUGMENT = Component(
-    "SimAugment", {"strength": 0.5, "crop_area": (0.2, 1.0), "grayscale_probability": 0.2, "blur_probability": 0.0}
+    "SimAugment",
+    {
+        "strength": 0.5,
+        "crop_area": (0.2, 1.0),
+        "grayscale_probability": 0.2,
+        "blur_probability": 0.0,
+    },
 )
 _DIFFERENCES = (
     differences.STANDARDIZATION,
@@ -64,7 +70,9 @@ SUPCON = _recipe(
     source=_SOURCE.format(run="SupCon"),
     method="supcon",
     synchronized_batch_norm=False,
-    head=Component("ProjectionHead", {"output_dim": 128, "hidden_units": (2048,), "batch_norm": False}),
+    head=Component(
+        "ProjectionHead", {"output_dim": 128, "hidden_units": (2048,), "batch_norm": False}
+    ),
     num_views=2,
     training=_pretraining(
         loss=supcon(0.1, scale_by_temperature=True),
@@ -96,7 +104,9 @@ SIMCLR = _recipe(
     source=_SOURCE.format(run="SimCLR"),
     method="simclr",
     synchronized_batch_norm=True,
-    head=Component("ProjectionHead", {"output_dim": 128, "hidden_units": (2048, 2048), "batch_norm": True}),
+    head=Component(
+        "ProjectionHead", {"output_dim": 128, "hidden_units": (2048, 2048), "batch_norm": True}
+    ),
     num_views=2,
     training=_pretraining(
         loss=ntxent(0.5),
@@ -116,7 +126,8 @@ SIMCLR = _recipe(
         weight_decay_parts=(),
     ),
     notes=(
-        "In the first version pre-training had a base learning rate of 0.125, a temperature of 0.2, a weight decay of 5e-4, a "
+        "In the first version pre-training had a base learning rate of 0.125, a temperature of "
+        "0.2, a weight decay of 5e-4, a "
         "head of 2048 and 128 units, and the loss times the temperature.",
     ),
 )

@@ -13,7 +13,13 @@ _NORMALIZATION = ("gamma$", "beta$")
 
 _AUTO_AUGMENT = Component("AutoAugment", {"policy": "imagenet", "crop_area": (0.08, 1.0)})
 _SIM_AUGMENT = Component(
-    "SimAugment", {"strength": 1.0, "crop_area": (0.08, 1.0), "grayscale_probability": 0.2, "blur_probability": 0.5}
+    "SimAugment",
+    {
+        "strength": 1.0,
+        "crop_area": (0.08, 1.0),
+        "grayscale_probability": 0.2,
+        "blur_probability": 0.5,
+    },
 )
 _STACKED_RAND_AUGMENT = Component(
     "StackedRandAugment",
@@ -43,13 +49,19 @@ _DIFFERENCES = (
     differences.CROPS,
     differences.DROPPED_TEST_IMAGES.format(scored="49,920", all="50,000"),
 )
-_EARLIER_DECAY = "In its first version the linear classifier's rate fell by 0.1 in every 2.4 epochs."
+_EARLIER_DECAY = (
+    "In its first version the linear classifier's rate fell by 0.1 in every 2.4 epochs."
+)
 
 _WARMUP_EPOCHS = 12
 
 
 def _stage(**fields: Any) -> Stage:
-    shared = {"warmup_epochs": _WARMUP_EPOCHS, "learning_rate_rule": "linear", "weight_decay_exclusions": _NORMALIZATION}
+    shared = {
+        "warmup_epochs": _WARMUP_EPOCHS,
+        "learning_rate_rule": "linear",
+        "weight_decay_exclusions": _NORMALIZATION,
+    }
     return Stage(**{**shared, **fields})
 
 
@@ -69,14 +81,18 @@ def _recipe(depth: int, *own_differences: str, **fields: Any) -> Recipe:
         pixel_deviation=(0.5, 0.5, 0.5),
         encoder=Component("ResNet", {"depth": depth, "width": 1.0, "stem": "imagenet"}),
         synchronized_batch_norm=True,
-        evaluation=Component("CenterCropResize", {"method": "resize_then_crop", "crop_padding": 32}),
+        evaluation=Component(
+            "CenterCropResize", {"method": "resize_then_crop", "crop_padding": 32}
+        ),
         dtype_policy="mixed_bfloat16",
         differences=(*_DIFFERENCES, *_DIFFERENCES_OF_AUGMENTATION[augmentation], *own_differences),
         **fields,
     )
 
 
-def _supcon(depth: int, num_replicas: int, accuracy: float | None, training: Stage, notes: tuple[str, ...]) -> Recipe:
+def _supcon(
+    depth: int, num_replicas: int, accuracy: float | None, training: Stage, notes: tuple[str, ...]
+) -> Recipe:
     return _recipe(
         depth,
         differences.INITIAL_HEAD,
@@ -86,7 +102,9 @@ def _supcon(depth: int, num_replicas: int, accuracy: float | None, training: Sta
         source=_SOURCE.format(run=f"SupCon on ImageNet with ResNet-{depth}"),
         method="supcon",
         normalize_features=True,
-        head=Component("ProjectionHead", {"output_dim": 128, "hidden_units": (), "batch_norm": False}),
+        head=Component(
+            "ProjectionHead", {"output_dim": 128, "hidden_units": (), "batch_norm": False}
+        ),
         num_views=2,
         training=training,
         linear_classifier=_stage(
@@ -140,7 +158,8 @@ SUPCON_RESNET50 = _supcon(
         weight_decay=1e-3,
     ),
     notes=(
-        "Pre-training had a base learning rate of 0.3 and a weight decay of 1e-4 in the first version, and a temperature of "
+        "Pre-training had a base learning rate of 0.3 and a weight decay of 1e-4 in the first "
+        "version, and a temperature of "
         "0.07 in one between.",
     ),
 )
@@ -179,7 +198,9 @@ SIMCLR_RESNET50 = _recipe(
     source=_SOURCE.format(run="SimCLR on ImageNet with ResNet-50"),
     method="simclr",
     normalize_features=False,
-    head=Component("ProjectionHead", {"output_dim": 128, "hidden_units": (2048, 2048), "batch_norm": True}),
+    head=Component(
+        "ProjectionHead", {"output_dim": 128, "hidden_units": (2048, 2048), "batch_norm": True}
+    ),
     num_views=2,
     training=_pretraining(
         loss=ntxent(0.1),
@@ -204,7 +225,8 @@ SIMCLR_RESNET50 = _recipe(
     num_replicas=128,
     accuracy=None,
     notes=(
-        "In the first version pre-training had a weight decay of 1e-6, a head of 2048 and 128 units, and the loss times the "
+        "In the first version pre-training had a weight decay of 1e-6, a head of 2048 and 128 "
+        "units, and the loss times the "
         "temperature.",
     ),
 )
@@ -228,7 +250,10 @@ CROSS_ENTROPY_RESNET200 = _cross_entropy(
     depth=200,
     num_replicas=256,
     training=dataclasses.replace(
-        CROSS_ENTROPY_RESNET50.training, augmentation=_STACKED_RAND_AUGMENT, epochs=700, batch_size=4096
+        CROSS_ENTROPY_RESNET50.training,
+        augmentation=_STACKED_RAND_AUGMENT,
+        epochs=700,
+        batch_size=4096,
     ),
 )
 

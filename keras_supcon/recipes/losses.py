@@ -6,7 +6,10 @@ from keras_supcon.recipes.recipe import Component
 def supcon(temperature: float, scale_by_temperature: bool) -> Component:
     """Equation 2 of the paper over all pairs of views."""
     options = {"summation": "out", "denominator": "all", "contrast_mode": "all"}
-    return Component("SupConLoss", {"temperature": temperature, **options, "scale_by_temperature": scale_by_temperature})
+    return Component(
+        "SupConLoss",
+        {"temperature": temperature, **options, "scale_by_temperature": scale_by_temperature},
+    )
 
 
 def ntxent(temperature: float) -> Component:

@@ -31,11 +31,13 @@ class Stage:
     """One stage of training: a loss, an optimizer and a schedule, in epochs.
 
     The learning rate rises linearly from `warmup_learning_rate` to its peak,
-    `scale_learning_rate(base_learning_rate, batch_size, learning_rate_rule)`, within `warmup_epochs`, and then falls by `decay`
-    until `epochs` are over, those of the warm-up among them.
+    `scale_learning_rate(base_learning_rate, batch_size, learning_rate_rule)`, within
+    `warmup_epochs`, and then falls by `decay` until `epochs` are over, those of the warm-up among
+    them.
 
     Args:
-        loss: Class in `keras_supcon.losses`; for classifiers one in `keras.losses`, on one-hot labels.
+        loss: Class in `keras_supcon.losses`; for classifiers one in `keras.losses`, on one-hot
+            labels.
         loss_weight: Factor of the loss, as `loss_weights` of `compile`.
         augmentation: Class in `keras_supcon.augmentation`; its `image_size` is that of the recipe.
         epochs: Whole number, at least 1.
@@ -48,16 +50,19 @@ class Stage:
         nesterov: Whether the momentum looks ahead.
         rho: Share of the old value in RMSprop's mean square; None for the others.
         epsilon: RMSprop's, inside the root; None for the others.
-        decay: `"cosine"`: half a wave from the peak to `final_learning_rate` of it; `"exponential"`: times `decay_rate` after
-            every `decay_epochs`, in stairs; `"piecewise"`: times `decay_rate` at each of `decay_boundaries`.
+        decay: `"cosine"`: half a wave from the peak to `final_learning_rate` of it;
+            `"exponential"`: times `decay_rate` after every `decay_epochs`, in stairs;
+            `"piecewise"`: times `decay_rate` at each of `decay_boundaries`.
         decay_rate: See `decay`; None for the cosine.
         decay_epochs: See `decay`; None for the others.
         decay_boundaries: Epochs after the warm-up; empty for the others.
         warmup_learning_rate: Learning rate of the first step.
         final_learning_rate: Share of the peak in [0, 1) that the cosine ends at.
-        weight_decay: Coefficient of the L2 decay that is part of the gradient (half of it times the squared norm in the loss).
+        weight_decay: Coefficient of the L2 decay that is part of the gradient (half of it times the
+            squared norm in the loss).
         weight_decay_parts: What decays: some of `"encoder"`, `"projection_head"`, `"classifier"`.
-        weight_decay_exclusions: Regular expressions, as `LARS` takes them: variables that neither decay nor, with LARS, adapt.
+        weight_decay_exclusions: Regular expressions, as `LARS` takes them: variables that neither
+            decay nor, with LARS, adapt.
 
     Example:
 
@@ -95,7 +100,8 @@ class Stage:
 class Recipe:
     """A published training run, as data.
 
-    Numbers are those of the source. `differences` says what comes out otherwise when they are run with this package.
+    Numbers are those of the source. `differences` says what comes out otherwise when they are run
+    with this package.
 
     Args:
         name: Name under which `get` finds it.
@@ -108,16 +114,21 @@ class Recipe:
         pixel_mean: Mean of each channel in [0, 1] that the source takes off the pixels.
         pixel_deviation: What it divides them by then.
         encoder: Class in `keras_supcon.encoders`.
-        normalize_features: Whether the heads see features of length one, `keras.layers.UnitNormalization` on the encoder.
+        normalize_features: Whether the heads see features of length one,
+            `keras.layers.UnitNormalization` on the encoder.
         synchronized_batch_norm: Whether batch normalization covers all replicas.
         head: Class in `keras_supcon.layers` for the projections, or None for a classifier.
         num_views: Views of an image in `training`.
-        training: Contrastive pre-training, or the training of encoder and classifier with cross-entropy.
-        linear_classifier: The classifier on the frozen encoder, or None where `training` makes the classifier.
-        evaluation: Class in `keras_supcon.augmentation` for test images; its `image_size` is that of the recipe.
+        training: Contrastive pre-training, or the training of encoder and classifier with
+            cross-entropy.
+        linear_classifier: The classifier on the frozen encoder, or None where `training` makes the
+            classifier.
+        evaluation: Class in `keras_supcon.augmentation` for test images; its `image_size` is that
+            of the recipe.
         dtype_policy: Precision in Keras' terms.
         num_replicas: Processors that shared a batch, or None if the source does not say.
-        accuracy: Published top-1 accuracy on the test images (for ImageNet the validation images), in [0, 1], or None.
+        accuracy: Published top-1 accuracy on the test images (for ImageNet the validation images),
+            in [0, 1], or None.
         differences: What this package does otherwise than the source.
         notes: What else to know of the source.
 

@@ -14,9 +14,17 @@ _PIXELS = {
 }
 _CROPS = Component("RandomResizedCrop", {"crop_area": (0.2, 1.0), "flip_probability": 0.5})
 _SIM_AUGMENT = Component(
-    "SimAugment", {"strength": 0.5, "crop_area": (0.2, 1.0), "grayscale_probability": 0.2, "blur_probability": 0.0}
+    "SimAugment",
+    {
+        "strength": 0.5,
+        "crop_area": (0.2, 1.0),
+        "grayscale_probability": 0.2,
+        "blur_probability": 0.0,
+    },
 )
-_HEAD = Component("ProjectionHead", {"output_dim": 128, "hidden_units": (2048,), "batch_norm": False})
+_HEAD = Component(
+    "ProjectionHead", {"output_dim": 128, "hidden_units": (2048,), "batch_norm": False}
+)
 
 
 def _stage(**fields: Any) -> Stage:
@@ -62,7 +70,9 @@ def _linear_classifier(learning_rate: float) -> Stage:
     )
 
 
-def _recipe(method: str, num_classes: int, *own_differences: str, programs: str, **fields: Any) -> Recipe:
+def _recipe(
+    method: str, num_classes: int, *own_differences: str, programs: str, **fields: Any
+) -> Recipe:
     dataset = f"cifar{num_classes}"
     return Recipe(
         name=f"supcontrast_{method}_{dataset}_resnet50",
@@ -128,7 +138,9 @@ def _supcon(num_classes: int, accuracy: float) -> Recipe:
         "supcon",
         num_classes,
         synchronized_batch_norm=False,
-        training=_pretraining(supcon(0.1, scale_by_temperature=False), loss_weight=0.1 / _BASE_TEMPERATURE),
+        training=_pretraining(
+            supcon(0.1, scale_by_temperature=False), loss_weight=0.1 / _BASE_TEMPERATURE
+        ),
         linear_classifier=_linear_classifier(5.0),
         accuracy=accuracy,
     )

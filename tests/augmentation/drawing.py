@@ -10,7 +10,9 @@ from tests.autodiff import compiled
 
 
 def transform(layer: Any, images: np.ndarray, draws: Any) -> np.ndarray:
-    """What the layer makes of images with given draws. On JAX as one program: step by step, every step is compiled alone."""
+    """What the layer makes of images with given draws. On JAX as one program: step by step, every
+    step is compiled alone.
+    """
     run = compiled(layer.transform) if keras.backend.backend() == "jax" else layer.transform
     return ops.convert_to_numpy(run(ops.convert_to_tensor(images), draws))
 

@@ -10,7 +10,9 @@ pytestmark = pytest.mark.neutral
 
 def test_a_share_of_the_images_is_what_the_layer_makes_of_them(rng):
     images = rng.integers(0, 256, (4000, 2, 2, 3)).astype("uint8")
-    applied = ops.convert_to_numpy(RandomApply(Invert(), probability=0.3, seed=1)(images, training=True))
+    applied = ops.convert_to_numpy(
+        RandomApply(Invert(), probability=0.3, seed=1)(images, training=True)
+    )
     changed = np.all(applied == 255 - images.astype("float32"), axis=(1, 2, 3))
     np.testing.assert_array_equal(applied[~changed], images[~changed])
     assert abs(changed.mean() - 0.3) < 0.03
@@ -19,7 +21,9 @@ def test_a_share_of_the_images_is_what_the_layer_makes_of_them(rng):
 def test_layers_of_one_seed_do_not_share_their_draws():
     """One in the other: 0.5 of 0.5 of the images change."""
     layer = RandomApply(Invert(probability=0.5, seed=7), probability=0.5, seed=7)
-    share = np.mean(ops.convert_to_numpy(layer(np.zeros((4000, 1, 1, 1), "uint8"), training=True)) == 255)
+    share = np.mean(
+        ops.convert_to_numpy(layer(np.zeros((4000, 1, 1, 1), "uint8"), training=True)) == 255
+    )
     assert abs(share - 0.25) < 0.03
 
 
@@ -35,9 +39,16 @@ def test_takes_layers_of_keras(rng):
 def test_refuses_what_is_no_layer_and_layers_that_change_the_shape():
     with pytest.raises(ValueError, match="`layer` should be a Keras layer. Received: layer=<"):
         RandomApply(lambda images: images)
-    with pytest.raises(ValueError, match="`probability` should be between 0 and 1. Received: probability=1.5"):
+    with pytest.raises(
+        ValueError, match="`probability` should be between 0 and 1. Received: probability=1.5"
+    ):
         RandomApply(Invert(), 1.5)
-    with pytest.raises(ValueError, match="`layer` should give images of the shape that it takes. Received: layer=smaller"):
-        RandomApply(RandomResizedCrop((4, 4), name="smaller"))(np.zeros((2, 8, 8, 3), "uint8"), training=True)
+    with pytest.raises(
+        ValueError,
+        match="`layer` should give images of the shape that it takes. Received: layer=smaller",
+    ):
+        RandomApply(RandomResizedCrop((4, 4), name="smaller"))(
+            np.zeros((2, 8, 8, 3), "uint8"), training=True
+        )
     with pytest.raises(ValueError, match="`layer` should give images of the range that it takes"):
         RandomApply(SimAugment((8, 8)))

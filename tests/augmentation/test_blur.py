@@ -22,12 +22,16 @@ def reference(image, sigma, radius):
     return blur(image.astype("float64")) / blur(np.ones(image.shape))
 
 
-@pytest.mark.parametrize(("size", "kernel_size", "radius"), [((100, 80), 7, 3), ((100, 120), None, 5), ((19, 19), 19, 9)])
+@pytest.mark.parametrize(
+    ("size", "kernel_size", "radius"), [((100, 80), 7, 3), ((100, 120), None, 5), ((19, 19), 19, 9)]
+)
 def test_equals_a_float64_gaussian_on_photographs(photographs, size, kernel_size, radius):
     images = np.stack([photograph[: size[0], : size[1]] for photograph in photographs])
     layer = RandomGaussianBlur(kernel_size=kernel_size, probability=1.0, seed=1)
     draws, blurred = draw_and_transform(layer, images)
-    for image, sigma, result in zip(images, ops.convert_to_numpy(draws["sigma"]), blurred, strict=True):
+    for image, sigma, result in zip(
+        images, ops.convert_to_numpy(draws["sigma"]), blurred, strict=True
+    ):
         np.testing.assert_allclose(result, reference(image, float(sigma), radius), atol=2e-3)
 
 
@@ -44,7 +48,9 @@ def test_sigma_is_uniform_and_the_rate_as_stated():
 
 def test_below_20_pixels_a_kernel_of_a_tenth_is_one_pixel(rng):
     images = rng.integers(0, 256, (4, 19, 40, 1)).astype("uint8")
-    np.testing.assert_array_equal(ops.convert_to_numpy(RandomGaussianBlur(probability=1.0)(images, training=True)), images)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(RandomGaussianBlur(probability=1.0)(images, training=True)), images
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,10 @@ def test_below_20_pixels_a_kernel_of_a_tenth_is_one_pixel(rng):
     [
         ({"sigma": (0.0, 2.0)}, "`sigma` should be two numbers above 0, lowest first"),
         ({"sigma": 2.0}, "`sigma` should be two numbers"),
-        ({"kernel_size": 4}, "`kernel_size` should be an odd whole number, or None. Received: kernel_size=4"),
+        (
+            {"kernel_size": 4},
+            "`kernel_size` should be an odd whole number, or None. Received: kernel_size=4",
+        ),
         ({"kernel_size": 3.0}, "`kernel_size` should be"),
         ({"probability": 2}, "`probability` should be between 0 and 1"),
     ],
@@ -63,5 +72,8 @@ def test_refuses_impossible_arguments(arguments, message):
 
 
 def test_refuses_images_smaller_than_the_kernel():
-    with pytest.raises(ValueError, match="`kernel_size` should be at most the height and width of the images. Received: "):
+    with pytest.raises(
+        ValueError,
+        match="`kernel_size` should be at most the height and width of the images. Received: ",
+    ):
         RandomGaussianBlur(kernel_size=9)(np.zeros((2, 8, 16, 3), "uint8"), training=True)

@@ -11,7 +11,10 @@ pytestmark = pytest.mark.neutral
 
 
 def crop_box(draws, i):
-    return [float(ops.convert_to_numpy(draws[name])[i]) for name in ("left", "top", "width", "height", "flip")]
+    return [
+        float(ops.convert_to_numpy(draws[name])[i])
+        for name in ("left", "top", "width", "height", "flip")
+    ]
 
 
 @pytest.mark.parametrize("image_size", [(32, 48), (200, 130), (500, 700)])
@@ -26,18 +29,27 @@ def test_equals_pillow_on_photographs(photographs, image_size):
         box = (left, top, left + width, top + height)
         # One channel at a time in Pillow's float mode: no rounding to uint8 between its two passes.
         planes = [Image.fromarray(image[..., c].astype("float32")) for c in range(3)]
-        resized = [np.asarray(p.resize(image_size[::-1], Image.Resampling.BILINEAR, box=box)) for p in planes]
+        resized = [
+            np.asarray(p.resize(image_size[::-1], Image.Resampling.BILINEAR, box=box))
+            for p in planes
+        ]
         expected = np.stack(resized, axis=-1)
         expected = expected[:, ::-1] if flip else expected
-        # Pillow cuts the filter at whole pixels, which moves single pixels of fine texture by a few grey levels.
+        # Pillow cuts the filter at whole pixels, which moves single pixels of fine texture by a few
+        # grey levels.
         assert np.abs(actual[i] - expected).mean() < 0.2
         assert np.abs(actual[i] - expected).max() < 6
 
 
 def test_draws_follow_the_stated_distribution():
-    layer = RandomResizedCrop((8, 8), crop_area=(0.1, 0.4), aspect_ratio=(0.5, 2.0), flip_probability=0.3, seed=1)
+    layer = RandomResizedCrop(
+        (8, 8), crop_area=(0.1, 0.4), aspect_ratio=(0.5, 2.0), flip_probability=0.3, seed=1
+    )
     height, width = 100, 120
-    draws = {name: ops.convert_to_numpy(value) for name, value in layer.draw(20_000, (height, width, 3)).items()}
+    draws = {
+        name: ops.convert_to_numpy(value)
+        for name, value in layer.draw(20_000, (height, width, 3)).items()
+    }
     area = draws["height"] * draws["width"] / (height * width)
     log_ratio = np.log(draws["width"] / draws["height"])
     # Standard errors are 0.0006, 0.003, 0.003; nearly all rectangles of these areas fit.
@@ -63,16 +75,24 @@ def test_an_image_in_which_nothing_fits_gives_its_largest_centred_rectangle():
 
 def test_the_whole_image_at_its_own_size_is_the_image(rng):
     images = rng.uniform(0, 255, (3, 9, 7, 1)).astype("float32")
-    layer = RandomResizedCrop((9, 7), crop_area=(1, 1), aspect_ratio=(7 / 9, 7 / 9), flip_probability=0.0)
+    layer = RandomResizedCrop(
+        (9, 7), crop_area=(1, 1), aspect_ratio=(7 / 9, 7 / 9), flip_probability=0.0
+    )
     np.testing.assert_allclose(draw_and_transform(layer, images)[1], images, rtol=1e-4, atol=1e-3)
-    mirror = RandomResizedCrop((9, 7), crop_area=(1, 1), aspect_ratio=(7 / 9, 7 / 9), flip_probability=1.0)
-    np.testing.assert_allclose(draw_and_transform(mirror, images)[1], images[:, :, ::-1], rtol=1e-4, atol=1e-3)
+    mirror = RandomResizedCrop(
+        (9, 7), crop_area=(1, 1), aspect_ratio=(7 / 9, 7 / 9), flip_probability=1.0
+    )
+    np.testing.assert_allclose(
+        draw_and_transform(mirror, images)[1], images[:, :, ::-1], rtol=1e-4, atol=1e-3
+    )
 
 
 def test_constant_images_stay_constant():
     images = np.full((16, 30, 20, 3), 200, "uint8")
     for size in ((7, 9), (64, 64)):
-        np.testing.assert_allclose(draw_and_transform(RandomResizedCrop(size), images)[1], 200, rtol=1e-5)
+        np.testing.assert_allclose(
+            draw_and_transform(RandomResizedCrop(size), images)[1], 200, rtol=1e-5
+        )
 
 
 def test_when_not_training_it_only_sets_the_size(photographs):
@@ -89,7 +109,12 @@ def test_an_xla_program_gives_the_same_as_a_step_by_step_call(photographs):
     eager, as_xla = (RandomResizedCrop((16, 16), seed=3) for _ in range(2))
     draws = eager.draw(2, (64, 64, 3))
     expected = ops.convert_to_numpy(eager.transform(images, draws))
-    np.testing.assert_allclose(ops.convert_to_numpy(compiled(as_xla.transform)(images, draws)), expected, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(compiled(as_xla.transform)(images, draws)),
+        expected,
+        rtol=1e-3,
+        atol=1e-2,
+    )
     if keras.backend.backend() == "tensorflow":  # state of the seed inside the program
         assert compiled(lambda x: as_xla(x, training=True))(images).shape == (2, 16, 16, 3)
 
@@ -107,9 +132,15 @@ def test_an_xla_program_gives_the_same_as_a_step_by_step_call(photographs):
         ({"crop_area": (0.5, 1.5)}, "`crop_area` should be"),
         ({"crop_area": (0.9, 0.5)}, "lowest first"),
         ({"aspect_ratio": (-1, 1)}, "`aspect_ratio` should be"),
-        ({"flip_probability": 1.1}, "`flip_probability` should be between 0 and 1. Received: flip_probability=1.1"),
+        (
+            {"flip_probability": 1.1},
+            "`flip_probability` should be between 0 and 1. Received: flip_probability=1.1",
+        ),
         ({"value_range": (255, 0)}, "`value_range` should be"),
-        ({"value_range": 255}, "`value_range` should be two numbers, lowest first. Received: value_range=255"),
+        (
+            {"value_range": 255},
+            "`value_range` should be two numbers, lowest first. Received: value_range=255",
+        ),
     ],
 )
 def test_refuses_impossible_arguments(arguments, message):

@@ -14,7 +14,11 @@ from tests.public_classes import AUGMENTATIONS, same_images
 
 pytestmark = pytest.mark.neutral
 
-UNIT_RANGE = (augmentation.SimAugment, augmentation.AutoAugment, augmentation.RandAugment)  # what they give
+UNIT_RANGE = (
+    augmentation.SimAugment,
+    augmentation.AutoAugment,
+    augmentation.RandAugment,
+)  # what they give
 every_layer = pytest.mark.parametrize("name", AUGMENTATIONS)
 
 
@@ -41,14 +45,20 @@ def test_samples_of_a_batch_and_calls_differ_and_a_seed_repeats_them(name):
 
 @every_value(name=list(AUGMENTATIONS), channels=[1, 3])
 def test_augments_within_the_range_when_told_that_it_is_training(name, channels):
-    images = same_images(channels, size=20)  # of fewer pixels than levels Equalize makes no other image
+    images = same_images(
+        channels, size=20
+    )  # of fewer pixels than levels Equalize makes no other image
     layer = make(name)
     high = 1 if isinstance(layer, UNIT_RANGE) else 255
     inference, training, default = (
-        ops.convert_to_numpy(layer(images, **mode)) for mode in ({"training": False}, {"training": True}, {})
+        ops.convert_to_numpy(layer(images, **mode))
+        for mode in ({"training": False}, {"training": True}, {})
     )
     assert len({view.tobytes() for view in inference}) == 1
-    if channels == 3 or name not in ("RandomGrayscale", "Color"):  # which leave grey images as they are
+    if channels == 3 or name not in (
+        "RandomGrayscale",
+        "Color",
+    ):  # which leave grey images as they are
         assert not np.array_equal(training, inference)
     np.testing.assert_array_equal(default, inference)
     for views in (inference, training):
@@ -64,13 +74,16 @@ def test_models_and_containers_augment_when_told_and_not_when_called_directly():
         "functional": keras.Model(inputs, layer(inputs)),
         "sequential": keras.Sequential([keras.Input((8, 8, 3)), layer]),
         "applied": augmentation.RandomApply(layer, probability=0.9),
-        "applied layer of Keras": augmentation.RandomApply(keras.layers.RandomInvert(factor=1.0), probability=0.5),
+        "applied layer of Keras": augmentation.RandomApply(
+            keras.layers.RandomInvert(factor=1.0), probability=0.5
+        ),
         "views": augmentation.MultiView(layer),
         "views of Keras": augmentation.MultiView(keras.layers.RandomInvert(factor=0.5)),
     }
     for name, container in containers.items():
         called, told, untold = (
-            ops.convert_to_numpy(container(images, **mode)) for mode in ({}, {"training": True}, {"training": False})
+            ops.convert_to_numpy(container(images, **mode))
+            for mode in ({}, {"training": True}, {"training": False})
         )
         np.testing.assert_array_equal(called, untold, err_msg=name)
         assert not np.array_equal(told, untold), name
@@ -102,7 +115,11 @@ def test_pixels_that_are_not_finite_become_nan_in_their_image_alone(rng, name, v
     images = rng.integers(0, 256, (6, 16, 16, 3)).astype("float32")
     damaged = images.copy()
     damaged[2, 5:9, 5:9, 0], damaged[4] = value, value
-    layer = augmentation.CenterCropResize((12, 10)) if name == "CenterCropResize" else make(name, seed=5)
+    layer = (
+        augmentation.CenterCropResize((12, 10))
+        if name == "CenterCropResize"
+        else make(name, seed=5)
+    )
     expected, actual = draws_again(layer, images), draws_again(layer, damaged)
     others = [0, 1, 3, 5]
     np.testing.assert_array_equal(actual[others], expected[others])
@@ -110,7 +127,9 @@ def test_pixels_that_are_not_finite_become_nan_in_their_image_alone(rng, name, v
     assert np.any(np.isnan(actual[2]))
 
 
-@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch does not rewrite arithmetic")
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="PyTorch does not rewrite arithmetic"
+)
 @pytest.mark.parametrize("name", ["Equalize", "RandomGrayscale"])
 def test_compilers_do_not_take_the_difference_of_a_pixel_and_itself_for_0(rng, name):
     images = rng.integers(0, 256, (3, 16, 16, 3)).astype("float32")
@@ -137,7 +156,9 @@ def test_compilers_do_not_take_the_difference_of_a_pixel_and_itself_for_0(rng, n
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch does not rewrite arithmetic")
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="PyTorch does not rewrite arithmetic"
+)
 def test_compiled_policies_keep_nan(rng):
     """The fast minimum of XLA gives numbers for NaN."""
     images = rng.integers(0, 256, (32, 8, 8, 3)).astype("float32")
@@ -150,7 +171,9 @@ def test_compiled_policies_keep_nan(rng):
     else:
         import tensorflow as tf
 
-        program = tf.function(lambda images, draws: layer.transform_images(images, draws), jit_compile=True)
+        program = tf.function(
+            lambda images, draws: layer.transform_images(images, draws), jit_compile=True
+        )
     images = ops.convert_to_tensor(images)
     for _ in range(3):
         views = ops.convert_to_numpy(program(images, layer.get_random_transformation(images)))
@@ -159,9 +182,16 @@ def test_compiled_policies_keep_nan(rng):
 
 def test_floats_up_to_1_in_a_range_up_to_255_are_warned_of_once(rng):
     images = rng.uniform(size=(2, 8, 8, 3)).astype("float32")
-    for layer in (augmentation.SimAugment((8, 8)), augmentation.Equalize(), augmentation.CenterCropResize((8, 8))):
+    for layer in (
+        augmentation.SimAugment((8, 8)),
+        augmentation.Equalize(),
+        augmentation.CenterCropResize((8, 8)),
+    ):
         layer(np.zeros_like(images))  # black pictures tell nothing
-        with pytest.warns(UserWarning, match=r"takes its pixels for 0 to 255, and got floats .*`value_range=\(0, 1\)`"):
+        with pytest.warns(
+            UserWarning,
+            match=r"takes its pixels for 0 to 255, and got floats .*`value_range=\(0, 1\)`",
+        ):
             layer(images)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -181,24 +211,36 @@ def test_one_input_is_warned_of_once_and_at_the_line_of_the_user(rng):
         "a dictionary": lambda: augmentation.Invert()({"images": images}, training=True),
         "one image": lambda: augmentation.Invert()(ops.convert_to_tensor(images[0]), training=True),
         "views": lambda: augmentation.MultiView(recipes)(images, training=True),
-        "views of one image": lambda: augmentation.MultiView(augmentation.Equalize())(images[0], training=True),
+        "views of one image": lambda: augmentation.MultiView(augmentation.Equalize())(
+            images[0], training=True
+        ),
         "applied": lambda: augmentation.RandomApply(augmentation.Invert())(images, training=True),
-        "a pipeline": lambda: keras.layers.Pipeline([augmentation.Color(), augmentation.Posterize()])(images, training=True),
-        "a model": lambda: keras.Sequential([augmentation.Color(), augmentation.Contrast()])(images, training=True),
+        "a pipeline": lambda: keras.layers.Pipeline(
+            [augmentation.Color(), augmentation.Posterize()]
+        )(images, training=True),
+        "a model": lambda: keras.Sequential([augmentation.Color(), augmentation.Contrast()])(
+            images, training=True
+        ),
     }
     for name, call in calls.items():
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             call()
-        assert [warning.filename for warning in caught if "takes its pixels" in str(warning.message)] == [__file__], name
+        assert [
+            warning.filename for warning in caught if "takes its pixels" in str(warning.message)
+        ] == [__file__], name
 
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="exports a program of PyTorch")
 def test_torch_exports_the_inference_form(rng):
-    """When augmenting it cannot: Keras seeds PyTorch's generators by numbers that the program would have to know."""
+    """When augmenting it cannot: Keras seeds PyTorch's generators by numbers that the program would
+    have to know.
+    """
     import torch
 
-    class Inference(torch.nn.Module):  # Keras' layers take any arguments, of which PyTorch does not know the shapes
+    class Inference(
+        torch.nn.Module
+    ):  # Keras' layers take any arguments, of which PyTorch does not know the shapes
         def __init__(self, layer):
             super().__init__()
             self.layer = layer
@@ -215,7 +257,9 @@ def test_torch_exports_the_inference_form(rng):
         keras.Model(inputs, augmentation.SimAugment((12, 10))(inputs)),
     ):
         batch = torch.export.Dim("batch")
-        program = torch.export.export(Inference(layer), (images[:2],), dynamic_shapes=({0: batch},), strict=False)
+        program = torch.export.export(
+            Inference(layer), (images[:2],), dynamic_shapes=({0: batch},), strict=False
+        )
         np.testing.assert_array_equal(program.module()(images), layer(images), err_msg=layer.name)
 
 
@@ -223,7 +267,9 @@ def test_torch_exports_the_inference_form(rng):
 def test_one_image_gives_one_view(name):
     """`tests/package/test_every_class.py` has the shapes of batches."""
     image, layer = same_images()[0], make(name)
-    assert tuple(outputs_or_their_shape(layer, image, training=True).shape) == tuple(layer.compute_output_shape(image.shape))
+    assert tuple(outputs_or_their_shape(layer, image, training=True).shape) == tuple(
+        layer.compute_output_shape(image.shape)
+    )
 
 
 @pytest.mark.parametrize(
@@ -243,7 +289,10 @@ def test_refuses_impossible_seeds_and_ranges(arguments, message):
 @pytest.mark.parametrize("seed", [-3, 2**40, np.int64(3)])
 def test_takes_any_whole_number_for_a_seed(seed):
     images = np.zeros((64, 1, 1, 1), "uint8")
-    first, second = (ops.convert_to_numpy(augmentation.Invert(0.5, seed=seed)(images, training=True)) for _ in range(2))
+    first, second = (
+        ops.convert_to_numpy(augmentation.Invert(0.5, seed=seed)(images, training=True))
+        for _ in range(2)
+    )
     np.testing.assert_array_equal(first, second)
 
 

@@ -31,7 +31,9 @@ def test_maps_single_images(name):
     import tensorflow as tf
 
     images, layer = same_images(), make(name, seed=1, dtype="mixed_bfloat16")
-    dataset = tf.data.Dataset.from_tensor_slices(images).map(lambda image: layer(image, training=True))
+    dataset = tf.data.Dataset.from_tensor_slices(images).map(
+        lambda image: layer(image, training=True)
+    )
     views = list(dataset)
     assert views[0].dtype == tf.bfloat16
     assert views[0].shape == tuple(layer.compute_output_shape(images.shape[1:]))
@@ -64,9 +66,13 @@ def test_single_images_of_every_size_come_out_alike(rng):
         for size in ((7, 300), (64, 48), (200, 90), (1, 1)):
             yield rng.integers(0, 256, (*size, 3)).astype("uint8")
 
-    files = tf.data.Dataset.from_generator(images, output_signature=tf.TensorSpec((None, None, 3), tf.uint8))
+    files = tf.data.Dataset.from_generator(
+        images, output_signature=tf.TensorSpec((None, None, 3), tf.uint8)
+    )
     for layer in (SimAugment((24, 20)), AutoAugment((24, 20)), CenterCropResize((24, 20))):
-        views = next(iter(files.map(lambda image, layer=layer: layer(image, training=True)).batch(4)))
+        views = next(
+            iter(files.map(lambda image, layer=layer: layer(image, training=True)).batch(4))
+        )
         assert views.shape == (4, 24, 20, 3)
         assert 0 <= float(tf.reduce_min(views)) <= float(tf.reduce_max(views)) <= 1.0001
 
@@ -80,7 +86,8 @@ def test_a_map_that_does_not_say_training_leaves_images_alone_and_warns():
     for layer in (make("Invert"), MultiView(SimAugment((16, 16)))):
         plain = next(iter(images.map(functools.partial(layer, training=False))))
         with pytest.warns(
-            UserWarning, match=r"does not augment in this map of `tf.data`.*layer\(images, training=True\)"
+            UserWarning,
+            match=r"does not augment in this map of `tf.data`.*layer\(images, training=True\)",
         ) as caught:
             untold = images.map(layer)
         assert [warning.filename for warning in caught] == [__file__]

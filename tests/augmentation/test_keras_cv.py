@@ -20,12 +20,20 @@ from tests.covering import every_value, representatives
 from tests.public_classes import same_images
 
 RECIPES = {
-    "SimAugment": (KerasCVSimAugment, {"image_size": (12, 10), "strength": 0.7, "blur_probability": 0.3}),
-    "RandAugment": (KerasCVRandAugment, {"image_size": (12, 10), "num_ops": 1, "crop_area": (0.3, 0.9)}),
+    "SimAugment": (
+        KerasCVSimAugment,
+        {"image_size": (12, 10), "strength": 0.7, "blur_probability": 0.3},
+    ),
+    "RandAugment": (
+        KerasCVRandAugment,
+        {"image_size": (12, 10), "num_ops": 1, "crop_area": (0.3, 0.9)},
+    ),
 }
 every_recipe = pytest.mark.parametrize(("recipe", "arguments"), RECIPES.values(), ids=RECIPES)
 # Where the class that both recipes extend does the work.
-one_recipe = representatives("recipe_and_arguments", [RECIPES["RandAugment"]], [RECIPES["SimAugment"]])
+one_recipe = representatives(
+    "recipe_and_arguments", [RECIPES["RandAugment"]], [RECIPES["SimAugment"]]
+)
 
 
 def in_the_form(form: str, images: np.ndarray, labels: np.ndarray):
@@ -37,7 +45,9 @@ def number_of_different(images) -> int:
 
 
 @every_value(recipe_and_arguments=RECIPES, value_range=[(0, 255), (-1, 1)])
-def test_gives_images_between_0_and_1_that_differ_within_a_batch_and_between_calls(recipe_and_arguments, value_range):
+def test_gives_images_between_0_and_1_that_differ_within_a_batch_and_between_calls(
+    recipe_and_arguments, value_range
+):
     recipe, arguments = recipe_and_arguments
     low, high = value_range
     images = same_images(number=3).astype("float32") / 255 * (high - low) + low
@@ -54,7 +64,9 @@ def test_gives_images_between_0_and_1_that_differ_within_a_batch_and_between_cal
 def test_when_not_training_it_does_what_our_recipe_does(photographs, recipe, arguments):
     images = np.stack(photographs)
     ours = np.asarray(SimAugment(arguments["image_size"])(images, training=False))
-    np.testing.assert_allclose(np.asarray(recipe(**arguments)(images, training=False)), ours, atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(recipe(**arguments)(images, training=False)), ours, atol=1e-5
+    )
 
 
 @pytest.mark.slow
@@ -77,12 +89,16 @@ def test_maps_data_sets_and_keeps_labels_that_float32_cannot_hold(recipe_and_arg
 
 @pytest.mark.slow
 @one_recipe
-def test_a_seed_repeats_the_views_and_every_pass_over_a_data_set_gives_new_ones(recipe_and_arguments):
+def test_a_seed_repeats_the_views_and_every_pass_over_a_data_set_gives_new_ones(
+    recipe_and_arguments,
+):
     recipe, arguments = recipe_and_arguments
     import tensorflow as tf
 
     images = tf.data.Dataset.from_tensors(same_images())
-    first, second = (images.map(functools.partial(recipe(**arguments, seed=1), training=True)) for _ in range(2))
+    first, second = (
+        images.map(functools.partial(recipe(**arguments, seed=1), training=True)) for _ in range(2)
+    )
     views = next(iter(first)).numpy()
     np.testing.assert_array_equal(next(iter(second)).numpy(), views)
     assert number_of_different([*views, *next(iter(first))]) == 16
@@ -97,7 +113,9 @@ def test_draws_of_one_crop_and_of_two_views_are_independent(recipe, arguments):
     def boxes():
         return tf.map_fn(lambda _: tf.stack([*crop.get_random_transformation()[0]]), tf.zeros(400))
 
-    (top, left, bottom, right), others = (np.asarray(view).T for view in tf.function(lambda: (boxes(), boxes()))())
+    (top, left, bottom, right), others = (
+        np.asarray(view).T for view in tf.function(lambda: (boxes(), boxes()))()
+    )
     height, width = bottom - top, right - left
     inside = (height < 1) & (width < 1)  # the others were cut off
     assert abs(np.corrcoef((height * width)[inside], (width / height)[inside])[0, 1]) < 0.3
@@ -109,12 +127,16 @@ def test_round_trips(tmp_path, recipe, arguments):
     layer = recipe(**arguments, seed=5, name="mine")
     config = layer.get_config()
     assert all(config[name] == value for name, value in arguments.items())
-    again = keras.saving.deserialize_keras_object(json.loads(json.dumps(keras.saving.serialize_keras_object(layer))))
+    again = keras.saving.deserialize_keras_object(
+        json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+    )
     assert again.get_config() == config
     model = keras.Sequential([keras.Input((16, 16, 3)), layer])
     model.save(tmp_path / "model.keras")
     reloaded, images = keras.saving.load_model(tmp_path / "model.keras"), same_images()
-    np.testing.assert_array_equal(reloaded.predict(images, verbose=0), model.predict(images, verbose=0))
+    np.testing.assert_array_equal(
+        reloaded.predict(images, verbose=0), model.predict(images, verbose=0)
+    )
 
 
 @every_recipe
@@ -143,8 +165,12 @@ def test_mixed_precision(recipe, arguments):
 @one_recipe
 def test_trains_in_a_model_that_is_asked_for_xla(recipe_and_arguments):
     recipe, arguments = recipe_and_arguments
-    encoder = keras.Sequential([keras.Input((12, 10, 3)), keras.layers.Flatten(), keras.layers.Dense(6)])
-    model = ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter=recipe(**arguments), num_views=1)
+    encoder = keras.Sequential(
+        [keras.Input((12, 10, 3)), keras.layers.Flatten(), keras.layers.Dense(6)]
+    )
+    model = ContrastiveModel(
+        encoder, ProjectionHead(4, ()), augmenter=recipe(**arguments), num_views=1
+    )
     with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
         model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=True)
     images = same_images()  # of another size than the encoder's
@@ -159,7 +185,9 @@ def test_each_part_of_the_recipe_changes_the_stated_share_of_the_images():
     keras.utils.set_random_seed(3)
     images = np.zeros((400, 20, 20, 3), "float32")  # coloured stripes
     images[..., 0], images[:, :, ::3, 1] = 200.0, 60.0
-    augment = KerasCVSimAugment((20, 20), grayscale_probability=0.3, blur_probability=0.6, flip_probability=0.4, seed=1)
+    augment = KerasCVSimAugment(
+        (20, 20), grayscale_probability=0.3, blur_probability=0.6, flip_probability=0.4, seed=1
+    )
     _, flip, jitter, gray, blur = augment.pipeline.layers
     for part, expected in ((flip, 0.4), (jitter, 0.8), (gray, 0.3), (blur, 0.6)):
         changed = np.any(tf.function(part)(images) != images, axis=(1, 2, 3))
@@ -184,13 +212,37 @@ def test_the_jitter_draws_from_the_stated_ranges():
 @pytest.mark.parametrize(
     ("recipe", "arguments", "message"),
     [
-        (KerasCVSimAugment, {"strength": 1.3}, "`strength` should be between 0 and 1.25. Received: strength=1.3"),
-        (KerasCVSimAugment, {"crop_area": (0, 1)}, "`crop_area` should be two numbers above 0 and at most 1"),
-        (KerasCVSimAugment, {"blur_probability": -0.1}, "`blur_probability` should be between 0 and 1"),
-        (KerasCVSimAugment, {"grayscale_probability": 2}, "`grayscale_probability` should be between 0 and 1"),
+        (
+            KerasCVSimAugment,
+            {"strength": 1.3},
+            "`strength` should be between 0 and 1.25. Received: strength=1.3",
+        ),
+        (
+            KerasCVSimAugment,
+            {"crop_area": (0, 1)},
+            "`crop_area` should be two numbers above 0 and at most 1",
+        ),
+        (
+            KerasCVSimAugment,
+            {"blur_probability": -0.1},
+            "`blur_probability` should be between 0 and 1",
+        ),
+        (
+            KerasCVSimAugment,
+            {"grayscale_probability": 2},
+            "`grayscale_probability` should be between 0 and 1",
+        ),
         (KerasCVRandAugment, {"image_size": (0, 4)}, "`image_size` should be"),
-        (KerasCVRandAugment, {"num_ops": 0}, "`num_ops` should be a whole number of at least 1. Received: num_ops=0"),
-        (KerasCVRandAugment, {"magnitude": 1.5}, "`magnitude` should be between 0 and 1. Received: magnitude=1.5"),
+        (
+            KerasCVRandAugment,
+            {"num_ops": 0},
+            "`num_ops` should be a whole number of at least 1. Received: num_ops=0",
+        ),
+        (
+            KerasCVRandAugment,
+            {"magnitude": 1.5},
+            "`magnitude` should be between 0 and 1. Received: magnitude=1.5",
+        ),
     ],
 )
 def test_refuses_impossible_arguments(recipe, arguments, message):
@@ -205,7 +257,12 @@ def test_refuses_images_without_colour(recipe, arguments):
 
 
 def our_layers() -> list[keras.layers.Layer]:
-    return [RandomResizedCrop((16, 16)), RandomColorJitter(probability=1.0), RandomGrayscale(0.5), SimAugment((16, 16))]
+    return [
+        RandomResizedCrop((16, 16)),
+        RandomColorJitter(probability=1.0),
+        RandomGrayscale(0.5),
+        SimAugment((16, 16)),
+    ]
 
 
 def container_of(layers: list[keras.layers.Layer], name: str):
@@ -229,7 +286,11 @@ def test_our_layers_work_in_the_containers_of_keras_cv(name, place, form):
     images, labels = same_images(), 2**24 + 1 + np.arange(8)
     data = tf.nest.map_structure(tf.constant, in_the_form(form, images, labels))
     layer = container_of(our_layers(), name)
-    out = layer(data) if place == "eager" else next(iter(tf.data.Dataset.from_tensors(data).map(layer)))
+    out = (
+        layer(data)
+        if place == "eager"
+        else next(iter(tf.data.Dataset.from_tensors(data).map(layer)))
+    )
     if form == "dictionary":
         assert set(out) == {"images", "labels"}
         assert out["labels"].dtype == tf.int64
@@ -240,14 +301,17 @@ def test_our_layers_work_in_the_containers_of_keras_cv(name, place, form):
 
 
 @every_value(
-    ours=["RandomResizedCrop", "RandomColorJitter", "RandomGrayscale", "SimAugment"], name=["RandomChoice", "Augmenter"]
+    ours=["RandomResizedCrop", "RandomColorJitter", "RandomGrayscale", "SimAugment"],
+    name=["RandomChoice", "Augmenter"],
 )
 def test_our_layers_work_beside_those_of_keras_cv(ours, name):
     import keras_cv
     import tensorflow as tf
 
     layer = {type(layer).__name__: layer for layer in our_layers()}[ours]
-    labels = np.arange(24, dtype="float32")  # keras-cv casts others to float, and its branches must agree
+    labels = np.arange(
+        24, dtype="float32"
+    )  # keras-cv casts others to float, and its branches must agree
     data = {"images": tf.constant(same_images(number=24)), "labels": tf.constant(labels)}
     out = container_of([layer, keras_cv.layers.RandomFlip(), layer], name)(data)
     np.testing.assert_array_equal(out["labels"], labels)

@@ -39,7 +39,11 @@ def test_sim_augment_is_crop_jitter_grey_and_blur(images):
     draws, actual = draw_and_transform(layer, images)
     expected = crop(images, draws)
     for part in (RandomColorJitter(value_range=(0, 1)), RandomGrayscale(), RandomGaussianBlur()):
-        name = {RandomColorJitter: "jitter", RandomGrayscale: "grayscale", RandomGaussianBlur: "blur"}[type(part)]
+        name = {
+            RandomColorJitter: "jitter",
+            RandomGrayscale: "grayscale",
+            RandomGaussianBlur: "blur",
+        }[type(part)]
         expected = transform(part, expected, draws["views"][name])
     np.testing.assert_allclose(actual, expected, atol=1e-4)
 
@@ -52,7 +56,9 @@ def test_auto_augment_does_the_policy_after_the_crop(images):
 
 
 def test_stacked_rand_augment_with_nothing_but_the_crop_is_the_crop(images):
-    layer = StackedRandAugment(SIZE, strength=0.0, grayscale_probability=0.0, blur_probability=0.0, seed=3)
+    layer = StackedRandAugment(
+        SIZE, strength=0.0, grayscale_probability=0.0, blur_probability=0.0, seed=3
+    )
     draws = layer.draw(len(images), images.shape[1:])
     for step in draws["views"]["operations"]:
         step["choice"] = ops.zeros_like(step["choice"]) - 1
@@ -74,7 +80,11 @@ def test_seeds_of_the_parts_differ(recipe):
     draws = recipe(SIZE, seed=3).draw(64, (60, 60, 3))
     views = draws["views"] if isinstance(draws["views"], dict) else {"operations": draws["views"]}
     steps = views.pop("operations", [])
-    numbers = [draws["crop"]["top"], views.get("jitter", {}).get("hue"), *(step["sign"] for step in steps)]
+    numbers = [
+        draws["crop"]["top"],
+        views.get("jitter", {}).get("hue"),
+        *(step["sign"] for step in steps),
+    ]
     numbers = [ops.convert_to_numpy(number) for number in numbers if number is not None]
     for i, first in enumerate(numbers):
         assert all(abs(np.corrcoef(first, second)[0, 1]) < 0.6 for second in numbers[:i])
@@ -84,7 +94,9 @@ def pillow_center(image, box, size):
     from PIL import Image
 
     planes = [Image.fromarray(image[..., c].astype("float32")) for c in range(image.shape[2])]
-    resized = [np.asarray(plane.resize(size[::-1], Image.Resampling.BILINEAR, box=box)) for plane in planes]
+    resized = [
+        np.asarray(plane.resize(size[::-1], Image.Resampling.BILINEAR, box=box)) for plane in planes
+    ]
     return np.stack(resized, axis=-1) / 255
 
 
@@ -104,7 +116,9 @@ def test_center_crop_equals_pillow(photographs, method, box):
     # As for random crops: Pillow cuts its filter at whole pixels.
     assert difference.mean() < 0.2 / 255
     assert difference.max() < 6 / 255
-    np.testing.assert_array_equal(ops.convert_to_numpy(layer(photographs[0], training=True)), actual)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(layer(photographs[0], training=True)), actual
+    )
 
 
 def test_center_crop_without_padding_at_its_own_size_is_the_image(rng):
@@ -117,14 +131,32 @@ def test_center_crop_without_padding_at_its_own_size_is_the_image(rng):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: CenterCropResize(method="resize"), r"`method` should be one of \('resize_then_crop', .* method='resize'"),
-        (lambda: CenterCropResize(crop_padding=-1), "`crop_padding` should be a whole number of at least 0"),
-        (lambda: SimAugment(strength=3), "`strength` should be between 0 and 2. Received: strength=3"),
+        (
+            lambda: CenterCropResize(method="resize"),
+            r"`method` should be one of \('resize_then_crop', .* method='resize'",
+        ),
+        (
+            lambda: CenterCropResize(crop_padding=-1),
+            "`crop_padding` should be a whole number of at least 0",
+        ),
+        (
+            lambda: SimAugment(strength=3),
+            "`strength` should be between 0 and 2. Received: strength=3",
+        ),
         (lambda: StackedRandAugment(strength="1"), "`strength` should be between 0 and 2"),
-        (lambda: RandAugment(num_ops=0), "`num_ops` should be a whole number of at least 1. Received: num_ops=0"),
-        (lambda: RandAugment(magnitude=9), "`magnitude` should be between 0 and 1. Received: magnitude=9"),
+        (
+            lambda: RandAugment(num_ops=0),
+            "`num_ops` should be a whole number of at least 1. Received: num_ops=0",
+        ),
+        (
+            lambda: RandAugment(magnitude=9),
+            "`magnitude` should be between 0 and 1. Received: magnitude=9",
+        ),
         (lambda: SimAugment(blur_probability=1.1), "`blur_probability` should be between 0 and 1"),
-        (lambda: AutoAugment(crop_area=(0, 1)), "`crop_area` should be two numbers above 0 and at most 1"),
+        (
+            lambda: AutoAugment(crop_area=(0, 1)),
+            "`crop_area` should be two numbers above 0 and at most 1",
+        ),
     ],
 )
 def test_refuses_impossible_arguments(make, message):

@@ -14,7 +14,9 @@ def as_array(views) -> np.ndarray:
 
 
 def two_recipes() -> MultiView:
-    """A recipe that keeps the range of the pixels, and one that gives [0, 1]: the range of a view tells its recipe."""
+    """A recipe that keeps the range of the pixels, and one that gives [0, 1]: the range of a view
+    tells its recipe.
+    """
     return MultiView([RandomResizedCrop((12, 10), seed=1), SimAugment((12, 10), seed=2)])
 
 
@@ -54,20 +56,31 @@ def test_when_not_training_every_view_is_the_inference_form():
         np.testing.assert_array_equal(views[:, v], as_array(augmenter(images, training=False)))
     np.testing.assert_array_equal(as_array(layer(images)), views)
     assert not np.array_equal(as_array(layer(images, training=True)), views)
-    np.testing.assert_allclose(keras.Sequential([layer]).predict(images, verbose=0), views, rtol=1e-5)
+    np.testing.assert_allclose(
+        keras.Sequential([layer]).predict(images, verbose=0), views, rtol=1e-5
+    )
 
 
 def test_a_layer_without_a_training_argument_augments_only_when_training(rng):
     images = rng.uniform(size=(2, 4, 4, 1)).astype("float32")
     layer = MultiView(WithoutTraining())
     for training, expected in ((True, images + 1), (None, images), (False, images)):
-        np.testing.assert_array_equal(as_array(layer(images, training=training)), np.stack([expected] * 2, axis=1))
+        np.testing.assert_array_equal(
+            as_array(layer(images, training=training)), np.stack([expected] * 2, axis=1)
+        )
 
 
 def test_one_image_gives_its_views():
     image = same_images()[0]
-    assert tuple(MultiView(RandomResizedCrop((12, 10)), 3)(image, training=True).shape) == (3, 12, 10, 3)
-    np.testing.assert_allclose(as_array(MultiView(RandomColorJitter())(image, training=False)), np.stack([image] * 2))
+    assert tuple(MultiView(RandomResizedCrop((12, 10)), 3)(image, training=True).shape) == (
+        3,
+        12,
+        10,
+        3,
+    )
+    np.testing.assert_allclose(
+        as_array(MultiView(RandomColorJitter())(image, training=False)), np.stack([image] * 2)
+    )
 
 
 def test_dictionaries_keep_their_other_entries_once():
@@ -98,14 +111,43 @@ def test_mixed_precision():
 @pytest.mark.parametrize(
     ("augmenter", "num_views", "message"),
     [
-        (SimAugment(), 0, "`num_views` should be a whole number of at least 1. Received: num_views=0"),
-        (SimAugment(), 1.5, "`num_views` should be a whole number of at least 1. Received: num_views=1.5"),
-        ([SimAugment(), SimAugment()], 3, "`num_views` should be None or 2, .* Received: num_views=3"),
-        ([], None, r"`augmenter` should be a Keras layer or a list of them, one for each view. Received: augmenter=\[\]"),
-        ("simaugment", None, "`augmenter` should be a Keras layer or a list of them.* Received: augmenter='simaugment'"),
+        (
+            SimAugment(),
+            0,
+            "`num_views` should be a whole number of at least 1. Received: num_views=0",
+        ),
+        (
+            SimAugment(),
+            1.5,
+            "`num_views` should be a whole number of at least 1. Received: num_views=1.5",
+        ),
+        (
+            [SimAugment(), SimAugment()],
+            3,
+            "`num_views` should be None or 2, .* Received: num_views=3",
+        ),
+        (
+            [],
+            None,
+            r"`augmenter` should be a Keras layer or a list of them, one for each view. Received: augmenter=\[\]",
+        ),
+        (
+            "simaugment",
+            None,
+            "`augmenter` should be a Keras layer or a list of them.* Received: "
+            "augmenter='simaugment'",
+        ),
         ([SimAugment(), None], None, "`augmenter` should be a Keras layer or a list of them"),
-        ([SimAugment()] * 2, None, "`augmenter` should be one layer, with `num_views` for its repetition"),
-        ([SimAugment(seed=4), SimAugment(seed=4)], None, r"`augmenter` should be layers of different seeds.*seeds=\[4, 4\]"),
+        (
+            [SimAugment()] * 2,
+            None,
+            "`augmenter` should be one layer, with `num_views` for its repetition",
+        ),
+        (
+            [SimAugment(seed=4), SimAugment(seed=4)],
+            None,
+            r"`augmenter` should be layers of different seeds.*seeds=\[4, 4\]",
+        ),
     ],
 )
 def test_refuses_impossible_arguments(augmenter, num_views, message):
@@ -125,18 +167,24 @@ def test_refuses_impossible_arguments(augmenter, num_views, message):
 def test_refuses_views_that_do_not_fit_into_one_tensor(augmenters):
     layer = MultiView(augmenters)
     with pytest.raises(
-        ValueError, match="`augmenter` should give images of one shape and dtype in every view. Received: views"
+        ValueError,
+        match="`augmenter` should give images of one shape and dtype in every view. Received: views",
     ):
         layer(same_images())
 
 
 def test_refuses_to_declare_views_of_several_sizes():
     layer = MultiView([SimAugment((8, 8)), SimAugment((8, 6))])
-    with pytest.raises(ValueError, match=r"Received: views of \(None, 8, 8, 3\) and \(None, 8, 6, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"Received: views of \(None, 8, 8, 3\) and \(None, 8, 6, 3\)"
+    ):
         layer.compute_output_shape((None, 16, 16, 3))
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (2, 2, 8, 8, 3)])
 def test_refuses_other_ranks(shape):
-    with pytest.raises(ValueError, match=r"`MultiView` should be called on images of shape .*Received: images.shape="):
+    with pytest.raises(
+        ValueError,
+        match=r"`MultiView` should be called on images of shape .*Received: images.shape=",
+    ):
         MultiView(SimAugment((8, 8)))(np.zeros(shape, "uint8"))

@@ -16,11 +16,18 @@ def reference(image, across, down, grid_size):
     height, width = image.shape[:2]
     places = (np.arange(grid_size) + 1) / (grid_size + 1)
     points = [(x, y) for y in places for x in places]
-    spline = RBFInterpolator(points, np.stack([across, down], axis=1), kernel="thin_plate_spline", degree=1)
+    spline = RBFInterpolator(
+        points, np.stack([across, down], axis=1), kernel="thin_plate_spline", degree=1
+    )
     y, x = np.mgrid[:height, :width] + 0.5
-    field = spline(np.stack([x.ravel() / width, y.ravel() / height], axis=1)).reshape(height, width, 2)
+    field = spline(np.stack([x.ravel() / width, y.ravel() / height], axis=1)).reshape(
+        height, width, 2
+    )
     where = [y - height * field[..., 1] - 0.5, x - width * field[..., 0] - 0.5]
-    channels = [map_coordinates(image[..., c].astype("float64"), where, order=1, mode="nearest") for c in range(image.shape[2])]
+    channels = [
+        map_coordinates(image[..., c].astype("float64"), where, order=1, mode="nearest")
+        for c in range(image.shape[2])
+    ]
     return np.stack(channels, axis=-1)
 
 
@@ -50,16 +57,26 @@ def test_displacements_are_normal_with_a_uniform_length():
 
 def test_no_length_moves_nothing_and_constant_images_stay(rng):
     images = rng.integers(0, 256, (3, 12, 15, 3)).astype("uint8")
-    np.testing.assert_allclose(draw_and_transform(RandomWarp(0.0, probability=1.0), images)[1], images, atol=1e-3)
+    np.testing.assert_allclose(
+        draw_and_transform(RandomWarp(0.0, probability=1.0), images)[1], images, atol=1e-3
+    )
     flat = np.full((3, 12, 15, 1), 77, "uint8")
-    np.testing.assert_allclose(draw_and_transform(RandomWarp(0.3, probability=1.0), flat)[1], flat, atol=1e-3)
+    np.testing.assert_allclose(
+        draw_and_transform(RandomWarp(0.3, probability=1.0), flat)[1], flat, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_length": -0.1}, "`max_length` should be a number of at least 0. Received: max_length=-0.1"),
-        ({"grid_size": 1}, "`grid_size` should be a whole number of at least 2. Received: grid_size=1"),
+        (
+            {"max_length": -0.1},
+            "`max_length` should be a number of at least 0. Received: max_length=-0.1",
+        ),
+        (
+            {"grid_size": 1},
+            "`grid_size` should be a whole number of at least 2. Received: grid_size=1",
+        ),
         ({"probability": 2}, "`probability` should be between 0 and 1"),
     ],
 )

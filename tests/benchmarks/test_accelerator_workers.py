@@ -31,7 +31,10 @@ ITEMS = {
         "plain loss": ("loss", {**LOSS, "implementation": "plain_jax"}),
         "step": ("training_step", {**ENCODER, "part": "step"}),
         "step on given views": STEP_ON_GIVEN_VIEWS,
-        "gradient caching": ("gradient_caching", {**ENCODER, "dtype": "float32", "micro_batch_size": 2}),
+        "gradient caching": (
+            "gradient_caching",
+            {**ENCODER, "dtype": "float32", "micro_batch_size": 2},
+        ),
     },
     "torch": {
         "loss": ("loss", {**LOSS, "implementation": "ours_torch"}),
@@ -60,7 +63,9 @@ def test_both_losses_compute_the_same(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     from accelerator_workers import PREPARE
 
-    ours, plain = (PREPARE[section](item, BACKEND) for section, item in (ITEMS["loss"], ITEMS["plain loss"]))
+    ours, plain = (
+        PREPARE[section](item, BACKEND) for section, item in (ITEMS["loss"], ITEMS["plain loss"])
+    )
     ours, plain = (prepared.summarize(prepared.step()) for prepared in (ours, plain))
     assert ours["loss"] == pytest.approx(plain["loss"], rel=1e-5)
     assert ours["gradient_norm"] == pytest.approx(plain["gradient_norm"], rel=1e-4)

@@ -10,25 +10,31 @@ import keras_supcon
 
 pytestmark = [
     pytest.mark.neutral,
-    pytest.mark.skipif(keras.backend.backend() != "torch", reason="compared once, where Keras computes with torch too"),
+    pytest.mark.skipif(
+        keras.backend.backend() != "torch",
+        reason="compared once, where Keras computes with torch too",
+    ),
 ]
 torch = pytest.importorskip("torch")
 BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
 
 
-# Kernels `(height, width, in, out)` to `(out, in, height, width)`, those of dense layers `(in, out)` to `(out, in)`.
+# Kernels `(height, width, in, out)` to `(out, in, height, width)`, those of dense layers `(in,
+# out)` to `(out, in)`.
 AXES_IN_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 
 
 @pytest.mark.parametrize(
-    ("depth", "stem", "features"), [(10, "cifar", 64), pytest.param(50, "imagenet", 256, marks=pytest.mark.slow)]
+    ("depth", "stem", "features"),
+    [(10, "cifar", 64), pytest.param(50, "imagenet", 256, marks=pytest.mark.slow)],
 )
 def test_the_torch_network_projects_as_ours_does(monkeypatch, rng, depth, stem, features):
     monkeypatch.syspath_prepend(BENCHMARKS)
     from torch_resnet import ContrastiveNetwork
 
     model = keras_supcon.ContrastiveModel(
-        keras_supcon.encoders.ResNet(depth, 0.125, stem), keras_supcon.ProjectionHead(128, (features,))
+        keras_supcon.encoders.ResNet(depth, 0.125, stem),
+        keras_supcon.ProjectionHead(128, (features,)),
     )
     views = rng.random((2, 2, 32, 32, 3)).astype("float32")
     model.build(views.shape)
@@ -37,7 +43,9 @@ def test_the_torch_network_projects_as_ours_does(monkeypatch, rng, depth, stem, 
     assert len(parameters) == len(model.trainable_variables)
     for parameter, variable in zip(parameters, model.trainable_variables, strict=True):
         # Not as they start: a scale of zero would hide its block.
-        value = rng.normal(size=variable.shape).astype("float32") * (0.1 if len(variable.shape) > 1 else 1.0)
+        value = rng.normal(size=variable.shape).astype("float32") * (
+            0.1 if len(variable.shape) > 1 else 1.0
+        )
         variable.assign(value)
         with torch.no_grad():
             parameter.copy_(torch.tensor(value.transpose(AXES_IN_TORCH[value.ndim])))

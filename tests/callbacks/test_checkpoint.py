@@ -23,21 +23,42 @@ BACKEND = keras.backend.backend()
 
 
 def small_model(
-    units: int = 5, optimizer=None, seed: int = 1, run_eagerly: bool = BACKEND == "tensorflow", **compile_arguments
+    units: int = 5,
+    optimizer=None,
+    seed: int = 1,
+    run_eagerly: bool = BACKEND == "tensorflow",
+    **compile_arguments,
 ) -> keras.Model:
-    """Built and compiled, with every kind of state: weights, moving averages, two seeds, slots. Graphs are slow to make."""
+    """Built and compiled, with every kind of state: weights, moving averages, two seeds, slots.
+    Graphs are slow to make.
+    """
     keras.utils.set_random_seed(seed)
-    layers = [keras.Input((4,)), keras.layers.Dense(units), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
-    model = keras.Sequential([*layers, keras.layers.GaussianNoise(0.1, seed=seed), keras.layers.Dense(1)])
+    layers = [
+        keras.Input((4,)),
+        keras.layers.Dense(units),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.5),
+    ]
+    model = keras.Sequential(
+        [*layers, keras.layers.GaussianNoise(0.1, seed=seed), keras.layers.Dense(1)]
+    )
     optimizer = keras.optimizers.Adam(0.01) if optimizer is None else optimizer
-    model.compile(optimizer=optimizer, loss="mse", metrics=["mae"], run_eagerly=run_eagerly, **compile_arguments)
+    model.compile(
+        optimizer=optimizer,
+        loss="mse",
+        metrics=["mae"],
+        run_eagerly=run_eagerly,
+        **compile_arguments,
+    )
     return model
 
 
 def batches(start=(0, 0), epochs: int = EPOCHS):
     """The batches from a position on, each a function of its number."""
     numbers = range(start[0] * STEPS + start[1], epochs * STEPS)
-    x = np.stack([np.random.default_rng(n).normal(size=(BATCH, 4)) for n in numbers]).astype("float32")
+    x = np.stack([np.random.default_rng(n).normal(size=(BATCH, 4)) for n in numbers]).astype(
+        "float32"
+    )
     y = x.sum(axis=-1, keepdims=True)
     if BACKEND != "tensorflow":
         return ((images, targets) for images, targets in zip(x, y, strict=True))
@@ -46,16 +67,22 @@ def batches(start=(0, 0), epochs: int = EPOCHS):
     return tf.data.Dataset.from_tensor_slices((x, y))
 
 
-def trained(directory, model=None, epochs: int = EPOCHS, save_freq=1, keep: int = 2, **arguments) -> keras.Model:
+def trained(
+    directory, model=None, epochs: int = EPOCHS, save_freq=1, keep: int = 2, **arguments
+) -> keras.Model:
     model = small_model() if model is None else model
     checkpoint = Checkpoint(directory, save_freq, keep)
-    checkpoint.fit(model, lambda start: batches(start, epochs), epochs, STEPS, verbose=0, **arguments)
+    checkpoint.fit(
+        model, lambda start: batches(start, epochs), epochs, STEPS, verbose=0, **arguments
+    )
     return model
 
 
 def state(model: keras.Model) -> list[np.ndarray]:
     metrics = {id(variable) for variable in model.metrics_variables}
-    variables = [variable for variable in model.variables if id(variable) not in metrics] + model.optimizer.variables
+    variables = [
+        variable for variable in model.variables if id(variable) not in metrics
+    ] + model.optimizer.variables
     return [ops.convert_to_numpy(variable) for variable in variables]
 
 
@@ -90,18 +117,27 @@ OPTIMIZERS = {
     "schedule": lambda: keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 18)),
     "averages": lambda: keras.optimizers.AdamW(0.01, use_ema=True, ema_momentum=0.9),
     "accumulation": lambda: keras.optimizers.SGD(0.1, gradient_accumulation_steps=4),
-    "loss scale": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01), dynamic_growth_steps=3),
+    "loss scale": lambda: keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.Adam(0.01), dynamic_growth_steps=3
+    ),
 }
 
 
-# Those whose state is more than slots of the weights; on TensorFlow one of them eagerly, which starts sooner.
+# Those whose state is more than slots of the weights; on TensorFlow one of them eagerly, which
+# starts sooner.
 CASES = [("averages", False), ("loss scale", False), ("accumulation", BACKEND == "tensorflow")]
 
 
 @pytest.mark.slow
 @neutral
 @representatives(
-    "case", CASES, [case for case in itertools.product(OPTIMIZERS, {False, BACKEND == "tensorflow"}) if case not in CASES]
+    "case",
+    CASES,
+    [
+        case
+        for case in itertools.product(OPTIMIZERS, {False, BACKEND == "tensorflow"})
+        if case not in CASES
+    ],
 )
 def test_training_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, case):
     optimizer, run_eagerly = case
@@ -113,7 +149,9 @@ def test_training_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, case):
     for cut in (4, 5):  # in the first epoch, in the second
         with pytest.raises(InterruptError):
             trained(tmp_path / "cut", model(1 if cut == 4 else 2), callbacks=[interrupt_after(cut)])
-    assert names(tmp_path / "cut")[-1] == "epoch-0001-batch-000001.npz"  # the last step of each was not written
+    assert (
+        names(tmp_path / "cut")[-1] == "epoch-0001-batch-000001.npz"
+    )  # the last step of each was not written
     assert_same_bits(state(trained(tmp_path / "cut", model(3))), expected)
     assert_same_bits(state(trained(tmp_path / "cut", model(4))), expected)  # nothing is left to do
 
@@ -126,12 +164,17 @@ def test_steps_executed_together_count_one_by_one(tmp_path):
         return small_model(steps_per_execution=2, seed=seed)
 
     expected = state(trained(tmp_path / "whole", model(1), save_freq=4))
-    assert names(tmp_path / "whole") == ["epoch-0002-batch-000004.npz", "epoch-0003-batch-000000.npz"]
+    assert names(tmp_path / "whole") == [
+        "epoch-0002-batch-000004.npz",
+        "epoch-0003-batch-000000.npz",
+    ]
     with pytest.raises(InterruptError):
         trained(tmp_path / "cut", model(1), save_freq=4, callbacks=[interrupt_after(6)])
     assert names(tmp_path / "cut")[-1] == "epoch-0001-batch-000004.npz"
     assert_same_bits(state(trained(tmp_path / "cut", model(2), save_freq=4)), expected)
-    with pytest.raises(ValueError, match="`steps_per_execution` should divide .* Received: steps_per_execution=4"):
+    with pytest.raises(
+        ValueError, match="`steps_per_execution` should divide .* Received: steps_per_execution=4"
+    ):
         trained(tmp_path / "other", small_model(steps_per_execution=4))
 
 
@@ -140,7 +183,9 @@ def test_restores_every_bit_of_half_precision_too(tmp_path):
     def model():
         with_dtype = small_model()
         extra = keras.layers.Dense(3, dtype="bfloat16")
-        model = keras.Sequential([keras.Input((4,)), *with_dtype.layers, extra, keras.layers.Dense(1, dtype="float16")])
+        model = keras.Sequential(
+            [keras.Input((4,)), *with_dtype.layers, extra, keras.layers.Dense(1, dtype="float16")]
+        )
         model.compile(optimizer="adam", loss="mse")
         return model
 
@@ -166,7 +211,12 @@ def test_the_learning_rate_of_the_checkpoint_goes_on(tmp_path):
 def test_histories_have_the_epochs_that_were_run(tmp_path):
     def run(callbacks=(), epochs=EPOCHS):
         return Checkpoint(tmp_path, 1).fit(
-            small_model(), lambda start: batches(start, epochs), epochs, STEPS, verbose=0, callbacks=callbacks
+            small_model(),
+            lambda start: batches(start, epochs),
+            epochs,
+            STEPS,
+            verbose=0,
+            callbacks=callbacks,
         )
 
     with pytest.raises(InterruptError):
@@ -201,7 +251,9 @@ def test_other_callbacks_can_still_stop_training(tmp_path):
     directory = tmp_path / "stopped"
     trained(directory, callbacks=[Stop(0, batch=1)], save_freq="epoch")
     assert names(directory) == ["epoch-0000-batch-000002.npz"]
-    trained(directory, callbacks=[Stop(0, batch=1)], save_freq="epoch")  # in the rest of the epoch, too
+    trained(
+        directory, callbacks=[Stop(0, batch=1)], save_freq="epoch"
+    )  # in the rest of the epoch, too
     assert names(directory)[-1] == "epoch-0000-batch-000004.npz"
     trained(directory, callbacks=[Stop(0)], save_freq="epoch")  # where the short epoch ends
     assert names(directory)[-1] == "epoch-0001-batch-000000.npz"
@@ -216,7 +268,11 @@ def test_keeps_the_newest_and_clears_away_what_a_dead_process_left(tmp_path):
     assert Checkpoint(tmp_path).restore(small_model()) == Position(0, 0)
     trained(tmp_path, save_freq=4, keep=3)
     assert Checkpoint(tmp_path).newest() == Position(3, 0)
-    kept = ["epoch-0002-batch-000000.npz", "epoch-0002-batch-000004.npz", "epoch-0003-batch-000000.npz"]
+    kept = [
+        "epoch-0002-batch-000000.npz",
+        "epoch-0002-batch-000004.npz",
+        "epoch-0003-batch-000000.npz",
+    ]
     assert names(tmp_path) == [*kept, "notes.txt"]
 
 
@@ -231,15 +287,26 @@ def test_files_can_be_read_without_this_package(tmp_path):
 def test_another_model_is_refused_and_left_as_it_was(tmp_path):
     trained(tmp_path, epochs=1)
     others = [
-        (small_model(units=6), r".*/kernel float32\(4, 5\) instead of .*/kernel float32\(4, 6\); .* and \d+ more"),
-        (small_model(optimizer=keras.optimizers.SGD(0.1)), "it has 24 variables, not 12; its optimizer is Adam, not SGD"),
+        (
+            small_model(units=6),
+            r".*/kernel float32\(4, 5\) instead of .*/kernel float32\(4, 6\); .* and \d+ more",
+        ),
+        (
+            small_model(optimizer=keras.optimizers.SGD(0.1)),
+            "it has 24 variables, not 12; its optimizer is Adam, not SGD",
+        ),
         (small_model(optimizer=keras.optimizers.AdamW(0.1)), "its optimizer is Adam, not AdamW"),
-        (small_model(optimizer=keras.optimizers.Adam(0.1, use_ema=True)), "it has 24 variables, not 30"),
+        (
+            small_model(optimizer=keras.optimizers.Adam(0.1, use_ema=True)),
+            "it has 24 variables, not 30",
+        ),
     ]
     for other, message in others:
         other.optimizer.build(other.trainable_variables)
         before = state(other)
-        with pytest.raises(ValueError, match=f"of another model or optimizer, and nothing was restored: {message}"):
+        with pytest.raises(
+            ValueError, match=f"of another model or optimizer, and nothing was restored: {message}"
+        ):
             Checkpoint(tmp_path).restore(other)
         assert_same_bits(state(other), before)
 
@@ -260,13 +327,23 @@ def test_a_damaged_newest_file_is_named_with_the_way_on(tmp_path, damage):
     trained(tmp_path, epochs=1, save_freq=3)
     older, newest = (tmp_path / name for name in names(tmp_path))
     content = bytearray(newest.read_bytes())
-    content[content.index(b"NUMPY") + 130] ^= 4  # in the first weights, behind a header of 128 bytes
-    newest.write_bytes({"truncated": content[:-9], "empty": b"", "flipped": content, "no archive": b"epoch" * 1000}[damage])
+    content[content.index(b"NUMPY") + 130] ^= (
+        4  # in the first weights, behind a header of 128 bytes
+    )
+    newest.write_bytes(
+        {
+            "truncated": content[:-9],
+            "empty": b"",
+            "flipped": content,
+            "no archive": b"epoch" * 1000,
+        }[damage]
+    )
     model = small_model()
     model.optimizer.build(model.trainable_variables)
     before = state(model)
     with pytest.raises(
-        RuntimeError, match=f"{newest.name}' is damaged or not whole .* Delete it to go on from '{older.name}', the newest"
+        RuntimeError,
+        match=f"{newest.name}' is damaged or not whole .* Delete it to go on from '{older.name}', the newest",
     ):
         Checkpoint(tmp_path).restore(model)
     assert_same_bits(state(model), before)
@@ -288,7 +365,10 @@ def test_no_flipped_bit_is_restored(tmp_path):
     content, model = path.read_bytes(), small_model()
     refused = 0
     # Also all those of the record at the end, which says where the others begin.
-    anywhere, at_the_end = np.random.default_rng(0).integers(0, 8 * len(content), 60), np.arange(8 * 22)
+    anywhere, at_the_end = (
+        np.random.default_rng(0).integers(0, 8 * len(content), 60),
+        np.arange(8 * 22),
+    )
     places = [*anywhere, *(8 * (len(content) - 22) + at_the_end)]
     for place in places:
         damaged = bytearray(content)
@@ -316,7 +396,8 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
     with pytest.raises(
-        OSError, match=r"could not be written \(No space left on device\); earlier ones are untouched: '.*epoch-0001-batch-0"
+        OSError,
+        match=r"could not be written \(No space left on device\); earlier ones are untouched: '.*epoch-0001-batch-0",
     ) as caught:
         trained(tmp_path)
     assert calls
@@ -337,7 +418,9 @@ def test_a_file_that_the_system_cuts_short_keeps_the_previous_checkpoint(tmp_pat
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         try:
-            with pytest.raises(OSError, match=r"(could not be written|cannot be written to) \(File too large\)"):
+            with pytest.raises(
+                OSError, match=r"(could not be written|cannot be written to) \(File too large\)"
+            ):
                 trained(tmp_path)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -363,15 +446,22 @@ def test_fit_goes_on_where_the_checkpoint_ends_or_not_at_all(tmp_path):
     with pytest.raises(ValueError, match=r"with initial_epoch=1. Received: initial_epoch=0"):
         fit(checkpoint, model)
     checkpoint.restore(model)
-    with pytest.raises(ValueError, match=r"after 1 of its 6 batches. `checkpoint.fit.* steps_per_epoch=5. Received: 6"):
+    with pytest.raises(
+        ValueError,
+        match=r"after 1 of its 6 batches. `checkpoint.fit.* steps_per_epoch=5. Received: 6",
+    ):
         fit(checkpoint, model, position, initial_epoch=1)
-    with pytest.raises(ValueError, match="the batch size should stay what it was .* Received: 5 batches"):
+    with pytest.raises(
+        ValueError, match="the batch size should stay what it was .* Received: 5 batches"
+    ):
         checkpoint.fit(small_model(), batches, EPOCHS, 5)
     # By hand: the rest of the epoch alone, then the others.
     checkpoint.restore(model)
     fit(checkpoint, model, position, initial_epoch=1, epochs=2, steps_per_epoch=STEPS - 1)
     fit(checkpoint, model, (2, 0), initial_epoch=2)
-    if BACKEND != "torch":  # each `fit` makes a data loader, which draws from the generator of torch's dropout
+    if (
+        BACKEND != "torch"
+    ):  # each `fit` makes a data loader, which draws from the generator of torch's dropout
         assert_same_bits(state(model), state(trained(tmp_path / "whole")))
 
 
@@ -387,7 +477,9 @@ def test_after_an_interruption_the_same_object_restores_again(tmp_path):
 
 @pytest.mark.slow
 @neutral
-@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # which is how its length gets known
+@pytest.mark.filterwarnings(
+    "ignore:Your input ran out of data"
+)  # which is how its length gets known
 def test_a_plain_fit_whose_length_is_unknown_can_be_finished(tmp_path):
     model = small_model()
     source = batches()
@@ -406,8 +498,15 @@ def test_a_plain_fit_whose_length_is_unknown_can_be_finished(tmp_path):
     ("arguments", "message"),
     [
         ({"directory": ""}, "`directory` should be a path"),
-        ({"directory": "gs://bucket/run"}, "`directory` should be a path of a mounted file system. Received: directory='gs:"),
-        ({"save_freq": 0}, "`save_freq` should be 'epoch' or a whole number of batches, at least 1. Received: save_freq=0"),
+        (
+            {"directory": "gs://bucket/run"},
+            "`directory` should be a path of a mounted file system. Received: directory='gs:",
+        ),
+        (
+            {"save_freq": 0},
+            "`save_freq` should be 'epoch' or a whole number of batches, at least 1. Received: "
+            "save_freq=0",
+        ),
         ({"save_freq": "batch"}, "`save_freq` should be"),
         ({"keep": 0}, "`keep` should be a whole number of at least 1. Received: keep=0"),
         ({"keep": True}, "`keep` should be"),
@@ -427,11 +526,17 @@ def test_refuses_models_and_data_that_cannot_be_trained(tmp_path):
     unbuilt.build((None, 4))
     with pytest.raises(ValueError, match="`model` should be compiled with an optimizer"):
         checkpoint.restore(unbuilt)
-    with pytest.raises(ValueError, match="`dataset` should be a function from a position to batches"):
+    with pytest.raises(
+        ValueError, match="`dataset` should be a function from a position to batches"
+    ):
         checkpoint.fit(model, batches(), EPOCHS, STEPS)
-    with pytest.raises(ValueError, match="`epochs` should be a whole number of at least 1. Received: epochs=0"):
+    with pytest.raises(
+        ValueError, match="`epochs` should be a whole number of at least 1. Received: epochs=0"
+    ):
         checkpoint.fit(model, batches, 0, STEPS)
-    with pytest.raises(ValueError, match="`steps_per_epoch` should be .* Received: steps_per_epoch=None"):
+    with pytest.raises(
+        ValueError, match="`steps_per_epoch` should be .* Received: steps_per_epoch=None"
+    ):
         checkpoint.fit(model, batches, EPOCHS)
 
 

@@ -49,7 +49,9 @@ def one_epoch(tmp_path_factory) -> tuple[dict, dict[str, bytes]]:
     return json.loads(content.pop("checkpoint.json")), content
 
 
-def write(directory: pathlib.Path, description, arrays: dict[str, bytes], name: str = EPOCH) -> None:
+def write(
+    directory: pathlib.Path, description, arrays: dict[str, bytes], name: str = EPOCH
+) -> None:
     with zipfile.ZipFile(directory / name, "w") as archive:
         for entry, content in {"checkpoint.json": json.dumps(description), **arrays}.items():
             archive.writestr(entry, content)
@@ -62,7 +64,10 @@ def without(key: str):
 # From what is wrong to what makes it so, and what is said of it.
 WRONG = {
     "no object": (lambda d: [1, 2], "it should be described by a JSON object, not [1, 2]"),
-    **{f"no {key}": without(key) for key in ("format", "optimizer", "variables", "position", "steps_per_epoch")},
+    **{
+        f"no {key}": without(key)
+        for key in ("format", "optimizer", "variables", "position", "steps_per_epoch")
+    },
     "negative": (lambda d: d.update(position=[-1, 0]), "it has [-1, 0] as 'position'"),
     "half": (lambda d: d.update(position=[1, 0.5]), "it has [1, 0.5] as 'position'"),
     "three": (lambda d: d.update(position=[1, 0, 0]), "it has [1, 0, 0] as 'position'"),
@@ -71,9 +76,15 @@ WRONG = {
     "no list": (lambda d: d.update(variables={"0": 1}), "it has {'0': 1} as 'variables'"),
     "numbers": (lambda d: d.update(variables=[1]), "it has [1] as 'variables'"),
     "no path": (lambda d: d["variables"][1].pop("path"), "its variable 1 has no 'path'"),
-    "no shape": (lambda d: d["variables"][0].update(shape="ab"), "its variable 0 has 'ab' as 'shape'"),
+    "no shape": (
+        lambda d: d["variables"][0].update(shape="ab"),
+        "its variable 0 has 'ab' as 'shape'",
+    ),
     "owner": (lambda d: d["variables"][0].update(of=None), "its variable 0 has None as 'of'"),
-    "dtype": (lambda d: d["variables"][0].update(dtype="int32"), "has dtype float32 instead of int32"),
+    "dtype": (
+        lambda d: d["variables"][0].update(dtype="int32"),
+        "has dtype float32 instead of int32",
+    ),
     "unknown dtype": (lambda d: d["variables"][0].update(dtype="float31"), "float31"),
     "entry": (lambda d: d["variables"][0].update(entry="99999"), "no item named '99999.npy'"),
     "notes": (lambda d: d.update(notes=[1]), "it has [1] as 'notes'"),
@@ -131,25 +142,34 @@ def test_notes_come_back_with_the_position_that_they_were_of(tmp_path):
             assert cut is not None
     assert checkpoint.notes["batches"] == EPOCHS * STEPS
     notes = Checkpoint(tmp_path).read_notes()
-    assert notes == {"batches": EPOCHS * STEPS, "loss": pytest.approx(float(checkpoint.notes["loss"]))}
+    assert notes == {
+        "batches": EPOCHS * STEPS,
+        "loss": pytest.approx(float(checkpoint.notes["loss"])),
+    }
     checkpoint = Checkpoint(tmp_path)
     checkpoint.restore(small_model())
     assert checkpoint.notes == notes
     checkpoint = Checkpoint(tmp_path / "new")
     checkpoint.notes["model"] = small_model()
-    with pytest.raises(ValueError, match="`checkpoint.notes` should be what JSON holds: <Sequential"):
+    with pytest.raises(
+        ValueError, match="`checkpoint.notes` should be what JSON holds: <Sequential"
+    ):
         checkpoint.fit(small_model(), batches, EPOCHS, STEPS, verbose=0)
 
 
 def test_a_second_training_is_refused_until_the_first_has_ended_or_was_killed(tmp_path):
     command = [sys.executable, "-c", OTHER_PROCESS, files.__file__, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout.readline() == "ready\n"
         message = rf"is in use: another process \(process {other.pid} on .*\) trains in this folder"
         with pytest.raises(RuntimeError, match=message):
             trained(tmp_path, epochs=1)
         with pytest.raises(RuntimeError, match=message):
-            small_model().fit(batches(), callbacks=[Checkpoint(tmp_path)], steps_per_epoch=STEPS, verbose=0)
+            small_model().fit(
+                batches(), callbacks=[Checkpoint(tmp_path)], steps_per_epoch=STEPS, verbose=0
+            )
         assert names(tmp_path) == ["in-use.lock"]
         other.kill()
     assert names(tmp_path) == ["in-use.lock"]  # which nobody holds
@@ -170,15 +190,22 @@ def test_a_lock_that_was_lost_is_taken_again_unless_another_process_has_it(tmp_p
         for lose in (loses_its_lock, lambda directory: (directory / "in-use.lock").unlink()):
             lose(tmp_path)
             lock.renew()
-            refused = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            refused = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True
+            )
             assert f"is in use: another process (process {os.getpid()} on" in refused.stderr
     assert names(tmp_path) == []
     lock.acquire()
     loses_its_lock(tmp_path)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout.readline() == "ready\n"
         for take in (lock.renew, lock.acquire, files.DirectoryLock(tmp_path).acquire):
-            with pytest.raises(files.InUseError, match=rf"another process \(process {other.pid} on .*\) trains in this folder"):
+            with pytest.raises(
+                files.InUseError,
+                match=rf"another process \(process {other.pid} on .*\) trains in this folder",
+            ):
                 take()
         with pytest.raises(files.InUseError), files.whole_file(tmp_path / "results.json"):
             pass
@@ -195,11 +222,18 @@ def test_a_training_that_lost_its_lock_does_not_write_into_that_of_another(tmp_p
     def let_in(batch, logs):
         if batch == 1:
             loses_its_lock(tmp_path)
-            others.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            others.append(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
             assert others[0].stdout.readline() == "ready\n"
 
     with pytest.raises(RuntimeError, match="is in use: another process"):
-        trained(tmp_path, epochs=1, callbacks=[keras.callbacks.LambdaCallback(on_train_batch_begin=let_in)], save_freq=1)
+        trained(
+            tmp_path,
+            epochs=1,
+            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_begin=let_in)],
+            save_freq=1,
+        )
     (other,) = others
     with other:
         assert names(tmp_path) == ["epoch-0000-batch-000001.npz", "in-use.lock"]
@@ -208,8 +242,16 @@ def test_a_training_that_lost_its_lock_does_not_write_into_that_of_another(tmp_p
     def gets_further(epoch, logs):  # and has ended by now
         (tmp_path / "epoch-0009-batch-000000.npz").touch()
 
-    with pytest.raises(RuntimeError, match=r"another training, whose newest checkpoint is of Position\(epoch=9, batch=0\)"):
-        trained(tmp_path, epochs=1, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=gets_further)], save_freq="epoch")
+    with pytest.raises(
+        RuntimeError,
+        match=r"another training, whose newest checkpoint is of Position\(epoch=9, batch=0\)",
+    ):
+        trained(
+            tmp_path,
+            epochs=1,
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=gets_further)],
+            save_freq="epoch",
+        )
     assert names(tmp_path) == ["epoch-0000-batch-000001.npz", "epoch-0009-batch-000000.npz"]
 
 
@@ -218,7 +260,9 @@ def test_within_a_process_the_training_that_runs_keeps_the_directory(tmp_path):
 
     def from_another_thread(epoch, logs):
         def run():
-            with pytest.raises(RuntimeError, match="another thread of this process trains in this folder"):
+            with pytest.raises(
+                RuntimeError, match="another thread of this process trains in this folder"
+            ):
                 Checkpoint(tmp_path)._lock.acquire()
             refused.append(epoch)
 
@@ -226,17 +270,30 @@ def test_within_a_process_the_training_that_runs_keeps_the_directory(tmp_path):
         thread.start()
         thread.join()
 
-    trained(tmp_path, epochs=1, callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=from_another_thread)])
+    trained(
+        tmp_path,
+        epochs=1,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=from_another_thread)],
+    )
     assert refused == [0]
-    # One that an exception ended does not know it: it loses the directory to the next of its thread.
+    # One that an exception ended does not know it: it loses the directory to the next of its
+    # thread.
     ended, model = Checkpoint(tmp_path, 1), small_model()
     ended.restore(model)
-    arguments = {"initial_epoch": 1, "epochs": 2, "steps_per_epoch": STEPS, "verbose": 0, "shuffle": False}
+    arguments = {
+        "initial_epoch": 1,
+        "epochs": 2,
+        "steps_per_epoch": STEPS,
+        "verbose": 0,
+        "shuffle": False,
+    }
     with pytest.raises(InterruptError):
         model.fit(batches((1, 0)), callbacks=[ended, interrupt_after(2)], **arguments)
     assert ended._lock.is_held
     trained(tmp_path, epochs=2)
-    with pytest.raises(RuntimeError, match="a later training of this thread has taken it over. Nothing was written"):
+    with pytest.raises(
+        RuntimeError, match="a later training of this thread has taken it over. Nothing was written"
+    ):
         ended._write(Position(1, 3))
 
 
@@ -244,7 +301,10 @@ def test_a_directory_that_changed_since_restore_is_not_written_to(tmp_path):
     checkpoint, model = Checkpoint(tmp_path), small_model()
     assert checkpoint.restore(model) == Position(0, 0)
     trained(tmp_path, epochs=1, keep=1)
-    with pytest.raises(RuntimeError, match="changed by another training .* is 'epoch-0001-.*' instead of None. Restore again"):
+    with pytest.raises(
+        RuntimeError,
+        match="changed by another training .* is 'epoch-0001-.*' instead of None. Restore again",
+    ):
         checkpoint.fit(model, batches, EPOCHS, STEPS, verbose=0)
     assert names(tmp_path) == [EPOCH]
     checkpoint.restore(model)
@@ -254,11 +314,18 @@ def test_a_directory_that_changed_since_restore_is_not_written_to(tmp_path):
 def test_a_directory_that_cannot_be_written_to_is_refused_before_training(tmp_path, monkeypatch):
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(ValueError, match="`directory` should be a directory, not a file. Received: directory='.*file'"):
+    with pytest.raises(
+        ValueError,
+        match="`directory` should be a directory, not a file. Received: directory='.*file'",
+    ):
         Checkpoint(file)
     begun = []
-    callback = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: begun.append(batch))
-    with pytest.raises(OSError, match=r"The directory cannot be written to \(Not a directory\): '.*below'"):
+    callback = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: begun.append(batch)
+    )
+    with pytest.raises(
+        OSError, match=r"The directory cannot be written to \(Not a directory\): '.*below'"
+    ):
         trained(file / "below", callbacks=[callback])
     trained(tmp_path / "finished", epochs=1)
 
@@ -266,7 +333,9 @@ def test_a_directory_that_cannot_be_written_to_is_refused_before_training(tmp_pa
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)  # as for any user but root
-    with pytest.raises(OSError, match=r"The directory cannot be written to \(Permission denied\): '.*finished'"):
+    with pytest.raises(
+        OSError, match=r"The directory cannot be written to \(Permission denied\): '.*finished'"
+    ):
         trained(tmp_path / "finished", callbacks=[callback])
     assert begun == []
     trained(tmp_path / "finished", epochs=1)  # nothing is left to do

@@ -19,7 +19,9 @@ EPOCH_STEPS = 22  # 1,442 digits in batches of 64
 STEPS = EPOCH_STEPS * EPOCHS
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked and killed"),
+    pytest.mark.skipif(
+        not hasattr(os, "fork"), reason="needs processes that can be forked and killed"
+    ),
 ]
 
 
@@ -28,7 +30,9 @@ class Trainings:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "tests.callbacks.training_program", "--serve"]
-        self.server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.server = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert self.server.stdout.readline() == "ready\n"
 
     def start(self, directory: pathlib.Path) -> int:
@@ -89,14 +93,17 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, trainings
         trainings.start(directory)
         assert trainings.wait() == 0
     expected = final_state(alone)
-    assert [value.tobytes() for value in final_state(again)] == [value.tobytes() for value in expected]
+    assert [value.tobytes() for value in final_state(again)] == [
+        value.tobytes() for value in expected
+    ]
 
     moments = random.Random(20200423)
     kills, kills_while_writing, most = 0, 0, 0
     while kills < times:
         pid = trainings.start(killed)
         begun_at = position(checkpoints(killed)[-1]) if kills and checkpoints(killed) else 0
-        # Spread over the training: no kill much after its share of the way, and all after some batch.
+        # Spread over the training: no kill much after its share of the way, and all after some
+        # batch.
         batches = moments.randint(1, max(2, (STEPS * (kills + 1)) // (times + 1) - begun_at))
         wait_until(lambda batches=batches: batches_done(killed) >= batches)
         if kills % 3 == 2:  # into the next checkpoint that is being written
@@ -112,7 +119,10 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, trainings
         assert reached >= begun_at
         assert batches_done(killed) >= batches
         most = max(most, reached)
-        print(f"kill {kills}: began at batch {begun_at}, {batches_done(killed)} batches later killed; kept {reached}")
+        print(
+            f"kill {kills}: began at batch {begun_at}, {batches_done(killed)} batches later "
+            f"killed; kept {reached}"
+        )
     print(f"{kills_while_writing} of {kills} kills while a checkpoint was being written")
     assert kills_while_writing >= 1
     assert STEPS // 2 < most < STEPS

@@ -1,8 +1,10 @@
-"""A training that is meant to be killed and started again: `python -m tests.callbacks.training_program DIRECTORY`.
+"""A training that is meant to be killed and started again: `python -m
+tests.callbacks.training_program DIRECTORY`.
 
-With `--serve` it imports TensorFlow once and then, for each line with a directory on its standard input, forks a process that
-trains there; the import takes longer than the training. No operation runs before the fork, so that each process starts the
-TensorFlow runtime for itself. It answers with the process id of the child.
+With `--serve` it imports TensorFlow once and then, for each line with a directory on its standard
+input, forks a process that trains there; the import takes longer than the training. No operation
+runs before the fork, so that each process starts the TensorFlow runtime for itself. It answers with
+the process id of the child.
 """
 
 import os
@@ -37,7 +39,9 @@ def make_model() -> keras_supcon.ContrastiveModel:
     )
     model = keras_supcon.ContrastiveModel(
         encoder,
-        keras_supcon.ProjectionHead(16, (1024,)),  # some megabytes with the moments: writing takes its time
+        keras_supcon.ProjectionHead(
+            16, (1024,)
+        ),  # some megabytes with the moments: writing takes its time
         augmenter=SimAugment(image_size=(8, 8), blur_probability=0.0),
     )
     model.build((None, 8, 8, 1))
@@ -46,21 +50,30 @@ def make_model() -> keras_supcon.ContrastiveModel:
 
 
 def train(directory: pathlib.Path) -> None:
-    """Trains to the end from whatever the directory holds, and leaves the last checkpoint and the file `done`."""
+    """Trains to the end from whatever the directory holds, and leaves the last checkpoint and the
+    file `done`.
+    """
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)  # sums of threads depend on how many there are
+    tf.config.threading.set_intra_op_parallelism_threads(
+        1
+    )  # sums of threads depend on how many there are
     checkpoints = directory / "checkpoints"
     is_first = not list(checkpoints.glob("epoch-*"))
-    # A later process starts from other weights and seeds: all that matters has to come from the checkpoint.
+    # A later process starts from other weights and seeds: all that matters has to come from the
+    # checkpoint.
     keras.utils.set_random_seed(1 if is_first else os.getpid())
     progress = os.open(directory / PROGRESS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    tell = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: os.write(progress, b"."))
+    tell = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: os.write(progress, b".")
+    )
 
     def batches(start):
         return data.load_epochs("digits", "train", BATCH_SIZE, EPOCHS, start=start, seed=3)
 
-    Checkpoint(checkpoints, save_freq=SAVE_FREQ).fit(make_model(), batches, EPOCHS, verbose=0, callbacks=[tell])
+    Checkpoint(checkpoints, save_freq=SAVE_FREQ).fit(
+        make_model(), batches, EPOCHS, verbose=0, callbacks=[tell]
+    )
     (directory / DONE).touch()
 
 

@@ -30,27 +30,46 @@ def test_files_of_other_programs_are_left_alone(tmp_path):
     assert names(tmp_path) == expected
     for hidden in (".ipynb_checkpoints", "@eaDir", "__MACOSX", "more/.thumbnails"):
         put(tmp_path / "a" / hidden / "0.png")
-    put(tmp_path / ".cache" / "0.png", tmp_path / "@eaDir" / "0.png", tmp_path / "a" / "._0.png", tmp_path / "a" / "notes.txt")
+    put(
+        tmp_path / ".cache" / "0.png",
+        tmp_path / "@eaDir" / "0.png",
+        tmp_path / "a" / "._0.png",
+        tmp_path / "a" / "notes.txt",
+    )
     put(tmp_path / "a" / "Thumbs.db", tmp_path / "b" / "no_suffix", tmp_path / "c.png")
     assert names(tmp_path) == expected
 
 
 def test_images_of_kinds_that_are_not_read_are_counted(tmp_path):
-    put(tmp_path / "a" / "0.webp", tmp_path / "a" / "0.jfif", tmp_path / "b" / "0.tif", tmp_path / "b" / "0.avif")
+    put(
+        tmp_path / "a" / "0.webp",
+        tmp_path / "a" / "0.jfif",
+        tmp_path / "b" / "0.tif",
+        tmp_path / "b" / "0.avif",
+    )
     assert len(names(tmp_path)) == 4
     put(*(tmp_path / "a" / f"{i}.HEIC" for i in range(3)), tmp_path / "b" / "0.svg")
-    with pytest.warns(UserWarning, match=r"Left alone in .*: 3 .heic and 1 .svg files. Of images, .jpg, .* files are read."):
+    with pytest.warns(
+        UserWarning,
+        match=r"Left alone in .*: 3 .heic and 1 .svg files. Of images, .jpg, .* files are read.",
+    ):
         _, files = list_classes(str(tmp_path), None)
     assert len(files) == 4
 
 
 def test_links_are_followed_once(tmp_path):
-    put(tmp_path / "d" / "a" / "0.png", tmp_path / "d" / "b" / "0.png", tmp_path / "elsewhere" / "1.png")
+    put(
+        tmp_path / "d" / "a" / "0.png",
+        tmp_path / "d" / "b" / "0.png",
+        tmp_path / "elsewhere" / "1.png",
+    )
     (tmp_path / "d" / "a" / "more").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "d" / "a" / "again").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "d" / "a" / "loop").symlink_to(tmp_path / "d" / "a")
     (tmp_path / "d" / "a" / "self").symlink_to("self")
-    (tmp_path / "d" / "b" / "self.png").symlink_to("self.png")  # will be named as one that cannot be read
+    (tmp_path / "d" / "b" / "self.png").symlink_to(
+        "self.png"
+    )  # will be named as one that cannot be read
     (tmp_path / "d" / "b" / "file.png").symlink_to(tmp_path / "elsewhere" / "1.png")
     (tmp_path / "d" / "c").symlink_to(tmp_path / "elsewhere")
     found = names(tmp_path / "d")
@@ -81,7 +100,10 @@ def test_folders_of_several_splits_agree_on_the_classes(tmp_path):
     assert names(tmp_path / "test", order) == [("c/0.png", 1), ("a/0.png", 2)]
     (tmp_path / "test" / "b").mkdir()
     assert names(tmp_path / "test", order) == [("c/0.png", 1), ("a/0.png", 2)]
-    with pytest.raises(ValueError, match=r"Every class folder .*; `class_names` allows for empty ones. .* none in \['b'\]"):
+    with pytest.raises(
+        ValueError,
+        match=r"Every class folder .*; `class_names` allows for empty ones. .* none in \['b'\]",
+    ):
         list_classes(str(tmp_path / "test"), None)
 
 
@@ -93,7 +115,10 @@ def test_folders_of_several_splits_agree_on_the_classes(tmp_path):
         (["a", 1], "`class_names` should be"),
         ("ab", "`class_names` should be .* Received: class_names='ab'"),
         ([["a"], ["b"]], "`class_names` should be"),
-        (["a", "c"], r"`class_names` should name every folder in .* class_names=\['a', 'c'\], without \['b'\]"),
+        (
+            ["a", "c"],
+            r"`class_names` should name every folder in .* class_names=\['a', 'c'\], without \['b'\]",
+        ),
     ],
 )
 def test_refuses_names_that_leave_out_a_class(tmp_path, class_names, message):
@@ -105,7 +130,8 @@ def test_refuses_names_that_leave_out_a_class(tmp_path, class_names, message):
 def test_folders_with_the_names_of_splits_are_noticed(tmp_path):
     put(tmp_path / "train" / "a" / "0.png", tmp_path / "Test" / "a" / "0.png")
     with pytest.warns(
-        UserWarning, match=r"The class folders of .* have the names of splits: \['Test', 'train'\]. If they hold"
+        UserWarning,
+        match=r"The class folders of .* have the names of splits: \['Test', 'train'\]. If they hold",
     ):
         list_classes(str(tmp_path), None)
     put(tmp_path / "bus" / "0.png")
@@ -118,15 +144,28 @@ def test_accents_are_one_however_they_are_written(tmp_path):
     for written in ("cafe\u0301", "caf\u00e9"):
         assert [label for _, label in names(tmp_path, ["tea", written])] == [0, 1]
     put(tmp_path / "caf\u00e9" / "0.png")
-    with pytest.raises(ValueError, match="`path` should hold folders whose names differ when printed"):
+    with pytest.raises(
+        ValueError, match="`path` should hold folders whose names differ when printed"
+    ):
         names(tmp_path)
 
 
 def test_names_of_downloads_are_counted_and_notes_are_not(tmp_path):
-    put(tmp_path / "a" / "0.png", tmp_path / "b" / "0.png", tmp_path / "b" / "LICENSE", tmp_path / "b" / "labels.csv")
+    put(
+        tmp_path / "a" / "0.png",
+        tmp_path / "b" / "0.png",
+        tmp_path / "b" / "LICENSE",
+        tmp_path / "b" / "labels.csv",
+    )
     names(tmp_path)
-    put(tmp_path / "a" / "cat.jpg_large", tmp_path / "a" / "cat.jpg?x=1", tmp_path / "b" / "scan.dcm")
-    with pytest.warns(UserWarning, match=r"Left alone in .*: 1 .dcm and 1 .jpg\?x=1 and 1 .jpg_large files"):
+    put(
+        tmp_path / "a" / "cat.jpg_large",
+        tmp_path / "a" / "cat.jpg?x=1",
+        tmp_path / "b" / "scan.dcm",
+    )
+    with pytest.warns(
+        UserWarning, match=r"Left alone in .*: 1 .dcm and 1 .jpg\?x=1 and 1 .jpg_large files"
+    ):
         list_classes(str(tmp_path), None)
 
 
@@ -146,7 +185,9 @@ def test_names_that_are_not_utf_8_are_read_and_named(tmp_path):
     np.testing.assert_array_equal(labels, [0, 0, 1])
     with open(os.path.join(os.fsencode(tmp_path), b"caf\xe9/\xe9.png"), "wb"):
         pass
-    with pytest.raises(ValueError, match=r"cannot be read: caf\\xe9/\\xe9.png \(the file is empty\)"):
+    with pytest.raises(
+        ValueError, match=r"cannot be read: caf\\xe9/\\xe9.png \(the file is empty\)"
+    ):
         data.load_folder(tmp_path, "all", 8, (2, 2))
     with pytest.warns(UserWarning, match=r"Left out: 1 of 3 images in .*: caf\\xe9/\\xe9.png"):
         ((_, labels),) = data.load_folder(tmp_path, "all", 8, (2, 2), on_unreadable="skip")

@@ -28,7 +28,9 @@ def test_windows_have_the_asked_area_and_aspect(places):
     content = encoded(places)
     areas, aspects = [], []
     for i in range(200):
-        crop = data.decode_and_crop(content, (i, 7), (64, 64), crop_area=(0.2, 0.6), aspect_ratio=(0.5, 1.5)).numpy()
+        crop = data.decode_and_crop(
+            content, (i, 7), (64, 64), crop_area=(0.2, 0.6), aspect_ratio=(0.5, 1.5)
+        ).numpy()
         low, high = crop[0, 0, :2].astype(float), crop[-1, -1, :2].astype(float)
         height, width = (high - low) * 64 / 63  # from centre to centre of the outer pixels
         areas.append(height * width / (120 * 200))
@@ -41,7 +43,10 @@ def test_windows_have_the_asked_area_and_aspect(places):
 
 def test_the_seed_alone_decides(photographs):
     content = encoded(photographs[0], "jpeg")
-    crops = [data.decode_and_crop(content, seed, (16, 16)).numpy() for seed in ((1, 2), (1, 2), (1, 3), (2, 2))]
+    crops = [
+        data.decode_and_crop(content, seed, (16, 16)).numpy()
+        for seed in ((1, 2), (1, 2), (1, 3), (2, 2))
+    ]
     np.testing.assert_array_equal(crops[0], crops[1])
     assert not np.array_equal(crops[0], crops[2])
     assert not np.array_equal(crops[0], crops[3])
@@ -53,12 +58,19 @@ def test_windows_of_a_jpeg_are_those_of_the_decoded_image(photographs):
     content = encoded(photographs[1], "jpeg", quality=95)
     as_png = encoded(tf.io.decode_jpeg(content).numpy())
     for seed in range(10):
-        window, same = (data.decode_and_crop(c, (seed, 0), (48, 48)).numpy().astype(int) for c in (content, as_png))
-        assert np.abs(window - same).max() <= 4  # chroma is interpolated across the edge of a window
+        window, same = (
+            data.decode_and_crop(c, (seed, 0), (48, 48)).numpy().astype(int)
+            for c in (content, as_png)
+        )
+        assert (
+            np.abs(window - same).max() <= 4
+        )  # chroma is interpolated across the edge of a window
         assert np.abs(window - same).mean() < 0.1
 
 
-@pytest.mark.parametrize(("image_size", "crop_padding"), [((56, 56), 8), ((40, 90), 0), ((300, 300), 32)])
+@pytest.mark.parametrize(
+    ("image_size", "crop_padding"), [((56, 56), 8), ((40, 90), 0), ((300, 300), 32)]
+)
 @pytest.mark.parametrize("form", ["png", "jpeg"])
 def test_the_centre_is_that_of_the_layer(photographs, form, image_size, crop_padding):
     import tensorflow as tf
@@ -79,7 +91,8 @@ def test_every_kind_of_file_becomes_colour(photographs, form, mode):
     from PIL import Image
 
     if (form, mode) == ("jpeg", "RGBA"):
-        mode = "CMYK"  # the fourth channel that a JPEG can have; ImageNet has 22 of those, and a PNG named JPEG
+        # the fourth channel that a JPEG can have; ImageNet has 22 of those, and a PNG named JPEG
+        mode = "CMYK"
     image = photographs[0][:96, :96]
     content = encoded(image, form, mode)
     expected = np.asarray(Image.fromarray(image).convert(mode).convert("RGB")).astype(float)
@@ -106,12 +119,21 @@ def test_runs_inside_tf_data(photographs):
     ("arguments", "message"),
     [
         ({"image_size": 32}, "`image_size` should be"),
-        ({"crop_area": (0.0, 1.0)}, "`crop_area` should be two numbers above 0 and at most 1, lowest first"),
-        ({"aspect_ratio": (2.0, 1.0)}, "`aspect_ratio` should be two numbers above 0, lowest first"),
+        (
+            {"crop_area": (0.0, 1.0)},
+            "`crop_area` should be two numbers above 0 and at most 1, lowest first",
+        ),
+        (
+            {"aspect_ratio": (2.0, 1.0)},
+            "`aspect_ratio` should be two numbers above 0, lowest first",
+        ),
     ],
 )
 def test_refuses_impossible_crops(places, arguments, message):
     with pytest.raises(ValueError, match=message):
         data.decode_and_crop(encoded(places), (0, 1), **{"image_size": (8, 8), **arguments})
-    with pytest.raises(ValueError, match="`crop_padding` should be a whole number of at least 0. Received: crop_padding=-1"):
+    with pytest.raises(
+        ValueError,
+        match="`crop_padding` should be a whole number of at least 0. Received: crop_padding=-1",
+    ):
         data.decode_and_centre(encoded(places), (8, 8), crop_padding=-1)

@@ -64,17 +64,25 @@ def test_each_epoch_has_its_own_order_of_different_examples():
     orders = images.reshape(3, STEPS * 100, 64)
     for order, of_epoch in zip(orders, labels.reshape(3, -1), strict=True):
         assert len(np.unique(order, axis=0)) == len({image.tobytes() for image in order}) > 1380
-        assert all(keys[image.tobytes()] == label for image, label in zip(order, of_epoch, strict=True))
+        assert all(
+            keys[image.tobytes()] == label for image, label in zip(order, of_epoch, strict=True)
+        )
     assert (orders[0] == orders[1]).all(axis=-1).mean() < 0.02
     assert not np.array_equal(gathered(digits(seed=1, epochs=1))[0], images[:STEPS])
-    np.testing.assert_array_equal(gathered(digits(epochs=1))[0], images[:STEPS])  # whatever the number of epochs
+    np.testing.assert_array_equal(
+        gathered(digits(epochs=1))[0], images[:STEPS]
+    )  # whatever the number of epochs
     ((whole,), _) = gathered(digits(epochs=1, batch_size=1442))
-    assert sorted(image.tobytes() for image in whole) == sorted(image.tobytes() for image in read_digits("train")[0])
+    assert sorted(image.tobytes() for image in whole) == sorted(
+        image.tobytes() for image in read_digits("train")[0]
+    )
 
 
 @pytest.mark.parametrize("seed", [0, -1, 2**31, 2**70])
 def test_takes_seeds_of_any_size(seed):
-    np.testing.assert_array_equal(gathered(digits(1, seed=seed))[1], gathered(digits(1, seed=seed))[1])
+    np.testing.assert_array_equal(
+        gathered(digits(1, seed=seed))[1], gathered(digits(1, seed=seed))[1]
+    )
 
 
 def test_shards_share_nothing_and_have_as_many_batches():
@@ -91,7 +99,10 @@ def test_shards_share_nothing_and_have_as_many_batches():
 
 
 def test_shards_draw_differently():
-    draws = [gathered(digits(1, 20, shard=(i, 2), map_image=lambda image, seed: seed))[0].reshape(-1, 2) for i in range(2)]
+    draws = [
+        gathered(digits(1, 20, shard=(i, 2), map_image=lambda image, seed: seed))[0].reshape(-1, 2)
+        for i in range(2)
+    ]
     assert len(np.unique(np.concatenate(draws), axis=0)) == len(draws[0]) + len(draws[1])
 
 
@@ -101,7 +112,9 @@ def test_what_comes_before_the_start_is_not_decoded():
     calls = []
 
     def decode(image, seed):
-        return tf.ensure_shape(tf.numpy_function(lambda image: calls.append(1) or image, [image], "uint8"), (8, 8, 1))
+        return tf.ensure_shape(
+            tf.numpy_function(lambda image: calls.append(1) or image, [image], "uint8"), (8, 8, 1)
+        )
 
     assert len(list(digits(1, start=(0, STEPS - 2), map_image=decode))) == 2
     assert len(calls) == 200
@@ -131,7 +144,9 @@ def photographs_dir(tmp_path_factory, photographs) -> str:
         def _generate_examples(self):
             for i in range(PIECES):
                 file = io.BytesIO()
-                Image.fromarray(photographs[i % 2][5 * i : 5 * i + 60 + i, 9 * i : 9 * i + 90]).save(file, "jpeg", quality=95)
+                Image.fromarray(
+                    photographs[i % 2][5 * i : 5 * i + 60 + i, 9 * i : 9 * i + 90]
+                ).save(file, "jpeg", quality=95)
                 file.seek(0)
                 yield i, {"image": file, "label": i % 2}
 
@@ -150,11 +165,20 @@ def test_tensorflow_datasets_pass_the_shuffle_buffer_encoded(photographs_dir):
         import tensorflow as tf
 
         assert encoded.dtype == tf.string
-        return tf.stack([data.decode_and_crop(encoded, tf.random.fold_in(seed, view), (32, 32)) for view in range(2)])
+        return tf.stack(
+            [
+                data.decode_and_crop(encoded, tf.random.fold_in(seed, view), (32, 32))
+                for view in range(2)
+            ]
+        )
 
     for options in ({"image_size": (20, 30)}, {"map_image": crops}):
         train = pieces(photographs_dir, **options)
-        assert (train.steps_per_epoch, train.num_examples, train.class_names) == (5, PIECES, ["temple", "flower"])
+        assert (train.steps_per_epoch, train.num_examples, train.class_names) == (
+            5,
+            PIECES,
+            ["temple", "flower"],
+        )
         images, labels = gathered(train)
         assert images.shape[:2] == (15, 4)
         for start in ((0, 3), (1, 0), (2, 4)):
@@ -167,14 +191,24 @@ def test_tensorflow_datasets_pass_the_shuffle_buffer_encoded(photographs_dir):
 
 @pytest.mark.slow
 def test_tensorflow_datasets_give_the_images_that_load_gives(photographs_dir):
-    loaded = data.load("pieces", "train", 1, image_size=(24, 24), data_dir=photographs_dir, shuffle=False)
+    loaded = data.load(
+        "pieces", "train", 1, image_size=(24, 24), data_dir=photographs_dir, shuffle=False
+    )
     expected = {image.tobytes(): label for image, label in zip(*gathered(loaded), strict=True)}
-    parts = [pieces(photographs_dir, epochs=4, image_size=(24, 24), shard=(index, 2)) for index in range(2)]
-    assert [(part.steps_per_epoch, part.num_examples) for part in parts] in ([(2, 12), (2, 11)], [(2, 11), (2, 12)])
+    parts = [
+        pieces(photographs_dir, epochs=4, image_size=(24, 24), shard=(index, 2))
+        for index in range(2)
+    ]
+    assert [(part.steps_per_epoch, part.num_examples) for part in parts] in (
+        [(2, 12), (2, 11)],
+        [(2, 11), (2, 12)],
+    )
     seen = [{image.tobytes() for images in gathered(part)[0] for image in images} for part in parts]
     assert not seen[0] & seen[1]
     assert seen[0] | seen[1] <= set(expected)
-    with pytest.raises(ValueError, match="`image_size` should be given for images of many sizes, known beforehand"):
+    with pytest.raises(
+        ValueError, match="`image_size` should be given for images of many sizes, known beforehand"
+    ):
         pieces(photographs_dir)
     import tensorflow as tf
 
@@ -183,12 +217,16 @@ def test_tensorflow_datasets_give_the_images_that_load_gives(photographs_dir):
 
 
 def test_each_epoch_takes_the_files_in_its_own_order(tmp_path, monkeypatch):
-    """The buffer holds one batch; the rest of the mixing is that of the 40 files, one for each class."""
+    """The buffer holds one batch; the rest of the mixing is that of the 40 files, one for each
+    class.
+    """
     write(tmp_path, picture_features(40), pictures(40, 5), num_files=40)
     monkeypatch.setattr(epochs_module, "SHUFFLE_BYTES", 1)
 
     def whole(start=(0, 0), **options):
-        return gathered(data.load_epochs("toys", "train", 10, 3, (4, 4), tmp_path, start=start, **options))
+        return gathered(
+            data.load_epochs("toys", "train", 10, 3, (4, 4), tmp_path, start=start, **options)
+        )
 
     images, labels = whole()
     assert (np.sort(images[:, :, 0, 0, 0].reshape(3, -1)) == np.arange(200)).all()
@@ -206,17 +244,27 @@ def test_each_epoch_takes_the_files_in_its_own_order(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         ({"epochs": 0}, "`epochs` should be a whole number of at least 1. Received: epochs=0"),
-        ({"batch_size": 1443}, "`batch_size` should be at most the number of examples of a shard. .* with 1442 examples"),
+        (
+            {"batch_size": 1443},
+            "`batch_size` should be at most the number of examples of a shard. .* with 1442 "
+            "examples",
+        ),
         ({"batch_size": 500, "shard": (0, 3)}, "Received: batch_size=500, with 480 examples"),
         ({"seed": 0.5}, "`seed` should be a whole number. Received: seed=0.5"),
         ({"seed": None}, "`seed` should be a whole number. Received: seed=None"),
         ({"seed": True}, "`seed` should be a whole number. Received: seed=True"),
-        ({"start": (0, 15)}, r"`start` should be .* no more than the 14 batches of an epoch. Received: start=\(0, 15\)"),
+        (
+            {"start": (0, 15)},
+            r"`start` should be .* no more than the 14 batches of an epoch. Received: start=\(0, 15\)",
+        ),
         ({"start": (-1, 0)}, "`start` should be"),
         ({"start": 3}, "`start` should be"),
         ({"shard": (2, 2)}, r"`shard` should be .* Received: shard=\(2, 2\)"),
         ({"map_image": 3}, "`map_image` should be a function"),
-        ({"map_image": noisy, "image_size": (4, 4)}, "`map_image` should be a function that also sets the size"),
+        (
+            {"map_image": noisy, "image_size": (4, 4)},
+            "`map_image` should be a function that also sets the size",
+        ),
         ({"split": None}, "`name` and `split` should be strings"),
         ({"split": "validation"}, "`split` of the digits should be one of"),
     ],

@@ -9,7 +9,8 @@ import pytest
 from keras_supcon import data
 from keras_supcon.data.image_files import read_header
 
-# The mean difference of pixels: files without loss differ by the rounding of two resizers, JPEG also by its decoder.
+# The mean difference of pixels: files without loss differ by the rounding of two resizers, JPEG
+# also by its decoder.
 EXACT, LOSSY = 1.0, 3.0
 
 
@@ -59,7 +60,12 @@ def kinds(tmp_path_factory, photographs) -> pathlib.Path:
     put("a_jpeg.png", format="jpeg", quality=95)
     put("animated.gif", save_all=True, append_images=[picture.rotate(90)])
     put("animated.webp", save_all=True, append_images=[picture.rotate(90)], lossless=True)
-    for name, size in {"one_pixel": (1, 1), "wide": (5000, 1), "tall": (1, 5000), "large": (960, 800)}.items():
+    for name, size in {
+        "one_pixel": (1, 1),
+        "wide": (5000, 1),
+        "tall": (1, 5000),
+        "large": (960, 800),
+    }.items():
         put(f"{name}.png", picture.resize(size))
         put(f"{name}.jpg", picture.resize(size), quality=95)
     for orientation in range(1, 9):
@@ -143,7 +149,11 @@ def test_kinds_of_jpeg_that_tensorflow_does_not_decode_are_decoded_beforehand(ki
     four_colors = (kinds / "picture" / "cmyk.jpeg").read_bytes().replace(b"Adobe", b"Other")
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    for name, changed in (("twelve_bits", twelve_bits), ("lossless", lossless), ("four_colors", four_colors)):
+    for name, changed in (
+        ("twelve_bits", twelve_bits),
+        ("lossless", lossless),
+        ("four_colors", four_colors),
+    ):
         (tmp_path / "a" / f"{name}.jpg").write_bytes(changed)
         assert read_header(tmp_path / "a" / f"{name}.jpg")[:2] == ("", False)
     (tmp_path / "a" / "lossless.jpg").unlink()
@@ -156,7 +166,12 @@ def test_kinds_of_jpeg_that_tensorflow_does_not_decode_are_decoded_beforehand(ki
     (tmp_path / "a" / "twelve_bits.jpg").unlink()
     (tmp_path / "a" / "phone.jpg").unlink()
     ((images, _),) = data.load_folder(tmp_path, "all", 2, (40, 48)).as_numpy_iterator()
-    assert np.abs(images[0] - shown(str(tmp_path / "a" / "four_colors.jpg"), (40, 48), "white", "RGB")).mean() < EXACT
+    assert (
+        np.abs(
+            images[0] - shown(str(tmp_path / "a" / "four_colors.jpg"), (40, 48), "white", "RGB")
+        ).mean()
+        < EXACT
+    )
 
 
 def test_a_file_of_one_byte_repeated_is_given_up_at_once(tmp_path):
@@ -178,7 +193,10 @@ def test_a_torn_file_is_noticed_or_is_to_be_decoded(kinds, tmp_path):
 def test_damaged_headers_break_nothing(kinds, tmp_path):
     damaged = tmp_path / "damaged"
     generator = np.random.default_rng(0)
-    contents = [(kinds / "picture" / name).read_bytes() for name in ("orientation_6.jpg", "cmyk.jpeg", "color.webp")]
+    contents = [
+        (kinds / "picture" / name).read_bytes()
+        for name in ("orientation_6.jpg", "cmyk.jpeg", "color.webp")
+    ]
     for number in range(600):
         content = np.frombuffer(contents[number % len(contents)], "uint8").copy()
         places = generator.integers(0, 300, 5)
@@ -189,7 +207,9 @@ def test_damaged_headers_break_nothing(kinds, tmp_path):
         assert header.orientation in range(1, 9)
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="The superuser may read every file.")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0, reason="The superuser may read every file."
+)
 def test_a_file_that_may_not_be_read_says_so(tmp_path):
     (tmp_path / "0.png").touch(mode=0)
     assert read_header(tmp_path / "0.png").fault == "Permission denied"

@@ -14,11 +14,16 @@ FASHION_MNIST = pathlib.Path(os.environ.get("FASHION_MNIST", "/usr/share/dataset
 
 @pytest.fixture(scope="session")
 def fashion_mnist_dir(tmp_path_factory) -> pathlib.Path:
-    """The first tenth of the real data set in the form of TFDS, written by our tool from Debian's files."""
+    """The first tenth of the real data set in the form of TFDS, written by our tool from Debian's
+    files.
+    """
     from tools.prepare_fashion_mnist import prepare
 
     if not FASHION_MNIST.is_dir():
-        pytest.skip("Fashion-MNIST is not here: `make test` fetches it from Debian, or set FASHION_MNIST to its folder")
+        pytest.skip(
+            "Fashion-MNIST is not here: `make test` fetches it from Debian, or set FASHION_MNIST "
+            "to its folder"
+        )
     tenth, data_dir = tmp_path_factory.mktemp("tenth"), tmp_path_factory.mktemp("tfds")
     for file in FASHION_MNIST.glob("*.gz"):
         num_images = 6000 if file.name.startswith("train") else 1000
@@ -77,14 +82,18 @@ def test_takes_seeds_of_any_size(seed):
 
 @pytest.mark.parametrize("seed", [0.5, "1", True])
 def test_refuses_a_seed_that_is_no_whole_number(seed):
-    with pytest.raises(ValueError, match=f"`seed` should be a whole number, or None .* Received: seed={seed!r}"):
+    with pytest.raises(
+        ValueError, match=f"`seed` should be a whole number, or None .* Received: seed={seed!r}"
+    ):
         data.load("digits", "train", 8, seed=seed)
 
 
 def test_without_a_seed_every_data_set_has_its_own_order_of_the_same_images():
     images, others = (gathered(data.load("digits", "train", 721, seed=None))[0] for _ in range(2))
     assert not np.array_equal(images, others)
-    assert sorted(image.tobytes() for image in images) == sorted(image.tobytes() for image in others)
+    assert sorted(image.tobytes() for image in images) == sorted(
+        image.tobytes() for image in others
+    )
 
 
 def test_wants_a_full_batch_where_others_are_left_out():
@@ -110,14 +119,26 @@ def test_image_size_crops_about_the_centre_and_resizes():
 def test_fashion_mnist_through_tfds(fashion_mnist_dir):
     train = data.load("fashion_mnist", "train", batch_size=512, data_dir=str(fashion_mnist_dir))
     labels = np.concatenate([labels for _, labels in train.as_numpy_iterator()])
-    np.testing.assert_array_equal(np.sort(labels), sorted(source_file("train-labels-idx1-ubyte.gz", 8)[:6000]))
+    np.testing.assert_array_equal(
+        np.sort(labels), sorted(source_file("train-labels-idx1-ubyte.gz", 8)[:6000])
+    )
     assert not np.array_equal(labels, np.sort(labels))
-    test = data.load("fashion_mnist", "test", batch_size=512, image_size=(14, 14), data_dir=str(fashion_mnist_dir))
+    test = data.load(
+        "fashion_mnist",
+        "test",
+        batch_size=512,
+        image_size=(14, 14),
+        data_dir=str(fashion_mnist_dir),
+    )
     images, labels = gathered(test)
     assert images.shape == (1000, 14, 14, 1)
     assert (test.class_names[0], test.class_names[9]) == ("T-shirt/top", "Ankle boot")
-    np.testing.assert_array_equal(np.sort(labels), sorted(source_file("t10k-labels-idx1-ubyte.gz", 8)[:1000]))
-    part = data.load("fashion_mnist:3.0.1", "train[:10%]", batch_size=512, data_dir=str(fashion_mnist_dir))
+    np.testing.assert_array_equal(
+        np.sort(labels), sorted(source_file("t10k-labels-idx1-ubyte.gz", 8)[:1000])
+    )
+    part = data.load(
+        "fashion_mnist:3.0.1", "train[:10%]", batch_size=512, data_dir=str(fashion_mnist_dir)
+    )
     assert sum(len(labels) for _, labels in part) == 600
 
 
@@ -137,13 +158,20 @@ def test_arrays_want_images_of_one_size(tmp_path):
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
-            features = {"image": tfds.features.Image(shape=(None, None, 1)), "label": tfds.features.ClassLabel(num_classes=2)}
+            features = {
+                "image": tfds.features.Image(shape=(None, None, 1)),
+                "label": tfds.features.ClassLabel(num_classes=2),
+            }
             return self.dataset_info_from_configs(
                 features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
             )
 
         def _split_generators(self, manager):
-            return {"train": ((i, {"image": np.zeros((4, 4 + i, 1), "uint8"), "label": i}) for i in range(2))}
+            return {
+                "train": (
+                    (i, {"image": np.zeros((4, 4 + i, 1), "uint8"), "label": i}) for i in range(2)
+                )
+            }
 
         def _generate_examples(self):
             raise NotImplementedError
@@ -156,22 +184,41 @@ def test_arrays_want_images_of_one_size(tmp_path):
 @pytest.mark.slow
 def test_fashion_mnist_has_the_pixels_of_the_source_files(fashion_mnist_dir):
     raw = source_file("t10k-images-idx3-ubyte.gz", 16)[: 1000 * 784]
-    images, _ = gathered(data.load("fashion_mnist", "test", batch_size=1000, data_dir=str(fashion_mnist_dir)))
-    assert sorted(image.tobytes() for image in images) == sorted(raw[i : i + 784] for i in range(0, len(raw), 784))
+    images, _ = gathered(
+        data.load("fashion_mnist", "test", batch_size=1000, data_dir=str(fashion_mnist_dir))
+    )
+    assert sorted(image.tobytes() for image in images) == sorted(
+        raw[i : i + 784] for i in range(0, len(raw), 784)
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("digit", "train", 8), "TensorFlow Datasets knows. Received: name='digit'. Did you mean 'digits'"),
+        (
+            ("digit", "train", 8),
+            "TensorFlow Datasets knows. Received: name='digit'. Did you mean 'digits'",
+        ),
         (("fashion_mnst", "train", 8), "Did you mean 'fashion_mnist'"),
-        (("no such/name!", "train", 8), "TensorFlow Datasets knows. Received: name='no such/name!'"),
+        (
+            ("no such/name!", "train", 8),
+            "TensorFlow Datasets knows. Received: name='no such/name!'",
+        ),
         (("fashion_mnist:9.9.9", "train", 8), "Received: name='fashion_mnist:9.9.9'"),
-        (("digits", None, 8), "`name` and `split` should be strings. Received: name='digits', split=None"),
+        (
+            ("digits", None, 8),
+            "`name` and `split` should be strings. Received: name='digits', split=None",
+        ),
         (("wider_face", "train", 8), "should be a data set of images with one class label each"),
         (("digits", "validation", 8), "`split` of the digits should be one of"),
-        (("digits", "train", 0), "`batch_size` should be a whole number of at least 1. Received: batch_size=0"),
-        (("digits", "train", 8, (0, 8)), r"`image_size` should be .* at least 1. Received: image_size=\(0, 8\)"),
+        (
+            ("digits", "train", 0),
+            "`batch_size` should be a whole number of at least 1. Received: batch_size=0",
+        ),
+        (
+            ("digits", "train", 8, (0, 8)),
+            r"`image_size` should be .* at least 1. Received: image_size=\(0, 8\)",
+        ),
         (("digits", "train", 8, 32), "`image_size` should be"),
     ],
 )
@@ -183,14 +230,19 @@ def test_refuses_what_cannot_be_loaded(tmp_path, arguments, message):
 
 @pytest.mark.slow
 def test_refuses_a_split_that_the_data_set_does_not_have(fashion_mnist_dir):
-    with pytest.raises(ValueError, match=r"`split` of 'fashion_mnist' should be one of \('.*Received: split='validation'"):
+    with pytest.raises(
+        ValueError,
+        match=r"`split` of 'fashion_mnist' should be one of \('.*Received: split='validation'",
+    ):
         data.load("fashion_mnist", "validation", 8, data_dir=str(fashion_mnist_dir))
 
 
 def test_the_tool_names_a_missing_source_file_and_writes_nothing(tmp_path):
     from tools.prepare_fashion_mnist import prepare
 
-    with pytest.raises(FileNotFoundError, match="`source_dir` should hold train-images-idx3-ubyte.gz"):
+    with pytest.raises(
+        FileNotFoundError, match="`source_dir` should hold train-images-idx3-ubyte.gz"
+    ):
         prepare(str(tmp_path / "empty"), str(tmp_path / "tfds"))
     assert not (tmp_path / "tfds").exists()
 

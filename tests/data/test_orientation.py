@@ -62,7 +62,8 @@ def test_the_first_segment_of_exif_counts_and_nothing_that_looks_like_one(pictur
     assert as_long != exif
     big = with_exif(picture, 6, ">")
     big_exif = big[big.index(b"\xff\xe1") :][: len(exif)].replace(
-        b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00", b"\x01\x12\x00\x04\x00\x00\x00\x01\x00\x00\x00\x06"
+        b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00",
+        b"\x01\x12\x00\x04\x00\x00\x00\x01\x00\x00\x00\x06",
     )
     profile = b"".join(segment(0xE2, b"ICC_PROFILE\0" + bytes(60000)) for _ in range(4))
 
@@ -97,5 +98,7 @@ def test_crops_are_those_of_the_upright_image(picture, orientation):
         lambda encoded: data.decode_and_centre(encoded, (60, 40), crop_padding=8),
         lambda encoded: data.decode_and_crop(encoded, (1, 7), (24, 24)),
     ):
-        turned, expected = (crop(encoded).numpy().astype(int) for encoded in (content, file.getvalue()))
+        turned, expected = (
+            crop(encoded).numpy().astype(int) for encoded in (content, file.getvalue())
+        )
         assert np.abs(turned - expected).mean() < 3

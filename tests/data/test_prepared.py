@@ -53,13 +53,17 @@ def test_a_copy_goes_by_the_name_of_its_folder(tmp_path, monkeypatch, toys, fold
 def test_the_newest_version_is_taken_and_others_are_named(tmp_path, toys):
     for version, value in (("1.0.0", 1), ("1.2.0", 2)):
         examples = [{"image": np.full((4, 4, 1), value, "uint8"), "label": 0}]
-        shutil.copytree(write(tmp_path / version, picture_features(1), examples), tmp_path / "mine" / version)
+        shutil.copytree(
+            write(tmp_path / version, picture_features(1), examples), tmp_path / "mine" / version
+        )
         info = tmp_path / "mine" / version / "dataset_info.json"
         info.write_text(info.read_text().replace('"version": "1.0.0"', f'"version": "{version}"'))
     for name, value in (("mine", 2), ("mine:1.0.0", 1), ("mine:1.*.*", 2)):
         assert data.load_arrays(name, "train", data_dir=tmp_path)[0].max() == value
     for name in ("mine:2.0.0", "mine/1.2.0", "mine/other"):
-        with pytest.raises(ValueError, match=f"Received: name='{name}'.* Prepared are: 'mine:1.0.0', 'mine:1.2.0'"):
+        with pytest.raises(
+            ValueError, match=f"Received: name='{name}'.* Prepared are: 'mine:1.0.0', 'mine:1.2.0'"
+        ):
             data.load_arrays(name, "train", data_dir=tmp_path)
     with pytest.raises(ValueError, match="`data_dir` looks like the folder of one data set"):
         data.load_arrays("mine", "train", data_dir=tmp_path / "mine")
@@ -72,34 +76,50 @@ def test_the_newest_version_is_taken_and_others_are_named(tmp_path, toys):
         (lambda folder: (folder / "dataset_info.json").write_text('{"name": '), "cannot be read"),
         (lambda folder: (folder / "dataset_info.json").write_text("{}"), "cannot be read"),
         (lambda folder: (folder / "dataset_info.json").unlink(), "cannot be read"),
-        (lambda folder: next(folder.glob("*tfrecord*")).unlink(), "not complete: of split='train' there is no toys-train"),
+        (
+            lambda folder: next(folder.glob("*tfrecord*")).unlink(),
+            "not complete: of split='train' there is no toys-train",
+        ),
     ],
 )
 def test_a_damaged_copy_is_named(tmp_path, toys, name, damage, message):
     folder = tmp_path / name.partition(":")[0] / "1.0.0"
     shutil.copytree(toys, folder)
     damage(folder)
-    with pytest.raises(RuntimeError, match=f"The prepared data set '{name}' in '{folder}' .*{message}"):
+    with pytest.raises(
+        RuntimeError, match=f"The prepared data set '{name}' in '{folder}' .*{message}"
+    ):
         data.load(name, "train", 4, (4, 4), data_dir=tmp_path)
 
 
 def test_a_data_dir_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="`data_dir` should be the path of a folder or None. Received: data_dir='.*', a file"):
+    with pytest.raises(
+        ValueError,
+        match="`data_dir` should be the path of a folder or None. Received: data_dir='.*', a file",
+    ):
         data.load("cifar10", "train", 4, data_dir=tmp_path / "file")
 
 
 LOADERS = {
     "load": lambda split, folder: data.load("toys", split, 1, (4, 4), folder),
-    "load_epochs": lambda split, folder: data.load_epochs("toys", split, 1, 1, (4, 4), folder).unbatch().batch(1),
-    "load_arrays": lambda split, folder: list(zip(*data.load_arrays("toys", split, folder), strict=True)),
+    "load_epochs": lambda split, folder: (
+        data.load_epochs("toys", split, 1, 1, (4, 4), folder).unbatch().batch(1)
+    ),
+    "load_arrays": lambda split, folder: list(
+        zip(*data.load_arrays("toys", split, folder), strict=True)
+    ),
 }
 
 
 @pytest.fixture(scope="module", params=["sizes recorded", "sizes not recorded"])
 def train_alone(request, tmp_path_factory):
-    """The folder above a copy of the first two of the three files of `train`, without those of `test`."""
-    folder = write(tmp_path_factory.mktemp("tfds"), picture_features(3), pictures(3, 4), 3, test=pictures(3, 1))
+    """The folder above a copy of the first two of the three files of `train`, without those of
+    `test`.
+    """
+    folder = write(
+        tmp_path_factory.mktemp("tfds"), picture_features(3), pictures(3, 4), 3, test=pictures(3, 1)
+    )
     for file in (*folder.glob("*test*"), *folder.glob("*train*-00002-of-*")):
         file.unlink()
     if request.param == "sizes not recorded":
@@ -121,18 +141,26 @@ def test_a_copy_needs_the_files_of_the_split_in_use_alone(train_alone, loader):
         ("test[:1]", "toys-test.tfrecord-00000-of-00003"),
         ("train[:8]+test", "toys-test.tfrecord-00000-of-00003, toys-test.tfrecord-00001"),
     ):
-        with pytest.raises(RuntimeError, match=re.escape(f"is not complete: of split={split!r} there is no {missing}")):
+        with pytest.raises(
+            RuntimeError,
+            match=re.escape(f"is not complete: of split={split!r} there is no {missing}"),
+        ):
             LOADERS[loader](split, train_alone)
 
 
 @pytest.mark.parametrize("recorded", [True, False])
 def test_the_size_of_an_example_is_that_of_the_split_in_use(tmp_path, recorded):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 1), "uint8")
-    folder = write(tmp_path, picture_features(2), [{"image": noise, "label": 0}], test=pictures(2, 4))
+    folder = write(
+        tmp_path, picture_features(2), [{"image": noise, "label": 0}], test=pictures(2, 4)
+    )
     if not recorded:
         info = folder / "dataset_info.json"
         info.write_text(re.sub(r'"numBytes": "\d+"', '"numBytes": "0"', info.read_text()))
-    sizes = {split: prepared_split("toys", split, tmp_path).bytes_per_example for split in ("train", "test", "train+test[:1]")}
+    sizes = {
+        split: prepared_split("toys", split, tmp_path).bytes_per_example
+        for split in ("train", "test", "train+test[:1]")
+    }
     assert sizes["train"] > noise.size > 10 * sizes["test"]
     assert sizes["test"] < sizes["train+test[:1]"] < sizes["train"]
 
@@ -141,13 +169,20 @@ def test_the_image_and_the_label_may_be_below_and_beside_other_features(tmp_path
     import tensorflow_datasets as tfds
 
     features = {
-        "input": {"view": picture_features(2)["image"], "mask": tfds.features.LabeledImage(labels=2, shape=(None, None, 1))},
+        "input": {
+            "view": picture_features(2)["image"],
+            "mask": tfds.features.LabeledImage(labels=2, shape=(None, None, 1)),
+        },
         "answers": {"kind": picture_features(2)["label"]},
         "boxes": tfds.features.Sequence({"kind": tfds.features.ClassLabel(num_classes=2)}),
     }
     gray = pictures(2, 1)
     nested = [
-        {"input": {"view": one["image"], "mask": one["image"]}, "answers": {"kind": one["label"]}, "boxes": {"kind": []}}
+        {
+            "input": {"view": one["image"], "mask": one["image"]},
+            "answers": {"kind": one["label"]},
+            "boxes": {"kind": []},
+        }
         for one in gray
     ]
     write(tmp_path, features, nested)
@@ -162,33 +197,64 @@ def test_two_images_want_to_be_told_apart(tmp_path):
     import tensorflow_datasets as tfds
 
     deep = tfds.features.Image(shape=(None, None, 1), dtype=np.uint16, encoding_format="png")
-    example = {"left": np.zeros((4, 4, 1), "uint8"), "right": np.zeros((4, 4, 1), "uint8"), "label": 0}
+    example = {
+        "left": np.zeros((4, 4, 1), "uint8"),
+        "right": np.zeros((4, 4, 1), "uint8"),
+        "label": 0,
+    }
     gray, label = picture_features(1).values()
     write(tmp_path / "two", {"left": gray, "right": gray, "label": label}, [example])
-    with pytest.raises(ValueError, match=r"with one uint8 image .* Received: name='toys', with the images \['left', 'right'\]"):
+    with pytest.raises(
+        ValueError,
+        match=r"with one uint8 image .* Received: name='toys', with the images \['left', 'right'\]",
+    ):
         data.load("toys", "train", 1, data_dir=tmp_path / "two")
-    write(tmp_path / "deep", {"image": deep, "label": label}, [{"image": np.zeros((4, 4, 1), "uint16"), "label": 0}])
+    write(
+        tmp_path / "deep",
+        {"image": deep, "label": label},
+        [{"image": np.zeros((4, 4, 1), "uint16"), "label": 0}],
+    )
     with pytest.raises(ValueError, match=r"with the images \[\], the class labels \['label'\]"):
         data.load("toys", "train", 1, data_dir=tmp_path / "deep")
 
 
 def test_examples_without_a_label_have_minus_1(tmp_path):
-    write(tmp_path, picture_features(2), [{**one, "label": one["label"] - 1} for one in pictures(2, 1)])
+    write(
+        tmp_path,
+        picture_features(2),
+        [{**one, "label": one["label"] - 1} for one in pictures(2, 1)],
+    )
     assert data.load_arrays("toys", "train", data_dir=tmp_path)[1].tolist() == [-1, 0]
-    assert next(iter(data.load("toys", "train", 2, (4, 4), tmp_path, shuffle=False)))[1].numpy().tolist() == [-1, 0]
+    assert next(iter(data.load("toys", "train", 2, (4, 4), tmp_path, shuffle=False)))[
+        1
+    ].numpy().tolist() == [-1, 0]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"split": "train[:0]"}, r"`split` of 'toys' should hold at least one example. Received: split='train\[:0\]'"),
+        (
+            {"split": "train[:0]"},
+            r"`split` of 'toys' should hold at least one example. Received: split='train\[:0\]'",
+        ),
         ({"split": "train[5:3]"}, "should hold at least one example"),
-        ({"data_dir": 3}, "`data_dir` should be the path of a folder or None. Received: data_dir=3"),
-        ({"drop_remainder": True, "batch_size": 13}, "`batch_size` .* Received: batch_size=13, with 12 examples"),
+        (
+            {"data_dir": 3},
+            "`data_dir` should be the path of a folder or None. Received: data_dir=3",
+        ),
+        (
+            {"drop_remainder": True, "batch_size": 13},
+            "`batch_size` .* Received: batch_size=13, with 12 examples",
+        ),
     ],
 )
 def test_refuses_what_gives_nothing(toys, arguments, message):
-    arguments = {"split": "train", "batch_size": 4, "image_size": (4, 4), "data_dir": toys.parent.parent} | arguments
+    arguments = {
+        "split": "train",
+        "batch_size": 4,
+        "image_size": (4, 4),
+        "data_dir": toys.parent.parent,
+    } | arguments
     with pytest.raises(ValueError, match=message):
         data.load("toys", **arguments)
 
@@ -211,8 +277,12 @@ def test_the_shuffle_buffer_holds_encoded_images(tmp_path, monkeypatch, num_file
     assert not np.array_equal(first, other[0])
 
 
-def test_a_set_in_one_order_is_shuffled_beyond_the_buffer_where_it_has_several_files(tmp_path, monkeypatch):
-    """The buffer holds one picture; without an order of files a pass would begin with the first file each time."""
+def test_a_set_in_one_order_is_shuffled_beyond_the_buffer_where_it_has_several_files(
+    tmp_path, monkeypatch
+):
+    """The buffer holds one picture; without an order of files a pass would begin with the first
+    file each time.
+    """
     write(tmp_path, picture_features(40), pictures(40, 5), num_files=40)
     monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", 1)
     train = data.load("toys", "train", 10, (4, 4), tmp_path)
@@ -247,10 +317,14 @@ def download():
         class Builder(tfds.core.GeneratorBasedBuilder):
             VERSION = tfds.core.Version("1.0.0")
             name = f"download_{id(make)}_{next(numbers)}"
-            url_infos = {url: UrlInfo(tfds.core.utils.Size(1), hashlib.sha256(b"7").hexdigest(), "file")}  # noqa: RUF012
+            url_infos = {  # noqa: RUF012
+                url: UrlInfo(tfds.core.utils.Size(1), hashlib.sha256(b"7").hexdigest(), "file")
+            }
 
             def _info(self):
-                return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(picture_features(1)))
+                return self.dataset_info_from_configs(
+                    features=tfds.features.FeaturesDict(picture_features(1))
+                )
 
             def _split_generators(self, manager):
                 return {"train": self._generate_examples(manager.download(url))}
@@ -282,7 +356,9 @@ def unused_address():
 
 def test_says_soon_that_there_is_no_network(tmp_path, download, unused_address):
     begin = time.monotonic()
-    with pytest.raises(RuntimeError, match=f"is not in '{tmp_path}.*{unused_address} cannot be reached"):
+    with pytest.raises(
+        RuntimeError, match=f"is not in '{tmp_path}.*{unused_address} cannot be reached"
+    ):
         data.load(download(f"http://{unused_address}/file").name, "train", 1, data_dir=tmp_path)
     assert time.monotonic() - begin < 20  # TFDS alone takes more than 200 seconds
     assert list(tmp_path.iterdir()) == []

@@ -51,7 +51,9 @@ def test_no_image_is_read_worse_than_by_bilinear_resizing(tmp_path, photographs)
     whole = Image.fromarray(photographs[0][:427])
     pictures = [(whole.resize(size), Image.Exif()) for size in sizes]
     dataset = data.load_folder(write(tmp_path, pictures), "all", 1, (24, 24))
-    for size, path, (images, _) in zip(sizes, dataset.file_paths, dataset.as_numpy_iterator(), strict=False):
+    for size, path, (images, _) in zip(
+        sizes, dataset.file_paths, dataset.as_numpy_iterator(), strict=False
+    ):
         content = pathlib.Path(path).read_bytes()
         sharp = ImageOps.fit(Image.open(io.BytesIO(content)), (24, 24), Image.Resampling.BICUBIC)
         left, top = ((max(length - min(size), 0)) // 2 for length in size)

@@ -10,7 +10,9 @@ NAMES = [f"class/{i:05}.png" for i in range(5000)]
 
 
 def splits(names=NAMES, test_fraction=0.2, validation_fraction=0.1, seed=0) -> dict[str, str]:
-    return dict(zip(names, assign_splits(names, test_fraction, validation_fraction, seed), strict=True))
+    return dict(
+        zip(names, assign_splits(names, test_fraction, validation_fraction, seed), strict=True)
+    )
 
 
 def test_files_stay_where_they_are_when_others_come_and_go():
@@ -30,7 +32,11 @@ def test_a_test_file_stays_one_whatever_the_validation_fraction(number):
     for seed in range(20 if number < 1000 else 1):
         for test_fraction in (0.01, 0.1, 0.5):
             tests = [
-                {name for name, split in splits(NAMES[:number], test_fraction, fraction, seed).items() if split == "test"}
+                {
+                    name
+                    for name, split in splits(NAMES[:number], test_fraction, fraction, seed).items()
+                    if split == "test"
+                }
                 for fraction in (0, 0.01, 0.1, 0.4)
             ]
             assert tests[0] == tests[1] == tests[2] == tests[3]
@@ -39,7 +45,10 @@ def test_a_test_file_stays_one_whatever_the_validation_fraction(number):
 @pytest.mark.parametrize("number", [2, 3, 5, 10, 30, 100])
 def test_a_file_moves_only_to_or_from_a_split_that_had_none(number):
     for seed in range(20):
-        old, new = splits(NAMES[:number], 0.2, 0.1, seed), splits(NAMES[: 2 * number], 0.2, 0.1, seed)
+        old, new = (
+            splits(NAMES[:number], 0.2, 0.1, seed),
+            splits(NAMES[: 2 * number], 0.2, 0.1, seed),
+        )
         moved = [(old[name], new[name]) for name in old if old[name] != new[name]]
         counts = collections.Counter(old.values())
         assert all(min(counts[before], counts[after]) <= 1 for before, after in moved)
@@ -66,11 +75,17 @@ def test_few_files_are_shared_out(number):
 
 
 def test_the_assignment_is_the_same_everywhere():
-    """Else a file would go from one split to another with the system or the version; accents come in two spellings."""
-    assert [splits(["a/0.png", "a/1.png", "b/0.png", "b/1.png"], 0.5, 0, seed)["a/0.png"] for seed in range(6)] == [
-        *("train", "train", "train", "test", "train", "test")
-    ]
+    """Else a file would go from one split to another with the system or the version; accents come
+    in two spellings.
+    """
+    assert [
+        splits(["a/0.png", "a/1.png", "b/0.png", "b/1.png"], 0.5, 0, seed)["a/0.png"]
+        for seed in range(6)
+    ] == [*("train", "train", "train", "test", "train", "test")]
     composed, decomposed = "\u00e9", "e\u0301"
     for seed in range(8):
-        pair = [splits([f"a/{accent}.png", *NAMES[:9]], seed=seed)[f"a/{accent}.png"] for accent in (composed, decomposed)]
+        pair = [
+            splits([f"a/{accent}.png", *NAMES[:9]], seed=seed)[f"a/{accent}.png"]
+            for accent in (composed, decomposed)
+        ]
         assert pair[0] == pair[1]

@@ -20,13 +20,17 @@ def numbered(batch_size=2, **options):
     import tensorflow as tf
 
     images = same_images(size=8, number=NUMBER)
-    dataset = tf.data.Dataset.from_tensor_slices((images, np.arange(NUMBER), np.linspace(0, 1, NUMBER)), **options)
+    dataset = tf.data.Dataset.from_tensor_slices(
+        (images, np.arange(NUMBER), np.linspace(0, 1, NUMBER)), **options
+    )
     return dataset.batch(batch_size) if batch_size else dataset
 
 
 def epoch(dataset) -> np.ndarray:
     """The views of one pass in the order of their labels, whatever the order of the data set."""
-    views, labels, _ = (np.concatenate(part) for part in zip(*dataset.as_numpy_iterator(), strict=True))
+    views, labels, _ = (
+        np.concatenate(part) for part in zip(*dataset.as_numpy_iterator(), strict=True)
+    )
     return views[np.argsort(labels)]
 
 
@@ -38,7 +42,10 @@ def test_views_depend_on_the_seed_and_the_place_and_not_on_timing():
     hurried.deterministic = False  # elements come as they get ready
     dataset = numbered()
     # The layers' own seeds have no say.
-    runs = [data.with_views(dataset, SimAugment(SIZE, seed=i), seed=7).with_options(hurried) for i in range(3)]
+    runs = [
+        data.with_views(dataset, SimAugment(SIZE, seed=i), seed=7).with_options(hurried)
+        for i in range(3)
+    ]
     epochs = [[epoch(run) for _ in range(2)] for run in runs]
     for other in epochs[1:]:
         np.testing.assert_array_equal(other, epochs[0])
@@ -65,11 +72,15 @@ def test_repeating_equals_iterating_again():
 
 @pytest.mark.slow
 def test_fit_sees_new_views_in_each_epoch_and_a_seed_repeats_the_run():
-    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1, kernel_initializer="ones")])
+    model = keras.Sequential(
+        [keras.layers.Flatten(), keras.layers.Dense(1, kernel_initializer="ones")]
+    )
     model.compile(optimizer=keras.optimizers.SGD(0.0), loss="mse", jit_compile=False)
     dataset = numbered(8)
     first, again = (
-        model.fit(data.with_views(dataset, augmenter(), seed=7), epochs=3, shuffle=False, verbose=0).history["loss"]
+        model.fit(
+            data.with_views(dataset, augmenter(), seed=7), epochs=3, shuffle=False, verbose=0
+        ).history["loss"]
         for _ in range(2)
     )
     assert len(set(first)) == 3
@@ -78,7 +89,9 @@ def test_fit_sees_new_views_in_each_epoch_and_a_seed_repeats_the_run():
 
 @pytest.mark.slow
 def test_a_contrastive_model_trains_on_them():
-    encoder = keras.Sequential([keras.Input((*SIZE, 1)), keras.layers.Flatten(), keras.layers.Dense(8)])
+    encoder = keras.Sequential(
+        [keras.Input((*SIZE, 1)), keras.layers.Flatten(), keras.layers.Dense(8)]
+    )
     model = ContrastiveModel(encoder, ProjectionHead(4, ()))
     model.compile(optimizer="sgd", loss=SupConLoss())
     dataset = data.with_views(data.load("digits", "test", batch_size=100), augmenter(), 3)
@@ -117,7 +130,9 @@ def split(element):
     if isinstance(element, tuple):
         return element[0], element[1:]
     if isinstance(element, dict):
-        return element["images"], {name: value for name, value in element.items() if name != "images"}
+        return element["images"], {
+            name: value for name, value in element.items() if name != "images"
+        }
     return element, ()
 
 
@@ -145,18 +160,26 @@ def test_workers_of_a_distributed_run_share_the_elements(tmp_path):
     lines = files.interleave(tf.data.TextLineDataset, cycle_length=2)
     dataset = lines.map(lambda line: (tf.zeros((4, 4, 1)), tf.strings.to_number(line)))
     viewed = data.with_views(dataset, RandomColorJitter())
-    read = [float(label) for worker in range(2) for _, label in _AutoShardDataset(viewed, 2, worker)]
+    read = [
+        float(label) for worker in range(2) for _, label in _AutoShardDataset(viewed, 2, worker)
+    ]
     assert sorted(read) == [0, 1, 10, 11, 20, 21, 30, 31]
 
 
 def test_layers_of_keras_and_keras_cv_make_views_too():
     import keras_cv
 
-    for layer in (keras.layers.RandomBrightness(0.5), keras_cv.layers.RandomBrightness(0.5, value_range=(0, 255))):
+    for layer in (
+        keras.layers.RandomBrightness(0.5),
+        keras_cv.layers.RandomBrightness(0.5, value_range=(0, 255)),
+    ):
         views = epoch(data.with_views(numbered(), layer))
         assert views.shape == (NUMBER, 2, 8, 8, 3)
         assert not np.array_equal(views[:, 0], views[:, 1])
-    mixed = [augmenter(), keras.layers.Pipeline([keras_cv.layers.RandomFlip(), keras.layers.Resizing(*SIZE)])]
+    mixed = [
+        augmenter(),
+        keras.layers.Pipeline([keras_cv.layers.RandomFlip(), keras.layers.Resizing(*SIZE)]),
+    ]
     assert epoch(data.with_views(numbered(), mixed)).shape == (NUMBER, 2, *SIZE, 3)
 
 
@@ -164,7 +187,10 @@ def test_keras_cv_layers_of_a_multi_view_are_left_out_at_inference():
     import keras_cv
 
     images = same_images().astype("float32")
-    for layer in (keras_cv.layers.RandomHue(0.5, (0, 255)), keras.Sequential([keras_cv.layers.RandomHue(0.5, (0, 255))])):
+    for layer in (
+        keras_cv.layers.RandomHue(0.5, (0, 255)),
+        keras.Sequential([keras_cv.layers.RandomHue(0.5, (0, 255))]),
+    ):
         np.testing.assert_array_equal(MultiView(layer, 1)(images, training=False)[:, 0], images)
 
 
@@ -172,7 +198,12 @@ def test_keras_cv_layers_of_a_multi_view_are_left_out_at_inference():
     ("num_views", "views_given", "message"),
     [
         (0, None, "`num_views` should be a whole number of at least 1. Received: num_views=0"),
-        (3, 2, "`num_views` should be None or 2, the number of augmenters, one for each view. Received: num_views=3"),
+        (
+            3,
+            2,
+            "`num_views` should be None or 2, the number of augmenters, one for each view. "
+            "Received: num_views=3",
+        ),
     ],
 )
 def test_refuses_numbers_of_views_that_cannot_be(num_views, views_given, message):
@@ -190,13 +221,20 @@ def test_refuses_what_is_no_layer(layer):
 def test_refuses_what_is_no_data_set_of_images():
     import tensorflow as tf
 
-    with pytest.raises(ValueError, match="`dataset` should be a `tf.data.Dataset`. Received: dataset="):
+    with pytest.raises(
+        ValueError, match="`dataset` should be a `tf.data.Dataset`. Received: dataset="
+    ):
         data.with_views(np.zeros((4, 8, 8, 3)), augmenter())
     views = data.with_views(numbered(), augmenter())
     for dataset in (views, tf.data.Dataset.range(4), views.map(lambda views, *_: {"views": views})):
-        with pytest.raises(ValueError, match="`dataset` should give images of shape .* Received: dataset.element_spec="):
+        with pytest.raises(
+            ValueError,
+            match="`dataset` should give images of shape .* Received: dataset.element_spec=",
+        ):
             data.with_views(dataset, augmenter())
-    with pytest.raises(ValueError, match="`augmenter` should give images of one shape and dtype in every view"):
+    with pytest.raises(
+        ValueError, match="`augmenter` should give images of one shape and dtype in every view"
+    ):
         data.with_views(numbered(), [augmenter(), RandomResizedCrop((9, 9))])
 
 
@@ -218,12 +256,16 @@ def test_with_a_start_views_depend_on_the_number_of_the_element_alone():
 
 @pytest.mark.parametrize("seed", [0.5, "7", True])
 def test_refuses_a_seed_that_is_no_whole_number(seed):
-    with pytest.raises(ValueError, match=f"`seed` should be a whole number, or None .* Received: seed={seed!r}"):
+    with pytest.raises(
+        ValueError, match=f"`seed` should be a whole number, or None .* Received: seed={seed!r}"
+    ):
         data.with_views(numbered(), augmenter(), seed=seed)
 
 
 def test_takes_seeds_of_any_size():
-    one, again = (epoch(data.with_views(numbered(), augmenter(), 1, seed=-(2**70) - 1)) for _ in range(2))
+    one, again = (
+        epoch(data.with_views(numbered(), augmenter(), 1, seed=-(2**70) - 1)) for _ in range(2)
+    )
     np.testing.assert_array_equal(one, again)
 
 
@@ -232,7 +274,9 @@ def test_refuses_a_start_that_cannot_be_repeated():
 
     images = tf.data.Dataset.from_tensors(np.zeros((2, 8, 8, 1), "uint8"))
     layer = SimAugment(image_size=(8, 8))
-    with pytest.raises(ValueError, match="`start` should be a whole number of at least 0. Received: start=-1"):
+    with pytest.raises(
+        ValueError, match="`start` should be a whole number of at least 0. Received: start=-1"
+    ):
         data.with_views(images, layer, seed=1, start=-1)
     with pytest.raises(ValueError, match="`seed` should be given with `start`"):
         data.with_views(images, layer, start=4)

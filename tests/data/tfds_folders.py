@@ -25,7 +25,11 @@ def picture_features(num_classes: int):
 
 
 def write(
-    folder: str | os.PathLike, features: dict, examples: list[dict], num_files: int = 1, **others: list[dict]
+    folder: str | os.PathLike,
+    features: dict,
+    examples: list[dict],
+    num_files: int = 1,
+    **others: list[dict],
 ) -> pathlib.Path:
     """Writes `train`, and splits of other names, as `folder/toys/1.0.0`, and returns that folder.
 
@@ -37,7 +41,10 @@ def write(
         name="toys",
         version="1.0.0",
         features=tfds.features.FeaturesDict(features),
-        split_datasets={split: list(enumerate(of_split)) for split, of_split in {"train": examples, **others}.items()},
+        split_datasets={
+            split: list(enumerate(of_split))
+            for split, of_split in {"train": examples, **others}.items()
+        },
         data_dir=str(folder),
         disable_shuffling=True,
         download_config=tfds.download.DownloadConfig(num_shards=num_files),

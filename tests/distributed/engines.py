@@ -13,8 +13,12 @@ ROOT = pathlib.Path(__file__).parent.parent.parent
 SECONDS = 900
 
 
-def run_program(module: str, arguments: list[str], environments: list[dict[str, str]], log_dir: pathlib.Path) -> None:
-    """Runs `python -m module` in each environment at the same time; raises if one fails or takes too long."""
+def run_program(
+    module: str, arguments: list[str], environments: list[dict[str, str]], log_dir: pathlib.Path
+) -> None:
+    """Runs `python -m module` in each environment at the same time; raises if one fails or takes
+    too long.
+    """
     logs = [log_dir / f"worker-{number}.log" for number in range(len(environments))]
     processes = []
     for environment, log in zip(environments, logs, strict=True):
@@ -43,6 +47,10 @@ def worker_environments(count: int) -> list[dict[str, str]]:
     for taken in sockets:
         taken.close()
     return [
-        {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})}
+        {
+            "TF_CONFIG": json.dumps(
+                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            )
+        }
         for index in range(count)
     ]

@@ -1,4 +1,5 @@
-"""Trains the same models on the same data with one or several replicas, and writes what became of them.
+"""Trains the same models on the same data with one or several replicas, and writes what became of
+them.
 
     python -m tests.distributed.replica_program --engine=mirrored --replicas=2 --output_dir=folder
 
@@ -20,28 +21,40 @@ import keras_supcon
 from keras_supcon import losses
 from keras_supcon.distribution import gather_across_replicas
 
-_ENGINE = flags.DEFINE_enum("engine", "default", ["default", "mirrored", "multi_worker"], "What to train with.")
+_ENGINE = flags.DEFINE_enum(
+    "engine", "default", ["default", "mirrored", "multi_worker"], "What to train with."
+)
 _REPLICAS = flags.DEFINE_integer("replicas", 1, "Number of replicas on this machine.")
 _LOSSES = flags.DEFINE_list("losses", [], "Those of the case with several losses; all if empty.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the results, a file for each worker.", required=True)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "Folder for the results, a file for each worker.", required=True
+)
 
 BATCH_SIZE, FEATURES, CLASSES, EPOCHS = 16, 6, 3, 5
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 class QueueModel(keras_supcon.ContrastiveModel):
-    """Contrasts with the projections of former batches of all replicas, which are weights of the model."""
+    """Contrasts with the projections of former batches of all replicas, which are weights of the
+    model.
+    """
 
     def build(self, input_shape):
         super().build(input_shape)
         initializer = keras.initializers.RandomNormal(seed=5)
-        self.queue = self.add_weight(shape=(32, 4), initializer=initializer, trainable=False, name="queue")
-        self.queue_labels = self.add_weight(shape=(32,), initializer="zeros", dtype="int32", trainable=False, name="labels")
+        self.queue = self.add_weight(
+            shape=(32, 4), initializer=initializer, trainable=False, name="queue"
+        )
+        self.queue_labels = self.add_weight(
+            shape=(32,), initializer="zeros", dtype="int32", trainable=False, name="labels"
+        )
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = keras_supcon.SupConLoss(name="queue")
         loss._function = functools.partial(
-            losses.supcon_loss, queue=ops.stop_gradient(self.queue * 1.0), queue_labels=self.queue_labels + 0
+            losses.supcon_loss,
+            queue=ops.stop_gradient(self.queue * 1.0),
+            queue_labels=self.queue_labels + 0,
         )
         value = loss(y, y_pred)
         if training:
@@ -61,7 +74,9 @@ def encoder(shape=(FEATURES,)):
     # On JAX a batch has its global meaning everywhere.
     synchronized = {"synchronized": True} if ON_TENSORFLOW else {}
     normalization = keras.layers.BatchNormalization(**synchronized)
-    return keras.Sequential([keras.Input(shape), keras.layers.Dense(8, activation="tanh"), normalization])
+    return keras.Sequential(
+        [keras.Input(shape), keras.layers.Dense(8, activation="tanh"), normalization]
+    )
 
 
 def contrastive(loss=None, cls=keras_supcon.ContrastiveModel, **options):
@@ -92,16 +107,20 @@ def several_losses():
         "triplet": keras_supcon.TripletLoss(),
         "max_margin": keras_supcon.MaxMarginLoss(),
     }
-    heads = {name: loss for name, loss in heads.items() if name in _LOSSES.value or not _LOSSES.value}
+    heads = {
+        name: loss for name, loss in heads.items() if name in _LOSSES.value or not _LOSSES.value
+    }
     views = keras.Input((2, FEATURES))
     features = encoder((2, FEATURES))(views)
     model = FunctionalModel(views, {name: keras.layers.Dense(4)(features) for name in heads})
-    # Tracing six losses for every replica takes a minute; the other cases train as a user does, in a graph.
+    # Tracing six losses for every replica takes a minute; the other cases train as a user does, in
+    # a graph.
     model.compile(optimizer=sgd(), loss=heads, run_eagerly=ON_TENSORFLOW)
     return model
 
 
-# A last batch of 5, shared out as 3 and 2, or as 2, 2, 1 and none. JAX itself cannot lay out five rows over two devices.
+# A last batch of 5, shared out as 3 and 2, or as 2, 2, 1 and none. JAX itself cannot lay out five
+# rows over two devices.
 UNEVEN = 21 if ON_TENSORFLOW else 32
 
 # name: (how to make the model, number of samples)
@@ -126,7 +145,9 @@ def fails(cls, strategy):
         model = cls(inputs, keras.layers.Dense(1)(inputs))
         model.compile(optimizer=sgd(), loss="mse")
     try:
-        model.fit(batches(np.ones((16, FEATURES), "float32"), np.ones((16, 1), "float32")), verbose=0)
+        model.fit(
+            batches(np.ones((16, FEATURES), "float32"), np.ones((16, 1), "float32")), verbose=0
+        )
     except ValueError:
         return True
     return False
@@ -149,15 +170,24 @@ def train(name, strategy):
         if not model.built:
             model.build((None, *x.shape[1:]))
         model.optimizer.build(model.trainable_variables)  # or the first step would be traced twice
-    data = batches(x, dict.fromkeys(model.output, labels) if isinstance(model, FunctionalModel) else labels)
+    data = batches(
+        x, dict.fromkeys(model.output, labels) if isinstance(model, FunctionalModel) else labels
+    )
     history = model.fit(data, epochs=EPOCHS, verbose=0, shuffle=False).history
     results = {f"history of {name}": np.array(values) for name, values in history.items()}
-    results |= {f"weight {i}": np.asarray(ops.convert_to_numpy(weight)) for i, weight in enumerate(model.weights)}
+    results |= {
+        f"weight {i}": np.asarray(ops.convert_to_numpy(weight))
+        for i, weight in enumerate(model.weights)
+    }
     if name in EVALUATED:
         evaluation = model.evaluate(data, verbose=0, return_dict=True)
-        results |= {f"evaluation of {metric}": np.array(value) for metric, value in evaluation.items()}
+        results |= {
+            f"evaluation of {metric}": np.array(value) for metric, value in evaluation.items()
+        }
         # Workers read every second sample each: the predictions are all there, in another order.
-        results["predictions"] = np.sort(model.predict(data, verbose=0).reshape(num_samples, -1), axis=0)
+        results["predictions"] = np.sort(
+            model.predict(data, verbose=0).reshape(num_samples, -1), axis=0
+        )
     return results
 
 
@@ -185,7 +215,11 @@ class ArrayBatches(keras.utils.PyDataset):
 
 
 def main(argv):
-    virtual = {"num_virtual_cpus": _REPLICAS.value} if ON_TENSORFLOW and _ENGINE.value == "mirrored" else {}
+    virtual = (
+        {"num_virtual_cpus": _REPLICAS.value}
+        if ON_TENSORFLOW and _ENGINE.value == "mirrored"
+        else {}
+    )
     strategy = keras_supcon.distribution.strategy(_ENGINE.value, **virtual)
     results = {"replicas": np.array(keras_supcon.distribution.num_replicas(strategy))}
     for name in CASES:
@@ -195,7 +229,9 @@ def main(argv):
             raise RuntimeError(f"in the case {name!r}") from error
         results |= {f"{name}/{part}": value for part, value in outcome.items()}
     if _ENGINE.value == "multi_worker":
-        results["Keras alone fails"] = np.array([fails(model, strategy) for model in (keras.Model, HalfMendedModel)])
+        results["Keras alone fails"] = np.array(
+            [fails(model, strategy) for model in (keras.Model, HalfMendedModel)]
+        )
     index, _ = keras_supcon.distribution.worker(strategy)
     np.savez(pathlib.Path(_OUTPUT_DIR.value) / f"worker-{index}.npz", **results)
 

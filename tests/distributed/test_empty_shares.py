@@ -20,12 +20,20 @@ def images(rng):
 
 
 def encoder(synchronized):
-    """With convolutions, which oneDNN refuses to compute for no image, and a row of zeros is not one of zeros after a bias."""
+    """With convolutions, which oneDNN refuses to compute for no image, and a row of zeros is not
+    one of zeros after a bias.
+    """
     keras.utils.set_random_seed(0)
     convolution = keras.layers.Conv2D(4, 3, bias_initializer="ones")
     normalization = keras.layers.BatchNormalization(synchronized=synchronized)
     return keras.Sequential(
-        [keras.Input((6, 6, 3)), convolution, normalization, keras.layers.ReLU(), keras.layers.GlobalAveragePooling2D()]
+        [
+            keras.Input((6, 6, 3)),
+            convolution,
+            normalization,
+            keras.layers.ReLU(),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
     )
 
 
@@ -37,9 +45,16 @@ def contrastive(scope, synchronized, **options):
 
 
 def results(model, images, labels):
-    history = model.fit(images, labels, batch_size=BATCH_SIZE, epochs=2, shuffle=False, verbose=0).history
+    history = model.fit(
+        images, labels, batch_size=BATCH_SIZE, epochs=2, shuffle=False, verbose=0
+    ).history
     evaluation = model.evaluate(images, labels, batch_size=BATCH_SIZE, verbose=0)
-    return [history["loss"], evaluation, model.predict(images, batch_size=BATCH_SIZE, verbose=0), *model.get_weights()]
+    return [
+        history["loss"],
+        evaluation,
+        model.predict(images, batch_size=BATCH_SIZE, verbose=0),
+        *model.get_weights(),
+    ]
 
 
 def test_synchronized_statistics_are_those_of_one_device(images, strategy):
@@ -51,13 +66,22 @@ def test_synchronized_statistics_are_those_of_one_device(images, strategy):
 
 
 @pytest.mark.parametrize("micro_batch_size", [None, 2])
-def test_statistics_of_a_replica_without_rows_stay_where_they_are(images, strategy, micro_batch_size):
+def test_statistics_of_a_replica_without_rows_stay_where_they_are(
+    images, strategy, micro_batch_size
+):
     model = contrastive(strategy.scope(), synchronized=False, micro_batch_size=micro_batch_size)
-    with pytest.warns(UserWarning, match="Batch normalization takes its statistics from each of 2 replicas alone"):
+    with pytest.warns(
+        UserWarning, match="Batch normalization takes its statistics from each of 2 replicas alone"
+    ):
         model.fit(images[:1], np.zeros(1), batch_size=BATCH_SIZE, verbose=0)
     normalization = model.encoder.layers[1]
-    for average, at_first in ((normalization.moving_mean, 0.0), (normalization.moving_variance, 1.0)):
-        first, second = (value.numpy() for value in strategy.experimental_local_results(average.value))
+    for average, at_first in (
+        (normalization.moving_mean, 0.0),
+        (normalization.moving_variance, 1.0),
+    ):
+        first, second = (
+            value.numpy() for value in strategy.experimental_local_results(average.value)
+        )
         assert np.abs(first - at_first).min() > 0
         np.testing.assert_array_equal(second, at_first)
     for weight in model.weights:
@@ -68,8 +92,14 @@ def test_statistics_of_a_replica_without_rows_stay_where_they_are(images, strate
 def test_gradient_caching(images, strategy):
     """Moving averages of synchronized layers too: a pass on no rows is none."""
     labels = np.arange(ROWS) % 3
-    single = results(contrastive(contextlib.nullcontext(), synchronized=False, micro_batch_size=4), images, labels)
-    mirrored = results(contrastive(strategy.scope(), synchronized=True, micro_batch_size=4), images, labels)
+    single = results(
+        contrastive(contextlib.nullcontext(), synchronized=False, micro_batch_size=4),
+        images,
+        labels,
+    )
+    mirrored = results(
+        contrastive(strategy.scope(), synchronized=True, micro_batch_size=4), images, labels
+    )
     for ours, expected in zip(mirrored, single, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=2e-5)
 
@@ -77,7 +107,9 @@ def test_gradient_caching(images, strategy):
 def test_the_linear_classifier(images, strategy):
     with strategy.scope():
         classifier = LinearClassifier(encoder(synchronized=False), 3)
-        classifier.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        classifier.compile(
+            optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+        )
     loss, evaluation, probabilities, *weights = results(classifier, images, np.arange(ROWS) % 3)
     assert probabilities.shape == (ROWS, 3)
     assert np.isfinite(loss).all()

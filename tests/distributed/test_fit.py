@@ -1,4 +1,6 @@
-"""What happens before the first step: the model is built, under a strategy some options are refused or warned of."""
+"""What happens before the first step: the model is built, under a strategy some options are refused
+or warned of.
+"""
 
 import contextlib
 
@@ -11,16 +13,33 @@ from keras_supcon.distribution import DistributedFit
 from keras_supcon.metrics import ContrastiveAccuracy
 
 
-def fit(strategy, batch_size=8, batch_norm=None, micro_batch_size=None, drop_remainder=False, optimizer=None, **compiling):
+def fit(
+    strategy,
+    batch_size=8,
+    batch_norm=None,
+    micro_batch_size=None,
+    drop_remainder=False,
+    optimizer=None,
+    **compiling,
+):
     """`optimizer`: options of SGD."""
     import tensorflow as tf
 
     with strategy.scope():
         layers = [keras.Input((4,)), keras.layers.Dense(4), *([batch_norm] if batch_norm else [])]
-        model = ContrastiveModel(keras.Sequential(layers), ProjectionHead(4, ()), micro_batch_size=micro_batch_size)
-        model.compile(optimizer=keras.optimizers.SGD(0.1, **(optimizer or {})), loss=SupConLoss(), **compiling)
-    rows, labels = np.random.default_rng(0).normal(size=(16, 4)).astype("float32"), np.arange(16) % 2
-    dataset = tf.data.Dataset.from_tensor_slices((rows, labels)).batch(batch_size, drop_remainder=drop_remainder)
+        model = ContrastiveModel(
+            keras.Sequential(layers), ProjectionHead(4, ()), micro_batch_size=micro_batch_size
+        )
+        model.compile(
+            optimizer=keras.optimizers.SGD(0.1, **(optimizer or {})), loss=SupConLoss(), **compiling
+        )
+    rows, labels = (
+        np.random.default_rng(0).normal(size=(16, 4)).astype("float32"),
+        np.arange(16) % 2,
+    )
+    dataset = tf.data.Dataset.from_tensor_slices((rows, labels)).batch(
+        batch_size, drop_remainder=drop_remainder
+    )
     return model.fit(dataset, verbose=0)
 
 
@@ -34,7 +53,10 @@ def fit(strategy, batch_size=8, batch_norm=None, micro_batch_size=None, drop_rem
     ],
 )
 def test_what_keras_cannot_run_is_refused(strategy, argument, options):
-    with pytest.raises(ValueError, match=f"`{argument}` should be .* under a strategy with several replicas: Keras cannot"):
+    with pytest.raises(
+        ValueError,
+        match=f"`{argument}` should be .* under a strategy with several replicas: Keras cannot",
+    ):
         fit(strategy, **options)
 
 
@@ -49,13 +71,18 @@ def test_evaluation_is_refused_too(strategy):
 
 @pytest.mark.slow
 def test_batch_normalization_of_each_replica_alone_is_warned_of(strategy):
-    with pytest.warns(UserWarning, match="Batch normalization takes its statistics from each of 2 replicas alone in alone;"):
+    with pytest.warns(
+        UserWarning,
+        match="Batch normalization takes its statistics from each of 2 replicas alone in alone;",
+    ):
         fit(strategy, batch_norm=keras.layers.BatchNormalization(name="alone"))
 
 
 @pytest.mark.slow
 def test_clipping_of_each_replica_alone_is_warned_of(strategy):
-    with pytest.warns(UserWarning, match="`global_clipnorm` clips the gradients of each of 2 replicas"):
+    with pytest.warns(
+        UserWarning, match="`global_clipnorm` clips the gradients of each of 2 replicas"
+    ):
         fit(strategy, optimizer={"global_clipnorm": 1.0})
 
 
@@ -68,7 +95,9 @@ def test_nothing_is_warned_of_without_reason(strategy, recwarn):
 @pytest.mark.parametrize("mode", [False, True])
 def test_a_fine_tuned_encoder_is_warned_of_in_training_mode_alone(strategy, mode, recwarn):
     with strategy.scope():
-        encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.BatchNormalization()])
+        encoder = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(4), keras.layers.BatchNormalization()]
+        )
         model = LinearClassifier(encoder, 2, trainable_encoder=True, encoder_training_mode=mode)
         model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
     model.fit(np.zeros((4, 4), "float32"), np.zeros(4, "int32"), batch_size=4, verbose=0)
@@ -82,9 +111,13 @@ def test_replicas_fine_tune_as_one_device_does(strategy, rng):
     for scope in (contextlib.nullcontext(), strategy.scope()):
         keras.utils.set_random_seed(3)
         with scope:
-            encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), keras.layers.BatchNormalization()])
+            encoder = keras.Sequential(
+                [keras.Input((4,)), keras.layers.Dense(5), keras.layers.BatchNormalization()]
+            )
             model = LinearClassifier(encoder, 3, trainable_encoder=True)
-            model.compile(optimizer=keras.optimizers.SGD(0.5), loss="sparse_categorical_crossentropy")
+            model.compile(
+                optimizer=keras.optimizers.SGD(0.5), loss="sparse_categorical_crossentropy"
+            )
         model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
         trained.append(model.get_weights())
     for one, other in zip(*trained, strict=True):
@@ -93,7 +126,9 @@ def test_replicas_fine_tune_as_one_device_does(strategy, rng):
 
 def test_a_frozen_encoder_is_not_warned_of(strategy, recwarn):
     with strategy.scope():
-        encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.BatchNormalization()])
+        encoder = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(4), keras.layers.BatchNormalization()]
+        )
         model = LinearClassifier(encoder, 2)
         model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", run_eagerly=True)
     model.fit(np.zeros((4, 4), "float32"), np.zeros(4, "int32"), batch_size=4, verbose=0)
@@ -103,9 +138,21 @@ def test_a_frozen_encoder_is_not_warned_of(strategy, recwarn):
 @pytest.mark.parametrize(
     ("outside", "message"),
     [
-        ("model", "The model should be made within `strategy.scope\\(\\)`. Received: .* made outside, under the 2 replicas"),
-        ("encoder", "The trained weights, .* should be made within .* Received: '.*kernel' from outside of the scope"),
-        ("compile", "The optimizer, .* should be made within .* Received: '(sgd|SGD).*/iteration' from outside of the scope"),
+        (
+            "model",
+            "The model should be made within `strategy.scope\\(\\)`. Received: .* made outside, "
+            "under the 2 replicas",
+        ),
+        (
+            "encoder",
+            "The trained weights, .* should be made within .* Received: '.*kernel' from outside "
+            "of the scope",
+        ),
+        (
+            "compile",
+            "The optimizer, .* should be made within .* Received: '(sgd|SGD).*/iteration' from "
+            "outside of the scope",
+        ),
     ],
 )
 def test_what_was_made_outside_of_the_scope_is_refused(strategy, outside, message):
@@ -158,9 +205,12 @@ def test_eager_steps_may_use_numbers(rng):
 
 
 @pytest.mark.parametrize("drop_remainder", [True, False])
-def test_a_batch_size_that_replicas_or_micro_batches_cannot_share_is_refused(strategy, drop_remainder):
+def test_a_batch_size_that_replicas_or_micro_batches_cannot_share_is_refused(
+    strategy, drop_remainder
+):
     with pytest.raises(
-        ValueError, match="`batch_size` should be divisible by the number of replicas, 2. Received: batch_size=5"
+        ValueError,
+        match="`batch_size` should be divisible by the number of replicas, 2. Received: batch_size=5",
     ):
         fit(strategy, batch_size=5, drop_remainder=drop_remainder)
     message = "The batch size on each of 2 replicas should be divisible by `micro_batch_size`. Received: micro_batch_size=3"
@@ -193,7 +243,9 @@ class CountingModel(ContrastiveModel):
 
 
 def counting_model():
-    encoder = keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(3)])  # unbuilt, as a user's may be
+    encoder = keras.Sequential(
+        [keras.layers.Dense(4), keras.layers.Dense(3)]
+    )  # unbuilt, as a user's may be
     model = CountingModel(encoder, ProjectionHead(4, ()), num_views=1)
     model.compile(optimizer="adam", loss=SupConLoss(), metrics=[ContrastiveAccuracy()])
     return model
@@ -216,10 +268,14 @@ def test_sparse_data_train_as_keras_trains_them(rng):
     rows = rng.normal(size=(16, 4)).astype("float32") * rng.integers(0, 2, (16, 4))
     weights = {}
     for bases in ((DistributedFit, keras.Model), (keras.Model,)):
-        outputs = keras.layers.Dense(3, kernel_initializer=keras.initializers.GlorotUniform(seed=0))(inputs)
+        outputs = keras.layers.Dense(
+            3, kernel_initializer=keras.initializers.GlorotUniform(seed=0)
+        )(inputs)
         model = type("Model", bases, {})(inputs, outputs)
         model.compile(optimizer="sgd", loss=SupConLoss())
-        model.fit(tf.data.Dataset.from_tensors((tf.sparse.from_dense(rows), np.arange(16) % 2)), verbose=0)
+        model.fit(
+            tf.data.Dataset.from_tensors((tf.sparse.from_dense(rows), np.arange(16) % 2)), verbose=0
+        )
         weights[bases] = model.get_weights()[0]
     np.testing.assert_array_equal(*weights.values())
 
@@ -239,15 +295,21 @@ def test_rows_gathered_by_a_sum_are_those_gathered(rng, strategy):
             with tf.GradientTape() as tape:
                 tape.watch(own)
                 context = tf.distribute.get_replica_context()
-                gathered = _gather_by_sum(context, own) if by_sum else gather_across_replicas(own)[0][0]
+                gathered = (
+                    _gather_by_sum(context, own) if by_sum else gather_across_replicas(own)[0][0]
+                )
                 value = tf.reduce_sum(tf.sin(gathered) * weights)
             results.append((gathered, tape.gradient(value, own)))
         return results
 
-    own = strategy.experimental_distribute_values_from_function(lambda c: tf.constant(rows[c.replica_id_in_sync_group]))
+    own = strategy.experimental_distribute_values_from_function(
+        lambda c: tf.constant(rows[c.replica_id_in_sync_group])
+    )
     summed, gathered = tf.function(lambda own: strategy.run(step, (own,)))(own)
     for actual, expected in zip(summed, gathered, strict=True):
         for one, other in zip(
-            strategy.experimental_local_results(actual), strategy.experimental_local_results(expected), strict=True
+            strategy.experimental_local_results(actual),
+            strategy.experimental_local_results(expected),
+            strict=True,
         ):
             np.testing.assert_allclose(one, other, rtol=1e-6)

@@ -1,7 +1,8 @@
 """The number of replicas changes nothing: same data, same weights after ten steps.
 
-`replica_program.py` trains with several losses, a queue, synchronized batch normalization, a last batch that cannot be shared
-out evenly, gradient caching, and a classifier; here its results under each engine are compared with those of one device.
+`replica_program.py` trains with several losses, a queue, synchronized batch normalization, a last
+batch that cannot be shared out evenly, gradient caching, and a classifier; here its results under
+each engine are compared with those of one device.
 """
 
 import functools
@@ -21,7 +22,8 @@ if BACKEND == "torch":
 
 # The largest difference seen is 2e-5, after sums in another order have gone through ten steps.
 TOLERANCE = 2e-4
-# One by sums over pairs, one row by row; `test_replicas.py` has the gradients of all kinds of losses.
+# One by sums over pairs, one row by row; `test_replicas.py` has the gradients of all kinds of
+# losses.
 SOME_LOSSES, EVERY_LOSS = "supcon,triplet", ""
 ENGINES = {"jax": ["mirrored 2"], "tensorflow": ["mirrored 4", "multi_worker 2"]}[BACKEND]
 
@@ -38,7 +40,12 @@ def results(tmp_path_factory):
             environments = worker_environments(replicas)
         elif BACKEND == "jax":
             environments = [{"XLA_FLAGS": f"--xla_force_host_platform_device_count={replicas}"}]
-        arguments = [f"--engine={engine}", f"--replicas={replicas}", f"--output_dir={folder}", f"--losses={losses}"]
+        arguments = [
+            f"--engine={engine}",
+            f"--replicas={replicas}",
+            f"--output_dir={folder}",
+            f"--losses={losses}",
+        ]
         run_program("tests.distributed.replica_program", arguments, environments, folder)
         files = sorted(folder.glob("*.npz"))
         assert len(files) == len(environments)
@@ -47,7 +54,11 @@ def results(tmp_path_factory):
     return run
 
 
-@representatives("engine", ENGINES, [f"{engine} with every loss" for engine in dict.fromkeys([*ENGINES, "mirrored 2"])])
+@representatives(
+    "engine",
+    ENGINES,
+    [f"{engine} with every loss" for engine in dict.fromkeys([*ENGINES, "mirrored 2"])],
+)
 def test_replicas_train_what_one_device_trains(results, engine):
     kind, count, *with_every_loss = engine.split()
     losses = EVERY_LOSS if with_every_loss else SOME_LOSSES
@@ -57,7 +68,13 @@ def test_replicas_train_what_one_device_trains(results, engine):
         compared = [name for name in worker if "/" in name]
         assert set(compared) == {name for name in single if "/" in name}
         for name in compared:
-            np.testing.assert_allclose(worker[name], single[name], rtol=TOLERANCE, atol=TOLERANCE, err_msg=f"{engine}: {name}")
+            np.testing.assert_allclose(
+                worker[name],
+                single[name],
+                rtol=TOLERANCE,
+                atol=TOLERANCE,
+                err_msg=f"{engine}: {name}",
+            )
 
 
 def test_training_moves_every_weight_that_is_compared(results):
@@ -72,5 +89,9 @@ def test_training_moves_every_weight_that_is_compared(results):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.distribute")
 def test_keras_cannot_yet_train_on_several_workers_by_itself(results):
-    """When this fails, Keras needs `distribution/fit.py` no more: (a plain model, one that is mended in one place only)."""
-    np.testing.assert_array_equal(results("multi_worker", 2, SOME_LOSSES)[0]["Keras alone fails"], [True, True])
+    """When this fails, Keras needs `distribution/fit.py` no more: (a plain model, one that is
+    mended in one place only).
+    """
+    np.testing.assert_array_equal(
+        results("multi_worker", 2, SOME_LOSSES)[0]["Keras alone fails"], [True, True]
+    )

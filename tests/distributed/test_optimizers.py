@@ -19,9 +19,14 @@ def test_the_trust_ratio_is_that_of_the_gradient_of_the_whole_batch(rng, strateg
     for scope in (contextlib.nullcontext(), strategy.scope()):
         with scope:
             keras.utils.set_random_seed(0)
-            layers = [keras.layers.Dense(8, activation="tanh"), keras.layers.BatchNormalization(synchronized=True)]
+            layers = [
+                keras.layers.Dense(8, activation="tanh"),
+                keras.layers.BatchNormalization(synchronized=True),
+            ]
             model = keras.Sequential([keras.Input((6,)), *layers, keras.layers.Dense(1)])
-            optimizer = LARS(WarmUp(0.05, 4), trust_coefficient=1.0, weight_decay=1e-2, classic_momentum=classic)
+            optimizer = LARS(
+                WarmUp(0.05, 4), trust_coefficient=1.0, weight_decay=1e-2, classic_momentum=classic
+            )
             model.compile(optimizer, "mse")
         dataset = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(16, drop_remainder=True)
         model.fit(dataset, epochs=4, verbose=0)

@@ -22,12 +22,20 @@ def test_without_gathering_each_replica_contrasts_with_its_own_rows(rng, strateg
         own = strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(projections[2 * context.replica_id_in_sync_group :][:2])
         )
-        run = tf.function(lambda own: strategy.run(lambda z: loss(class_ids[:2], z), (own,)), autograph=False)
-        return np.concatenate([part.numpy() for part in strategy.experimental_local_results(run(own))])
+        run = tf.function(
+            lambda own: strategy.run(lambda z: loss(class_ids[:2], z), (own,)), autograph=False
+        )
+        return np.concatenate(
+            [part.numpy() for part in strategy.experimental_local_results(run(own))]
+        )
 
-    alone = np.concatenate([losses.supcon_loss(class_ids[:2], projections[start : start + 2]) for start in (0, 2)])
+    alone = np.concatenate(
+        [losses.supcon_loss(class_ids[:2], projections[start : start + 2]) for start in (0, 2)]
+    )
     np.testing.assert_allclose(replicas_loss(gather=False), alone, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(replicas_loss(gather=True), losses.supcon_loss(class_ids, projections), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        replicas_loss(gather=True), losses.supcon_loss(class_ids, projections), rtol=1e-5, atol=1e-5
+    )
     assert np.abs(alone - replicas_loss(gather=True)).min() > 0.1
 
 
@@ -35,17 +43,32 @@ LOSSES = {
     "supcon": losses.supcon_loss,
     "supcon in blocks": functools.partial(losses.supcon_loss, block_size=3),
     "supcon in": functools.partial(losses.supcon_loss, summation="in", block_size=3),
-    "supcon with one positive": functools.partial(losses.supcon_loss, denominator="one_positive", summation="in"),
-    "supcon with only negatives": functools.partial(losses.supcon_loss, denominator="only_negatives", block_size=3),
-    "supcon of first views with a limit": functools.partial(losses.supcon_loss, contrast_mode="one", positives_cap=2),
-    "supcon at low temperature": functools.partial(losses.supcon_loss, temperature=0.01, block_size=3),
+    "supcon with one positive": functools.partial(
+        losses.supcon_loss, denominator="one_positive", summation="in"
+    ),
+    "supcon with only negatives": functools.partial(
+        losses.supcon_loss, denominator="only_negatives", block_size=3
+    ),
+    "supcon of first views with a limit": functools.partial(
+        losses.supcon_loss, contrast_mode="one", positives_cap=2
+    ),
+    "supcon at low temperature": functools.partial(
+        losses.supcon_loss, temperature=0.01, block_size=3
+    ),
     # The shares have 10 and 6 rows: in one block, of 16 contrasts in two.
     "supcon with more contrasts than a block": functools.partial(losses.supcon_loss, block_size=10),
-    "supcon in with more contrasts than a block": functools.partial(losses.supcon_loss, summation="in", block_size=10),
-    "supcon with a queue": functools.partial(
-        losses.supcon_loss, queue=np.eye(4, dtype="float32"), queue_labels=[1, 2, 0, -1], contrast_mode="one"
+    "supcon in with more contrasts than a block": functools.partial(
+        losses.supcon_loss, summation="in", block_size=10
     ),
-    "supcon without a class": functools.partial(losses.supcon_loss, denominator="one_positive", ignore_class=1, block_size=3),
+    "supcon with a queue": functools.partial(
+        losses.supcon_loss,
+        queue=np.eye(4, dtype="float32"),
+        queue_labels=[1, 2, 0, -1],
+        contrast_mode="one",
+    ),
+    "supcon without a class": functools.partial(
+        losses.supcon_loss, denominator="one_positive", ignore_class=1, block_size=3
+    ),
     "ntxent": losses.ntxent_loss,
     "ntlogistic": losses.ntlogistic_loss,
     "npairs": losses.npairs_loss,
@@ -80,7 +103,10 @@ def test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch(rng, st
     import tensorflow as tf
 
     loss = LOSSES[name]
-    class_ids, projections = np.array([0, 1, 0, 2, -1, 1, 0, 1]), rng.normal(size=(8, 2, 4)).astype("float32")
+    class_ids, projections = (
+        np.array([0, 1, 0, 2, -1, 1, 0, 1]),
+        rng.normal(size=(8, 2, 4)).astype("float32"),
+    )
 
     def step(class_ids, projections):
         with tf.GradientTape() as tape:
@@ -98,12 +124,16 @@ def test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch(rng, st
     )
     results = tf.function(lambda: strategy.run(step, args=of_replica), autograph=False)()
     for actual, whole in zip(results, expected, strict=True):
-        actual = np.concatenate([part.numpy() for part in strategy.experimental_local_results(actual)])
+        actual = np.concatenate(
+            [part.numpy() for part in strategy.experimental_local_results(actual)]
+        )
         np.testing.assert_allclose(actual, whole, rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
-def test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_own(rng, strategy, reduction):
+def test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_own(
+    rng, strategy, reduction
+):
     import tensorflow as tf
 
     loss, shares = SupConLoss(reduction=reduction), [slice(0, 5), slice(5, 8)]
@@ -120,20 +150,32 @@ def test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_
     whole = (class_ids, projections, weights)
     _, expected = step(*map(tf.constant, whole))
     of_replica = strategy.experimental_distribute_values_from_function(
-        lambda context: tuple(tf.constant(part[shares[context.replica_id_in_sync_group]]) for part in whole)
+        lambda context: tuple(
+            tf.constant(part[shares[context.replica_id_in_sync_group]]) for part in whole
+        )
     )
     run = tf.function(lambda: strategy.run(step, args=of_replica), autograph=False)
     values, gradients = (strategy.experimental_local_results(result) for result in run())
     np.testing.assert_allclose(np.concatenate(gradients), expected, rtol=1e-4, atol=1e-6)
     per_sample = SupConLoss(reduction="none")(class_ids, projections).numpy()
     for value, share in zip(values, shares, strict=True):
-        total = weights[share].sum() if reduction == "mean_with_sample_weight" else len(weights[share])
+        total = (
+            weights[share].sum() if reduction == "mean_with_sample_weight" else len(weights[share])
+        )
         own_mean = (per_sample * weights)[share].sum() / total
-        assert float(value) == pytest.approx(own_mean / 2, rel=1e-5)  # Keras divides by the replicas
+        assert float(value) == pytest.approx(
+            own_mean / 2, rel=1e-5
+        )  # Keras divides by the replicas
 
 
 @pytest.mark.parametrize(
-    "metric", [metrics.AnchorsWithPositive, metrics.ContrastiveAccuracy, metrics.PositivesPerAnchor, metrics.ChanceLoss]
+    "metric",
+    [
+        metrics.AnchorsWithPositive,
+        metrics.ContrastiveAccuracy,
+        metrics.PositivesPerAnchor,
+        metrics.ChanceLoss,
+    ],
 )
 def test_metrics_see_the_rows_of_all_replicas(rng, strategy, metric):
     import tensorflow as tf
@@ -145,7 +187,9 @@ def test_metrics_see_the_rows_of_all_replicas(rng, strategy, metric):
         mirrored = metric()
     dataset = tf.data.Dataset.from_tensor_slices((class_ids, projections)).batch(16)
     for batch in strategy.experimental_distribute_dataset(dataset):
-        tf.function(lambda batch: strategy.run(lambda y, z: mirrored.update_state(y, z), args=batch))(batch)
+        tf.function(
+            lambda batch: strategy.run(lambda y, z: mirrored.update_state(y, z), args=batch)
+        )(batch)
     assert float(mirrored.result()) == pytest.approx(float(single.result()), rel=1e-6)
 
 
@@ -180,8 +224,12 @@ def test_gathers_uneven_batches_with_gradient(rng, strategy):
 
     # As Keras does it: one program for all replicas, so that the collectives pair up.
     run = tf.function(lambda own: strategy.run(step, (own,)))
-    own = strategy.experimental_distribute_values_from_function(lambda c: tf.constant(rows[c.replica_id_in_sync_group]))
-    gathered, offsets, gradients = (strategy.experimental_local_results(result) for result in run(own))
+    own = strategy.experimental_distribute_values_from_function(
+        lambda c: tf.constant(rows[c.replica_id_in_sync_group])
+    )
+    gathered, offsets, gradients = (
+        strategy.experimental_local_results(result) for result in run(own)
+    )
     for everything in gathered:
         np.testing.assert_array_equal(everything, np.concatenate(rows))
     assert [int(offset) for offset in offsets] == [0, 2]

@@ -59,13 +59,18 @@ def check_reported(rng, strategy, model, reduction, samples, run_eagerly):
 @every_value(
     model=list(MODELS),
     reduction=["sum", "mean_with_sample_weight", "none", "sum_over_batch_size"],
-    # A last batch of 5, of two replicas' 3 and 2 rows, or of a single row, so that a replica has none.
+    # A last batch of 5, of two replicas' 3 and 2 rows, or of a single row, so that a replica has
+    # none.
     samples=[13, 9, 13],
 )
 def test_the_loss_of_uneven_shares_is_that_of_one_replica(rng, strategy, model, reduction, samples):
     if model == "plain" or reduction == "none":
-        samples = 13  # of a replica that has nothing Keras alone makes NaN, and of no values their mean
-    check_reported(rng, strategy, model, reduction, samples, run_eagerly=True)  # tracing takes longer
+        samples = (
+            13  # of a replica that has nothing Keras alone makes NaN, and of no values their mean
+        )
+    check_reported(
+        rng, strategy, model, reduction, samples, run_eagerly=True
+    )  # tracing takes longer
 
 
 @pytest.mark.slow

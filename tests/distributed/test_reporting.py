@@ -1,4 +1,6 @@
-"""A loss tells Keras' trainer from other callers by a name that is private to Keras. These laws fail if Keras changes it."""
+"""A loss tells Keras' trainer from other callers by a name that is private to Keras. These laws
+fail if Keras changes it.
+"""
 
 import keras
 import numpy as np
@@ -48,7 +50,8 @@ def test_a_loss_knows_that_it_is_called_by_what_compile_made_of_it(step):
         STEPS[step](model)
         assert loss.answers, "the loss was not called"
         assert all(loss.answers), (
-            "Keras no longer names the scope of its compiled loss: see keras_supcon/distribution/reporting.py"
+            "Keras no longer names the scope of its compiled loss: see "
+            "keras_supcon/distribution/reporting.py"
         )
 
 
@@ -75,6 +78,8 @@ def test_each_replica_knows_who_calls_its_loss(strategy, traced):
     assert len(loss.answers) >= 2 * strategy.num_replicas_in_sync
     assert all(loss.answers)
     loss.answers.clear()
-    run = (tf.function if traced else lambda step: step)(lambda: strategy.run(loss, (ANSWERS, ROWS)))
+    run = (tf.function if traced else lambda step: step)(
+        lambda: strategy.run(loss, (ANSWERS, ROWS))
+    )
     run()
     assert loss.answers == [False] * 2 * strategy.num_replicas_in_sync

@@ -12,10 +12,16 @@ LABELS = np.array([0, 1, 0, 2, 1, 1, 0, 2])
 
 def trained(images, callbacks=(), micro_batch_size=None, **options):
     keras.utils.set_random_seed(1)
-    encoder = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(5, "tanh")])
-    model = ContrastiveModel(encoder, ProjectionHead(4, ()), micro_batch_size=micro_batch_size, **options)
+    encoder = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(5, "tanh")]
+    )
+    model = ContrastiveModel(
+        encoder, ProjectionHead(4, ()), micro_batch_size=micro_batch_size, **options
+    )
     model.compile(optimizer=keras.optimizers.SGD(0.3), loss=SupConLoss(0.3))
-    history = model.fit(images, LABELS, batch_size=8, epochs=3, shuffle=False, callbacks=[*callbacks], verbose=0).history
+    history = model.fit(
+        images, LABELS, batch_size=8, epochs=3, shuffle=False, callbacks=[*callbacks], verbose=0
+    ).history
     return model, history
 
 
@@ -25,14 +31,20 @@ def test_replicas_take_the_gradient_of_one_device(rng, strategy, micro_batch_siz
     images = rng.random((8, 2, 4, 4, 1)).astype("float32")
     alone, expected = trained(images, learnable_temperature=True)
     with strategy.scope():
-        model, history = trained(images, learnable_temperature=True, micro_batch_size=micro_batch_size)
+        model, history = trained(
+            images, learnable_temperature=True, micro_batch_size=micro_batch_size
+        )
     assert abs(alone.temperature - 0.3) > 0.01
     assert len({*expected["temperature"]}) == 3
     for name, values in expected.items():
         np.testing.assert_allclose(history[name], values, rtol=1e-5)
     for ours, theirs in zip(model.get_weights(), alone.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(model.evaluate(images, LABELS, verbose=0), alone.evaluate(images, LABELS, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.evaluate(images, LABELS, verbose=0),
+        alone.evaluate(images, LABELS, verbose=0),
+        rtol=1e-5,
+    )
 
 
 @pytest.mark.slow
@@ -45,4 +57,8 @@ def test_replicas_have_the_temperature_of_the_epoch(rng, strategy):
         np.testing.assert_allclose(history[name], values, rtol=1e-4)
     for ours, theirs in zip(model.get_weights(), alone.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(model.evaluate(images, LABELS, verbose=0), alone.evaluate(images, LABELS, verbose=0), rtol=1e-4)
+    np.testing.assert_allclose(
+        model.evaluate(images, LABELS, verbose=0),
+        alone.evaluate(images, LABELS, verbose=0),
+        rtol=1e-4,
+    )

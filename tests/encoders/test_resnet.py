@@ -23,8 +23,12 @@ def test_the_scale_of_the_pixels_does_not_matter(rng, channels):
     encoder = ResNet(depth=10, width=0.125, stem="cifar")
     images = rng.integers(0, 256, (3, 12, 12, channels)).astype("uint8")
     features = ops.convert_to_numpy(encoder(images))
-    np.testing.assert_allclose(ops.convert_to_numpy(encoder(images.astype("float32"))), features, rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(ops.convert_to_numpy(encoder(images / np.float32(255))), features, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(encoder(images.astype("float32"))), features, rtol=1e-3, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(encoder(images / np.float32(255))), features, rtol=1e-3, atol=1e-5
+    )
 
 
 def test_standardized_images_have_mean_0_and_deviation_1_and_flat_ones_are_zero(rng):
@@ -34,7 +38,9 @@ def test_standardized_images_have_mean_0_and_deviation_1_and_flat_ones_are_zero(
     np.testing.assert_allclose(standardized[:2].mean(axis=(1, 2, 3)), 0, atol=1e-5)
     np.testing.assert_allclose(standardized[:2].std(axis=(1, 2, 3)), 1, rtol=1e-4)
     np.testing.assert_allclose(standardized[2], 0, atol=1e-2)
-    np.testing.assert_array_equal(ops.convert_to_numpy(ImageStandardization()(np.zeros((1, 4, 4, 1), "uint8"))), 0)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(ImageStandardization()(np.zeros((1, 4, 4, 1), "uint8"))), 0
+    )
 
 
 @pytest.mark.slow
@@ -63,11 +69,18 @@ def test_every_layer_computes_in_the_dtype_of_the_encoder_also_after_a_round_tri
         assert {variable.dtype for variable in network.trainable_variables} == {"float32"}
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras synchronizes over replicas on TensorFlow alone")
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="Keras synchronizes over replicas on TensorFlow alone",
+)
 def test_synchronized_batch_normalization_reaches_every_layer():
     encoder = ResNet(depth=10, width=1 / 64, synchronized_batch_norm=True)
     encoder.build((None, 16, 16, 3))
-    normalizations = [layer for layer in encoder._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    normalizations = [
+        layer
+        for layer in encoder._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     assert len(normalizations) > 8
     assert all(layer.synchronized for layer in normalizations)
 
@@ -81,13 +94,18 @@ def test_bottlenecks_come_back_from_a_file_with_their_weights(tmp_path, rng):
     encoder.save(tmp_path / "encoder.keras")
     again = keras.saving.load_model(tmp_path / "encoder.keras")
     assert again.get_config() == encoder.get_config()
-    np.testing.assert_array_equal(ops.convert_to_numpy(again(images)), ops.convert_to_numpy(encoder(images)))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(again(images)), ops.convert_to_numpy(encoder(images))
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"depth": 20}, r"`depth` should be one of \(10, 18, 34, 50, 101, 152, 200\). Received: depth=20"),
+        (
+            {"depth": 20},
+            r"`depth` should be one of \(10, 18, 34, 50, 101, 152, 200\). Received: depth=20",
+        ),
         ({"stem": "small"}, "`stem` should be one of"),
         ({"width": 0}, "`width` should be at least 1/64"),
         ({"width": float("nan")}, "`width` should be at least 1/64"),
@@ -101,7 +119,9 @@ def test_refuses_networks_that_cannot_be(arguments, message):
         ResNet(**arguments)
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")  # Keras quantizes dense layers alone
+@pytest.mark.filterwarnings(
+    "ignore:Layer .* does not have a `quantize` method"
+)  # Keras quantizes dense layers alone
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
 def test_quantizes_after_build_and_after_loading(rng, tmp_path, stem):
     encoder = ResNet(10, width=0.125, stem=stem)
@@ -112,4 +132,6 @@ def test_quantizes_after_build_and_after_loading(rng, tmp_path, stem):
     expected = ops.convert_to_numpy(encoder(images))
     for one in (encoder, keras.saving.load_model(tmp_path / "encoder.keras")):
         one.quantize("int8")
-        np.testing.assert_allclose(ops.convert_to_numpy(one(images)), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(one(images)), expected, rtol=1e-4, atol=1e-5
+        )

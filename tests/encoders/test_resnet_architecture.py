@@ -11,9 +11,11 @@ def count(variables) -> int:
     return sum(int(np.prod(variable.shape)) for variable in variables)
 
 
-# Trainable parameters without the classifier, as counted from the architecture tables of He et al. (torchvision's models
-# less their last layer have the same numbers).
-@pytest.mark.parametrize(("depth", "parameters"), [(18, 11_176_512), (34, 21_284_672), (50, 23_508_032)])
+# Trainable parameters without the classifier, as counted from the architecture tables of He et al.
+# (torchvision's models less their last layer have the same numbers).
+@pytest.mark.parametrize(
+    ("depth", "parameters"), [(18, 11_176_512), (34, 21_284_672), (50, 23_508_032)]
+)
 def test_has_as_many_parameters_as_the_published_network(depth, parameters):
     encoder = ResNet(depth=depth)
     encoder.build((None, 64, 64, 3))
@@ -26,7 +28,8 @@ def test_deeper_networks_have_depth_weighted_layers(depth):
     encoder = ResNet(depth=depth, width=1 / 64)
     encoder.build((None, 32, 32, 3))
     kernels = [variable for variable in encoder.trainable_variables if len(variable.shape) == 4]
-    shortcuts = 4  # convolutions that the count in the name leaves out; the name counts the classifier instead
+    # convolutions that the count in the name leaves out; the name counts the classifier instead
+    shortcuts = 4
     assert len(kernels) - shortcuts + 1 == depth
 
 
@@ -44,5 +47,15 @@ def test_maps_images_of_any_size_to_pooled_features(network, stem):
 
 
 def test_stems_shrink_as_the_papers_say():
-    assert ResNet(18, stem="imagenet").stem_layers[0].compute_output_shape((1, 224, 224, 3)) == (1, 112, 112, 64)
-    assert ResNet(18, stem="cifar").stem_layers[0].compute_output_shape((1, 32, 32, 3)) == (1, 32, 32, 64)
+    assert ResNet(18, stem="imagenet").stem_layers[0].compute_output_shape((1, 224, 224, 3)) == (
+        1,
+        112,
+        112,
+        64,
+    )
+    assert ResNet(18, stem="cifar").stem_layers[0].compute_output_shape((1, 32, 32, 3)) == (
+        1,
+        32,
+        32,
+        64,
+    )

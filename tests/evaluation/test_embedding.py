@@ -44,18 +44,28 @@ def test_models_embed_what_their_encoder_saw_in_training(digits):
 
 def test_arrays_give_what_their_batches_give(digits):
     images, labels = digits[0][:70], digits[1][:70]
-    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    encoder = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    )
     expected, expected_labels = embed(encoder, batches(images, labels, size=32))
-    for arrays in ((images, labels), (ops.convert_to_tensor(images), ops.convert_to_tensor(labels))):
+    for arrays in (
+        (images, labels),
+        (ops.convert_to_tensor(images), ops.convert_to_tensor(labels)),
+    ):
         embeddings, embedded_labels = embed(encoder, arrays, batch_size=32)
         np.testing.assert_array_equal(embeddings, expected)
         np.testing.assert_array_equal(embedded_labels, expected_labels)
     # Two batches are no pair of arrays, whatever holds them.
-    np.testing.assert_array_equal(embed(encoder, tuple(batches(images, labels, size=35)))[1], labels)
+    np.testing.assert_array_equal(
+        embed(encoder, tuple(batches(images, labels, size=35)))[1], labels
+    )
 
 
 def test_refuses_arrays_of_different_lengths(digits):
-    with pytest.raises(ValueError, match=r"one length. Received: inputs of shape \(7, 8, 8, 1\), labels.shape=\(6,\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"one length. Received: inputs of shape \(7, 8, 8, 1\), labels.shape=\(6,\)",
+    ):
         embed(ResNet(18, width=0.125), (digits[0][:7], digits[1][:6]))
 
 

@@ -28,7 +28,9 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        self.links += [value for name, value in attributes.items() if name in ("src", "href", "srcset")]
+        self.links += [
+            value for name, value in attributes.items() if name in ("src", "href", "srcset")
+        ]
         if tag == "img":
             self.images.append(attributes["src"])
             assert attributes["alt"]
@@ -74,7 +76,9 @@ def test_the_page_carries_its_table_and_four_pictures_inside(rng, tmp_path):
     assert page.open == []
     assert page.cells[:5] == ["digits <1>", "trained with", "accuracy", "SupCon & linear", "98.1 %"]
     assert len(page.images) == 4
-    assert all(link.startswith("data:image/png;base64,") for link in page.links)  # nothing from elsewhere
+    assert all(
+        link.startswith("data:image/png;base64,") for link in page.links
+    )  # nothing from elsewhere
     assert len(page.narrow_images) == 4
     for image in page.images + page.narrow_images:
         png = base64.b64decode(image.split(",")[1])
@@ -104,7 +108,9 @@ def test_the_page_names_date_versions_and_settings(rng, tmp_path):
     made = html.unescape(re.search(r'<p class="made">(.*?)</p>', page).group(1))
     backend = keras.backend.backend()
     assert datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d") in made
-    assert f"keras_supcon {keras_supcon.__version__}, Keras {keras.__version__} on {backend} " in made
+    assert (
+        f"keras_supcon {keras_supcon.__version__}, Keras {keras.__version__} on {backend} " in made
+    )
     assert f"NumPy {np.__version__} and Python {platform.python_version()}." in made
     rows = re.findall(r"<tr><th>(.*?)</th><td>(.*?)</td></tr>", page)
     assert {html.unescape(name): html.unescape(value) for name, value in rows} == {
@@ -123,9 +129,14 @@ def test_views_look_the_same_in_either_range(rng):
     def pixels(images, views):
         return [axes.images[0].get_array().data for axes in draw_views(images, views).axes]
 
-    images, views = (rng.integers(0, 256, shape).astype("uint8") for shape in ((2, 8, 8, 1), (2, 3, 8, 8, 1)))
+    images, views = (
+        rng.integers(0, 256, shape).astype("uint8") for shape in ((2, 8, 8, 1), (2, 3, 8, 8, 1))
+    )
     drawn = pixels(images, views)
-    for others in (pixels(images, views / 255), pixels(images.astype("float32"), views.astype("float32"))):
+    for others in (
+        pixels(images, views / 255),
+        pixels(images.astype("float32"), views.astype("float32")),
+    ):
         for one, other in zip(drawn, others, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-6)
 
@@ -152,9 +163,15 @@ WRONG = {
     ): "`labels` should be from 0 to 2, since `class_names` has 3 names. Received: .* 3",
     ("predictions", lambda predictions: -predictions): "`predictions` should be from 0 to 2",
     ("labels", lambda labels: labels / 2): "`labels` should be whole numbers",
-    ("embeddings", lambda embeddings: embeddings / 0): "`embeddings` should be finite. Received: 60 of 60 rows",
+    (
+        "embeddings",
+        lambda embeddings: embeddings / 0,
+    ): "`embeddings` should be finite. Received: 60 of 60 rows",
     ("embeddings", lambda embeddings: embeddings[..., None]): "`embeddings` should be",
-    ("table", lambda table: [*table, {"accuracy": "1"}]): "`table` should have the same columns in all rows",
+    (
+        "table",
+        lambda table: [*table, {"accuracy": "1"}],
+    ): "`table` should have the same columns in all rows",
     ("histories", lambda histories: {}): "`histories` should have at least one stage",
     ("images", lambda images: images[0]): "`images` should be",
     ("views", lambda views: np.repeat(views, 2, axis=-1)): "with 1, 3 or 4 channels",
@@ -210,10 +227,16 @@ def test_names_are_drawn_as_they_are_or_named_on_the_page(rng, tmp_path):
         for texts in (legend.get_texts(), confusion.get_xticklabels(), confusion.get_yticklabels()):
             assert tuple(text.get_text() for text in texts) == drawn
             assert not any(text.get_parse_math() for text in texts)
-        titles = [axes.title.get_text() for axes in figures.draw_curves(whole["histories"], narrow).axes]
+        titles = [
+            axes.title.get_text() for axes in figures.draw_curves(whole["histories"], narrow).axes
+        ]
         assert titles[:2] == list(whole["histories"])
     key = html.unescape(re.search(r'<p class="names">(.*?)</p>', page).group(1))
-    for said in (f"{'x' * 19}…: <bdi>{'x' * 100}</bdi>", "cat (#11): <bdi>cat</bdi>", "#5: <bdi>(a blank)</bdi>"):
+    for said in (
+        f"{'x' * 19}…: <bdi>{'x' * 100}</bdi>",
+        "cat (#11): <bdi>cat</bdi>",
+        "#5: <bdi>(a blank)</bdi>",
+    ):
         assert said in key
     assert "<b>" not in page
     assert r"<h1>\udc80\x07</h1>" in page
@@ -255,7 +278,9 @@ def test_names_keep_no_fonts_in_memory(tmp_path, monkeypatch):
 
     from keras_supcon.evaluation.names import draw_names
 
-    new_font = shutil.copy(font_manager.findfont("DejaVu Sans"), tmp_path)  # with some 6,000 characters
+    new_font = shutil.copy(
+        font_manager.findfont("DejaVu Sans"), tmp_path
+    )  # with some 6,000 characters
     monkeypatch.setattr(font_manager.fontManager, "ttflist", list(font_manager.fontManager.ttflist))
     font_manager.fontManager.addfont(new_font)
     tracemalloc.start()

@@ -9,8 +9,8 @@ import sys
 ROOT = pathlib.Path(__file__).parents[2]
 SECONDS = 300
 
-# Imports what takes longer than the small trainings once, and forks a process for each start of a program. No operation
-# runs before the fork, so that each process starts TensorFlow for itself.
+# Imports what takes longer than the small trainings once, and forks a process for each start of a
+# program. No operation runs before the fork, so that each process starts TensorFlow for itself.
 _SERVER = f"""
 import json, os, runpy, signal, sys
 import keras, tensorflow, tensorflow_datasets, matplotlib.pyplot, sklearn.manifold, keras_supcon
@@ -52,10 +52,14 @@ class Programs:
         assert self.server.stdout.readline() == "ready\n"
 
     def start(self, program: str, *flags: str, cwd: str = str(ROOT), **environment: str) -> int:
-        """Returns the process id of a program that was started with these flags in the folder `cwd`."""
+        """Returns the process id of a program that was started with these flags in the folder
+        `cwd`.
+        """
         logs = [str(self.folder / f"{len(self.logs)}.{stream}") for stream in ("out", "err")]
         arguments = [str(ROOT / "examples" / program), *flags]
-        pid = self._ask({"arguments": arguments, "environment": environment, "cwd": cwd, "logs": logs})
+        pid = self._ask(
+            {"arguments": arguments, "environment": environment, "cwd": cwd, "logs": logs}
+        )
         self.logs[pid] = logs
         return pid
 
@@ -63,7 +67,9 @@ class Programs:
         """Returns exit code, standard output and standard error of a program, when it has ended."""
         return self._ask({"wait": pid}), *(pathlib.Path(log).read_text() for log in self.logs[pid])
 
-    def run(self, program: str, *flags: str, cwd: str = str(ROOT), **environment: str) -> tuple[int, str, str]:
+    def run(
+        self, program: str, *flags: str, cwd: str = str(ROOT), **environment: str
+    ) -> tuple[int, str, str]:
         return self.wait(self.start(program, *flags, cwd=cwd, **environment))
 
     def close(self) -> None:

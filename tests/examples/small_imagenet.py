@@ -1,10 +1,11 @@
-"""Writes small data sets of real images that TFDS takes for `imagenet2012` and `cifar10`, without network.
+"""Writes small data sets of real images that TFDS takes for `imagenet2012` and `cifar10`, without
+network.
 
     python -m tests.examples.small_imagenet folder
 
-The images of `imagenet2012` are pieces of the two photographs that scikit-learn ships and digits on pieces of them, JPEG files
-of different sizes; those of `cifar10` are such pieces of 32x32 pixels, PNG. Both have the features and the version of TFDS' own
-builders, which find them prepared.
+The images of `imagenet2012` are pieces of the two photographs that scikit-learn ships and digits on
+pieces of them, JPEG files of different sizes; those of `cifar10` are such pieces of 32x32 pixels,
+PNG. Both have the features and the version of TFDS' own builders, which find them prepared.
 """
 
 import pathlib
@@ -42,7 +43,11 @@ def write(name: str, data_dir: str | pathlib.Path) -> pathlib.Path:
             for i in range(count):
                 kind = i % len(LABELS[name])
                 size = tuple(rng.integers(40, 120, 2)) if shape[0] is None else shape[:2]
-                yield {text: f"{number}_{i}.JPEG", "image": _draw(kind, size, rng), "label": LABELS[name][kind]}
+                yield {
+                    text: f"{number}_{i}.JPEG",
+                    "image": _draw(kind, size, rng),
+                    "label": LABELS[name][kind],
+                }
 
         return tf.data.Dataset.from_generator(generate, output_signature=signature)
 
@@ -52,7 +57,9 @@ def write(name: str, data_dir: str | pathlib.Path) -> pathlib.Path:
         features=builder.info.features,
         split_datasets={
             split_name: split(number, count)
-            for number, (split_name, count) in enumerate(zip(_SPLITS[name], (NUM_TRAIN, NUM_EVAL), strict=True))
+            for number, (split_name, count) in enumerate(
+                zip(_SPLITS[name], (NUM_TRAIN, NUM_EVAL), strict=True)
+            )
         },
         data_dir=str(data_dir),
     )
@@ -65,7 +72,9 @@ def _draw(kind: int, size: tuple[int, int], rng: np.random.Generator) -> np.ndar
 
     photographs = load_sample_images().images
     photograph = photographs[kind if kind < len(photographs) else rng.integers(len(photographs))]
-    top, left = (rng.integers(0, whole - part) for whole, part in zip(photograph.shape, size, strict=False))
+    top, left = (
+        rng.integers(0, whole - part) for whole, part in zip(photograph.shape, size, strict=False)
+    )
     piece = photograph[top : top + size[0], left : left + size[1]].copy()
     if kind >= len(photographs):
         digits = load_digits()

@@ -36,12 +36,19 @@ def test_trains_and_evaluates(programs, small, tmp_path, method):
     code, _, errors = programs.run(PROGRAM, *flags)
     assert code == 0, errors
     results = json.loads((tmp_path / "results.json").read_text())
-    stages = {"supcon": {"pretrain": EPOCHS, "linear": 1}, "cross_entropy": {"cross_entropy": EPOCHS}}[method]
+    stages = {
+        "supcon": {"pretrain": EPOCHS, "linear": 1},
+        "cross_entropy": {"cross_entropy": EPOCHS},
+    }[method]
     assert {name: results[name]["epochs"] for name in stages} == stages
-    assert {name: results[name]["steps"] for name in stages} == {name: EPOCH_STEPS * n for name, n in stages.items()}
+    assert {name: results[name]["steps"] for name in stages} == {
+        name: EPOCH_STEPS * n for name, n in stages.items()
+    }
     # The recipes of the PyTorch code have rates for their batch alone.
     peaks = {"pretrain": 0.5, "linear": 5.0, "cross_entropy": 0.8}
-    assert {name: results[name]["peak_learning_rate"] for name in stages} == {name: peaks[name] for name in stages}
+    assert {name: results[name]["peak_learning_rate"] for name in stages} == {
+        name: peaks[name] for name in stages
+    }
     assert results["recipe"] == f"supcontrast_{method}_cifar10_resnet50"
     assert results["images_evaluated"] == small_imagenet.NUM_EVAL
     assert 0 <= results["top_1"] <= results["top_5"] <= 1
@@ -53,8 +60,12 @@ def test_trains_and_evaluates(programs, small, tmp_path, method):
     np.testing.assert_allclose(classifier.predict(images, verbose=0).sum(axis=1), 1.0, rtol=1e-5)
 
 
-def test_a_stopped_run_goes_on_whatever_happened_to_the_files_that_can_be_made_again(programs, small, tmp_path):
-    """Of two processes the second is refused; SIGTERM leaves a checkpoint; logs, records and models are not needed."""
+def test_a_stopped_run_goes_on_whatever_happened_to_the_files_that_can_be_made_again(
+    programs, small, tmp_path
+):
+    """Of two processes the second is refused; SIGTERM leaves a checkpoint; logs, records and models
+    are not needed.
+    """
     flags = (f"--model_dir={tmp_path}", "--linear_epochs=1", *small, "--checkpoint_every=1")
     pid = programs.start(PROGRAM, *flags)
     end = time.monotonic() + SECONDS
@@ -81,14 +92,20 @@ def test_a_stopped_run_goes_on_whatever_happened_to_the_files_that_can_be_made_a
     assert "run.json' is damaged; that of the newest checkpoint takes its place." in errors
     with (tmp_path / "pretrain" / "epochs.csv").open(newline="") as file:
         epochs = list(csv.DictReader(file))
-    assert [(epoch["epoch"], epoch["batches"]) for epoch in epochs] == [(f"{i}", f"{EPOCH_STEPS}") for i in range(EPOCHS)]
-    assert json.loads((tmp_path / "results.json").read_text())["pretrain"]["loss"] == float(epochs[-1]["loss"])
+    assert [(epoch["epoch"], epoch["batches"]) for epoch in epochs] == [
+        (f"{i}", f"{EPOCH_STEPS}") for i in range(EPOCHS)
+    ]
+    assert json.loads((tmp_path / "results.json").read_text())["pretrain"]["loss"] == float(
+        epochs[-1]["loss"]
+    )
     assert not list(tmp_path.rglob("in-use.lock"))
 
 
 def test_a_wrong_flag_is_named_and_nothing_is_written(programs, small, tmp_path):
     model_dir = tmp_path / "models"
-    code, _, errors = programs.run(PROGRAM, f"--model_dir={model_dir}", *small, "--micro_batch_size=5")
+    code, _, errors = programs.run(
+        PROGRAM, f"--model_dir={model_dir}", *small, "--micro_batch_size=5"
+    )
     assert code == 1
     assert "cifar10.py: `--micro_batch_size` should divide the 16 images" in errors
     assert "Traceback" not in errors

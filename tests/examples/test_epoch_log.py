@@ -7,7 +7,14 @@ import keras
 import pytest
 
 from keras_supcon.callbacks import Checkpoint, Position
-from tests.callbacks.test_checkpoint import EPOCHS, STEPS, InterruptError, batches, interrupt_after, small_model
+from tests.callbacks.test_checkpoint import (
+    EPOCHS,
+    STEPS,
+    InterruptError,
+    batches,
+    interrupt_after,
+    small_model,
+)
 from tests.examples.test_run_folder import EXAMPLES
 
 
@@ -22,7 +29,9 @@ def train(monkeypatch):
         model, checkpoint = small_model(), Checkpoint(folder / "checkpoints", save_freq)
         log = EpochLog(folder / "epochs.csv", checkpoint, checkpoint.restore(model), STEPS)
         log.write()
-        checkpoint.fit(model, batches, EPOCHS, STEPS, verbose=0, callbacks=[*callbacks, log], **arguments)
+        checkpoint.fit(
+            model, batches, EPOCHS, STEPS, verbose=0, callbacks=[*callbacks, log], **arguments
+        )
         return log
 
     return train
@@ -36,7 +45,9 @@ def rows(folder: pathlib.Path) -> list[dict[str, float]]:
 def test_one_row_for_each_epoch_over_all_of_its_batches(train, tmp_path):
     log = train(tmp_path / "whole")
     expected = rows(tmp_path / "whole")
-    assert [(row["epoch"], row["batches"]) for row in expected] == [(epoch, STEPS) for epoch in range(EPOCHS)]
+    assert [(row["epoch"], row["batches"]) for row in expected] == [
+        (epoch, STEPS) for epoch in range(EPOCHS)
+    ]
     assert list(expected[0]) == ["epoch", "batches", "loss", "mae"]
     assert log.loss == expected[-1]["loss"]
     cut = tmp_path / "cut"
@@ -73,11 +84,16 @@ def test_what_is_not_known_of_an_epoch_is_said_and_an_older_file_kept(train, tmp
     from epoch_log import EpochLog
 
     checkpoint = Checkpoint(tmp_path / "checkpoints", 1)
-    log = EpochLog(tmp_path / "epochs.csv", checkpoint, checkpoint.restore(small_model()), STEPS)  # on another worker
+    log = EpochLog(
+        tmp_path / "epochs.csv", checkpoint, checkpoint.restore(small_model()), STEPS
+    )  # on another worker
     assert "1.5" in (tmp_path / "epochs.csv").read_text()
     log.write()  # on the first worker, which ends before its first checkpoint
     train(tmp_path)
-    assert [(row["epoch"], row["batches"]) for row in rows(tmp_path)] == [(1, STEPS - 3), (2, STEPS)]
+    assert [(row["epoch"], row["batches"]) for row in rows(tmp_path)] == [
+        (1, STEPS - 3),
+        (2, STEPS),
+    ]
     assert (tmp_path / "epochs-earlier.csv").read_text() == "epoch,loss\n0,2.5\n"
     assert (tmp_path / "epochs-earlier-2.csv").read_text() == "epoch,loss\n0,1.5\n"
     train(tmp_path)  # the file is of this version by now
@@ -88,8 +104,12 @@ def test_validation_is_of_the_end_of_an_epoch_and_missing_where_it_was_cut_short
     validation = {"validation_data": batches(), "validation_steps": STEPS}
     with pytest.raises(InterruptError):
         train(tmp_path, interrupt_after(3), **validation)
-    cut = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epoch == 1 and logs.pop("val_loss"))
-    schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.0)  # it, too, adds a figure at the end
+    cut = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: epoch == 1 and logs.pop("val_loss")
+    )
+    schedule = keras.callbacks.LearningRateScheduler(
+        lambda epoch: 0.0
+    )  # it, too, adds a figure at the end
     log = train(tmp_path, cut, schedule, **validation)
     with (tmp_path / "epochs.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
@@ -99,7 +119,10 @@ def test_validation_is_of_the_end_of_an_epoch_and_missing_where_it_was_cut_short
     assert "val_loss" not in log.checkpoint.notes["epochs"][1]
 
 
-@pytest.mark.parametrize("notes", [{"epochs": 1, "begun": "x"}, {"epochs": [{"epoch": "0"}, 2], "begun": [{"batches": 2}, 3]}])
+@pytest.mark.parametrize(
+    "notes",
+    [{"epochs": 1, "begun": "x"}, {"epochs": [{"epoch": "0"}, 2], "begun": [{"batches": 2}, 3]}],
+)
 def test_notes_of_another_program_are_passed_over(train, tmp_path, notes):
     with pytest.raises(InterruptError):
         train(tmp_path, interrupt_after(2))

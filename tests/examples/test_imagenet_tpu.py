@@ -26,10 +26,16 @@ pytestmark = pytest.mark.slow
 
 PROGRAM = "imagenet_tpu.py"
 EPOCHS, BATCH_SIZE, EPOCH_STEPS = 2, 16, 4
-# name: (flags, number of workers, class of the strategy, number of replicas); --strategy=auto finds TF_CONFIG.
+# name: (flags, number of workers, class of the strategy, number of replicas); --strategy=auto finds
+# TF_CONFIG.
 ENGINES = {
     "default": ((), 1, "DefaultDistributionStrategy", 1),
-    "mirrored": (("--strategy=mirrored", "--num_virtual_cpus=2", "--micro_batch_size=4"), 1, "MirroredStrategy", 2),
+    "mirrored": (
+        ("--strategy=mirrored", "--num_virtual_cpus=2", "--micro_batch_size=4"),
+        1,
+        "MirroredStrategy",
+        2,
+    ),
     "multi_worker": ((), 2, "CollectiveAllReduceStrategy", 2),
 }
 SMALL = (
@@ -71,7 +77,9 @@ def finished(programs, train, tmp_path_factory):
 
 
 def wait_for_success(programs: Programs, pids: list[int]) -> str:
-    """Standard output of the first of several workers; the others say nothing, since the chief speaks for all."""
+    """Standard output of the first of several workers; the others say nothing, since the chief
+    speaks for all.
+    """
     (code, output, errors), *others = map(programs.wait, pids)
     assert code == 0, errors
     for other_code, other_output, other_errors in others:
@@ -103,19 +111,30 @@ def all_files(model_dir: pathlib.Path) -> dict[str, tuple[int, int]]:
 
 def check_results(model_dir: pathlib.Path, strategy: str, replicas: int, workers: int) -> None:
     results = read_results(model_dir)
-    assert (results["strategy"], results["replicas"], results["workers"]) == (strategy, replicas, workers)
-    assert (results["recipe"], results["mode"]) == ("supcon_imagenet_resnet50", "pretrain_then_linear")
+    assert (results["strategy"], results["replicas"], results["workers"]) == (
+        strategy,
+        replicas,
+        workers,
+    )
+    assert (results["recipe"], results["mode"]) == (
+        "supcon_imagenet_resnet50",
+        "pretrain_then_linear",
+    )
     assert results["flags"]["encoder_depth"] == 10
     for stage, base_learning_rate in (("pretrain", 0.4), ("linear", 0.05)):
         assert results[stage]["steps"] == EPOCHS * EPOCH_STEPS
-        assert results[stage]["peak_learning_rate"] == pytest.approx(base_learning_rate * BATCH_SIZE / 256)
+        assert results[stage]["peak_learning_rate"] == pytest.approx(
+            base_learning_rate * BATCH_SIZE / 256
+        )
         epochs = read_epochs(model_dir, stage)
         assert [int(epoch["epoch"]) for epoch in epochs] == list(range(EPOCHS))
         assert results[stage]["loss"] == float(epochs[-1]["loss"])
     assert results["images_evaluated"] == small_imagenet.NUM_EVAL
     # Shares of all images, and of a thousand classes that were seen only a little.
     for share in (results["top_1"], results["top_5"]):
-        assert share * small_imagenet.NUM_EVAL == pytest.approx(round(share * small_imagenet.NUM_EVAL), abs=1e-3)
+        assert share * small_imagenet.NUM_EVAL == pytest.approx(
+            round(share * small_imagenet.NUM_EVAL), abs=1e-3
+        )
     assert 0 <= results["top_1"] <= results["top_5"] <= 1
     assert 4 < results["eval_loss"] < 8
     assert not list(model_dir.rglob("unfinished-*"))
@@ -128,10 +147,17 @@ def scores(model_dir: pathlib.Path, data_dir: pathlib.Path) -> dict[str, float]:
         return keras_supcon.data.decode_and_centre(encoded, (32, 32), crop_padding=32 * 32 // 224)
 
     dataset = keras_supcon.data.load_epochs(
-        "imagenet2012", "validation", small_imagenet.NUM_EVAL, 1, data_dir=str(data_dir), map_image=decode
+        "imagenet2012",
+        "validation",
+        small_imagenet.NUM_EVAL,
+        1,
+        data_dir=str(data_dir),
+        map_image=decode,
     )
     ((images, labels),) = dataset
-    probabilities = keras.saving.load_model(model_dir / "classifier.keras").predict(images, verbose=0)
+    probabilities = keras.saving.load_model(model_dir / "classifier.keras").predict(
+        images, verbose=0
+    )
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=0.05)  # as the recipe has it
     return {
         "top_1": float(np.mean(keras.ops.in_top_k(labels, probabilities, 1))),
@@ -153,7 +179,9 @@ def check_finished(model_dir: pathlib.Path, data_dir: pathlib.Path, engine: str)
 
 
 def check_same_weights(model_dir: pathlib.Path, undisturbed: pathlib.Path, name: str) -> None:
-    for ours, expected in zip(saved_weights(model_dir, name), saved_weights(undisturbed, name), strict=True):
+    for ours, expected in zip(
+        saved_weights(model_dir, name), saved_weights(undisturbed, name), strict=True
+    ):
         assert ours.tobytes() == expected.tobytes()
 
 
@@ -161,7 +189,9 @@ def test_trains_and_evaluates(data_dir, finished):
     check_finished(finished, data_dir, "default")
 
 
-def test_killed_in_both_stages_it_ends_with_the_same_bits(programs, train, data_dir, finished, tmp_path):
+def test_killed_in_both_stages_it_ends_with_the_same_bits(
+    programs, train, data_dir, finished, tmp_path
+):
     for stage in ("pretrain", "linear"):
         (pid,) = train("default", tmp_path, "--checkpoint_every=1")
         kill_after_a_checkpoint(pid, tmp_path / stage / "checkpoints")
@@ -178,7 +208,9 @@ def test_killed_in_both_stages_it_ends_with_the_same_bits(programs, train, data_
 
 @representatives("engine", ["multi_worker"], ["mirrored"])
 def test_several_replicas_go_on_when_one_was_killed(programs, train, data_dir, tmp_path, engine):
-    """Of several workers the last one is killed, as when a machine dies: the others end by themselves and say why."""
+    """Of several workers the last one is killed, as when a machine dies: the others end by
+    themselves and say why.
+    """
     undisturbed, model_dir = tmp_path / "undisturbed", tmp_path / "killed"
     wait_for_success(programs, train(engine, undisturbed, "--mode=pretrain"))
     *survivors, pid = train(engine, model_dir, "--checkpoint_every=1")
@@ -187,7 +219,10 @@ def test_several_replicas_go_on_when_one_was_killed(programs, train, data_dir, t
     for survivor in survivors:
         code, _, errors = programs.wait(survivor)
         assert code == 1
-        assert "imagenet_tpu.py: Another worker has ended, and training with it. Start all again" in errors.splitlines()[-1]
+        assert (
+            "imagenet_tpu.py: Another worker has ended, and training with it. Start all again"
+            in errors.splitlines()[-1]
+        )
     assert not (model_dir / "encoder.keras").exists()
     output = wait_for_success(programs, train(engine, model_dir, "--checkpoint_every=1"))
     assert re.search("pretrain: 2 epochs of 4 batches of 16, from epoch [12], batch", output)
@@ -208,16 +243,33 @@ def kill_after_a_checkpoint(pid: int, folder: pathlib.Path) -> None:
     ("flags", "environment", "message"),
     [
         (["--recipe=supcon_imagenet_resnet5"], {}, "Did you mean 'supcon_imagenet_resnet50'"),
-        (["--mode=cross_entropy"], {}, "needs another recipe, such as 'cross_entropy_imagenet_resnet50'"),
-        (["--recipe=cross_entropy_imagenet_resnet50", "--mode=linear"], {}, "such as 'supcon_imagenet_resnet50'"),
+        (
+            ["--mode=cross_entropy"],
+            {},
+            "needs another recipe, such as 'cross_entropy_imagenet_resnet50'",
+        ),
+        (
+            ["--recipe=cross_entropy_imagenet_resnet50", "--mode=linear"],
+            {},
+            "such as 'supcon_imagenet_resnet50'",
+        ),
         (["--dataset=digit"], {}, "Did you mean 'digits'"),
         (["--data_dir={tmp_path}/empty"], {}, "The data set 'imagenet2012' is not in"),
-        (["--eval_split=test"], {}, "`split` of 'imagenet2012' should be one of ('train', 'validation')"),
-        (["--batch_size=65"], {}, "`batch_size` should be at most the number of examples of a shard"),
+        (
+            ["--eval_split=test"],
+            {},
+            "`split` of 'imagenet2012' should be one of ('train', 'validation')",
+        ),
+        (
+            ["--batch_size=65"],
+            {},
+            "`batch_size` should be at most the number of examples of a shard",
+        ),
         (
             ["--strategy=mirrored", "--num_virtual_cpus=2", "--batch_size=15"],
             {},
-            "`--batch_size` should be divisible by the number of replicas, 2. Received: --batch_size=15",
+            "`--batch_size` should be divisible by the number of replicas, 2. Received: "
+            "--batch_size=15",
         ),
         (
             ["--strategy=mirrored", "--num_virtual_cpus=2", "--linear_batch_size=15"],
@@ -230,10 +282,16 @@ def kill_after_a_checkpoint(pid: int, folder: pathlib.Path) -> None:
         (["--encoder_depth=11"], {}, "`depth` should be one of"),
         (["--mode=linear"], {}, "`--model_dir` should hold encoder.keras"),
         (["--epochs=0"], {}, "--epochs"),
-        (["--model_dir=gs://bucket/models"], {}, "`--model_dir` should be a folder of a mounted file system"),
+        (
+            ["--model_dir=gs://bucket/models"],
+            {},
+            "`--model_dir` should be a folder of a mounted file system",
+        ),
     ],
 )
-def test_a_wrong_flag_is_named_in_a_line_and_nothing_is_written(programs, data_dir, tmp_path, flags, environment, message):
+def test_a_wrong_flag_is_named_in_a_line_and_nothing_is_written(
+    programs, data_dir, tmp_path, flags, environment, message
+):
     model_dir = tmp_path / "models"
     flags = [flag.format(tmp_path=tmp_path) for flag in flags]
     code, output, errors = programs.run(
@@ -251,22 +309,34 @@ def test_a_wrong_flag_is_named_in_a_line_and_nothing_is_written(programs, data_d
         (["--encoder_width=0.25"], "holds another run: encoder {'depth': 10, 'width': 0.125, "),
         (["--batch_size=8"], "holds another run: batch_size 16 instead of 8"),
         (["--seed=1"], "holds another run: seed 0 instead of 1"),
-        (["--recipe=simclr_imagenet_resnet50"], "recipe 'supcon_imagenet_resnet50' instead of 'simclr_imagenet_resnet50'"),
-        (["--recipe=cross_entropy_imagenet_resnet50"], "the encoder of another run, which --mode=cross_entropy would replace"),
+        (
+            ["--recipe=simclr_imagenet_resnet50"],
+            "recipe 'supcon_imagenet_resnet50' instead of 'simclr_imagenet_resnet50'",
+        ),
+        (
+            ["--recipe=cross_entropy_imagenet_resnet50"],
+            "the encoder of another run, which --mode=cross_entropy would replace",
+        ),
         (["--epochs=3"], "the classifier of an encoder that was trained for 2 epochs"),
         (["--linear_epochs=1"], "has 2 epochs. Received: 1 epochs"),
     ],
 )
-def test_the_folder_of_another_run_is_refused_and_kept(programs, data_dir, finished, flags, message):
+def test_the_folder_of_another_run_is_refused_and_kept(
+    programs, data_dir, finished, flags, message
+):
     before = all_files(finished)
-    code, _, errors = programs.run(PROGRAM, f"--model_dir={finished}", f"--data_dir={data_dir}", *SMALL, *flags)
+    code, _, errors = programs.run(
+        PROGRAM, f"--model_dir={finished}", f"--data_dir={data_dir}", *SMALL, *flags
+    )
     assert code == 1
     assert "Traceback" not in errors
     assert message in errors.splitlines()[-1]
     assert all_files(finished) == before
 
 
-def test_pretraining_may_be_prolonged_and_its_old_classifier_is_refused(programs, data_dir, finished, tmp_path):
+def test_pretraining_may_be_prolonged_and_its_old_classifier_is_refused(
+    programs, data_dir, finished, tmp_path
+):
     flags = [f"--model_dir={tmp_path}", f"--data_dir={data_dir}", *SMALL]
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     code, output, errors = programs.run(PROGRAM, *flags, "--mode=pretrain", "--epochs=3")

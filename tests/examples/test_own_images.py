@@ -14,9 +14,17 @@ def test_classifies_pieces_of_two_photographs(programs, photographs, tmp_path):
     for name, photograph in zip(("temple", "flower"), photographs, strict=True):
         (tmp_path / "images" / name).mkdir(parents=True)
         for i, (top, left) in enumerate(np.random.default_rng(0).integers(0, (380, 590), (40, 2))):
-            Image.fromarray(photograph[top : top + 48, left : left + 48]).save(tmp_path / "images" / name / f"{i}.png")
+            Image.fromarray(photograph[top : top + 48, left : left + 48]).save(
+                tmp_path / "images" / name / f"{i}.png"
+            )
     output = tmp_path / "classifier.keras"
-    flags = (f"--images={tmp_path / 'images'}", "--image_size=32", "--epochs=8", "--batch_size=32", f"--output={output}")
+    flags = (
+        f"--images={tmp_path / 'images'}",
+        "--image_size=32",
+        "--epochs=8",
+        "--batch_size=32",
+        f"--output={output}",
+    )
     code, printed, errors = programs.run(PROGRAM, *flags)
     assert code == 0, errors
     accuracy = float(printed.rsplit("test accuracy:", 1)[1])
@@ -30,7 +38,10 @@ def test_classifies_pieces_of_two_photographs(programs, photographs, tmp_path):
 def test_an_output_that_cannot_be_written_is_refused_before_training(programs, tmp_path):
     (tmp_path / "full-pretrained.keras").mkdir()
     (tmp_path / "link.keras").symlink_to(tmp_path / "nowhere" / "classifier.keras")
-    for output in ("classifier.h5", *(str(tmp_path / name) for name in ("nowhere/a.keras", "full.keras", "link.keras"))):
+    for output in (
+        "classifier.h5",
+        *(str(tmp_path / name) for name in ("nowhere/a.keras", "full.keras", "link.keras")),
+    ):
         code, printed, errors = programs.run(PROGRAM, f"--images={tmp_path}", f"--output={output}")
         assert code != 0
         assert "--output should end with .keras and lie in a folder that exists" in printed + errors

@@ -36,14 +36,20 @@ def test_writes_models_results_and_a_report_that_agree(programs, tmp_path):
     for name, number in content["summary"].items():
         assert number == {"mean": results[name], "min": results[name], "max": results[name]}
 
-    table = [re.split(r"\s*\|\s*", line.strip("| ")) for line in output.splitlines() if line.startswith("|")]
+    table = [
+        re.split(r"\s*\|\s*", line.strip("| "))
+        for line in output.splitlines()
+        if line.startswith("|")
+    ]
     assert table[0][:3] == ["trained with", "test accuracy", "kNN accuracy of the embedding"]
     assert table[2][1] == f"{results['accuracy']:.2%}"
     assert table[3][1] == f"{results['cross_entropy_accuracy']:.2%}"
     assert "One of the 355 test images is 0.28 points. One run says little" in output
     assert output.count("Compiling the first step") == 3
     written = re.findall(rf"^  ({re.escape(str(tmp_path))}\S+)  +\S", output, re.MULTILINE)
-    assert {pathlib.Path(path).name for path in written} == {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert {pathlib.Path(path).name for path in written} == {
+        path.name for path in tmp_path.iterdir() if path.is_file()
+    }
     assert all(map(os.path.exists, written))
     assert f'keras.saving.load_model("{tmp_path}/classifier.keras")' in output
 
@@ -51,7 +57,9 @@ def test_writes_models_results_and_a_report_that_agree(programs, tmp_path):
     for name in ("classifier", "cross_entropy"):
         model = keras.saving.load_model(tmp_path / f"{name}.keras")
         accuracy = np.mean(model.predict(images, verbose=0).argmax(axis=1) == labels)
-        assert accuracy == pytest.approx(results["accuracy" if name == "classifier" else "cross_entropy_accuracy"])
+        assert accuracy == pytest.approx(
+            results["accuracy" if name == "classifier" else "cross_entropy_accuracy"]
+        )
     encoder = keras.saving.load_model(tmp_path / "contrastive.keras").encoder
     classifier_encoder = keras.saving.load_model(tmp_path / "classifier.keras").encoder
     for ours, theirs in zip(encoder.get_weights(), classifier_encoder.get_weights(), strict=True):
@@ -77,7 +85,11 @@ def test_several_seeds_are_the_runs_that_each_would_be(programs, tmp_path, num_s
     for name, number in both["summary"].items():
         values = [run[name] for run in both["runs"]]
         assert values[1] == second["runs"][0][name]
-        assert number == {"mean": pytest.approx(sum(values) / 2), "min": min(values), "max": max(values)}
+        assert number == {
+            "mean": pytest.approx(sum(values) / 2),
+            "min": min(values),
+            "max": max(values),
+        }
     low, high = (100 * both["summary"]["accuracy"][name] for name in ("min", "max"))
     assert f"({low:.2f}% to {high:.2f}%)" in outputs["two"]
     assert "Mean (lowest to highest) of the seeds 0 to 1." in outputs["two"]
@@ -96,10 +108,19 @@ def test_several_seeds_are_the_runs_that_each_would_be(programs, tmp_path, num_s
 @pytest.mark.slow
 @representatives("number", [signal.SIGTERM], [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_leaves_a_model_that_loads(tmp_path, number):
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    before = signal.signal(number, signal.SIG_DFL)  # shells have programs in the background ignore Ctrl-C, which is handed on
+    environment = {
+        name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"
+    }
+    before = signal.signal(
+        number, signal.SIG_DFL
+    )  # shells have programs in the background ignore Ctrl-C, which is handed on
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "examples" / PROGRAM), f"--output_dir={tmp_path}", "--epochs=1000"],
+        [
+            sys.executable,
+            str(ROOT / "examples" / PROGRAM),
+            f"--output_dir={tmp_path}",
+            "--epochs=1000",
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -118,7 +139,9 @@ def test_a_signal_leaves_a_model_that_loads(tmp_path, number):
         process.kill()
     assert process.returncode == 128 + number
     said = f"Stopped by {number.name}. What was trained until now was saved: "
-    assert output.decode().endswith(f"\n{said}keras.saving.load_model('{tmp_path}/contrastive.keras')\n")
+    assert output.decode().endswith(
+        f"\n{said}keras.saving.load_model('{tmp_path}/contrastive.keras')\n"
+    )
     # Without the noise of TensorFlow's start.
     assert output.startswith(b"digits, 1000 epochs, encoder 'small'; Keras ")
     assert not re.search(rb"[IWE]0000 |oneDNN|absl", output)

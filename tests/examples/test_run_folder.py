@@ -23,16 +23,24 @@ def test_a_folder_knows_its_run(run_folder, tmp_path):
     folder = tmp_path / "pretrain"
     run_folder.refuse_another_run(folder, RECORD)
     run_folder.write_record(folder, {**RECORD, "epochs": 3})
-    assert run_folder.read_record(folder) == {"recipe": "supcon", "image_size": [32, 32], "encoder": {"depth": 10}, "epochs": 3}
+    assert run_folder.read_record(folder) == {
+        "recipe": "supcon",
+        "image_size": [32, 32],
+        "encoder": {"depth": 10},
+        "epochs": 3,
+    }
     run_folder.refuse_another_run(folder, RECORD)
     with pytest.raises(
-        ValueError, match=r"holds another run: image_size \[32, 32\] instead of \[8, 8\]; seed None instead of 1"
+        ValueError,
+        match=r"holds another run: image_size \[32, 32\] instead of \[8, 8\]; seed None instead of 1",
     ):
         run_folder.refuse_another_run(folder, {**RECORD, "image_size": (8, 8), "seed": 1})
 
 
 def test_no_file_is_needed_to_go_on_that_can_be_made_again(run_folder, tmp_path, capsys):
-    """A damaged record is that of the newest checkpoint; without one nothing was trained, and the next start writes it."""
+    """A damaged record is that of the newest checkpoint; without one nothing was trained, and the
+    next start writes it.
+    """
     folder = tmp_path / "pretrain"
     trained = run_folder.checkpoint_of(folder)
     trained.notes["record"] = record = {**RECORD, "image_size": [32, 32], "epochs": 3}
@@ -53,10 +61,17 @@ def test_no_file_is_needed_to_go_on_that_can_be_made_again(run_folder, tmp_path,
             run_folder.refuse_another_run(folder, {**RECORD, "seed": 1})
     assert capsys.readouterr().err.count("that of the newest checkpoint takes its place.") == 1
     (tmp_path / run_folder.ENCODER).touch()
-    run_folder.check_folder(tmp_path, "pretrain", {"pretrain": 3}, {"pretrain": RECORD})  # its encoder is of this run
+    run_folder.check_folder(
+        tmp_path, "pretrain", {"pretrain": 3}, {"pretrain": RECORD}
+    )  # its encoder is of this run
     with pytest.raises(ValueError, match="holds the encoder of another run"):
-        run_folder.check_folder(tmp_path, "cross_entropy", {"cross_entropy": 3}, {"cross_entropy": RECORD})
-    assert run_folder.next_position(tmp_path, {"pretrain": 1, "linear": 1}) == "in linear, from the start"
+        run_folder.check_folder(
+            tmp_path, "cross_entropy", {"cross_entropy": 3}, {"cross_entropy": RECORD}
+        )
+    assert (
+        run_folder.next_position(tmp_path, {"pretrain": 1, "linear": 1})
+        == "in linear, from the start"
+    )
 
 
 def tf_batches():
@@ -73,7 +88,10 @@ def test_a_truncated_encoder_is_damaged_and_not_missing(run_folder, tmp_path):
     content = path.read_bytes()
     for damaged in (b"", content[:100], content[:-9], content[:200] + bytes(50) + content[250:]):
         path.write_bytes(damaged)
-        with pytest.raises(RuntimeError, match="encoder.keras' is damaged or not whole.*--mode=pretrain .* writes it again"):
+        with pytest.raises(
+            RuntimeError,
+            match="encoder.keras' is damaged or not whole.*--mode=pretrain .* writes it again",
+        ):
             run_folder.load_encoder(path)
 
 

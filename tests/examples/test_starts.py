@@ -1,4 +1,6 @@
-"""Each program as a user meets it first: its help, a trial on the digits without network, what it says of missing packages."""
+"""Each program as a user meets it first: its help, a trial on the digits without network, what it
+says of missing packages.
+"""
 
 import os
 import pathlib
@@ -20,21 +22,26 @@ ON_DIGITS = (
     "--encoder_depth=10",
     "--encoder_width=0.125",
 )
-# From the program to the flags of its smallest run on the digits and a file that the run writes, or None. quickstart.py is run
-# by test_quickstart.py.
+# From the program to the flags of its smallest run on the digits and a file that the run writes, or
+# None. quickstart.py is run by test_quickstart.py.
 TRIALS = {
     "own_images.py": (("--images=digits", "--image_size=8", "--epochs=1"), "own_images.keras"),
     "cifar10.py": (ON_DIGITS, "trial/classifier.keras"),
     "imagenet_tpu.py": ((*ON_DIGITS, "--image_size=16"), "trial/classifier.keras"),
     "recipe_to_keras.py": (("--epochs=1",), None),
-    "show_augmentations.py": (("--images=digits", "--size=24", "--output_dir=trial"), "trial/recipes.jpg"),
+    "show_augmentations.py": (
+        ("--images=digits", "--size=24", "--output_dir=trial"),
+        "trial/recipes.jpg",
+    ),
 }
 PROGRAMS = ("quickstart.py", *TRIALS)
 pytestmark = pytest.mark.slow
 
 
 def test_the_table_names_every_program():
-    assert set(PROGRAMS) == {path.name for path in EXAMPLES.glob("*.py") if '__name__ == "__main__"' in path.read_text()}
+    assert set(PROGRAMS) == {
+        path.name for path in EXAMPLES.glob("*.py") if '__name__ == "__main__"' in path.read_text()
+    }
 
 
 def test_help_says_what_a_program_does_and_how_to_try_it(programs):
@@ -53,7 +60,11 @@ def test_help_says_what_a_program_does_and_how_to_try_it(programs):
 
 
 # The others have tests of their own, on other data.
-@representatives("program", ["cifar10.py", "recipe_to_keras.py", "show_augmentations.py"], ["own_images.py", "imagenet_tpu.py"])
+@representatives(
+    "program",
+    ["cifar10.py", "recipe_to_keras.py", "show_augmentations.py"],
+    ["own_images.py", "imagenet_tpu.py"],
+)
 def test_runs_on_the_digits(programs, tmp_path, monkeypatch, program):
     trial, written = TRIALS[program]
     code, output, errors = programs.run(program, *trial, cwd=str(tmp_path))
@@ -69,7 +80,10 @@ def test_runs_on_the_digits(programs, tmp_path, monkeypatch, program):
 @representatives("program", PROGRAMS[:1], PROGRAMS[1:])
 def test_an_unknown_flag_is_named(program):
     finished = subprocess.run(
-        [sys.executable, EXAMPLES / program, "--no_such_flag"], capture_output=True, text=True, check=False
+        [sys.executable, EXAMPLES / program, "--no_such_flag"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert finished.returncode == 1
     assert "Unknown command line flag 'no_such_flag'" in finished.stderr
@@ -78,7 +92,9 @@ def test_an_unknown_flag_is_named(program):
 
 def test_every_program_begins_with_the_import_that_names_what_is_missing():
     for program in PROGRAMS:
-        imports = re.findall(r"^(?:import|from) (\w+)", (EXAMPLES / program).read_text(), re.MULTILINE)
+        imports = re.findall(
+            r"^(?:import|from) (\w+)", (EXAMPLES / program).read_text(), re.MULTILINE
+        )
         own = imports[: imports.index("start")]
         assert set(own) <= set(sys.stdlib_module_names), program
 
@@ -86,14 +102,41 @@ def test_every_program_begins_with_the_import_that_names_what_is_missing():
 @pytest.mark.parametrize(
     ("program", "flags", "package", "sentence"),
     [
-        ("quickstart.py", (), "keras", "quickstart.py needs keras, which is not installed: `pip install"),
-        ("quickstart.py", (), "absl", "quickstart.py needs absl, which is not installed: `pip install"),
-        ("quickstart.py", (), "matplotlib", "quickstart.py: The report at the end needs matplotlib, which is not installed:"),
-        ("cifar10.py", ("--model_dir=trial",), "tensorflow", "cifar10.py needs tensorflow, which is not installed:"),
-        ("show_augmentations.py", (), "sklearn", "show_augmentations.py: Drawing needs sklearn, which is not installed:"),
+        (
+            "quickstart.py",
+            (),
+            "keras",
+            "quickstart.py needs keras, which is not installed: `pip install",
+        ),
+        (
+            "quickstart.py",
+            (),
+            "absl",
+            "quickstart.py needs absl, which is not installed: `pip install",
+        ),
+        (
+            "quickstart.py",
+            (),
+            "matplotlib",
+            "quickstart.py: The report at the end needs matplotlib, which is not installed:",
+        ),
+        (
+            "cifar10.py",
+            ("--model_dir=trial",),
+            "tensorflow",
+            "cifar10.py needs tensorflow, which is not installed:",
+        ),
+        (
+            "show_augmentations.py",
+            (),
+            "sklearn",
+            "show_augmentations.py: Drawing needs sklearn, which is not installed:",
+        ),
     ],
 )
-def test_a_missing_package_is_named_before_anything_is_done(tmp_path, program, flags, package, sentence):
+def test_a_missing_package_is_named_before_anything_is_done(
+    tmp_path, program, flags, package, sentence
+):
     (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules[{package!r}] = None")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     finished = subprocess.run(
@@ -108,4 +151,6 @@ def test_a_missing_package_is_named_before_anything_is_done(tmp_path, program, f
     assert finished.stderr.startswith(sentence)
     assert "pip install" in finished.stderr
     assert finished.stderr.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["sitecustomize.py"]
+    assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == [
+        "sitecustomize.py"
+    ]

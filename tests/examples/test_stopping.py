@@ -26,7 +26,9 @@ def stopping(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(stopping, number, capfd, monkeypatch):
+def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(
+    stopping, number, capfd, monkeypatch
+):
     codes = []
     monkeypatch.setattr(os, "_exit", codes.append)
 
@@ -39,7 +41,14 @@ def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(
     with stopping.StopOnSignal() as stop:
         callbacks = [keras.callbacks.LambdaCallback(on_train_batch_begin=send), stop]
         with stop.hold():
-            model.fit(batches(), steps_per_epoch=STEPS, epochs=2, callbacks=callbacks, verbose=0, shuffle=False)
+            model.fit(
+                batches(),
+                steps_per_epoch=STEPS,
+                epochs=2,
+                callbacks=callbacks,
+                verbose=0,
+                shuffle=False,
+            )
             stop.files.append(pathlib.Path("a.keras"))
         assert int(model.optimizer.iterations) == 3
         assert stop.received == number
@@ -53,7 +62,9 @@ def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(
     assert signal.getsignal(number) == before
 
 
-def test_a_signal_ends_validation_too_whose_figures_are_then_not_those_of_the_epoch(stopping, capfd):
+def test_a_signal_ends_validation_too_whose_figures_are_then_not_those_of_the_epoch(
+    stopping, capfd
+):
     steps, logged = [], []
 
     def send(batch, logs):
@@ -61,13 +72,17 @@ def test_a_signal_ends_validation_too_whose_figures_are_then_not_those_of_the_ep
         if len(steps) == STEPS + 2:  # in the second epoch
             os.kill(os.getpid(), signal.SIGTERM)
 
-    early = keras.callbacks.EarlyStopping("val_loss", min_delta=1e9, patience=2, restore_best_weights=True)
+    early = keras.callbacks.EarlyStopping(
+        "val_loss", min_delta=1e9, patience=2, restore_best_weights=True
+    )
     model = small_model()
     with stopping.StopOnSignal() as stop:
         callbacks = [
             stop,
             keras.callbacks.LambdaCallback(on_test_batch_begin=send),
-            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logged.append(dict(logs))),
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: logged.append(dict(logs))
+            ),
             early,
         ]
         with stop.hold(), pytest.warns(UserWarning, match="`val_loss` which is not available"):
@@ -82,11 +97,18 @@ def test_a_signal_ends_validation_too_whose_figures_are_then_not_those_of_the_ep
                 shuffle=False,
             )
     assert steps == [*range(STEPS), 0, 1]
-    assert [sorted(logs) for logs in logged] == [["loss", "mae", "val_loss", "val_mae"], ["loss", "mae"]]
+    assert [sorted(logs) for logs in logged] == [
+        ["loss", "mae", "val_loss", "val_mae"],
+        ["loss", "mae"],
+    ]
     assert history.history["val_loss"] == [logged[0]["val_loss"]]
     assert early.wait == 0
     said = capfd.readouterr().err
-    assert said.count("SIGTERM: training ends after the present step") == said.count("A second signal ends the program") == 1
+    assert (
+        said.count("SIGTERM: training ends after the present step")
+        == said.count("A second signal ends the program")
+        == 1
+    )
 
 
 def test_a_signal_that_is_ignored_stays_ignored(stopping):

@@ -14,7 +14,9 @@ def encoder() -> keras.Model:
 
 MODELS = {
     "head": lambda: keras.Sequential([keras.Input((8,)), ProjectionHead(4, (6,))]),
-    "head with batch normalization": lambda: keras.Sequential([keras.Input((8,)), ProjectionHead(4, (6, 5), batch_norm=True)]),
+    "head with batch normalization": lambda: keras.Sequential(
+        [keras.Input((8,)), ProjectionHead(4, (6, 5), batch_norm=True)]
+    ),
     "contrastive": lambda: ContrastiveModel(encoder(), ProjectionHead(4, (6,))),
     "classifier": lambda: LinearClassifier(encoder(), 3),
 }
@@ -33,4 +35,6 @@ def test_a_quantized_model_comes_back_from_its_file(name, rng, tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again.predict(x, verbose=0), quantized)
     again.save(tmp_path / "again.keras")
-    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "again.keras").predict(x, verbose=0), quantized)
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "again.keras").predict(x, verbose=0), quantized
+    )

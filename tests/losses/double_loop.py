@@ -1,7 +1,8 @@
 """Every loss written out pair by pair in float64, and its gradient.
 
-The functions take projections `(..., batch, views, dim)`, real or complex: a gradient is the imaginary part of the loss at
-`z + i h`, which is exact to the last digits because nothing is subtracted (Squire and Trapp, 1998).
+The functions take projections `(..., batch, views, dim)`, real or complex: a gradient is the
+imaginary part of the loss at `z + i h`, which is exact to the last digits because nothing is
+subtracted (Squire and Trapp, 1998).
 """
 
 from collections.abc import Callable, Iterator
@@ -10,19 +11,25 @@ import numpy as np
 
 
 class Rows:
-    """The rows of a batch, and of a queue, with their unit vectors; leading axes hold several versions of the batch."""
+    """The rows of a batch, and of a queue, with their unit vectors; leading axes hold several
+    versions of the batch.
+    """
 
     def __init__(self, class_ids, projections, normalize=True, queue=None, queue_ids=None):
         projections = projections.astype(np.result_type(projections, "float64"))
         batch, self.views, dim = projections.shape[-3:]
-        rows = np.moveaxis(projections.reshape(*projections.shape[:-3], batch * self.views, dim), -2, 0)
+        rows = np.moveaxis(
+            projections.reshape(*projections.shape[:-3], batch * self.views, dim), -2, 0
+        )
         self.sample = list(np.repeat(np.arange(batch), self.views))
         self.label = list(np.repeat(np.asarray(class_ids, "int64"), self.views))
         self.num_anchors = len(rows)
         if queue is not None:
             self.sample += [batch + place for place in range(len(queue))]
             self.label += list(queue_ids)
-            queue = np.broadcast_to(queue[(slice(None), *[None] * (rows.ndim - 2))], (len(queue), *rows.shape[1:]))
+            queue = np.broadcast_to(
+                queue[(slice(None), *[None] * (rows.ndim - 2))], (len(queue), *rows.shape[1:])
+            )
             rows = np.concatenate([rows, queue])
         if normalize:
             norm = np.sqrt(np.sum(rows**2, axis=-1, keepdims=True))
@@ -34,7 +41,9 @@ class Rows:
         return (i for i in range(self.num_anchors) if contrast_mode == "all" or i % self.views == 0)
 
     def is_positive(self, i: int, j: int) -> bool:
-        return self.sample[i] == self.sample[j] or (self.label[i] == self.label[j] and self.label[i] >= 0)
+        return self.sample[i] == self.sample[j] or (
+            self.label[i] == self.label[j] and self.label[i] >= 0
+        )
 
     def split(self, i: int, positives_cap: int | None) -> tuple[list[int], list[int]]:
         """Positives and negatives of a row; positives beyond the limit are neither."""
@@ -42,7 +51,9 @@ class Rows:
         positives = [j for j in others if self.is_positive(i, j)]
         negatives = [j for j in others if not self.is_positive(i, j)]
         if positives_cap is not None:
-            samples = dict.fromkeys(self.sample[j] for j in positives if self.sample[j] != self.sample[i])
+            samples = dict.fromkeys(
+                self.sample[j] for j in positives if self.sample[j] != self.sample[i]
+            )
             kept = [self.sample[i], *list(samples)[: positives_cap // self.views]]
             positives = [j for j in positives if self.sample[j] in kept]
         return positives, negatives
@@ -55,7 +66,9 @@ class Rows:
 
     def per_sample(self, losses: dict[int, np.ndarray], contrast_mode: str = "all") -> np.ndarray:
         losses = np.stack([losses[i] for i in self.anchors(contrast_mode)], axis=-1)
-        return losses.reshape(*losses.shape[:-1], -1, self.views if contrast_mode == "all" else 1).mean(axis=-1)
+        return losses.reshape(
+            *losses.shape[:-1], -1, self.views if contrast_mode == "all" else 1
+        ).mean(axis=-1)
 
 
 def _log_sum_exp(values: list[np.ndarray]) -> np.ndarray:
@@ -86,7 +99,11 @@ def supcon(
             continue
         log_shares = []
         for p in positives:
-            members = {"all": positives + negatives, "one_positive": [p, *negatives], "only_negatives": negatives}[denominator]
+            members = {
+                "all": positives + negatives,
+                "one_positive": [p, *negatives],
+                "only_negatives": negatives,
+            }[denominator]
             log_shares.append(s[p] - _log_sum_exp([s[j] for j in members]))
         if summation == "out":
             losses[i] = -sum(log_shares) / len(positives)
@@ -102,11 +119,13 @@ def ntlogistic(class_ids, projections, temperature=0.1, normalize=True) -> np.nd
         positives, negatives = rows.split(i, None)
         losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
         if positives:
-            losses[i] = sum(np.log(1 + np.exp(-rows.dot(i, j) / temperature)) for j in positives) / len(positives)
+            losses[i] = sum(
+                np.log(1 + np.exp(-rows.dot(i, j) / temperature)) for j in positives
+            ) / len(positives)
             if negatives:
-                losses[i] = losses[i] + sum(np.log(1 + np.exp(rows.dot(i, j) / temperature)) for j in negatives) / len(
-                    negatives
-                )
+                losses[i] = losses[i] + sum(
+                    np.log(1 + np.exp(rows.dot(i, j) / temperature)) for j in negatives
+                ) / len(negatives)
     return rows.per_sample(losses)
 
 
@@ -119,7 +138,9 @@ def max_margin(class_ids, projections, margin=1.0, normalize=True) -> np.ndarray
         losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
         if positives:
             pull = sum(rows.squared_distance(i, j) / 2 for j in positives)
-            push = sum(_hinge(margin - np.sqrt(rows.squared_distance(i, j))) ** 2 / 2 for j in negatives)
+            push = sum(
+                _hinge(margin - np.sqrt(rows.squared_distance(i, j))) ** 2 / 2 for j in negatives
+            )
             losses[i] = (pull + push) / (len(positives) + len(negatives))
     return rows.per_sample(losses)
 
@@ -136,13 +157,27 @@ def triplet(class_ids, projections, margin=1.0, mining="all", normalize=True) ->
         if mining == "all":
             terms = [_hinge(d[p] - d[n] + margin) for p in positives for n in negatives]
         elif mining == "hard":
-            terms = [_hinge(_largest([d[p] for p in positives]) + _largest([-d[n] for n in negatives]) + margin)]
+            terms = [
+                _hinge(
+                    _largest([d[p] for p in positives])
+                    + _largest([-d[n] for n in negatives])
+                    + margin
+                )
+            ]
         else:
             terms = []
             for p in positives:
-                farther = [np.where(np.real(d[n]) > np.real(d[p]), -d[n], -np.inf) for n in negatives]
+                farther = [
+                    np.where(np.real(d[n]) > np.real(d[p]), -d[n], -np.inf) for n in negatives
+                ]
                 nearest_farther, farthest = _largest(farther), -_largest([d[n] for n in negatives])
-                terms.append(_hinge(d[p] + np.where(np.isinf(np.real(nearest_farther)), farthest, nearest_farther) + margin))
+                terms.append(
+                    _hinge(
+                        d[p]
+                        + np.where(np.isinf(np.real(nearest_farther)), farthest, nearest_farther)
+                        + margin
+                    )
+                )
         losses[i] = sum(terms) / len(terms)
     return rows.per_sample(losses)
 

@@ -31,7 +31,11 @@ CASES = {
         keras_supcon.NTLogisticLoss(temperature=0.3),
         lambda y, z: double_loop.ntlogistic(y, z, 0.3),
     ),
-    "npairs": (losses.npairs_loss, keras_supcon.NPairsLoss(), lambda y, z: double_loop.supcon(y, z, 1.0)),
+    "npairs": (
+        losses.npairs_loss,
+        keras_supcon.NPairsLoss(),
+        lambda y, z: double_loop.supcon(y, z, 1.0),
+    ),
     "max_margin": (
         lambda y, z, **options: losses.max_margin_loss(y, z, 1.2, **options),
         keras_supcon.MaxMarginLoss(margin=1.2),
@@ -39,7 +43,9 @@ CASES = {
     ),
     **{
         f"triplet {mining}": (
-            lambda y, z, mining=mining, **options: losses.triplet_loss(y, z, 0.5, mining, **options),
+            lambda y, z, mining=mining, **options: losses.triplet_loss(
+                y, z, 0.5, mining, **options
+            ),
             keras_supcon.TripletLoss(margin=0.5, mining=mining),
             lambda y, z, mining=mining: double_loop.triplet(y, z, 0.5, mining),
         )
@@ -63,13 +69,17 @@ def test_equals_the_double_loop_in_value_and_gradient(rng, name, views):
     expected_gradient = double_loop.gradient(lambda z: reference(CLASS_IDS, z), projections)
     per_sample = losses_of(function, CLASS_IDS, projections)
     np.testing.assert_allclose(per_sample, expected, rtol=1e-5, atol=2e-6)
-    # In one tile, and in several of which the last is not full; the latter on TensorFlow also as one program.
+    # In one tile, and in several of which the last is not full; the latter on TensorFlow also as
+    # one program.
     runs = {(quickest_value_and_gradient, None), (quickest_value_and_gradient, 4)}
     if keras.backend.backend() == "tensorflow":
         runs.add((compiled_value_and_gradient, 4))
     for run, block_size in runs:
         value, gradient = run(
-            lambda z, block_size=block_size: ops.mean(function(CLASS_IDS, z, block_size=block_size)), projections
+            lambda z, block_size=block_size: ops.mean(
+                function(CLASS_IDS, z, block_size=block_size)
+            ),
+            projections,
         )
         np.testing.assert_allclose(value, expected.mean(), rtol=1e-5, atol=1e-6)
         scale = max(np.abs(expected_gradient).max(), 1e-2)
@@ -82,11 +92,17 @@ def test_every_option_of_the_class_reaches_the_function(rng, name):
     function, loss, _ = CASES[name]
     projections = rng.normal(size=(9, 2, 4)).astype("float32")
     np.testing.assert_allclose(
-        float(loss(CLASS_IDS, projections)), losses_of(function, CLASS_IDS, projections).mean(), rtol=1e-5
+        float(loss(CLASS_IDS, projections)),
+        losses_of(function, CLASS_IDS, projections).mean(),
+        rtol=1e-5,
     )
-    raw = type(loss).from_config({**loss.get_config(), "normalize": False, "block_size": 4, "reduction": None})
+    raw = type(loss).from_config(
+        {**loss.get_config(), "normalize": False, "block_size": 4, "reduction": None}
+    )
     expected = losses_of(function, CLASS_IDS, projections, normalize=False, block_size=4)
-    np.testing.assert_allclose(ops.convert_to_numpy(raw(CLASS_IDS, projections)), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(raw(CLASS_IDS, projections)), expected, rtol=1e-6
+    )
 
 
 @every_loss
@@ -105,14 +121,18 @@ def test_samples_without_a_positive_give_zero_and_no_gradient_of_their_own(rng, 
     projections = rng.normal(size=(9, 1, 4)).astype("float32")
     np.testing.assert_array_equal(losses_of(function, np.arange(9), projections), 0)
     np.testing.assert_array_equal(losses_of(function, np.full(9, -1), projections), 0)
-    _, gradient = quickest_value_and_gradient(lambda z: ops.sum(function(np.arange(9), z)), projections)
+    _, gradient = quickest_value_and_gradient(
+        lambda z: ops.sum(function(np.arange(9), z)), projections
+    )
     np.testing.assert_array_equal(gradient, 0)
 
 
 @pytest.mark.slow
 @every_value(name=list(CASES), block_size=[None, 4])
 def test_a_row_that_is_not_finite_makes_all_losses_and_gradients_nan(rng, name, block_size):
-    """Comparisons with NaN are False: masks, maxima and sorts would lose it, and `TerminateOnNaN` would not fire."""
+    """Comparisons with NaN are False: masks, maxima and sorts would lose it, and `TerminateOnNaN`
+    would not fire.
+    """
     function, _, _ = CASES[name]
     step = quickest(lambda z: function(CLASS_IDS, z, block_size=block_size))
     for value in (np.nan, np.inf, -np.inf):
@@ -132,7 +152,9 @@ def test_a_row_that_is_not_finite_makes_all_losses_and_gradients_nan(rng, name, 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [0, 2, 1, 3]])
 def test_a_negative_as_far_as_the_positive_is_not_semi_hard(order):
-    """The positive and a negative are at squared distance 1, the negative that is farther at 4: 1 - 4 + 1 is below 0."""
+    """The positive and a negative are at squared distance 1, the negative that is farther at 4: 1 -
+    4 + 1 is below 0.
+    """
     rows = np.array([[0, 0], [1, 0], [0, 1], [0, -2]], "float32")
     class_ids = np.array([0, 0, 1, 2])
     loss = losses.triplet_loss(class_ids[order], rows[order], 1.0, "semi_hard", normalize=False)
@@ -143,7 +165,9 @@ def test_a_negative_as_far_as_the_positive_is_not_semi_hard(order):
 @pytest.mark.parametrize("weights", [None, np.ones(0, "float32")])
 def test_the_loss_of_an_empty_batch_is_0(reduction, weights):
     """Such as that of a replica in an eager step, for which a short last batch leaves nothing."""
-    value = keras_supcon.SupConLoss(reduction=reduction)(np.zeros(0, "int32"), np.zeros((0, 2, 3), "float32"), weights)
+    value = keras_supcon.SupConLoss(reduction=reduction)(
+        np.zeros(0, "int32"), np.zeros((0, 2, 3), "float32"), weights
+    )
     assert ops.convert_to_numpy(value) == 0
     assert value.shape == ()
 
@@ -153,7 +177,9 @@ def test_permuting_the_batch_permutes_the_loss(rng, name):
     function = CASES[name][0]
     projections, order = rng.normal(size=(9, 2, 4)).astype("float32"), rng.permutation(9)
     moved = losses_of(function, CLASS_IDS[order], projections[order])
-    np.testing.assert_allclose(moved, losses_of(function, CLASS_IDS, projections)[order], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        moved, losses_of(function, CLASS_IDS, projections)[order], rtol=1e-5, atol=1e-6
+    )
 
 
 @representatives(
@@ -168,7 +194,9 @@ def test_class_ids_up_to_2_to_the_31_stay_apart_and_together(rng, name):
     small = np.array([0, 1, 2, 3, 0, 1, 2, 3, 3])
     for first in (2**24, 2**31 - 5):
         large = (first + small).astype("int64")
-        np.testing.assert_array_equal(losses_of(function, large, projections), losses_of(function, small, projections))
+        np.testing.assert_array_equal(
+            losses_of(function, large, projections), losses_of(function, small, projections)
+        )
         assert float(loss(large, projections)) == float(loss(small, projections))
         assert float(loss(large, projections)) != float(loss(small // 2, projections))
 
@@ -191,25 +219,54 @@ def test_class_ids_above_2_to_the_24_stay_apart_in_fit(rng):
 def test_refuses_multi_hot_rows_and_labels_of_another_length(name):
     loss = CASES[name][1]
     if name == "ntxent":
-        assert float(loss(np.array([[1, 1], [1, 0]]), np.ones((2, 2), "float32"))) == 0  # labels are ignored
+        assert (
+            float(loss(np.array([[1, 1], [1, 0]]), np.ones((2, 2), "float32"))) == 0
+        )  # labels are ignored
         return
     with pytest.raises(ValueError, match=r"one-hot rows.*Multi-hot.*Received: y_true="):
         loss(np.array([[1, 1], [1, 0]]), np.ones((2, 2), "float32"))
-    with pytest.raises(ValueError, match=r"`y_true` should have as many rows as `y_pred`. Received: y_true.shape=\(3,\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"`y_true` should have as many rows as `y_pred`. Received: y_true.shape=\(3,\)",
+    ):
         loss(np.zeros(3), np.ones((2, 2), "float32"))
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: keras_supcon.NTXentLoss(temperature=0), "`temperature` should be a positive number. Received: temperature=0"),
-        (lambda: keras_supcon.NTLogisticLoss(temperature=-1), "`temperature` should be a positive number"),
-        (lambda: keras_supcon.MaxMarginLoss(margin=0), "`margin` should be a positive number. Received: margin=0"),
-        (lambda: keras_supcon.TripletLoss(margin=-0.1), "`margin` should be a number of at least 0. Received: margin=-0.1"),
-        (lambda: keras_supcon.TripletLoss(margin=float("nan")), "`margin` should be a number of at least 0"),
-        (lambda: keras_supcon.TripletLoss(mining="easy"), r"`mining` should be one of .*Received: mining='easy'"),
-        (lambda: keras_supcon.NPairsLoss(block_size=0), "`block_size` should be None or a whole number of at least 1"),
-        (lambda: keras_supcon.NPairsLoss(block_size=2.5), "`block_size` should be None or a whole number of at least 1"),
+        (
+            lambda: keras_supcon.NTXentLoss(temperature=0),
+            "`temperature` should be a positive number. Received: temperature=0",
+        ),
+        (
+            lambda: keras_supcon.NTLogisticLoss(temperature=-1),
+            "`temperature` should be a positive number",
+        ),
+        (
+            lambda: keras_supcon.MaxMarginLoss(margin=0),
+            "`margin` should be a positive number. Received: margin=0",
+        ),
+        (
+            lambda: keras_supcon.TripletLoss(margin=-0.1),
+            "`margin` should be a number of at least 0. Received: margin=-0.1",
+        ),
+        (
+            lambda: keras_supcon.TripletLoss(margin=float("nan")),
+            "`margin` should be a number of at least 0",
+        ),
+        (
+            lambda: keras_supcon.TripletLoss(mining="easy"),
+            r"`mining` should be one of .*Received: mining='easy'",
+        ),
+        (
+            lambda: keras_supcon.NPairsLoss(block_size=0),
+            "`block_size` should be None or a whole number of at least 1",
+        ),
+        (
+            lambda: keras_supcon.NPairsLoss(block_size=2.5),
+            "`block_size` should be None or a whole number of at least 1",
+        ),
     ],
 )
 def test_refuses_arguments_out_of_range(make, sentence):

@@ -16,8 +16,12 @@ pytestmark = pytest.mark.neutral
 # At the ends of what their arguments may be.
 LOSSES = {
     "supcon, coldest": lambda **options: keras_supcon.SupConLoss(1e-15, summation="in", **options),
-    "supcon, hottest": lambda **options: keras_supcon.SupConLoss(1e15, scale_by_temperature=True, **options),
-    "supcon, one positive": lambda **options: keras_supcon.SupConLoss(1e-15, denominator="one_positive", **options),
+    "supcon, hottest": lambda **options: keras_supcon.SupConLoss(
+        1e15, scale_by_temperature=True, **options
+    ),
+    "supcon, one positive": lambda **options: keras_supcon.SupConLoss(
+        1e-15, denominator="one_positive", **options
+    ),
     "ntxent": lambda **options: keras_supcon.NTXentLoss(1e-15, **options),
     "ntlogistic": lambda **options: keras_supcon.NTLogisticLoss(1e-15, **options),
     "npairs": keras_supcon.NPairsLoss,
@@ -75,9 +79,15 @@ def test_queues_and_metrics_take_float64_rows_beyond_float32(rng):
     rows, queue = rng.normal(size=(9, 4)).astype("float32"), np.array([[1e200, 0, 0, 1e199]])
     expected = losses.supcon_loss(CLASS_IDS, rows, queue=queue / 1e200)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(losses.supcon_loss(CLASS_IDS, rows, queue=queue)), ops.convert_to_numpy(expected), rtol=1e-6
+        ops.convert_to_numpy(losses.supcon_loss(CLASS_IDS, rows, queue=queue)),
+        ops.convert_to_numpy(expected),
+        rtol=1e-6,
     )
-    for metric in (metrics.ContrastiveAccuracy(), metrics.ChanceLoss(), metrics.PositivesPerAnchor()):
+    for metric in (
+        metrics.ContrastiveAccuracy(),
+        metrics.ChanceLoss(),
+        metrics.PositivesPerAnchor(),
+    ):
         metric.update_state(CLASS_IDS, rows)
         expected = float(metric.result())
         metric.reset_state()
@@ -94,12 +104,27 @@ def test_queues_and_metrics_take_float64_rows_beyond_float32(rng):
         ),
         (lambda: keras_supcon.NTXentLoss(1e16), r"`temperature` should be from 1e-15"),
         (lambda: keras_supcon.NTLogisticLoss(1e-16), r"`temperature` should be from 1e-15"),
-        (lambda: losses.supcon_loss([0, 0], np.eye(2), 1e-300), r"`temperature` should be from 1e-15"),
-        (lambda: keras_supcon.SupConLoss().move_temperature(1e-40, None), r"`temperature` should be from 1e-15"),
-        (lambda: keras_supcon.MaxMarginLoss(1e19), r"`margin` should be from .* to 1e\+15, .* Received: margin=1e\+19"),
+        (
+            lambda: losses.supcon_loss([0, 0], np.eye(2), 1e-300),
+            r"`temperature` should be from 1e-15",
+        ),
+        (
+            lambda: keras_supcon.SupConLoss().move_temperature(1e-40, None),
+            r"`temperature` should be from 1e-15",
+        ),
+        (
+            lambda: keras_supcon.MaxMarginLoss(1e19),
+            r"`margin` should be from .* to 1e\+15, .* Received: margin=1e\+19",
+        ),
         (lambda: keras_supcon.TripletLoss(1e31), r"`margin` should be from 0 to 1e\+30"),
-        (lambda: keras_supcon.optimizers.LARS(1e39), r"`learning_rate` should be from 0 to 3.40282e\+38"),
-        (lambda: keras_supcon.optimizers.LARS(0.1, trust_coefficient=1e-39), r"`trust_coefficient` should be from 1.17549e-38"),
+        (
+            lambda: keras_supcon.optimizers.LARS(1e39),
+            r"`learning_rate` should be from 0 to 3.40282e\+38",
+        ),
+        (
+            lambda: keras_supcon.optimizers.LARS(0.1, trust_coefficient=1e-39),
+            r"`trust_coefficient` should be from 1.17549e-38",
+        ),
     ],
 )
 def test_refuses_arguments_that_float32_cannot_compute_with(make, sentence):

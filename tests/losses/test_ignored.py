@@ -33,7 +33,9 @@ LOGITS = {
 
 
 def batch_with_ignored(rng, views, ignore_class, rows=14):
-    """Ids, projections and which rows are ignored: some of them, in any places, near and far from the others."""
+    """Ids, projections and which rows are ignored: some of them, in any places, near and far from
+    the others.
+    """
     class_ids = np.resize([0, 1, 0, 2, -1, 1, 0, 1, 3], rows)
     is_ignored = np.isin(np.arange(rows), rng.permutation(rows)[:4]) | (class_ids == ignore_class)
     projections = rng.normal(size=(rows, views, 4)).astype(DTYPE)
@@ -41,29 +43,46 @@ def batch_with_ignored(rng, views, ignore_class, rows=14):
     return np.where(is_ignored, ignore_class, class_ids), projections, is_ignored
 
 
-def check(loss, rng, views, ignore_class, queue=None, queue_ids=None, run=quickest_value_and_gradient):
-    """The others have the losses and gradients of a batch without the ignored rows, which have 0 and none."""
+def check(
+    loss, rng, views, ignore_class, queue=None, queue_ids=None, run=quickest_value_and_gradient
+):
+    """The others have the losses and gradients of a batch without the ignored rows, which have 0
+    and none.
+    """
     class_ids, projections, is_ignored = batch_with_ignored(rng, views, ignore_class)
     of_all, of_others, weights = {}, {}, rng.uniform(0.5, 1.5, len(class_ids)).astype(DTYPE)
     if queue is not None:
         kept = queue_ids != ignore_class
         assert 0 < kept.sum() < len(kept)
-        of_all, of_others = {"queue": queue, "queue_labels": queue_ids}, {"queue": queue[kept], "queue_labels": queue_ids[kept]}
+        of_all, of_others = (
+            {"queue": queue, "queue_labels": queue_ids},
+            {"queue": queue[kept], "queue_labels": queue_ids[kept]},
+        )
 
     def total(z, rows, **options):
         return ops.sum(ops.convert_to_tensor(weights[rows]) * loss(class_ids[rows], z, **options))
 
     all_rows, others = np.arange(len(class_ids)), np.flatnonzero(~is_ignored)
-    values = quickest(lambda z: loss(class_ids, z, ignore_class=ignore_class, **of_all))(projections)
-    expected = ops.convert_to_numpy(quickest(lambda z: loss(class_ids[others], z, **of_others))(projections[others]))
+    values = quickest(lambda z: loss(class_ids, z, ignore_class=ignore_class, **of_all))(
+        projections
+    )
+    expected = ops.convert_to_numpy(
+        quickest(lambda z: loss(class_ids[others], z, **of_others))(projections[others])
+    )
     assert np.abs(expected).max() > 0.01
     values = ops.convert_to_numpy(values)
     np.testing.assert_array_equal(values[is_ignored], 0)
     np.testing.assert_allclose(values[others], expected, **TOLERANCE)
-    _, gradient = run(lambda z: total(z, all_rows, ignore_class=ignore_class, **of_all), projections)
-    _, expected = quickest_value_and_gradient(lambda z: total(z, others, **of_others), projections[others])
+    _, gradient = run(
+        lambda z: total(z, all_rows, ignore_class=ignore_class, **of_all), projections
+    )
+    _, expected = quickest_value_and_gradient(
+        lambda z: total(z, others, **of_others), projections[others]
+    )
     np.testing.assert_array_equal(gradient[is_ignored], 0)
-    np.testing.assert_allclose(gradient[others], expected, rtol=1e-4, atol=1e-5 * max(np.abs(expected).max(), 1e-2))
+    np.testing.assert_allclose(
+        gradient[others], expected, rtol=1e-4, atol=1e-5 * max(np.abs(expected).max(), 1e-2)
+    )
 
 
 # JAX compiles four programs for each row, which takes it a minute for all pairs.
@@ -82,7 +101,15 @@ covering = every_value if keras.backend.backend() == "jax" else every_pair
     ignore_class=[5, -1],
 )
 def test_the_others_do_not_see_them_in_supcon(
-    rng, summation, denominator, contrast_mode, positives_cap, has_queue, block_size, logits, ignore_class
+    rng,
+    summation,
+    denominator,
+    contrast_mode,
+    positives_cap,
+    has_queue,
+    block_size,
+    logits,
+    ignore_class,
 ):
     loss = functools.partial(
         losses.supcon_loss,
@@ -95,7 +122,10 @@ def test_the_others_do_not_see_them_in_supcon(
     )
     queue, queue_ids = None, None
     if has_queue:
-        queue, queue_ids = rng.normal(size=(7, 4)).astype(DTYPE), np.array([1, ignore_class, 0, 2, ignore_class, 3, 1])
+        queue, queue_ids = (
+            rng.normal(size=(7, 4)).astype(DTYPE),
+            np.array([1, ignore_class, 0, 2, ignore_class, 3, 1]),
+        )
     check(loss, rng, 2, ignore_class, queue, queue_ids)
 
 
@@ -106,7 +136,13 @@ def test_the_others_do_not_see_them_in_the_other_losses(rng, name, views, block_
 
 
 def test_in_one_program_of_many_blocks(rng):
-    check(functools.partial(losses.supcon_loss, block_size=3), rng, 2, 5, run=compiled_value_and_gradient)
+    check(
+        functools.partial(losses.supcon_loss, block_size=3),
+        rng,
+        2,
+        5,
+        run=compiled_value_and_gradient,
+    )
 
 
 @pytest.mark.parametrize("name", ["supcon", *LOSSES])
@@ -114,18 +150,24 @@ def test_a_batch_of_them_alone_gives_zero_and_no_gradient(rng, name):
     loss = {"supcon": losses.supcon_loss, **LOSSES}[name]
     for ids in (np.full(4, 9), np.array([9, 9, 9, 1])):  # the one that is left has no negative
         value, gradient = quickest_value_and_gradient(
-            lambda z, ids=ids: ops.sum(loss(ids, z, ignore_class=9)), rng.normal(size=(4, 1, 3)).astype("float32")
+            lambda z, ids=ids: ops.sum(loss(ids, z, ignore_class=9)),
+            rng.normal(size=(4, 1, 3)).astype("float32"),
         )
         assert value == 0
         np.testing.assert_array_equal(gradient, 0)
 
 
 def test_a_queue_without_labels_has_nothing_to_ignore(rng):
-    z, queue = rng.normal(size=(6, 2, 4)).astype("float32"), rng.normal(size=(3, 4)).astype("float32")
+    z, queue = (
+        rng.normal(size=(6, 2, 4)).astype("float32"),
+        rng.normal(size=(3, 4)).astype("float32"),
+    )
     class_ids = np.arange(6) % 2
     values = losses.supcon_loss(class_ids, z, queue=queue, ignore_class=-1)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(values), ops.convert_to_numpy(losses.supcon_loss(class_ids, z, queue=queue)), rtol=1e-6
+        ops.convert_to_numpy(values),
+        ops.convert_to_numpy(losses.supcon_loss(class_ids, z, queue=queue)),
+        rtol=1e-6,
     )
 
 
@@ -150,11 +192,19 @@ def test_a_row_of_theirs_that_is_not_finite_makes_all_losses_nan(rng, name):
 @pytest.mark.parametrize("name", ["supcon", *LOSSES])
 def test_refuses_what_is_no_id(name):
     loss, z = {"supcon": losses.supcon_loss, **LOSSES}[name], np.ones((3, 2), "float32")
-    with pytest.raises(ValueError, match="`ignore_class` should be None or a whole number.*Received: ignore_class=0.5"):
+    with pytest.raises(
+        ValueError,
+        match="`ignore_class` should be None or a whole number.*Received: ignore_class=0.5",
+    ):
         loss(np.zeros(3), z, ignore_class=0.5)
-    with pytest.raises(ValueError, match="class ids, not one-hot rows, where `ignore_class`.*Received: ignore_class=1"):
+    with pytest.raises(
+        ValueError,
+        match="class ids, not one-hot rows, where `ignore_class`.*Received: ignore_class=1",
+    ):
         loss(np.eye(3), z, ignore_class=1)
-    with pytest.raises(ValueError, match=r"or -1 for unlabelled, or -5 for ignored. Received: y_true="):
+    with pytest.raises(
+        ValueError, match=r"or -1 for unlabelled, or -5 for ignored. Received: y_true="
+    ):
         loss(np.array([0, -5, -4]), z, ignore_class=-5)
     loss(np.array([0, -5, -1]), z, ignore_class=-5)
 

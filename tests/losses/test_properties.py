@@ -1,4 +1,6 @@
-"""Any batch, any option: finite in value and gradient, and equal to the double loop where float32 can tell."""
+"""Any batch, any option: finite in value and gradient, and equal to the double loop where float32
+can tell.
+"""
 
 import dataclasses
 import functools
@@ -32,7 +34,9 @@ def batches(draw) -> Batch:
     size, views, dim = draw(st.integers(1, 7)), draw(st.integers(1, 3)), draw(st.integers(1, 5))
     kind = draw(st.sampled_from(["some classes", "one class", "all unique", "unlabelled"]))
     class_ids = {
-        "some classes": lambda: np.array(draw(st.lists(st.integers(-1, 2), min_size=size, max_size=size))),
+        "some classes": lambda: np.array(
+            draw(st.lists(st.integers(-1, 2), min_size=size, max_size=size))
+        ),
         "one class": lambda: np.full(size, 2**31 - 1),
         "all unique": lambda: np.arange(size) + 2**24,
         "unlabelled": lambda: np.full(size, -1),
@@ -59,7 +63,9 @@ def batches(draw) -> Batch:
 
 
 def block_of(batch: Batch, smallest: int | None) -> int | None:
-    """Rows in a block: no fewer than the smallest, and no more than five blocks, as step by step each pair of them counts."""
+    """Rows in a block: no fewer than the smallest, and no more than five blocks, as step by step
+    each pair of them counts.
+    """
     rows = batch.projections.shape[0] * batch.projections.shape[1]
     return None if smallest is None else max(smallest, -(-rows // 5))
 
@@ -72,14 +78,22 @@ def check(function: Any, reference: Any, batch: Batch, comparable: bool, toleran
     assert np.isfinite(value)
     if not np.all(np.isfinite(gradient)):
         # A short row has a long gradient; beyond the largest float16 it rounds to infinity.
-        rounded = ops.convert_to_numpy(ops.cast(ops.cast(batch.projections, batch.dtype), "float32"))
-        _, exact = quickest_value_and_gradient(lambda z: ops.mean(function(batch.class_ids, z)), rounded)
+        rounded = ops.convert_to_numpy(
+            ops.cast(ops.cast(batch.projections, batch.dtype), "float32")
+        )
+        _, exact = quickest_value_and_gradient(
+            lambda z: ops.mean(function(batch.class_ids, z)), rounded
+        )
         assert np.all(np.isfinite(exact))
         assert batch.dtype == "float16"
-        is_rounded = np.isinf(gradient) & (np.sign(gradient) == np.sign(exact)) & (np.abs(exact) > 65504)
+        is_rounded = (
+            np.isinf(gradient) & (np.sign(gradient) == np.sign(exact)) & (np.abs(exact) > 65504)
+        )
         assert np.all(np.isfinite(gradient) | is_rounded)
     if comparable:
-        rounded = ops.convert_to_numpy(ops.cast(ops.cast(batch.projections, batch.dtype), "float32"))
+        rounded = ops.convert_to_numpy(
+            ops.cast(ops.cast(batch.projections, batch.dtype), "float32")
+        )
         expected = reference(batch.class_ids, rounded)
         per_sample = ops.convert_to_numpy(quickest(loss)(batch.projections))
         np.testing.assert_allclose(per_sample, expected, rtol=tolerance, atol=tolerance)
@@ -96,7 +110,12 @@ def check(function: Any, reference: Any, batch: Batch, comparable: bool, toleran
     smallest_block=st.sampled_from([None, 1, 3]),
 )
 @example(  # a row whose candidates are all opposite, in a block that is not full
-    batch=Batch(np.zeros(3, int), np.array([[[1, 0]], [[-1, 0]], [[-1, 0]]], "float32"), "opposite", "float32"),
+    batch=Batch(
+        np.zeros(3, int),
+        np.array([[[1, 0]], [[-1, 0]], [[-1, 0]]], "float32"),
+        "opposite",
+        "float32",
+    ),
     temperature=0.01,
     summation="out",
     denominator="all",
@@ -105,7 +124,16 @@ def check(function: Any, reference: Any, batch: Batch, comparable: bool, toleran
     normalize=True,
     smallest_block=2,
 )
-def test_supcon(batch, temperature, summation, denominator, contrast_mode, kept_samples, normalize, smallest_block):
+def test_supcon(
+    batch,
+    temperature,
+    summation,
+    denominator,
+    contrast_mode,
+    kept_samples,
+    normalize,
+    smallest_block,
+):
     cap = None if kept_samples is None else kept_samples * batch.projections.shape[1]
     options = {
         "temperature": temperature,
@@ -118,7 +146,9 @@ def test_supcon(batch, temperature, summation, denominator, contrast_mode, kept_
     # Without normalisation logits of 1e40 / tau have no float32.
     is_short = np.abs(batch.projections).max() < 10
     check(
-        functools.partial(losses.supcon_loss, block_size=block_of(batch, smallest_block), **options),
+        functools.partial(
+            losses.supcon_loss, block_size=block_of(batch, smallest_block), **options
+        ),
         lambda y, z: double_loop.supcon(y, z, **options),
         batch,
         comparable=normalize or is_short,
@@ -146,7 +176,11 @@ RELATIVES = {
 
 @pytest.mark.parametrize("name", list(RELATIVES))
 @FEW
-@given(batch=batches(), normalize=st.sampled_from([True, True, False]), smallest_block=st.sampled_from([None, 1, 3]))
+@given(
+    batch=batches(),
+    normalize=st.sampled_from([True, True, False]),
+    smallest_block=st.sampled_from([None, 1, 3]),
+)
 @example(  # all rows at one point: every distance is a distance of 0
     batch=Batch(np.array([0, 0, 1, 1]), np.ones((4, 2, 3), "float32"), "identical", "float32"),
     normalize=True,
@@ -154,10 +188,15 @@ RELATIVES = {
 )
 def test_relatives(name, batch, normalize, smallest_block):
     function, reference = RELATIVES[name]
-    # Of equal distances rounding makes unequal ones, and another negative is the nearest that is farther.
-    has_ties = batch.shape in ("zero rows", "identical", "opposite") or batch.projections.shape[2] == 1
+    # Of equal distances rounding makes unequal ones, and another negative is the nearest that is
+    # farther.
+    has_ties = (
+        batch.shape in ("zero rows", "identical", "opposite") or batch.projections.shape[2] == 1
+    )
     check(
-        functools.partial(function, normalize=normalize, block_size=block_of(batch, smallest_block)),
+        functools.partial(
+            function, normalize=normalize, block_size=block_of(batch, smallest_block)
+        ),
         reference,
         batch,
         comparable=normalize and not (name == "triplet semi_hard" and has_ties),

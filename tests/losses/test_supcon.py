@@ -16,12 +16,16 @@ TETRAHEDRON = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], "floa
 
 
 def loss_of(class_ids, projections, **options) -> np.ndarray:
-    return ops.convert_to_numpy(quickest(lambda z: supcon_loss(class_ids, z, **options))(projections))
+    return ops.convert_to_numpy(
+        quickest(lambda z: supcon_loss(class_ids, z, **options))(projections)
+    )
 
 
 @every_pair(views=[1, 2, 3, 4], summation=SUMMATIONS, temperature=[0.05, 1.0])
 def test_equals_the_double_loop_over_all_pairs(rng, views, summation, temperature):
-    class_ids = np.array([0, 1, 0, 2, -1, 1, 0, -1, 3, 5])  # classes of several sizes, two unlabelled samples
+    class_ids = np.array(
+        [0, 1, 0, 2, -1, 1, 0, -1, 3, 5]
+    )  # classes of several sizes, two unlabelled samples
     projections = rng.normal(size=(10, views, 6)).astype("float32")
     expected = double_loop.supcon(class_ids, projections, temperature, summation)
     actual = loss_of(class_ids, projections, temperature=temperature, summation=summation)
@@ -31,7 +35,8 @@ def test_equals_the_double_loop_over_all_pairs(rng, views, summation, temperatur
 
 @pytest.mark.parametrize("summation", SUMMATIONS)
 def test_regular_tetrahedron_gives_ln_3(summation):
-    # Every other row looks the same, so a positive is one of three equal candidates, at any temperature.
+    # Every other row looks the same, so a positive is one of three equal candidates, at any
+    # temperature.
     for temperature in (0.1, 1.0):
         loss = loss_of([0, 0, 1, 1], TETRAHEDRON, temperature=temperature, summation=summation)
         np.testing.assert_allclose(loss, np.log(3), rtol=1e-6)
@@ -39,7 +44,9 @@ def test_regular_tetrahedron_gives_ln_3(summation):
 
 def test_two_perfectly_separated_samples_have_the_closed_form():
     projections = np.array([[[1, 0], [1, 0]], [[-1, 0], [-1, 0]]], "float32")
-    np.testing.assert_allclose(loss_of([0, 1], projections, temperature=1.0), np.log(1 + 2 * np.exp(-2)), rtol=1e-6)
+    np.testing.assert_allclose(
+        loss_of([0, 1], projections, temperature=1.0), np.log(1 + 2 * np.exp(-2)), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("summation", SUMMATIONS)
@@ -47,13 +54,17 @@ def test_permuting_the_batch_permutes_the_loss(rng, summation):
     class_ids, projections = rng.integers(0, 4, 12), rng.normal(size=(12, 2, 5)).astype("float32")
     order = rng.permutation(12)
     loss = loss_of(class_ids, projections, summation=summation)
-    np.testing.assert_allclose(loss_of(class_ids[order], projections[order], summation=summation), loss[order], rtol=1e-5)
+    np.testing.assert_allclose(
+        loss_of(class_ids[order], projections[order], summation=summation), loss[order], rtol=1e-5
+    )
 
 
 def test_names_of_classes_and_order_of_views_do_not_matter(rng):
     class_ids, projections = rng.integers(0, 4, 12), rng.normal(size=(12, 3, 5)).astype("float32")
     loss = loss_of(class_ids, projections)
-    np.testing.assert_allclose(loss_of(np.array([907, 3, 0, 55])[class_ids], projections), loss, rtol=1e-5)
+    np.testing.assert_allclose(
+        loss_of(np.array([907, 3, 0, 55])[class_ids], projections), loss, rtol=1e-5
+    )
     np.testing.assert_allclose(loss_of(class_ids, projections[:, [2, 0, 1]]), loss, rtol=1e-5)
 
 
@@ -62,12 +73,16 @@ def test_rotating_and_scaling_the_projections_does_not_matter(rng):
     rotation, _ = np.linalg.qr(rng.normal(size=(5, 5)))
     scales = 10 ** rng.uniform(-3, 3, size=(12, 2, 1))
     moved = (projections @ rotation * scales).astype("float32")
-    np.testing.assert_allclose(loss_of(class_ids, moved), loss_of(class_ids, projections), rtol=1e-4)
+    np.testing.assert_allclose(
+        loss_of(class_ids, moved), loss_of(class_ids, projections), rtol=1e-4
+    )
 
 
 def test_inside_is_never_above_outside(rng):
     class_ids, projections = rng.integers(0, 3, 16), rng.normal(size=(16, 2, 5)).astype("float32")
-    outside, inside = (loss_of(class_ids, projections, summation=summation) for summation in ("out", "in"))
+    outside, inside = (
+        loss_of(class_ids, projections, summation=summation) for summation in ("out", "in")
+    )
     assert np.all(inside <= outside + 1e-5)
     assert np.any(inside < outside - 1e-2)
 
@@ -82,7 +97,9 @@ def test_one_hot_rows_columns_and_ids_are_the_same_labels(rng):
 
 def test_unlabelled_samples_are_classes_of_their_own(rng):
     projections = rng.normal(size=(5, 2, 4)).astype("float32")
-    np.testing.assert_allclose(loss_of([-1, -1, 0, 0, -1], projections), loss_of([7, 8, 0, 0, 9], projections), rtol=1e-6)
+    np.testing.assert_allclose(
+        loss_of([-1, -1, 0, 0, -1], projections), loss_of([7, 8, 0, 0, 9], projections), rtol=1e-6
+    )
 
 
 def test_anchors_without_a_positive_give_zero(rng):
@@ -99,16 +116,24 @@ def test_feature_maps_are_not_taken_for_views(rng):
         supcon_loss(rng.integers(0, 2, 6), feature_maps)
 
 
-@pytest.mark.parametrize("labels", [["cat", "cat", "dog"], np.array(["cat", "cat", "dog"]), np.array(["a", None, 1], object)])
+@pytest.mark.parametrize(
+    "labels",
+    [["cat", "cat", "dog"], np.array(["cat", "cat", "dog"]), np.array(["a", None, 1], object)],
+)
 def test_strings_are_refused_with_what_makes_class_ids_of_them(labels):
-    with pytest.raises(ValueError, match=r"`keras.layers.StringLookup\(num_oov_indices=0\)` makes class ids of strings"):
+    with pytest.raises(
+        ValueError,
+        match=r"`keras.layers.StringLookup\(num_oov_indices=0\)` makes class ids of strings",
+    ):
         supcon_loss(labels, np.ones((3, 2), "float32"))
 
 
 def test_scale_by_temperature_multiplies_by_it(rng):
     class_ids, projections = rng.integers(0, 2, 6), rng.normal(size=(6, 2, 3)).astype("float32")
     scaled = loss_of(class_ids, projections, temperature=0.25, scale_by_temperature=True)
-    np.testing.assert_allclose(scaled, 0.25 * loss_of(class_ids, projections, temperature=0.25), rtol=1e-6)
+    np.testing.assert_allclose(
+        scaled, 0.25 * loss_of(class_ids, projections, temperature=0.25), rtol=1e-6
+    )
 
 
 def test_without_normalization_unit_rows_give_the_same_and_others_do_not(rng):
@@ -120,12 +145,24 @@ def test_without_normalization_unit_rows_give_the_same_and_others_do_not(rng):
 
 
 @every_pair(
-    case=["zero rows", "identical rows", "opposite rows", "tiny", "huge", "one class", "all unique", "one"],
+    case=[
+        "zero rows",
+        "identical rows",
+        "opposite rows",
+        "tiny",
+        "huge",
+        "one class",
+        "all unique",
+        "one",
+    ],
     summation=SUMMATIONS,
     temperature=[0.01, 0.1],
 )
 def test_value_and_gradient_are_finite_on_degenerate_batches(rng, case, summation, temperature):
-    projections, class_ids = rng.normal(size=(6, 2, 4)).astype("float32"), np.array([0, 0, 1, 1, 2, -1])
+    projections, class_ids = (
+        rng.normal(size=(6, 2, 4)).astype("float32"),
+        np.array([0, 0, 1, 1, 2, -1]),
+    )
     if case == "zero rows":
         projections[1:3] = 0
     elif case == "identical rows":
@@ -156,12 +193,17 @@ def test_half_precision_inputs_are_computed_in_float32(rng, dtype):
     loss = supcon_loss(class_ids, projections, temperature=0.05)
     assert keras.backend.standardize_dtype(loss.dtype) == "float32"
     rounded = ops.convert_to_numpy(ops.cast(projections, "float32"))
-    np.testing.assert_allclose(ops.convert_to_numpy(loss), double_loop.supcon(class_ids, rounded, 0.05, "out"), rtol=1e-4)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(loss), double_loop.supcon(class_ids, rounded, 0.05, "out"), rtol=1e-4
+    )
 
 
 def test_in_half_precision_class_ids_stay_apart(rng):
     """float16 knows no odd numbers above 2^11."""
-    class_ids, projections = np.array([2048, 2049, 2048, 2049]), rng.normal(size=(4, 5)).astype("float32")
+    class_ids, projections = (
+        np.array([2048, 2049, 2048, 2049]),
+        rng.normal(size=(4, 5)).astype("float32"),
+    )
     loss = SupConLoss(dtype="float16", reduction=None)
     actual = ops.convert_to_numpy(quickest(lambda z: loss(class_ids, z))(projections))
     np.testing.assert_allclose(actual, loss_of(class_ids, projections), rtol=1e-6)
@@ -169,7 +211,9 @@ def test_in_half_precision_class_ids_stay_apart(rng):
 
 def test_trains_a_plain_model_whose_output_is_batch_by_dim(digits):
     images, labels = digits[0][:256] / np.float32(255), digits[1][:256]
-    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(32, activation="relu"), keras.layers.Dense(8)])
+    model = keras.Sequential(
+        [keras.layers.Flatten(), keras.layers.Dense(32, activation="relu"), keras.layers.Dense(8)]
+    )
     model.compile(optimizer=keras.optimizers.Adam(1e-2), loss=SupConLoss())
     history = model.fit(images, labels, batch_size=64, epochs=8, verbose=0).history["loss"]
     assert history[-1] < 0.6 * history[0]
@@ -177,18 +221,33 @@ def test_trains_a_plain_model_whose_output_is_batch_by_dim(digits):
 
 @pytest.mark.parametrize("temperature", [0, -1, float("nan"), float("inf"), None, "0.1"])
 def test_refuses_a_temperature_that_is_no_positive_number(temperature):
-    with pytest.raises(ValueError, match=r"`temperature` should be a positive number. Received: temperature="):
+    with pytest.raises(
+        ValueError, match=r"`temperature` should be a positive number. Received: temperature="
+    ):
         SupConLoss(temperature)
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"denominator": "none"}, r"`denominator` should be one of \('all', 'one_positive', 'only_negatives'\). Received"),
-        ({"contrast_mode": "first"}, r"`contrast_mode` should be one of \('all', 'one'\). Received: contrast_mode='first'"),
-        ({"positives_cap": -1}, "`positives_cap` should be None or a whole number of at least 0. Received: positives_cap=-1"),
+        (
+            {"denominator": "none"},
+            r"`denominator` should be one of \('all', 'one_positive', 'only_negatives'\). Received",
+        ),
+        (
+            {"contrast_mode": "first"},
+            r"`contrast_mode` should be one of \('all', 'one'\). Received: contrast_mode='first'",
+        ),
+        (
+            {"positives_cap": -1},
+            "`positives_cap` should be None or a whole number of at least 0. Received: "
+            "positives_cap=-1",
+        ),
         ({"positives_cap": 2.0}, "`positives_cap` should be None or a whole number of at least 0"),
-        ({"block_size": 0}, "`block_size` should be None or a whole number of at least 1. Received: block_size=0"),
+        (
+            {"block_size": 0},
+            "`block_size` should be None or a whole number of at least 1. Received: block_size=0",
+        ),
     ],
 )
 def test_refuses_options_out_of_range(options, sentence):
@@ -199,9 +258,19 @@ def test_refuses_options_out_of_range(options, sentence):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"positives_cap": 3}, "`positives_cap` should be a multiple of the number of views. Received: positives_cap=3 for 2"),
-        ({"queue": np.ones((4, 5))}, r"`queue` should have shape \(queue, 3\).*Received: queue.shape=\(4, 5\)"),
-        ({"queue": np.ones((4, 3)), "queue_labels": [1, 2]}, "`queue_labels` should have as many rows as `queue`. Received"),
+        (
+            {"positives_cap": 3},
+            "`positives_cap` should be a multiple of the number of views. Received: "
+            "positives_cap=3 for 2",
+        ),
+        (
+            {"queue": np.ones((4, 5))},
+            r"`queue` should have shape \(queue, 3\).*Received: queue.shape=\(4, 5\)",
+        ),
+        (
+            {"queue": np.ones((4, 3)), "queue_labels": [1, 2]},
+            "`queue_labels` should have as many rows as `queue`. Received",
+        ),
         ({"queue_labels": [1, 2]}, "`queue_labels` should be None without a `queue`"),
     ],
 )
@@ -233,7 +302,9 @@ def test_fit_takes_one_hot_rows(rng):
 
 
 def test_refuses_an_unknown_summation():
-    with pytest.raises(ValueError, match=r"`summation` should be one of \('out', 'in'\). Received: summation='sum'"):
+    with pytest.raises(
+        ValueError, match=r"`summation` should be one of \('out', 'in'\). Received: summation='sum'"
+    ):
         SupConLoss(summation="sum")
 
 

@@ -31,7 +31,9 @@ def test_fit_stops_at_wrong_labels_with_our_sentence(labels, sentence):
 LOSSES = {
     "supcon": supcon_loss,
     "supcon in blocks": functools.partial(supcon_loss, block_size=4),
-    "supcon in, one positive": functools.partial(supcon_loss, summation="in", denominator="one_positive", block_size=4),
+    "supcon in, one positive": functools.partial(
+        supcon_loss, summation="in", denominator="one_positive", block_size=4
+    ),
     "supcon with a limit": functools.partial(supcon_loss, positives_cap=2, contrast_mode="one"),
     "ntxent": losses.ntxent_loss,
     "ntlogistic": losses.ntlogistic_loss,
@@ -53,7 +55,9 @@ def test_batches_of_unknown_and_changing_size_share_one_trace(rng, name):
 
     traces = []
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, 2, 5), tf.float32)])
+    @tf.function(
+        input_signature=[tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, 2, 5), tf.float32)]
+    )
     def step(class_ids, projections):
         traces.append(1)
         with tf.GradientTape() as tape:
@@ -78,12 +82,18 @@ def sizes_of_tensors(function: Any) -> list[int]:
     for graph in graphs:
         graph = getattr(graph, "graph", graph)
         for operation in graph.get_operations():
-            sizes += [output.shape.num_elements() for output in operation.outputs if output.shape.is_fully_defined()]
+            sizes += [
+                output.shape.num_elements()
+                for output in operation.outputs
+                if output.shape.is_fully_defined()
+            ]
     return sizes
 
 
 @pytest.mark.slow
-@representatives("name", PATHS[:2], [name for name in LOSSES if name not in PATHS and "triplet" not in name])
+@representatives(
+    "name", PATHS[:2], [name for name in LOSSES if name not in PATHS and "triplet" not in name]
+)
 def test_no_tensor_has_the_size_of_all_pairs(name):
     import tensorflow as tf
 
@@ -93,7 +103,9 @@ def test_no_tensor_has_the_size_of_all_pairs(name):
     def step(projections):
         with tf.GradientTape() as tape:
             tape.watch(projections)
-            loss = tf.reduce_mean(LOSSES[name](np.arange(rows // 2) % 10, projections, block_size=block_size))
+            loss = tf.reduce_mean(
+                LOSSES[name](np.arange(rows // 2) % 10, projections, block_size=block_size)
+            )
         return loss, tape.gradient(loss, projections)
 
     sizes = sizes_of_tensors(step.get_concrete_function(tf.TensorSpec((rows // 2, 2, dim))))

@@ -1,4 +1,6 @@
-"""Every mode of the supervised contrastive loss, value and gradient, against the double loop over pairs."""
+"""Every mode of the supervised contrastive loss, value and gradient, against the double loop over
+pairs.
+"""
 
 import keras
 import numpy as np
@@ -12,24 +14,33 @@ from tests.losses import double_loop
 
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
 
-CLASS_IDS = np.array([0, 1, 0, 2, -1, 1, 0, 1])  # classes of one and of three samples, one unlabelled sample
+CLASS_IDS = np.array(
+    [0, 1, 0, 2, -1, 1, 0, 1]
+)  # classes of one and of three samples, one unlabelled sample
 SUMMATIONS = ("out", "in")
 DENOMINATORS = ("all", "one_positive", "only_negatives")
 CONTRAST_MODES = ("all", "one")
 
 
 def assert_close(actual, expected, rtol=1e-5):
-    """Relative to the largest number of a gradient: its small numbers are differences of large ones."""
-    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol * max(np.abs(expected).max(), 1e-3))
+    """Relative to the largest number of a gradient: its small numbers are differences of large
+    ones.
+    """
+    np.testing.assert_allclose(
+        actual, expected, rtol=rtol, atol=rtol * max(np.abs(expected).max(), 1e-3)
+    )
 
 
-# Step by step and as one program, in one tile and in several of which the last is not full. On JAX nothing is quick without a
-# program, on torch nothing is compiled.
+# Step by step and as one program, in one tile and in several of which the last is not full. On JAX
+# nothing is quick without a program, on torch nothing is compiled.
 RUNS = {
     "in blocks": (quickest_value_and_gradient, 5),
     "in one tile": (quickest_value_and_gradient, None),
     **(
-        {"compiled in blocks": (compiled_value_and_gradient, 5), "compiled": (compiled_value_and_gradient, None)}
+        {
+            "compiled in blocks": (compiled_value_and_gradient, 5),
+            "compiled": (compiled_value_and_gradient, None),
+        }
         if keras.backend.backend() == "tensorflow"
         else {}
     ),
@@ -44,7 +55,9 @@ RUNS = {
     contrast_mode=CONTRAST_MODES,
     kept_samples=[None, 0, 1, 2],
 )
-def test_equals_the_double_loop(rng, run, views, summation, denominator, contrast_mode, kept_samples):
+def test_equals_the_double_loop(
+    rng, run, views, summation, denominator, contrast_mode, kept_samples
+):
     projections = rng.normal(size=(8, views, 3)).astype("float32")
     options = {
         "temperature": 0.1,
@@ -69,10 +82,20 @@ QUEUE_RUNS = {name: RUNS[name] for name in ("in blocks", "compiled", "in one til
 
 
 @every_pair(run=QUEUE_RUNS, summation=SUMMATIONS, denominator=DENOMINATORS, positives_cap=[None, 2])
-def test_a_queue_adds_contrasts_that_take_no_gradient(rng, run, summation, denominator, positives_cap):
-    projections, queue = rng.normal(size=(8, 2, 3)).astype("float32"), rng.normal(size=(7, 3)).astype("float32")
+def test_a_queue_adds_contrasts_that_take_no_gradient(
+    rng, run, summation, denominator, positives_cap
+):
+    projections, queue = (
+        rng.normal(size=(8, 2, 3)).astype("float32"),
+        rng.normal(size=(7, 3)).astype("float32"),
+    )
     queue_ids = np.array([1, 1, 5, -1, 0, 2, 2])
-    options = {"temperature": 0.2, "summation": summation, "denominator": denominator, "positives_cap": positives_cap}
+    options = {
+        "temperature": 0.2,
+        "summation": summation,
+        "denominator": denominator,
+        "positives_cap": positives_cap,
+    }
 
     def expected_loss(z):
         return double_loop.supcon(CLASS_IDS, z, queue=queue, queue_ids=queue_ids, **options)
@@ -80,22 +103,47 @@ def test_a_queue_adds_contrasts_that_take_no_gradient(rng, run, summation, denom
     value_and_gradient, block_size = run
 
     def mean_loss(z, queue=queue):
-        return ops.mean(supcon_loss(CLASS_IDS, z, queue=queue, queue_labels=queue_ids, block_size=block_size, **options))
+        return ops.mean(
+            supcon_loss(
+                CLASS_IDS, z, queue=queue, queue_labels=queue_ids, block_size=block_size, **options
+            )
+        )
 
     value, gradient = value_and_gradient(mean_loss, projections)
     assert_close(value, expected_loss(projections).mean())
     assert_close(gradient, double_loop.gradient(expected_loss, projections))
-    _, queue_gradient = quickest_value_and_gradient(lambda q: mean_loss(projections, q) + 0 * ops.sum(q), queue)
+    _, queue_gradient = quickest_value_and_gradient(
+        lambda q: mean_loss(projections, q) + 0 * ops.sum(q), queue
+    )
     np.testing.assert_array_equal(queue_gradient, 0)
 
 
-@every_pair(summation=SUMMATIONS, denominator=DENOMINATORS, place=["batch", "queue"], normalize=[True, False])
-def test_a_row_that_is_not_finite_makes_all_losses_nan(rng, summation, denominator, place, normalize):
-    rows = {"batch": rng.normal(size=(8, 2, 3)).astype("float32"), "queue": rng.normal(size=(7, 3)).astype("float32")}
-    options = {"summation": summation, "denominator": denominator, "normalize": normalize, "block_size": 5}
+@every_pair(
+    summation=SUMMATIONS,
+    denominator=DENOMINATORS,
+    place=["batch", "queue"],
+    normalize=[True, False],
+)
+def test_a_row_that_is_not_finite_makes_all_losses_nan(
+    rng, summation, denominator, place, normalize
+):
+    rows = {
+        "batch": rng.normal(size=(8, 2, 3)).astype("float32"),
+        "queue": rng.normal(size=(7, 3)).astype("float32"),
+    }
+    options = {
+        "summation": summation,
+        "denominator": denominator,
+        "normalize": normalize,
+        "block_size": 5,
+    }
     queue_labels = [1, 1, 5, -1, 0, 2, 2]
 
-    step = quickest(lambda z: supcon_loss(CLASS_IDS, z["batch"], queue=z["queue"], queue_labels=queue_labels, **options))
+    step = quickest(
+        lambda z: supcon_loss(
+            CLASS_IDS, z["batch"], queue=z["queue"], queue_labels=queue_labels, **options
+        )
+    )
     assert np.all(np.isfinite(ops.convert_to_numpy(step(rows))))
     for value in (np.nan, np.inf):
         rows[place][2] = value
@@ -104,14 +152,21 @@ def test_a_row_that_is_not_finite_makes_all_losses_nan(rng, summation, denominat
 
 @pytest.mark.parametrize("summation", ["out", "in"])
 def test_a_queue_of_many_blocks_beside_a_batch_of_one(rng, summation):
-    projections, queue = rng.normal(size=(8, 2, 3)).astype("float32"), rng.normal(size=(100, 3)).astype("float32")
+    projections, queue = (
+        rng.normal(size=(8, 2, 3)).astype("float32"),
+        rng.normal(size=(100, 3)).astype("float32"),
+    )
     class_ids, queue_ids = np.array([5, 1, 0, 2, -1, 1, 0, 3]), rng.integers(-1, 6, 100)
     for contrast_mode in ("all", "one"):
         options = {"summation": summation, "contrast_mode": contrast_mode}
         loss = quickest(
-            lambda z, options=options: supcon_loss(class_ids, z, queue=queue, queue_labels=queue_ids, block_size=16, **options)
+            lambda z, options=options: supcon_loss(
+                class_ids, z, queue=queue, queue_labels=queue_ids, block_size=16, **options
+            )
         )(projections)
-        expected = double_loop.supcon(class_ids, projections, queue=queue, queue_ids=queue_ids, **options)
+        expected = double_loop.supcon(
+            class_ids, projections, queue=queue, queue_ids=queue_ids, **options
+        )
         np.testing.assert_allclose(ops.convert_to_numpy(loss), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -122,7 +177,9 @@ def test_a_queue_of_many_blocks_beside_a_batch_of_one(rng, summation):
     summation=SUMMATIONS,
     denominator=DENOMINATORS,
 )
-def test_equals_the_double_loop_at_low_and_high_temperature(rng, temperature, summation, denominator):
+def test_equals_the_double_loop_at_low_and_high_temperature(
+    rng, temperature, summation, denominator
+):
     """Below 0.025 sums of exponentials are shifted by the largest logit."""
     projections = rng.normal(size=(8, 2, 5)).astype("float32")
     options = {"temperature": temperature, "summation": summation, "denominator": denominator}

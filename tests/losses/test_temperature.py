@@ -22,19 +22,26 @@ WEIGHTS = np.linspace(0.2, 1.0, len(CLASS_IDS))
 
 
 def check(loss, reference, temperature, run=quickest_value_and_gradient):
-    """The value and the slope of a weighted sum of losses, against those of the double loop at a complex temperature."""
+    """The value and the slope of a weighted sum of losses, against those of the double loop at a
+    complex temperature.
+    """
     value, slope = run(
-        lambda tensor: ops.sum(ops.convert_to_tensor(WEIGHTS, DTYPE) * loss(tensor)), np.array(temperature, DTYPE)
+        lambda tensor: ops.sum(ops.convert_to_tensor(WEIGHTS, DTYPE) * loss(tensor)),
+        np.array(temperature, DTYPE),
     )
     step = 1e-30
     expected = np.sum(WEIGHTS * reference(temperature + 1j * step))
     np.testing.assert_allclose(value, expected.real, rtol=TOLERANCE)
-    np.testing.assert_allclose(slope, expected.imag / step, rtol=10 * TOLERANCE, atol=TOLERANCE * np.abs(expected.real))
+    np.testing.assert_allclose(
+        slope, expected.imag / step, rtol=10 * TOLERANCE, atol=TOLERANCE * np.abs(expected.real)
+    )
 
 
 @pytest.mark.slow
 @every_pair(
-    always=lambda has_queue, normalize, denominator, **_: has_queue and not normalize and denominator == "one_positive",
+    always=lambda has_queue, normalize, denominator, **_: (
+        has_queue and not normalize and denominator == "one_positive"
+    ),
     temperature=[0.2, 0.012],
     summation=["out", "in"],
     denominator=["all", "one_positive", "only_negatives"],
@@ -83,7 +90,9 @@ def test_the_gradient_of_the_other_losses_is_exact(rng, normalize):
 def test_a_loss_that_is_scaled_by_the_temperature_has_the_gradient_of_the_product(rng):
     projections = rng.normal(size=(9, 2, 4)).astype(DTYPE)
     check(
-        lambda tensor: losses.supcon_loss(CLASS_IDS, projections, tensor, scale_by_temperature=True),
+        lambda tensor: losses.supcon_loss(
+            CLASS_IDS, projections, tensor, scale_by_temperature=True
+        ),
         lambda tau: tau * double_loop.supcon(CLASS_IDS, projections, tau),
         0.3,
         run=compiled_value_and_gradient,
@@ -92,11 +101,14 @@ def test_a_loss_that_is_scaled_by_the_temperature_has_the_gradient_of_the_produc
 
 @pytest.mark.parametrize("temperature", [1.0, 0.1, 0.012])
 def test_a_tensor_and_a_number_give_the_same(rng, temperature):
-    """At every temperature, although only for a number is it known beforehand whether exponentials may overflow."""
+    """At every temperature, although only for a number is it known beforehand whether exponentials
+    may overflow.
+    """
     projections = rng.normal(size=(9, 2, 4)).astype("float32")
     results = [
         quickest_value_and_gradient(
-            lambda z, tau=tau: ops.mean(losses.supcon_loss(CLASS_IDS, z, tau, block_size=4)), projections
+            lambda z, tau=tau: ops.mean(losses.supcon_loss(CLASS_IDS, z, tau, block_size=4)),
+            projections,
         )
         for tau in (temperature, ops.convert_to_tensor(temperature, "float32"))
     ]
@@ -104,8 +116,18 @@ def test_a_tensor_and_a_number_give_the_same(rng, temperature):
     np.testing.assert_allclose(results[1][1], results[0][1], rtol=1e-4, atol=1e-5 / temperature)
 
 
-@pytest.mark.parametrize("loss", [losses.supcon_loss, losses.ntlogistic_loss, functools.partial(losses.ntxent_loss)])
+@pytest.mark.parametrize(
+    "loss", [losses.supcon_loss, losses.ntlogistic_loss, functools.partial(losses.ntxent_loss)]
+)
 def test_refuses_a_temperature_of_another_kind(loss):
-    for temperature, received in ((-1.0, "-1.0"), (float("inf"), "inf"), ("0.1", "'0.1'"), (ops.ones((2,)), r"shape \(2,\)")):
-        with pytest.raises(ValueError, match=f"`temperature` should be a positive number.*Received: temperature.*{received}"):
+    for temperature, received in (
+        (-1.0, "-1.0"),
+        (float("inf"), "inf"),
+        ("0.1", "'0.1'"),
+        (ops.ones((2,)), r"shape \(2,\)"),
+    ):
+        with pytest.raises(
+            ValueError,
+            match=f"`temperature` should be a positive number.*Received: temperature.*{received}",
+        ):
             loss(np.zeros(2), np.ones((2, 2), "float32"), temperature)

@@ -9,10 +9,17 @@ pytestmark = pytest.mark.neutral
 
 
 def small_encoder() -> keras.Model:
-    return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(16, activation="relu")])
+    return keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(16, activation="relu")]
+    )
 
 
-CLASSES = [metrics.AnchorsWithPositive, metrics.ChanceLoss, metrics.ContrastiveAccuracy, metrics.PositivesPerAnchor]
+CLASSES = [
+    metrics.AnchorsWithPositive,
+    metrics.ChanceLoss,
+    metrics.ContrastiveAccuracy,
+    metrics.PositivesPerAnchor,
+]
 
 
 def result_of(metric, *batches) -> float:
@@ -23,14 +30,18 @@ def result_of(metric, *batches) -> float:
 
 def test_contrastive_accuracy_is_that_of_the_nearest_neighbour(rng):
     class_ids, projections = rng.integers(-1, 4, 20), rng.normal(size=(20, 2, 3)).astype("float32")
-    rows = projections.reshape(40, 3) / np.linalg.norm(projections.reshape(40, 3), axis=1, keepdims=True)
+    rows = projections.reshape(40, 3) / np.linalg.norm(
+        projections.reshape(40, 3), axis=1, keepdims=True
+    )
     cosines = rows @ rows.T
     np.fill_diagonal(cosines, -np.inf)
     nearest = cosines.argmax(axis=1)
     sample = np.arange(40) // 2
     labels = class_ids[sample]
     right = (sample == sample[nearest]) | ((labels == labels[nearest]) & (labels >= 0))
-    assert result_of(metrics.ContrastiveAccuracy(), (class_ids, projections)) == pytest.approx(right.mean())
+    assert result_of(metrics.ContrastiveAccuracy(), (class_ids, projections)) == pytest.approx(
+        right.mean()
+    )
     assert 0.02 < right.mean() < 0.9
 
 
@@ -64,7 +75,9 @@ def test_callbacks_that_monitor_know_which_way_is_better(metric_class, rng):
     x, y = rng.normal(size=(8, 3)).astype("float32"), np.arange(8) % 2
     stopping = keras.callbacks.EarlyStopping(monitor="val_figure")
     model.fit(x, y, validation_data=(x, y), callbacks=[stopping], verbose=0)
-    assert stopping.monitor_op == (keras.ops.less if metric_class is metrics.ChanceLoss else keras.ops.greater)
+    assert stopping.monitor_op == (
+        keras.ops.less if metric_class is metrics.ChanceLoss else keras.ops.greater
+    )
 
 
 def test_counts_of_positives():
@@ -72,7 +85,9 @@ def test_counts_of_positives():
     class_ids = [0, 0, 0, 1, -1]  # 8, 8, 8, 2, 2
     assert result_of(metrics.PositivesPerAnchor(), (class_ids, views)) == pytest.approx(28 / 5)
     assert result_of(metrics.AnchorsWithPositive(), (class_ids, views)) == 1
-    assert result_of(metrics.AnchorsWithPositive(), (class_ids, views[:, 0])) == pytest.approx(3 / 5)
+    assert result_of(metrics.AnchorsWithPositive(), (class_ids, views[:, 0])) == pytest.approx(
+        3 / 5
+    )
 
 
 @pytest.mark.parametrize("views", [1, 2, 3])
@@ -84,9 +99,14 @@ def test_chance_loss_is_the_loss_of_equal_rows(views):
 
 
 def test_chance_is_near_the_loss_of_random_rows_at_a_high_temperature(rng):
-    class_ids, projections = rng.integers(0, 10, 256), rng.normal(size=(256, 2, 64)).astype("float32")
+    class_ids, projections = (
+        rng.integers(0, 10, 256),
+        rng.normal(size=(256, 2, 64)).astype("float32"),
+    )
     chance = result_of(metrics.ChanceLoss(), (class_ids, projections))
-    assert float(SupConLoss(temperature=1.0)(class_ids, projections)) == pytest.approx(chance, abs=0.05)
+    assert float(SupConLoss(temperature=1.0)(class_ids, projections)) == pytest.approx(
+        chance, abs=0.05
+    )
 
 
 def test_chance_loss_counts_anchors_without_a_positive_as_the_loss_does():
@@ -98,14 +118,20 @@ def test_chance_loss_counts_anchors_without_a_positive_as_the_loss_does():
 @pytest.mark.slow
 def test_compile_takes_them_and_a_contrastive_model_logs_them(digits, tmp_path):
     images, labels = digits[0][:96], digits[1][:96]
-    model = ContrastiveModel(small_encoder(), ProjectionHead(8, (16,)), augmenter=RandomResizedCrop((8, 8)))
+    model = ContrastiveModel(
+        small_encoder(), ProjectionHead(8, (16,)), augmenter=RandomResizedCrop((8, 8))
+    )
     model.compile(optimizer="adam", loss=SupConLoss(), metrics=[metric() for metric in CLASSES])
-    history = model.fit(images, labels, batch_size=48, verbose=0, validation_data=(images, labels)).history
+    history = model.fit(
+        images, labels, batch_size=48, verbose=0, validation_data=(images, labels)
+    ).history
     assert history["chance_loss"] == [pytest.approx(np.log(95), rel=1e-5)]
     assert history["anchors_with_positive"] == [1]
     assert 5 < history["positives_per_anchor"][0] < 15
     assert 0 < history["contrastive_accuracy"][0] <= 1
-    assert history["val_chance_loss"] == [pytest.approx(np.log(95), rel=1e-5)]  # two views, as in training
+    assert history["val_chance_loss"] == [
+        pytest.approx(np.log(95), rel=1e-5)
+    ]  # two views, as in training
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras").evaluate(
         images, labels, batch_size=48, verbose=0, return_dict=True
@@ -115,24 +141,35 @@ def test_compile_takes_them_and_a_contrastive_model_logs_them(digits, tmp_path):
 
 @pytest.mark.slow
 def test_without_labels_the_positives_are_the_other_views(digits):
-    model = ContrastiveModel(small_encoder(), ProjectionHead(8, ()), augmenter=RandomResizedCrop((8, 8)), num_views=3)
+    model = ContrastiveModel(
+        small_encoder(), ProjectionHead(8, ()), augmenter=RandomResizedCrop((8, 8)), num_views=3
+    )
     model.compile(optimizer="adam", loss=NTXentLoss(), metrics=[metrics.PositivesPerAnchor()])
-    assert model.fit(digits[0][:32], batch_size=16, verbose=0).history["positives_per_anchor"] == [2]
+    assert model.fit(digits[0][:32], batch_size=16, verbose=0).history["positives_per_anchor"] == [
+        2
+    ]
 
 
-@pytest.mark.parametrize("name", ["AnchorsWithPositive", "ChanceLoss", "ContrastiveAccuracy", "PositivesPerAnchor"])
+@pytest.mark.parametrize(
+    "name", ["AnchorsWithPositive", "ChanceLoss", "ContrastiveAccuracy", "PositivesPerAnchor"]
+)
 @pytest.mark.parametrize("ignore_class", [5, -1, -3])
 def test_ignored_samples_are_left_out(rng, name, ignore_class):
     """They neither count nor are counted; in the chance loss, as in a loss, they are 0 in the mean."""
     class_ids = np.array([0, 1, ignore_class, 0, 2, 1, ignore_class, 0, 3, ignore_class])
-    z, weights = rng.normal(size=(10, 1, 3)).astype("float32"), rng.uniform(0.5, 1, 10).astype("float32")
+    z, weights = (
+        rng.normal(size=(10, 1, 3)).astype("float32"),
+        rng.uniform(0.5, 1, 10).astype("float32"),
+    )
     others = class_ids != ignore_class
     z[class_ids == 0, :, 0] += 3.0
     for weight in (None, weights):
         metric = getattr(metrics, name)(ignore_class=ignore_class)
         metric.update_state(class_ids, z, weight)
         of_others = getattr(metrics, name)()
-        of_others.update_state(class_ids[others], z[others], None if weight is None else weight[others])
+        of_others.update_state(
+            class_ids[others], z[others], None if weight is None else weight[others]
+        )
         share = 1.0
         if name == "ChanceLoss":
             share = others.mean() if weight is None else weight[others].sum() / weight.sum()
@@ -144,4 +181,6 @@ def test_chance_is_the_loss_of_equal_rows_also_beside_ignored_samples():
     class_ids, alike = np.array([0, 1, 9, 0, 1, 9]), np.ones((6, 2, 3), "float32")
     metric = metrics.ChanceLoss(ignore_class=9)
     metric.update_state(class_ids, alike)
-    assert float(metric.result()) == pytest.approx(float(SupConLoss(ignore_class=9)(class_ids, alike)), rel=1e-6)
+    assert float(metric.result()) == pytest.approx(
+        float(SupConLoss(ignore_class=9)(class_ids, alike)), rel=1e-6
+    )

@@ -33,19 +33,27 @@ def moved(model, run) -> list[str]:
     before = [ops.convert_to_numpy(ops.copy(weight)) for weight in model.weights]
     run()
     pairs = zip(model.weights, before, strict=True)
-    return [weight.path for weight, value in pairs if not np.array_equal(ops.convert_to_numpy(weight), value)]
+    return [
+        weight.path
+        for weight, value in pairs
+        if not np.array_equal(ops.convert_to_numpy(weight), value)
+    ]
 
 
 @pytest.mark.slow
 @every_value(trainable_encoder=[False, True, 1, 2, 3], encoder_training_mode=[False])
-def test_fit_moves_what_is_said_to_be_trained_and_nothing_else(trainable_encoder, encoder_training_mode, digits):
+def test_fit_moves_what_is_said_to_be_trained_and_nothing_else(
+    trainable_encoder, encoder_training_mode, digits
+):
     encoder = small_encoder()
     classifier = compiled(encoder, trainable_encoder=trainable_encoder)
     dense, normalization, last = encoder.layers[2], encoder.layers[3], encoder.layers[5]
     blocks = [dense, normalization, last]
     first = {"False": 3, "True": 0}.get(str(trainable_encoder), -int(trainable_encoder))
     kept = blocks[first:]
-    expected = [weight for block in kept for weight in block.trainable_variables] + classifier.head.trainable_variables
+    expected = [
+        weight for block in kept for weight in block.trainable_variables
+    ] + classifier.head.trainable_variables
     assert [id(one) for one in classifier.trainable_variables] == [id(one) for one in expected]
     classifier.build((None, 8, 8, 1))
     names = moved(classifier, lambda: classifier.fit(digits[0][:64], digits[1][:64], verbose=0))
@@ -64,9 +72,13 @@ def test_training_mode_moves_the_statistics_and_drops(digits):
     names = moved(classifier, lambda: classifier.fit(images, digits[1][:32], verbose=0))
     assert sum("moving" in name for name in names) == 2
     classifier.trainable_encoder = 2  # or frozen, or in part: no statistics move
-    np.testing.assert_array_equal(*(ops.convert_to_numpy(classifier(images, training=mode)) for mode in (True, False)))
+    np.testing.assert_array_equal(
+        *(ops.convert_to_numpy(classifier(images, training=mode)) for mode in (True, False))
+    )
     plain = compiled(encoder, trainable_encoder=True)
-    np.testing.assert_array_equal(*(ops.convert_to_numpy(plain(images, training=mode)) for mode in (True, False)))
+    np.testing.assert_array_equal(
+        *(ops.convert_to_numpy(plain(images, training=mode)) for mode in (True, False))
+    )
 
 
 @pytest.mark.slow
@@ -102,7 +114,12 @@ def test_the_encoder_is_the_same_for_all_others(is_built, tmp_path):
     config = encoder.get_config()
     assert config["trainable"] is True
     assert ResNet.from_config(config).trainable is True
-    assert keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(classifier)).trainable_encoder is False
+    assert (
+        keras.saving.deserialize_keras_object(
+            keras.saving.serialize_keras_object(classifier)
+        ).trainable_encoder
+        is False
+    )
     classifier.build((None, 8, 8, 3))
     assert len(classifier.trainable_variables) == 2
     encoder.save(tmp_path / "encoder.keras")
@@ -125,7 +142,12 @@ def test_setting_trainable_before_anything_is_built_works(builds_first):
     other.build((None, 8, 8, 3))
     assert len(other.trainable_variables) == 2
     assert len(classifier.trainable_variables) > 10
-    assert keras.models.clone_model(keras.Sequential([keras.Input((8, 8, 3)), encoder])).layers[0].trainable is True
+    assert (
+        keras.models.clone_model(keras.Sequential([keras.Input((8, 8, 3)), encoder]))
+        .layers[0]
+        .trainable
+        is True
+    )
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -143,10 +165,17 @@ class WithoutConfig(layers.Layer):
 @pytest.mark.slow
 def test_files_keep_the_arguments_of_the_encoder(rng, tmp_path):
     x = rng.normal(size=(8, 5)).astype("float32")
-    for model in (compiled(WithoutConfig(16, "tanh")), ContrastiveModel(compiled(WithoutConfig(16, "tanh")).encoder)):
+    for model in (
+        compiled(WithoutConfig(16, "tanh")),
+        ContrastiveModel(compiled(WithoutConfig(16, "tanh")).encoder),
+    ):
         expected = model.predict(x, verbose=0)
         model.save(tmp_path / "model.keras")
-        np.testing.assert_allclose(keras.saving.load_model(tmp_path / "model.keras").predict(x, verbose=0), expected, rtol=1e-6)
+        np.testing.assert_allclose(
+            keras.saving.load_model(tmp_path / "model.keras").predict(x, verbose=0),
+            expected,
+            rtol=1e-6,
+        )
 
 
 def test_a_second_classifier_leaves_the_first_as_it_was():
@@ -156,7 +185,11 @@ def test_a_second_classifier_leaves_the_first_as_it_was():
     second = compiled(encoder)
     assert (first.trainable_encoder, second.trainable_encoder) == (True, False)
     third = compiled(encoder)
-    assert (first.trainable_encoder, second.trainable_encoder, third.trainable_encoder) == (True, False, False)
+    assert (first.trainable_encoder, second.trainable_encoder, third.trainable_encoder) == (
+        True,
+        False,
+        False,
+    )
 
 
 @pytest.mark.slow
@@ -168,11 +201,17 @@ def test_it_can_be_frozen_again(digits):
         lambda: setattr(classifier, "trainable_encoder", False),
     ):
         classifier.encoder.trainable = True
-        classifier.compile(optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
-        with pytest.warns(UserWarning, match="trains its encoder too, since `encoder.trainable` was set to True"):
+        classifier.compile(
+            optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy"
+        )
+        with pytest.warns(
+            UserWarning, match="trains its encoder too, since `encoder.trainable` was set to True"
+        ):
             assert moved(classifier.encoder, lambda: classifier.fit(images, labels, verbose=0))
         freeze()
-        classifier.compile(optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
+        classifier.compile(
+            optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy"
+        )
         assert not moved(classifier.encoder, lambda: classifier.fit(images, labels, verbose=0))
     classifier.trainable_encoder = 1
     assert len(classifier.trainable_variables) == 4
@@ -183,7 +222,9 @@ def test_a_change_without_compiling_again_is_refused(digits):
     classifier = compiled(small_encoder())
     classifier.fit(digits[0][:32], digits[1][:32], verbose=0)
     classifier.encoder.trainable = True
-    with pytest.raises(ValueError, match="`compile` should be called again after a change of what is trained"):
+    with pytest.raises(
+        ValueError, match="`compile` should be called again after a change of what is trained"
+    ):
         classifier.fit(digits[0][:32], digits[1][:32], verbose=0)
 
 
@@ -192,7 +233,9 @@ def test_an_encoder_that_was_frozen_by_its_user_is_refused(digits):
     encoder.trainable = False
     classifier = compiled(encoder, trainable_encoder=True)
     classifier.build((None, 8, 8, 1))
-    with pytest.raises(ValueError, match=r"should have weights that are trainable.* encoder.trainable=False"):
+    with pytest.raises(
+        ValueError, match=r"should have weights that are trainable.* encoder.trainable=False"
+    ):
         classifier.fit(digits[0][:32], digits[1][:32], verbose=0)
 
 
@@ -220,7 +263,11 @@ def test_pre_training_goes_on_beside_it(digits):
 
 @pytest.mark.slow
 def test_the_choice_comes_back_from_a_file(tmp_path, digits):
-    for options in ({"trainable_encoder": 2}, {"trainable_encoder": True, "encoder_training_mode": True}, {}):
+    for options in (
+        {"trainable_encoder": 2},
+        {"trainable_encoder": True, "encoder_training_mode": True},
+        {},
+    ):
         classifier = compiled(small_encoder(), **options)
         classifier.fit(digits[0][:32], digits[1][:32], verbose=0)
         classifier.save(tmp_path / "classifier.keras")
@@ -241,17 +288,27 @@ def test_blocks_of_a_resnet_are_its_residual_blocks():
     # An encoder that wraps another has the blocks of that one.
     wrapped = keras.Sequential([keras.Input((8, 8, 3)), encoder])
     assert [id(one) for one in trained_weights(wrapped, 1)] == [id(one) for one in weights]
-    with pytest.raises(ValueError, match=r"`trainable_encoder` should be at most \d+, the number of layers with weights"):
+    with pytest.raises(
+        ValueError,
+        match=r"`trainable_encoder` should be at most \d+, the number of layers with weights",
+    ):
         trained_weights(encoder, 100)
 
 
 @pytest.mark.parametrize("trainable_encoder", [0, -1, 1.5, "all", None])
 def test_refuses_other_values(trainable_encoder):
-    with pytest.raises(ValueError, match="`trainable_encoder` should be True, False, or a number of blocks"):
+    with pytest.raises(
+        ValueError, match="`trainable_encoder` should be True, False, or a number of blocks"
+    ):
         LinearClassifier(small_encoder(), 10, trainable_encoder=trainable_encoder)
 
 
 @pytest.mark.parametrize("trainable_encoder", [False, 2])
 def test_refuses_training_mode_of_frozen_blocks(trainable_encoder):
-    with pytest.raises(ValueError, match="`encoder_training_mode` should be False unless `trainable_encoder` is True"):
-        LinearClassifier(small_encoder(), 10, trainable_encoder=trainable_encoder, encoder_training_mode=True)
+    with pytest.raises(
+        ValueError,
+        match="`encoder_training_mode` should be False unless `trainable_encoder` is True",
+    ):
+        LinearClassifier(
+            small_encoder(), 10, trainable_encoder=trainable_encoder, encoder_training_mode=True
+        )

@@ -8,7 +8,15 @@ import keras
 import numpy as np
 import pytest
 
-from keras_supcon import ContrastiveModel, LinearClassifier, ProjectionHead, SupConLoss, augmentation, encoders, optimizers
+from keras_supcon import (
+    ContrastiveModel,
+    LinearClassifier,
+    ProjectionHead,
+    SupConLoss,
+    augmentation,
+    encoders,
+    optimizers,
+)
 from tests.covering import every_value
 
 pytestmark = [pytest.mark.slow, pytest.mark.tpu]
@@ -24,7 +32,9 @@ def batches(rng):
     images = rng.integers(0, 256, (2 * BATCH, SIZE, SIZE, 3)).astype("uint8")
     labels = np.arange(2 * BATCH) % 4
     weights = np.float32(np.arange(2 * BATCH) < 13)
-    return tf.data.Dataset.from_tensor_slices((images, labels, weights)).batch(BATCH, drop_remainder=True)
+    return tf.data.Dataset.from_tensor_slices((images, labels, weights)).batch(
+        BATCH, drop_remainder=True
+    )
 
 
 def without_weights(batches):
@@ -36,7 +46,11 @@ def schedule():
 
 
 def small_encoder():
-    layers = [keras.layers.Conv2D(8, 3, strides=2), keras.layers.BatchNormalization(), keras.layers.Flatten()]
+    layers = [
+        keras.layers.Conv2D(8, 3, strides=2),
+        keras.layers.BatchNormalization(),
+        keras.layers.Flatten(),
+    ]
     return keras.Sequential([keras.Input((SIZE, SIZE, 3)), *layers, keras.layers.Dense(16)])
 
 
@@ -60,7 +74,11 @@ def test_pretraining_and_its_evaluation(batches, encoder, micro_batch_size, poli
         )
     finally:
         keras.config.set_dtype_policy("float32")
-    model.compile(optimizer=optimizers.LARS(schedule(), weight_decay=1e-4), loss=SupConLoss(), jit_compile=True)
+    model.compile(
+        optimizer=optimizers.LARS(schedule(), weight_decay=1e-4),
+        loss=SupConLoss(),
+        jit_compile=True,
+    )
     history = model.fit(without_weights(batches), epochs=2, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     assert np.isfinite(model.evaluate(without_weights(batches), verbose=0))
@@ -69,7 +87,9 @@ def test_pretraining_and_its_evaluation(batches, encoder, micro_batch_size, poli
 def test_the_linear_classifier_and_its_weighted_evaluation(batches):
     augmenter = augmentation.RandomResizedCrop((SIZE, SIZE), seed=0)
     classifier = LinearClassifier(small_encoder(), 4, augmenter=augmenter)
-    rate = optimizers.WarmUp(keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.97, staircase=True), warmup_steps=1)
+    rate = optimizers.WarmUp(
+        keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.97, staircase=True), warmup_steps=1
+    )
     classifier.compile(
         optimizer=keras.optimizers.RMSprop(rate, rho=0.9, momentum=0.9, epsilon=1e-3),
         loss="sparse_categorical_crossentropy",
@@ -83,14 +103,19 @@ def test_the_linear_classifier_and_its_weighted_evaluation(batches):
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=False,
     )
-    assert compiled["accuracy"] == classifier.evaluate(batches, verbose=0, return_dict=True)["accuracy"]
+    assert (
+        compiled["accuracy"]
+        == classifier.evaluate(batches, verbose=0, return_dict=True)["accuracy"]
+    )
 
 
 def test_cross_entropy(batches):
     augmenter = augmentation.RandomResizedCrop((SIZE, SIZE), seed=0)
     model = keras.Sequential([augmenter, small_encoder(), keras.layers.Dense(4)])
     model.compile(
-        optimizer=optimizers.LARS(schedule(), nesterov=True, classic_momentum=False, exclude_from_adaptation=(".",)),
+        optimizer=optimizers.LARS(
+            schedule(), nesterov=True, classic_momentum=False, exclude_from_adaptation=(".",)
+        ),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=True,
     )

@@ -39,7 +39,15 @@ class Quadratic(keras.losses.Loss):
 def small_encoder(*layers, **options):
     keras.utils.set_random_seed(0)
     convolution = keras.layers.Conv2D(4, 3, activation="tanh", **options)
-    return keras.Sequential([keras.Input((SIZE, SIZE, 1)), convolution, *layers, keras.layers.Flatten(), keras.layers.Dense(8)])
+    return keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 1)),
+            convolution,
+            *layers,
+            keras.layers.Flatten(),
+            keras.layers.Dense(8),
+        ]
+    )
 
 
 def batch(rng, rows=12, views=2):
@@ -52,7 +60,10 @@ def change_of_a_step(model, x, y, **options):
     model.build(x.shape)
     before = [ops.convert_to_numpy(weight).copy() for weight in model.weights]
     loss = model.train_on_batch(x, y, return_dict=True, **options)["loss"]
-    return float(loss), [ops.convert_to_numpy(weight) - old for weight, old in zip(model.weights, before, strict=True)]
+    return float(loss), [
+        ops.convert_to_numpy(weight) - old
+        for weight, old in zip(model.weights, before, strict=True)
+    ]
 
 
 def compiled(encoder, micro_batch_size, head=None, loss=None, rate=1.0, **options):
@@ -69,14 +80,24 @@ def compiled(encoder, micro_batch_size, head=None, loss=None, rate=1.0, **option
     micro_batch_sizes=[(12, 5, 100), (5,), (4,), (4, 5)],
 )
 def test_gradients_are_those_of_the_plain_step(rng, case, micro_batch_sizes):
-    """To 1e-6 of the largest, for micro-batches that divide the batch, that leave a rest, and that hold all of it."""
+    """To 1e-6 of the largest, for micro-batches that divide the batch, that leave a rest, and that
+    hold all of it.
+    """
     x, y = batch(rng)
-    options = {"sample_weight": rng.random(12).astype("float32")} if case == "sample weights" else {}
-    penalties = {"kernel_regularizer": "l2", "activity_regularizer": "l2"} if case == "penalties and activities" else {}
+    options = (
+        {"sample_weight": rng.random(12).astype("float32")} if case == "sample weights" else {}
+    )
+    penalties = (
+        {"kernel_regularizer": "l2", "activity_regularizer": "l2"}
+        if case == "penalties and activities"
+        else {}
+    )
     y = None if case == "without labels" else y
 
     def step(micro_batch_size):
-        return change_of_a_step(compiled(small_encoder(**penalties), micro_batch_size), x, y, **options)
+        return change_of_a_step(
+            compiled(small_encoder(**penalties), micro_batch_size), x, y, **options
+        )
 
     plain_loss, plain = step(None)
     largest = max(np.abs(change).max() for change in plain)
@@ -94,7 +115,9 @@ def test_the_encoder_sees_one_micro_batch_at_a_time(rng):
         counts = []
         model = compiled(small_encoder(RowCounter(counts)), micro_batch_size)
         if BACKEND == "tensorflow":
-            model.compile(optimizer="sgd", loss=SupConLoss(), run_eagerly=True)  # in graphs shapes may be unknown
+            model.compile(
+                optimizer="sgd", loss=SupConLoss(), run_eagerly=True
+            )  # in graphs shapes may be unknown
         model.build(x.shape)
         counts.clear()
         model.train_on_batch(x, y)
@@ -102,18 +125,33 @@ def test_the_encoder_sees_one_micro_batch_at_a_time(rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("noise", ["dropout", "dropout without a seed", "augmentation", "several recipes"])
+@pytest.mark.parametrize(
+    "noise", ["dropout", "dropout without a seed", "augmentation", "several recipes"]
+)
 def test_the_second_pass_draws_what_the_first_drew(rng, noise):
-    """Half the squared output of a linear model is of degree two in its weights: weights . gradient = 2 loss.
+    """Half the squared output of a linear model is of degree two in its weights: weights . gradient
+    = 2 loss.
 
-    The gradient holds the images of both passes, the loss those of the first. With other masks or crops it would not hold.
+    The gradient holds the images of both passes, the loss those of the first. With other masks or
+    crops it would not hold.
     """
-    augmenters = [SimAugment((SIZE, SIZE), strength=strength, seed=seed) for strength, seed in ((1.0, 3), (0.3, 4))]
+    augmenters = [
+        SimAugment((SIZE, SIZE), strength=strength, seed=seed)
+        for strength, seed in ((1.0, 3), (0.3, 4))
+    ]
     augmenter = {"augmentation": augmenters[0], "several recipes": MultiView(augmenters)}.get(noise)
-    dropouts = {"dropout": [keras.layers.Dropout(0.5, seed=5)], "dropout without a seed": [keras.layers.Dropout(0.5)]}
+    dropouts = {
+        "dropout": [keras.layers.Dropout(0.5, seed=5)],
+        "dropout without a seed": [keras.layers.Dropout(0.5)],
+    }
     dropout = dropouts.get(noise, [])
     linear = keras.Sequential(
-        [keras.Input((SIZE, SIZE, 1)), *dropout, keras.layers.Flatten(), keras.layers.Dense(3, use_bias=False)]
+        [
+            keras.Input((SIZE, SIZE, 1)),
+            *dropout,
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, use_bias=False),
+        ]
     )
     model = compiled(linear, 4, head=keras.layers.Identity(), loss=Quadratic(), augmenter=augmenter)
     images = rng.integers(0, 256, (12, SIZE, SIZE, 1)).astype("uint8")
@@ -160,12 +198,18 @@ def test_moving_averages_move_once_by_the_mean_of_the_micro_batches(rng):
     model.train_on_batch(rows, np.arange(12) % 3)
     # On JAX micro-batches take every third row, elsewhere four rows in a row.
     parts = (
-        rows.reshape(4, 3, 2, 5).transpose(1, 2, 0, 3) if BACKEND == "jax" else rows.reshape(3, 4, 2, 5).transpose(0, 2, 1, 3)
+        rows.reshape(4, 3, 2, 5).transpose(1, 2, 0, 3)
+        if BACKEND == "jax"
+        else rows.reshape(3, 4, 2, 5).transpose(0, 2, 1, 3)
     )
     expected_mean = 0.1 * parts.mean(axis=2).mean(axis=(0, 1))
     expected_variance = 0.9 + 0.1 * parts.var(axis=2).mean(axis=(0, 1))
-    np.testing.assert_allclose(ops.convert_to_numpy(normalization.moving_mean), expected_mean, rtol=1e-5)
-    np.testing.assert_allclose(ops.convert_to_numpy(normalization.moving_variance), expected_variance, rtol=1e-5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(normalization.moving_mean), expected_mean, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(normalization.moving_variance), expected_variance, rtol=1e-5
+    )
 
 
 def test_state_that_a_pass_does_not_change_stays_to_the_bit(rng):
@@ -191,7 +235,9 @@ def test_in_mixed_precision_the_step_is_near_that_in_float32(rng, policy):
         finally:
             keras.config.set_dtype_policy("float32")
         optimizer = keras.optimizers.SGD(0.1)
-        if policy == "mixed_float16":  # as Keras does; from its own first scale the first steps would be skipped
+        if (
+            policy == "mixed_float16"
+        ):  # as Keras does; from its own first scale the first steps would be skipped
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=256.0)
         model.compile(optimizer=optimizer, loss=SupConLoss())
         return [float(model.train_on_batch(x, y, return_dict=True)["loss"]) for _ in range(4)]
@@ -226,7 +272,10 @@ def test_the_loss_may_have_weights_of_its_own(rng):
 
 @pytest.mark.parametrize("micro_batch_size", [0, -1, 2.0, "4"])
 def test_wrong_sizes_are_refused(micro_batch_size):
-    with pytest.raises(ValueError, match="`micro_batch_size` should be None or a whole number of at least 1. Received"):
+    with pytest.raises(
+        ValueError,
+        match="`micro_batch_size` should be None or a whole number of at least 1. Received",
+    ):
         ContrastiveModel(small_encoder(), micro_batch_size=micro_batch_size)
 
 
@@ -237,7 +286,8 @@ def test_a_batch_size_that_micro_batches_do_not_divide_is_refused_before_trainin
     with pytest.raises(ValueError, match=message):
         model.fit(x, y, batch_size=10, verbose=0)
     assert not model.optimizer.built
-    # The last batch may be of any size, and one that is smaller than a micro-batch is a micro-batch.
+    # The last batch may be of any size, and one that is smaller than a micro-batch is a
+    # micro-batch.
     history = model.fit(x, y, batch_size=8, epochs=1, verbose=0).history
     assert np.isfinite(history["loss"][0])
 
@@ -250,7 +300,9 @@ def test_it_survives_saving(rng, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.micro_batch_size == 4
     model.reset_metrics()  # which Keras 3.14 averages over calls
-    assert float(loaded.train_on_batch(x, y)) == pytest.approx(float(model.train_on_batch(x, y)), rel=1e-6)
+    assert float(loaded.train_on_batch(x, y)) == pytest.approx(
+        float(model.train_on_batch(x, y)), rel=1e-6
+    )
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.data, XLA and keras-cv")
@@ -258,7 +310,12 @@ class TestOnTensorFlow:
     @pytest.mark.slow
     def test_xla_compiles_augmentation_and_dropout(self, rng):
         x, y = batch(rng, rows=8)
-        augmenter = MultiView([SimAugment((SIZE, SIZE), seed=3), SimAugment((SIZE, SIZE), seed=4, blur_probability=0.0)])
+        augmenter = MultiView(
+            [
+                SimAugment((SIZE, SIZE), seed=3),
+                SimAugment((SIZE, SIZE), seed=4, blur_probability=0.0),
+            ]
+        )
         model = compiled(small_encoder(keras.layers.Dropout(0.5, seed=5)), 4, augmenter=augmenter)
         model.compile(optimizer=keras.optimizers.SGD(0.1), loss=SupConLoss(), jit_compile=True)
         assert np.isfinite(model.train_on_batch(x[:, 0] * 255, y))
@@ -267,18 +324,27 @@ class TestOnTensorFlow:
         x, y = batch(rng, rows=10)
         model = compiled(small_encoder(), 4)
         model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=True)
-        with pytest.raises(ValueError, match="Programs for XLA should get batches of a static size that `micro_batch_size`"):
+        with pytest.raises(
+            ValueError,
+            match="Programs for XLA should get batches of a static size that `micro_batch_size`",
+        ):
             model.train_on_batch(x, y)
 
     @pytest.mark.parametrize("drop_remainder", [True, False])
     def test_an_unknown_batch_size_of_tf_data_is_found(self, rng, drop_remainder):
         import tensorflow as tf
 
-        dataset = tf.data.Dataset.from_tensor_slices(batch(rng, rows=20)).batch(10, drop_remainder=drop_remainder)
+        dataset = tf.data.Dataset.from_tensor_slices(batch(rng, rows=20)).batch(
+            10, drop_remainder=drop_remainder
+        )
         with pytest.raises(ValueError, match="Received: micro_batch_size=4, batches of 10"):
-            compiled(small_encoder(), 4).fit(dataset.map(lambda x, y: (x, y)).prefetch(1), verbose=0)
+            compiled(small_encoder(), 4).fit(
+                dataset.map(lambda x, y: (x, y)).prefetch(1), verbose=0
+            )
 
-    @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras counts the batches before `rebatch`
+    @pytest.mark.filterwarnings(
+        "ignore:Your input ran out of data"
+    )  # Keras counts the batches before `rebatch`
     def test_batches_that_are_made_anew_are_not_judged_by_those_before(self, rng):
         import tensorflow as tf
 
@@ -296,7 +362,9 @@ class TestOnTensorFlow:
         devices = [tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")]
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: devices)
         for micro_batch_size, expected in ((None, True), (4, False)):
-            model = ContrastiveModel(small_encoder(), ProjectionHead(6, (8,)), micro_batch_size=micro_batch_size)
+            model = ContrastiveModel(
+                small_encoder(), ProjectionHead(6, (8,)), micro_batch_size=micro_batch_size
+            )
             model.compile(optimizer="sgd", loss=SupConLoss())
             assert model.jit_compile == expected
         model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=True)
@@ -308,7 +376,9 @@ class TestOnTensorFlow:
         results = []
         for jit_compile in (False, True):
             model = compiled(small_encoder(keras.layers.BatchNormalization()), 4)
-            model.compile(optimizer=keras.optimizers.SGD(0.1), loss=SupConLoss(), jit_compile=jit_compile)
+            model.compile(
+                optimizer=keras.optimizers.SGD(0.1), loss=SupConLoss(), jit_compile=jit_compile
+            )
             results.append(change_of_a_step(model, x, y))
         assert results[0][0] == pytest.approx(results[1][0], rel=1e-4)
         for plain, xla in zip(results[0][1], results[1][1], strict=True):
@@ -319,9 +389,18 @@ class TestOnTensorFlow:
         """Its generators cannot be put back: the views are made at once, and both passes see them."""
         import keras_cv
 
-        linear = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2, use_bias=False)])
+        linear = keras.Sequential(
+            [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2, use_bias=False)]
+        )
         augmenter = keras_cv.layers.RandomBrightness(0.5, value_range=(0, 255))
-        model = compiled(linear, 4, head=keras.layers.Identity(), loss=Quadratic(), rate=1e-6, augmenter=augmenter)
+        model = compiled(
+            linear,
+            4,
+            head=keras.layers.Identity(),
+            loss=Quadratic(),
+            rate=1e-6,
+            augmenter=augmenter,
+        )
         images = rng.random((8, 8, 8, 3)).astype("float32") * 255
         model.build(images.shape)
         kernel = ops.convert_to_numpy(linear.layers[-1].kernel).copy()

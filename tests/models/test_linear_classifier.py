@@ -12,12 +12,18 @@ pytestmark = pytest.mark.neutral
 
 def compiled_classifier(encoder, **options) -> LinearClassifier:
     classifier = LinearClassifier(encoder, num_classes=10, **options)
-    classifier.compile(optimizer=keras.optimizers.Adam(1e-2), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    classifier.compile(
+        optimizer=keras.optimizers.Adam(1e-2),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
     return classifier
 
 
 def test_fit_moves_the_head_and_leaves_the_encoder_bit_for_bit(digits):
-    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()])
+    encoder = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    )
     encoder.add(keras.layers.BatchNormalization())
     encoder.add(keras.layers.Dense(32))
     classifier = compiled_classifier(encoder)
@@ -35,7 +41,9 @@ def test_only_the_head_is_trainable_and_the_encoder_stays_trainable_for_its_owne
     encoder = small_encoder()
     classifier = compiled_classifier(encoder)
     classifier.build((None, 8, 8, 1))
-    assert [v.path for v in classifier.trainable_variables] == [v.path for v in classifier.head.trainable_variables]
+    assert [v.path for v in classifier.trainable_variables] == [
+        v.path for v in classifier.head.trainable_variables
+    ]
     assert len(classifier.trainable_weights) == 2
     assert len(classifier.non_trainable_weights) == len(encoder.weights)
     assert len(encoder.trainable_variables) > 2
@@ -51,7 +59,9 @@ def test_is_softmax_regression_on_the_features_in_inference_mode(digits):
     for training in (False, True):
         probabilities = ops.convert_to_numpy(classifier(images, training=training))
         kernel, bias = classifier.head.get_weights()
-        logits = ops.convert_to_numpy(encoder(images.astype("float32"), training=False)) @ kernel + bias
+        logits = (
+            ops.convert_to_numpy(encoder(images.astype("float32"), training=False)) @ kernel + bias
+        )
         expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         np.testing.assert_allclose(probabilities, expected, rtol=1e-3)
 
@@ -64,14 +74,18 @@ def test_without_activation_gives_logits(digits):
     probabilities.head.set_weights(classifier.head.get_weights())
     logits = classifier(digits[0][:4])
     np.testing.assert_allclose(
-        ops.convert_to_numpy(ops.softmax(logits)), ops.convert_to_numpy(probabilities(digits[0][:4])), rtol=1e-4
+        ops.convert_to_numpy(ops.softmax(logits)),
+        ops.convert_to_numpy(probabilities(digits[0][:4])),
+        rtol=1e-4,
     )
 
 
 def test_augments_in_training_only(digits):
     classifier = LinearClassifier(small_encoder(), 10, augmenter=SimAugment(image_size=(8, 8)))
     images = digits[0][:4]
-    plain, first, second = (ops.convert_to_numpy(classifier(images, training=mode)) for mode in (False, True, True))
+    plain, first, second = (
+        ops.convert_to_numpy(classifier(images, training=mode)) for mode in (False, True, True)
+    )
     assert not np.allclose(first, second, atol=1e-4)
     unaugmented = LinearClassifier(classifier.encoder, 10)
     unaugmented.build((None, 8, 8, 1))
@@ -91,7 +105,10 @@ def test_takes_the_augmenter_of_a_model_with_several_views(digits):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_classes": 1}, "`num_classes` should be a whole number of at least 2. Received: num_classes=1"),
+        (
+            {"num_classes": 1},
+            "`num_classes` should be a whole number of at least 2. Received: num_classes=1",
+        ),
         ({"num_classes": "10"}, "`num_classes` should be"),
         ({"encoder": None}, "`encoder` should be a Keras model or layer"),
         ({"augmenter": 1}, "`augmenter` should be a Keras layer"),
@@ -104,5 +121,7 @@ def test_refuses_arguments_of_another_kind(arguments, message):
 
 def test_refuses_an_encoder_that_does_not_pool():
     classifier = LinearClassifier(keras.layers.Conv2D(4, 3), 10)
-    with pytest.raises(ValueError, match=r"shape \(batch, features\).*Received: .*\(None, 6, 6, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"shape \(batch, features\).*Received: .*\(None, 6, 6, 4\)"
+    ):
         classifier(np.zeros((2, 8, 8, 1)))

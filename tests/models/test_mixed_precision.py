@@ -11,7 +11,9 @@ pytestmark = pytest.mark.neutral
 
 
 def losses_in(policy, wrapper=None):
-    """Losses of ten steps on one batch of views, with the policy of the encoder and of the model around it."""
+    """Losses of ten steps on one batch of views, with the policy of the encoder and of the model
+    around it.
+    """
     rng = np.random.default_rng(3)
     labels = rng.integers(0, 4, 32)
     views = rng.normal(size=(32, 2, 10)) + 2.0 * np.eye(10)[labels][:, None]
@@ -42,7 +44,9 @@ def test_the_loss_falls_as_in_float32(policy):
     model, actual = losses_in(policy)
     assert expected[-1] < 0.8 * expected[0]
     assert np.isfinite(actual).all()
-    if actual[1] == actual[0]:  # Keras' first scale of the loss was too large for float16: it skips the step and halves it
+    if (
+        actual[1] == actual[0]
+    ):  # Keras' first scale of the loss was too large for float16: it skips the step and halves it
         actual, expected = actual[1:], expected[:-1]
     np.testing.assert_allclose(actual, expected, rtol=0.05)
     for weight in model.weights:

@@ -1,4 +1,6 @@
-"""Networks that users have, through both stages, files and exports: whoever asks, the same numbers for the same sample."""
+"""Networks that users have, through both stages, files and exports: whoever asks, the same numbers
+for the same sample.
+"""
 
 import keras
 import numpy as np
@@ -17,7 +19,9 @@ TOKENS = 10
 
 
 def applications(name):
-    return lambda: getattr(keras.applications, name)(include_top=False, pooling="avg", weights=None, input_shape=SIZE)
+    return lambda: getattr(keras.applications, name)(
+        include_top=False, pooling="avg", weights=None, input_shape=SIZE
+    )
 
 
 def resnet50():
@@ -38,22 +42,33 @@ def keras_hub_images():
         block_type="basic_block",
         image_shape=SIZE,
     )
-    return keras.Sequential([keras.Input(SIZE), layers.Rescaling(1 / 255), backbone, layers.GlobalAveragePooling2D()])
+    return keras.Sequential(
+        [keras.Input(SIZE), layers.Rescaling(1 / 255), backbone, layers.GlobalAveragePooling2D()]
+    )
 
 
 def keras_hub_text():
     import keras_hub
 
     backbone = keras_hub.models.DistilBertBackbone(
-        vocabulary_size=60, num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32, max_sequence_length=TOKENS
+        vocabulary_size=60,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=16,
+        intermediate_dim=32,
+        max_sequence_length=TOKENS,
     )
-    features = layers.GlobalAveragePooling1D()(backbone.output, mask=ops.cast(backbone.input["padding_mask"], "bool"))
+    features = layers.GlobalAveragePooling1D()(
+        backbone.output, mask=ops.cast(backbone.input["padding_mask"], "bool")
+    )
     return keras.Model(backbone.input, features)
 
 
 def tabular():
     table = keras.Input((64,))
-    return keras.Model(table, layers.Dense(32, "relu")(layers.Dropout(0.2)(layers.BatchNormalization()(table))))
+    return keras.Model(
+        table, layers.Dense(32, "relu")(layers.Dropout(0.2)(layers.BatchNormalization()(table)))
+    )
 
 
 def series():
@@ -67,7 +82,10 @@ def images(digits):
 
 def texts(digits):
     """Lines about weather and about food, as token ids."""
-    words = [["wet", "cold", "grey", "rain", "wind", "cloud"], ["warm", "fresh", "bread", "butter", "salt", "flour"]]
+    words = [
+        ["wet", "cold", "grey", "rain", "wind", "cloud"],
+        ["warm", "fresh", "bread", "butter", "salt", "flour"],
+    ]
     vocabulary = sorted({word for kind in words for word in kind})
     rng, rows, labels = np.random.default_rng(0), [], []
     for line in range(24):
@@ -120,27 +138,39 @@ def test_all_ways_of_asking_agree(name, digits, tmp_path):
     model.compile(optimizer=keras.optimizers.SGD(1e-3), loss=SupConLoss())
     assert np.isfinite(model.fit(x, y, batch_size=12, verbose=0).history["loss"]).all()
     classifier = LinearClassifier(model.encoder, 10)
-    classifier.compile(optimizer=keras.optimizers.Adam(1e-2), loss="sparse_categorical_crossentropy")
+    classifier.compile(
+        optimizer=keras.optimizers.Adam(1e-2), loss="sparse_categorical_crossentropy"
+    )
     classifier.fit(x, y, batch_size=12, verbose=0)
 
     floats = tree.map_structure(lambda array: array.astype("float32"), x)
-    expected = ops.convert_to_numpy(encoder(floats if not isinstance(x, dict) else x, training=False))
+    expected = ops.convert_to_numpy(
+        encoder(floats if not isinstance(x, dict) else x, training=False)
+    )
     assert expected.std(axis=0).max() > 1e-4  # samples differ
     forms = [x] if isinstance(x, dict) else [x, floats]
     close = {"rtol": 1e-4, "atol": 1e-4 * np.abs(expected).max()}
     model.save(tmp_path / "model.keras")
     classifier.save(tmp_path / "classifier.keras")
-    again, classifier_again = (keras.saving.load_model(tmp_path / f"{one}.keras") for one in ("model", "classifier"))
+    again, classifier_again = (
+        keras.saving.load_model(tmp_path / f"{one}.keras") for one in ("model", "classifier")
+    )
     for form in forms:
         np.testing.assert_allclose(ops.convert_to_numpy(model.embed(form)), expected, **close)
         np.testing.assert_allclose(ops.convert_to_numpy(again.embed(form)), expected, **close)
     for place, stage in enumerate((model, classifier, encoder, again, classifier_again)):
-        np.testing.assert_allclose(evaluation.embed(stage, (forms[place % len(forms)], y))[0], expected, **close)
+        np.testing.assert_allclose(
+            evaluation.embed(stage, (forms[place % len(forms)], y))[0], expected, **close
+        )
     probabilities = ops.convert_to_numpy(classifier.head(expected))
     for form in forms:
         for stage in (classifier, classifier_again):
-            np.testing.assert_allclose(stage.predict(form, verbose=0), probabilities, rtol=1e-3, atol=1e-5)
-        np.testing.assert_allclose(again.predict(form, verbose=0), model.predict(form, verbose=0), rtol=1e-3, atol=1e-5)
+            np.testing.assert_allclose(
+                stage.predict(form, verbose=0), probabilities, rtol=1e-3, atol=1e-5
+            )
+        np.testing.assert_allclose(
+            again.predict(form, verbose=0), model.predict(form, verbose=0), rtol=1e-3, atol=1e-5
+        )
     if keras.backend.backend() == "tensorflow":  # the other backends export by way of TensorFlow
         for stage in (classifier_again, again):
             check_exported(stage, x, floats, tmp_path / "served")
@@ -152,4 +182,6 @@ def check_exported(model, x, floats, folder):
     model.export(folder, verbose=False)
     served = tf.saved_model.load(folder)
     given = tree.map_structure(tf.convert_to_tensor, x if isinstance(x, dict) else floats)
-    np.testing.assert_allclose(served.serve(given).numpy(), model.predict(x, verbose=0), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        served.serve(given).numpy(), model.predict(x, verbose=0), rtol=1e-3, atol=1e-5
+    )

@@ -16,7 +16,9 @@ class Noisy(SavesSeedStates, keras.Model):
 
     def __init__(self, noise: bool = True, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.encoder = keras.Sequential([keras.Sequential([keras.layers.Dense(5), keras.layers.Dropout(0.5, seed=1)])])
+        self.encoder = keras.Sequential(
+            [keras.Sequential([keras.layers.Dense(5), keras.layers.Dropout(0.5, seed=1)])]
+        )
         self.noise = keras.layers.GaussianNoise(1.0) if noise else None
         self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
 
@@ -56,7 +58,9 @@ def test_finds_each_seed_state_once_and_nothing_else():
     model = used()
     assert len(values(model)) == 2
     assert all(value.shape == (2,) and value[1] == 3 for value in values(model))
-    assert not {id(state) for state in seed_states(model)} & {id(weight) for weight in model.weights}
+    assert not {id(state) for state in seed_states(model)} & {
+        id(weight) for weight in model.weights
+    }
 
 
 def test_a_loaded_model_draws_what_the_saved_one_would_have_drawn(tmp_path):
@@ -88,8 +92,12 @@ def test_refuses_a_file_with_another_number_of_generators(tmp_path):
 
 def test_the_classifier_saves_the_seed_states_of_its_augmenter(tmp_path, digits):
     def classifier(seed: int) -> LinearClassifier:
-        encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.5)])
-        model = LinearClassifier(encoder, num_classes=10, augmenter=SimAugment(image_size=(8, 8), seed=seed))
+        encoder = keras.Sequential(
+            [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.5)]
+        )
+        model = LinearClassifier(
+            encoder, num_classes=10, augmenter=SimAugment(image_size=(8, 8), seed=seed)
+        )
         model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
         model.build((None, 8, 8, 1))
         return model

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon import ContrastiveModel, NTLogisticLoss, NTXentLoss, ProjectionHead, SupConLoss, TripletLoss
+from keras_supcon import (
+    ContrastiveModel,
+    NTLogisticLoss,
+    NTXentLoss,
+    ProjectionHead,
+    SupConLoss,
+    TripletLoss,
+)
 from keras_supcon.callbacks import Checkpoint
 from keras_supcon.optimizers import LARS
 from tests.covering import every_value
@@ -24,9 +31,15 @@ def views(rng, rows=12):
 
 def model_of(loss, optimizer=None, seed=1, **options):
     keras.utils.set_random_seed(seed)
-    encoder = keras.Sequential([keras.Input((SIZE, SIZE, 1)), keras.layers.Flatten(), keras.layers.Dense(8, "tanh")])
-    model = ContrastiveModel(encoder, ProjectionHead(4, ()), **{"learnable_temperature": True, **options})
-    model.compile(optimizer=keras.optimizers.SGD(1.0) if optimizer is None else optimizer, loss=loss)
+    encoder = keras.Sequential(
+        [keras.Input((SIZE, SIZE, 1)), keras.layers.Flatten(), keras.layers.Dense(8, "tanh")]
+    )
+    model = ContrastiveModel(
+        encoder, ProjectionHead(4, ()), **{"learnable_temperature": True, **options}
+    )
+    model.compile(
+        optimizer=keras.optimizers.SGD(1.0) if optimizer is None else optimizer, loss=loss
+    )
     model.build((None, 2, SIZE, SIZE, 1))
     return model
 
@@ -39,19 +52,29 @@ SLOPES = {
     "supcon": (SupConLoss(0.3), lambda z, tau: double_loop.supcon(LABELS, z, tau)),
     "supcon in, scaled": (
         SupConLoss(0.3, summation="in", denominator="one_positive", scale_by_temperature=True),
-        lambda z, tau: tau * double_loop.supcon(LABELS, z, tau, summation="in", denominator="one_positive"),
+        lambda z, tau: (
+            tau * double_loop.supcon(LABELS, z, tau, summation="in", denominator="one_positive")
+        ),
     ),
     "ntxent": (NTXentLoss(0.3), lambda z, tau: double_loop.supcon(np.full(12, -1), z, tau)),
-    "ntlogistic": (NTLogisticLoss(0.3, normalize=False), lambda z, tau: double_loop.ntlogistic(LABELS, z, tau, False)),
+    "ntlogistic": (
+        NTLogisticLoss(0.3, normalize=False),
+        lambda z, tau: double_loop.ntlogistic(LABELS, z, tau, False),
+    ),
 }
 
 
 @pytest.mark.slow
 @every_value(name=list(SLOPES), micro_batch_size=[None, 4, 5])
 def test_a_step_takes_the_gradient_of_the_temperature(rng, name, micro_batch_size):
-    """With temperature `tau exp(-w)` that of `w` is minus `tau` times that of the temperature; of the whole batch at once."""
+    """With temperature `tau exp(-w)` that of `w` is minus `tau` times that of the temperature; of
+    the whole batch at once.
+    """
     loss, reference = SLOPES[name]
-    x, model = views(rng), model_of(loss, keras.optimizers.SGD(0.5), micro_batch_size=micro_batch_size)
+    x, model = (
+        views(rng),
+        model_of(loss, keras.optimizers.SGD(0.5), micro_batch_size=micro_batch_size),
+    )
     assert model.temperature == 0.3
     z, step = ops.convert_to_numpy(model(x, training=False)), 1e-30
     value = reference(z, 0.3 + 1j * step).mean()
@@ -124,7 +147,10 @@ def test_lars_moves_it_by_the_whole_rate(rng):
 
 @pytest.mark.slow
 def test_it_is_saved_and_training_goes_on(rng, tmp_path):
-    x, whole, begun = views(rng), *(model_of(SupConLoss(0.3), keras.optimizers.Adam(0.05)) for _ in range(2))
+    x, whole, begun = (
+        views(rng),
+        *(model_of(SupConLoss(0.3), keras.optimizers.Adam(0.05)) for _ in range(2)),
+    )
 
     def fit(model, folder, epochs):
         def batches(start):
@@ -142,7 +168,9 @@ def test_it_is_saved_and_training_goes_on(rng, tmp_path):
     begun.save(tmp_path / "begun.keras")
     from_file = keras.saving.load_model(tmp_path / "begun.keras")
     assert from_file.temperature == temperatures[1]
-    assert from_file.evaluate(x, LABELS, verbose=0) == pytest.approx(begun.evaluate(x, LABELS, verbose=0), rel=1e-6)
+    assert from_file.evaluate(x, LABELS, verbose=0) == pytest.approx(
+        begun.evaluate(x, LABELS, verbose=0), rel=1e-6
+    )
     again = model_of(SupConLoss(0.3), keras.optimizers.Adam(0.05), seed=2)
     assert fit(again, tmp_path / "parts", 4) == temperatures[2:]
     for ours, theirs in zip(again.get_weights(), whole.get_weights(), strict=True):
@@ -150,9 +178,13 @@ def test_it_is_saved_and_training_goes_on(rng, tmp_path):
 
 
 def test_a_model_that_does_not_learn_it_has_no_such_weight(rng):
-    model, learns = (model_of(SupConLoss(0.3), learnable_temperature=learns) for learns in (False, True))
+    model, learns = (
+        model_of(SupConLoss(0.3), learnable_temperature=learns) for learns in (False, True)
+    )
     assert len(learns.weights) == len(model.weights) + 1
-    assert [tuple(weight.shape) for weight in learns.trainable_weights if weight is learns._log_scale] == [()]
+    assert [
+        tuple(weight.shape) for weight in learns.trainable_weights if weight is learns._log_scale
+    ] == [()]
     assert model.temperature == 0.3
     assert "temperature" not in model.fit(views(rng), LABELS, verbose=0).history
     model.compile(loss=TripletLoss())
@@ -176,7 +208,10 @@ def test_refuses_a_loss_without_one_temperature(rng, loss):
     model, x = model_of(SupConLoss()), views(rng)
     model.compile(loss=loss)
     for use in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match="should be compiled with one loss that has a temperature.*Received: loss="):
+        with pytest.raises(
+            ValueError,
+            match="should be compiled with one loss that has a temperature.*Received: loss=",
+        ):
             use(x, LABELS, verbose=0)
 
 

@@ -17,4 +17,6 @@ def test_products_are_minus_the_squared_distances_with_their_gradient(rng):
     expected = -np.sum((a[:, None] - c[None]) ** 2, axis=2)
     np.testing.assert_allclose(ops.convert_to_numpy(products(a)), expected, rtol=1e-5, atol=1e-5)
     _, gradient = value_and_gradient(lambda a: ops.sum(products(a)), a)
-    np.testing.assert_allclose(gradient, -2 * np.sum(a[:, None] - c[None], axis=1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        gradient, -2 * np.sum(a[:, None] - c[None], axis=1), rtol=1e-4, atol=1e-5
+    )

@@ -6,7 +6,11 @@ import pytest
 from keras import ops
 
 from keras_supcon.ops import NEGATIVES, OTHERS, POSITIVES, Rows, pair_max, pair_sum
-from tests.autodiff import compiled_value_and_gradient, quickest_value_and_gradient, value_and_gradient
+from tests.autodiff import (
+    compiled_value_and_gradient,
+    quickest_value_and_gradient,
+    value_and_gradient,
+)
 from tests.covering import every_pair, every_value
 
 pytestmark = pytest.mark.neutral
@@ -23,7 +27,10 @@ SETS = {
 def rows_of(groups: np.ndarray, first_index: int = 0) -> Rows:
     rank = np.concatenate([np.arange(count) for count in np.unique(groups, return_counts=True)[1]])
     return Rows(
-        *(ops.convert_to_tensor(vector.astype("int32")) for vector in (first_index + np.arange(len(groups)), groups, rank))
+        *(
+            ops.convert_to_tensor(vector.astype("int32"))
+            for vector in (first_index + np.arange(len(groups)), groups, rank)
+        )
     )
 
 
@@ -63,7 +70,10 @@ def test_same_rows_equal_the_full_matrix(rng, run, name, size, has_parameter):
     num_rows, block_size = size
     groups = np.sort(rng.integers(0, 3, num_rows))
     rows, features = rows_of(groups), rng.uniform(-1, 1, (num_rows, 3)).astype("float32")
-    weights, parameter = rng.normal(size=num_rows).astype("float32"), rng.normal(size=num_rows).astype("float32")
+    weights, parameter = (
+        rng.normal(size=num_rows).astype("float32"),
+        rng.normal(size=num_rows).astype("float32"),
+    )
     shift = parameter if has_parameter else None
     mask = dense_mask(SETS[name], rows, rows)
     z = features.astype("float64")
@@ -85,13 +95,18 @@ def test_other_rows_equal_the_full_matrix(rng, name, block_size):
     groups = np.sort(rng.integers(0, 3, 9))
     contrast_rows = rows_of(groups)
     anchor_rows = Rows(*(vector[2:7] for vector in contrast_rows[:3]))
-    anchors, contrasts = rng.normal(size=(5, 3)).astype("float32"), rng.normal(size=(9, 3)).astype("float32")
+    anchors, contrasts = (
+        rng.normal(size=(5, 3)).astype("float32"),
+        rng.normal(size=(9, 3)).astype("float32"),
+    )
     weights = rng.normal(size=5).astype("float32")
     mask = dense_mask(SETS[name], anchor_rows, contrast_rows)
     weighted = np.where(mask, np.exp(anchors.astype("float64") @ contrasts.T), 0) * weights[:, None]
 
     def total(a, c, constant=False):
-        sums = pair_sum(a, anchor_rows, c, contrast_rows, SETS[name], value, value, None, block_size, constant)
+        sums = pair_sum(
+            a, anchor_rows, c, contrast_rows, SETS[name], value, value, None, block_size, constant
+        )
         return ops.sum(sums * ops.convert_to_tensor(weights))
 
     actual, gradient = quickest_value_and_gradient(lambda a: total(a, contrasts), anchors)
@@ -105,7 +120,9 @@ def test_other_rows_equal_the_full_matrix(rng, name, block_size):
 
 @pytest.mark.parametrize("name", list(SETS))
 def test_anchors_of_one_block_may_come_in_any_order(rng, name):
-    """Twenty contrasts in four blocks; which of their tiles need a mask depends on all anchors, not on the first and last."""
+    """Twenty contrasts in four blocks; which of their tiles need a mask depends on all anchors, not
+    on the first and last.
+    """
     groups = np.sort(rng.integers(0, 6, 20))
     contrast_rows, order = rows_of(groups), rng.permutation(20)[:5]
     anchor_rows = Rows(*(ops.take(vector, order) for vector in contrast_rows[:3]))
@@ -122,7 +139,10 @@ def test_anchors_of_one_block_may_come_in_any_order(rng, name):
 
 @every_value(name=list(SETS), block_size=[3, None, 2])
 def test_maximum_equals_that_of_the_full_matrix(rng, name, block_size):
-    rows, features = rows_of(np.sort(rng.integers(0, 3, 8))), rng.normal(size=(8, 3)).astype("float32")
+    rows, features = (
+        rows_of(np.sort(rng.integers(0, 3, 8))),
+        rng.normal(size=(8, 3)).astype("float32"),
+    )
     mask = dense_mask(SETS[name], rows, rows)
     expected = np.where(mask, features @ features.T, -np.inf).max(axis=1)
     actual = ops.convert_to_numpy(pair_max(features, rows, features, rows, SETS[name], block_size))
@@ -133,6 +153,8 @@ def test_what_a_function_gives_outside_the_set_does_not_matter():
     """The first two rows are one class; their product overflows, and so does its exponential."""
     rows = rows_of(np.array([0, 0, 1]))
     z = np.array([[1e15, 0], [1e15, 1], [0, 1]], "float32")
-    total, gradient = value_and_gradient(lambda z: ops.sum(pair_sum(z, rows, None, None, NEGATIVES, value, value)), z)
+    total, gradient = value_and_gradient(
+        lambda z: ops.sum(pair_sum(z, rows, None, None, NEGATIVES, value, value)), z
+    )
     np.testing.assert_allclose(total, 2 + 2 * np.e, rtol=1e-6)
     assert np.all(np.isfinite(gradient))

@@ -12,15 +12,25 @@ pytestmark = pytest.mark.neutral
 def test_a_rule_over_whole_rows_gets_its_gradient(rng, block_size):
     """The rule: squared products of the positives minus products of the negatives."""
     group = np.array([0, 0, 1, 1, 1, 2])
-    rows = Rows(*(ops.convert_to_tensor(v.astype("int32")) for v in (np.arange(6), group, np.array([0, 1, 0, 1, 2, 0]))))
+    rows = Rows(
+        *(
+            ops.convert_to_tensor(v.astype("int32"))
+            for v in (np.arange(6), group, np.array([0, 1, 0, 1, 2, 0]))
+        )
+    )
     z, weights = rng.normal(size=(6, 3)).astype("float32"), rng.normal(size=6).astype("float32")
     same = group[:, None] == group[None]
     positive, negative = same & ~np.eye(6, dtype=bool), ~same
 
     def rule(products, is_positive, is_negative):
         zero = ops.zeros_like(products)
-        losses = ops.sum(ops.where(is_positive, products**2, zero) - ops.where(is_negative, products, zero), axis=1)
-        slopes = ops.where(is_positive, 2 * products, zero) - ops.where(is_negative, ops.ones_like(products), zero)
+        losses = ops.sum(
+            ops.where(is_positive, products**2, zero) - ops.where(is_negative, products, zero),
+            axis=1,
+        )
+        slopes = ops.where(is_positive, 2 * products, zero) - ops.where(
+            is_negative, ops.ones_like(products), zero
+        )
         return losses[:, None], slopes
 
     products = z.astype("float64") @ z.T
@@ -28,7 +38,10 @@ def test_a_rule_over_whole_rows_gets_its_gradient(rng, block_size):
     slopes = (2 * positive * products - negative) * weights[:, None]
     for run in (value_and_gradient, compiled_value_and_gradient):
         value, gradient = run(
-            lambda z: ops.sum(row_loss(z, rows, z, rows, rule, block_size) * ops.convert_to_tensor(weights)), z
+            lambda z: ops.sum(
+                row_loss(z, rows, z, rows, rule, block_size) * ops.convert_to_tensor(weights)
+            ),
+            z,
         )
         np.testing.assert_allclose(value, expected @ weights, rtol=1e-5)
         np.testing.assert_allclose(gradient, (slopes + slopes.T) @ z, rtol=1e-4, atol=1e-5)

@@ -42,7 +42,11 @@ def variable(values, name="kernel", **kwargs):
 
 def small_model():
     keras.utils.set_random_seed(0)
-    layers = [keras.layers.Dense(8, activation="tanh"), keras.layers.BatchNormalization(), keras.layers.Dense(1)]
+    layers = [
+        keras.layers.Dense(8, activation="tanh"),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dense(1),
+    ]
     return keras.Sequential([keras.Input((6,)), *layers])
 
 
@@ -57,7 +61,12 @@ def xy(rng):
 def test_follows_the_rule_for_several_steps(rng, classic, nesterov, decay):
     start, rates = rng.normal(size=(3, 4)), [0.5, 1.0, 0.7, 0.2]
     gradients = rng.normal(size=(4, 3, 4))
-    flags = {"plain": (True, True), "bias": (False, True), "gamma": (True, False), "beta": (False, False)}
+    flags = {
+        "plain": (True, True),
+        "bias": (False, True),
+        "gamma": (True, False),
+        "beta": (False, False),
+    }
     variables = [variable(start, name) for name in flags]
     optimizer = LARS(
         keras.optimizers.schedules.PiecewiseConstantDecay([0, 1, 2], rates),
@@ -73,7 +82,10 @@ def test_follows_the_rule_for_several_steps(rng, classic, nesterov, decay):
     expected = [start] * 4
     for gradient, rate in zip(gradients, rates, strict=True):
         optimizer.apply([ops.convert_to_tensor(gradient, "float32")] * 4, variables)
-        expected = [reference.step(w, gradient, rate) for reference, w in zip(references, expected, strict=True)]
+        expected = [
+            reference.step(w, gradient, rate)
+            for reference, w in zip(references, expected, strict=True)
+        ]
     for actual, wanted in zip(variables, expected, strict=True):
         np.testing.assert_allclose(ops.convert_to_numpy(actual), wanted, rtol=1e-5, atol=1e-6)
 
@@ -84,7 +96,9 @@ def test_the_first_step_does_not_depend_on_the_scale_of_the_loss(rng, classic, n
     moved = []
     for factor in (1.0, 1e-6, 1e8):
         kernel = variable(start)
-        LARS(0.3, nesterov=nesterov, classic_momentum=classic).apply([ops.convert_to_tensor(factor * gradient)], [kernel])
+        LARS(0.3, nesterov=nesterov, classic_momentum=classic).apply(
+            [ops.convert_to_tensor(factor * gradient)], [kernel]
+        )
         moved.append(ops.convert_to_numpy(kernel))
     assert np.abs(moved[0] - start).max() > 1e-5
     np.testing.assert_allclose(moved[1:], [moved[0]] * 2, rtol=1e-6)
@@ -95,7 +109,9 @@ def test_a_norm_of_zero_gives_the_ratio_one(classic, nesterov):
     zero, one = variable(np.zeros(3)), variable(np.ones(3))
     optimizer = LARS(0.5, nesterov=nesterov, classic_momentum=classic)
     optimizer.apply([ops.ones((3,)), ops.zeros((3,))], [zero, one])
-    np.testing.assert_allclose(ops.convert_to_numpy(zero), -0.5 * (1.9 if nesterov else 1.0), rtol=1e-6)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(zero), -0.5 * (1.9 if nesterov else 1.0), rtol=1e-6
+    )
     np.testing.assert_array_equal(ops.convert_to_numpy(one), 1)
 
 
@@ -125,23 +141,49 @@ def test_with_all_excluded_it_is_keras_sgd(rng):
         for gradient in gradients:
             lars.apply([ops.convert_to_tensor(gradient)], [ours])
             sgd.apply([ops.convert_to_tensor(gradient)], [theirs])
-        np.testing.assert_allclose(ops.convert_to_numpy(ours), ops.convert_to_numpy(theirs), rtol=1e-5)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(ours), ops.convert_to_numpy(theirs), rtol=1e-5
+        )
 
 
 def test_by_default_kernels_alone_adapt_and_decay():
-    convolution = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization(), keras.layers.GlobalAveragePooling2D()]
+    convolution = [
+        keras.layers.Conv2D(4, 3),
+        keras.layers.BatchNormalization(),
+        keras.layers.GlobalAveragePooling2D(),
+    ]
     normalizations = [keras.layers.LayerNormalization(), keras.layers.RMSNormalization()]
-    model = keras.Sequential([keras.Input((8, 8, 4)), *convolution, ProjectionHead(4, (4,)), *normalizations])
+    model = keras.Sequential(
+        [keras.Input((8, 8, 4)), *convolution, ProjectionHead(4, (4,)), *normalizations]
+    )
     optimizer = LARS(0.1, weight_decay=1e-4)
     optimizer.build(model.trainable_variables)
     names = [variable.name for variable in model.trainable_variables]
-    assert names == ["kernel", "bias", "gamma", "beta", "kernel", "bias", "kernel", "gamma", "beta", "scale"]
+    assert names == [
+        "kernel",
+        "bias",
+        "gamma",
+        "beta",
+        "kernel",
+        "bias",
+        "kernel",
+        "gamma",
+        "beta",
+        "scale",
+    ]
     assert optimizer._adapts == optimizer._decays == tuple(name == "kernel" for name in names)
 
 
 def test_exclusions_are_searched_in_the_path():
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="trunk"), keras.layers.Dense(2, name="head")])
-    optimizer = LARS(0.1, weight_decay=1e-4, exclude_from_adaptation=("head",), exclude_from_weight_decay=(r"trunk/kernel",))
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(4, name="trunk"), keras.layers.Dense(2, name="head")]
+    )
+    optimizer = LARS(
+        0.1,
+        weight_decay=1e-4,
+        exclude_from_adaptation=("head",),
+        exclude_from_weight_decay=(r"trunk/kernel",),
+    )
     optimizer.build(model.trainable_variables)
     assert [variable.name for variable in model.trainable_variables] == ["kernel", "bias"] * 2
     assert optimizer._adapts == (True, True, False, False)
@@ -174,7 +216,15 @@ def test_training_goes_on_after_saving_as_if_it_had_not_stopped(tmp_path, xy):
         model.fit(*xy, batch_size=8, epochs=2, shuffle=False, verbose=0)
 
     model = small_model()
-    model.compile(LARS(WarmUp(0.1, 6), weight_decay=1e-2, trust_coefficient=1.0, exclude_from_weight_decay=("gamma",)), "mse")
+    model.compile(
+        LARS(
+            WarmUp(0.1, 6),
+            weight_decay=1e-2,
+            trust_coefficient=1.0,
+            exclude_from_weight_decay=("gamma",),
+        ),
+        "mse",
+    )
     fit(model)
     model.save(tmp_path / "model.keras")
     reloaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -186,17 +236,25 @@ def test_training_goes_on_after_saving_as_if_it_had_not_stopped(tmp_path, xy):
 
 
 def test_a_loaded_model_excludes_what_the_trained_one_did(tmp_path, rng):
-    """Although its paths are others: Keras counts names up, and makes the variables of a loaded part without the whole."""
+    """Although its paths are others: Keras counts names up, and makes the variables of a loaded
+    part without the whole.
+    """
     x = rng.normal(size=(8, 6)).astype("float32")
     keras.utils.set_random_seed(0)
     encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
     model = ContrastiveModel(encoder, ProjectionHead(4, (5,)), name="whole")
-    model.compile(LARS(0.1, trust_coefficient=0.1, exclude_from_adaptation=("^whole/", "bias$")), "mse")
+    model.compile(
+        LARS(0.1, trust_coefficient=0.1, exclude_from_adaptation=("^whole/", "bias$")), "mse"
+    )
     model.train_on_batch(x, np.zeros((8, 2, 4)))
-    assert any(path.startswith("whole/") for path in (weight.path for weight in model.trainable_weights))
+    assert any(
+        path.startswith("whole/") for path in (weight.path for weight in model.trainable_weights)
+    )
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert [weight.path for weight in loaded.trainable_weights] != [weight.path for weight in model.trainable_weights]
+    assert [weight.path for weight in loaded.trainable_weights] != [
+        weight.path for weight in model.trainable_weights
+    ]
     for one in (model, loaded):
         one.train_on_batch(x, np.zeros((8, 2, 4)))
     for ours, expected in zip(loaded.get_weights(), model.get_weights(), strict=True):
@@ -225,7 +283,9 @@ def test_takes_the_options_of_keras_optimizers_and_learns(rng, options):
     for _ in range(40):
         away = ops.convert_to_numpy(kernel) - target
         distances.append(np.linalg.norm(away))
-        optimizer.apply([ops.convert_to_tensor(away * options.get("loss_scale_factor", 1.0))], [kernel])
+        optimizer.apply(
+            [ops.convert_to_tensor(away * options.get("loss_scale_factor", 1.0))], [kernel]
+        )
     optimizer.finalize_variable_values([kernel])
     distances.append(np.linalg.norm(ops.convert_to_numpy(kernel) - target))
     assert distances[-1] < 0.5 * distances[0]
@@ -240,7 +300,9 @@ def test_two_half_batches_accumulated_are_one_batch(rng):
         accumulating.apply([ops.convert_to_tensor(gradient)], [halves])
     for gradient in gradients.reshape(3, 2, 4, 3).mean(axis=1):
         plain.apply([ops.convert_to_tensor(gradient)], [whole])
-    np.testing.assert_allclose(ops.convert_to_numpy(halves), ops.convert_to_numpy(whole), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(halves), ops.convert_to_numpy(whole), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.slow
@@ -269,16 +331,34 @@ def test_leaves_no_way_to_exclusions_that_would_be_lost():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"learning_rate": -0.1}, "`learning_rate` should be a number of at least 0. Received: learning_rate=-0.1"),
-        ({"learning_rate": "fast"}, "`learning_rate` should be a number of at least 0. Received: learning_rate='fast'"),
+        (
+            {"learning_rate": -0.1},
+            "`learning_rate` should be a number of at least 0. Received: learning_rate=-0.1",
+        ),
+        (
+            {"learning_rate": "fast"},
+            "`learning_rate` should be a number of at least 0. Received: learning_rate='fast'",
+        ),
         ({"momentum": 1}, "`momentum` should be at least 0 and below 1. Received: momentum=1"),
         ({"momentum": None}, "`momentum` should be at least 0 and below 1"),
-        ({"weight_decay": -1e-4}, "`weight_decay` should be a number of at least 0. Received: weight_decay=-0.0001"),
+        (
+            {"weight_decay": -1e-4},
+            "`weight_decay` should be a number of at least 0. Received: weight_decay=-0.0001",
+        ),
         ({"weight_decay": float("nan")}, "`weight_decay` should be a number of at least 0"),
-        ({"trust_coefficient": 0}, "`trust_coefficient` should be a positive number. Received: trust_coefficient=0"),
-        ({"exclude_from_adaptation": "bias"}, "`exclude_from_adaptation` should be a sequence of regular expressions"),
+        (
+            {"trust_coefficient": 0},
+            "`trust_coefficient` should be a positive number. Received: trust_coefficient=0",
+        ),
+        (
+            {"exclude_from_adaptation": "bias"},
+            "`exclude_from_adaptation` should be a sequence of regular expressions",
+        ),
         ({"exclude_from_adaptation": (3,)}, r"Received: exclude_from_adaptation=\(3,\)"),
-        ({"exclude_from_weight_decay": ("a", "(")}, r"`exclude_from_weight_decay` should be .*of which '\(' is none"),
+        (
+            {"exclude_from_weight_decay": ("a", "(")},
+            r"`exclude_from_weight_decay` should be .*of which '\(' is none",
+        ),
         ({"decoupled": True}, "decoupled"),
     ],
 )
@@ -293,4 +373,6 @@ def test_norms_beyond_the_squares_of_float32(weight, gradient, classic):
     kernel = keras.Variable(np.full(2, weight, "float32"), name="kernel")
     optimizer = LARS(0.1, trust_coefficient=0.5, classic_momentum=classic)
     optimizer.apply([ops.convert_to_tensor(np.array([0, gradient], "float32"))], [kernel])
-    np.testing.assert_allclose(ops.convert_to_numpy(kernel) / weight, [1, 1 - 0.05 * 2**0.5], rtol=1e-5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(kernel) / weight, [1, 1 - 0.05 * 2**0.5], rtol=1e-5
+    )

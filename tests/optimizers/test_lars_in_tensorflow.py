@@ -1,4 +1,6 @@
-"""What only TensorFlow has: XLA beside graphs, its own variables, and gradients of looked-up rows alone."""
+"""What only TensorFlow has: XLA beside graphs, its own variables, and gradients of looked-up rows
+alone.
+"""
 
 import keras
 import numpy as np
@@ -13,20 +15,35 @@ if keras.backend.backend() != "tensorflow":
 import tensorflow as tf
 
 
-@pytest.mark.parametrize(("classic", "nesterov"), [(True, False), (True, True), (False, False), (False, True)])
+@pytest.mark.parametrize(
+    ("classic", "nesterov"), [(True, False), (True, True), (False, False), (False, True)]
+)
 def test_steps_under_xla_as_it_does_eagerly(rng, classic, nesterov):
-    start, gradients = rng.normal(size=(4, 3)).astype("float32"), rng.normal(size=(3, 4, 3)).astype("float32")
+    start, gradients = (
+        rng.normal(size=(4, 3)).astype("float32"),
+        rng.normal(size=(3, 4, 3)).astype("float32"),
+    )
 
     def stepped(jit_compile: bool) -> np.ndarray:
         kernel = keras.Variable(start, name="kernel")
-        optimizer = LARS(0.1, trust_coefficient=1.0, weight_decay=1e-2, nesterov=nesterov, classic_momentum=classic)
+        optimizer = LARS(
+            0.1,
+            trust_coefficient=1.0,
+            weight_decay=1e-2,
+            nesterov=nesterov,
+            classic_momentum=classic,
+        )
         optimizer.build([kernel])
-        step = tf.function(lambda gradient: optimizer.apply([gradient], [kernel]), jit_compile=jit_compile)
+        step = tf.function(
+            lambda gradient: optimizer.apply([gradient], [kernel]), jit_compile=jit_compile
+        )
         for gradient in gradients:
             step(tf.constant(gradient))
         return kernel.numpy()
 
-    np.testing.assert_allclose(stepped(jit_compile=True), stepped(jit_compile=False), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        stepped(jit_compile=True), stepped(jit_compile=False), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_fits_a_model_compiled_by_xla(rng):
@@ -48,7 +65,10 @@ def test_by_default_adapts_the_kernels_of_the_encoder_alone():
 
 
 def test_takes_variables_of_tensorflow():
-    kernel, bias = tf.Variable([3.0, 4.0], name="dense/kernel"), tf.Variable([1.0], name="dense/bias")
+    kernel, bias = (
+        tf.Variable([3.0, 4.0], name="dense/kernel"),
+        tf.Variable([1.0], name="dense/bias"),
+    )
     optimizer = LARS(1.0, momentum=0.0, trust_coefficient=0.1, weight_decay=0.5)
     optimizer.build([kernel, bias])
     assert optimizer._adapts == optimizer._decays == (True, False)
@@ -60,7 +80,9 @@ def test_takes_variables_of_tensorflow():
 
 def test_rows_that_were_not_looked_up_decay_too():
     table = keras.Variable(np.ones((3, 2), "float32"), name="embeddings")
-    looked_up = tf.IndexedSlices(tf.ones((2, 2)), tf.constant([0, 0]), dense_shape=tf.constant([3, 2]))
+    looked_up = tf.IndexedSlices(
+        tf.ones((2, 2)), tf.constant([0, 0]), dense_shape=tf.constant([3, 2])
+    )
     optimizer = LARS(0.1, momentum=0.0, weight_decay=0.5, exclude_from_adaptation=(".",))
     optimizer.apply([looked_up], [table])
     np.testing.assert_allclose(table.numpy(), [[0.75, 0.75], [0.95, 0.95], [0.95, 0.95]], rtol=1e-6)

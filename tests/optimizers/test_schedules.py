@@ -18,7 +18,9 @@ def rates(schedule, steps):
 def test_warms_up_to_the_cosine_as_keras_own_does():
     ours = WarmUp(schedules.CosineDecay(0.5, decay_steps=100), warmup_steps=10)
     theirs = schedules.CosineDecay(0.0, decay_steps=100, warmup_target=0.5, warmup_steps=10)
-    np.testing.assert_allclose(rates(ours, range(0, 120, 5)), rates(theirs, range(0, 120, 5)), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        rates(ours, range(0, 120, 5)), rates(theirs, range(0, 120, 5)), rtol=1e-5, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,9 @@ def test_counts_from_the_end_of_the_warm_up(inner):
     schedule = WarmUp(inner, warmup_steps=4, initial_learning_rate=0.1)
     later = [inner if isinstance(inner, float) else float(inner(step)) for step in range(12)]
     np.testing.assert_allclose(rates(schedule, range(4, 16)), later, rtol=1e-6)
-    np.testing.assert_allclose(rates(schedule, range(4)), np.linspace(0.1, later[0], 5)[:4], rtol=1e-6)
+    np.testing.assert_allclose(
+        rates(schedule, range(4)), np.linspace(0.1, later[0], 5)[:4], rtol=1e-6
+    )
 
 
 def test_without_warm_up_nothing_changes():
@@ -43,7 +47,9 @@ def test_without_warm_up_nothing_changes():
     np.testing.assert_array_equal(rates(WarmUp(inner, 0), range(12)), rates(inner, range(12)))
 
 
-@pytest.mark.parametrize("inner", [0.5, schedules.CosineDecay(0.5, decay_steps=10)], ids=["constant", "schedule"])
+@pytest.mark.parametrize(
+    "inner", [0.5, schedules.CosineDecay(0.5, decay_steps=10)], ids=["constant", "schedule"]
+)
 def test_survives_the_config(inner):
     schedule = WarmUp(inner, 3, 0.25)
     assert keras.saving.get_registered_name(WarmUp) == "keras_supcon>WarmUp"
@@ -55,11 +61,16 @@ def test_survives_the_config(inner):
 
 def test_drives_an_optimizer_through_fit_and_saving(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(WarmUp(schedules.CosineDecay(0.5, decay_steps=10), warmup_steps=4)), "mse")
+    model.compile(
+        keras.optimizers.SGD(WarmUp(schedules.CosineDecay(0.5, decay_steps=10), warmup_steps=4)),
+        "mse",
+    )
     model.fit(np.ones((4, 2), "float32"), np.ones((4, 1), "float32"), batch_size=2, verbose=0)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.25)
     model.save(tmp_path / "model.keras")
-    assert float(keras.saving.load_model(tmp_path / "model.keras").optimizer.learning_rate) == pytest.approx(0.25)
+    assert float(
+        keras.saving.load_model(tmp_path / "model.keras").optimizer.learning_rate
+    ) == pytest.approx(0.25)
 
 
 def test_rules_of_scaling():
@@ -79,13 +90,28 @@ def test_fractions_of_steps_add_up_over_the_epochs():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: WarmUp("cosine", 3), "`learning_rate` should be a number of at least 0. Received: learning_rate='cosine'"),
-        (lambda: WarmUp(0.1, 1.5), "`warmup_steps` should be a whole number of at least 0. Received: warmup_steps=1.5"),
+        (
+            lambda: WarmUp("cosine", 3),
+            "`learning_rate` should be a number of at least 0. Received: learning_rate='cosine'",
+        ),
+        (
+            lambda: WarmUp(0.1, 1.5),
+            "`warmup_steps` should be a whole number of at least 0. Received: warmup_steps=1.5",
+        ),
         (lambda: WarmUp(0.1, 3, -1.0), "`initial_learning_rate` should be a number of at least 0"),
         (lambda: scale_learning_rate(0.0, 256), "`base_learning_rate` should be a positive number"),
-        (lambda: scale_learning_rate(0.1, 0), "`batch_size` should be a whole number of at least 1. Received: batch_size=0"),
-        (lambda: scale_learning_rate(0.1, 256, "cube"), "`rule` should be one of .*Received: rule='cube'"),
-        (lambda: epochs_to_steps(-1, 10, 2), "`epochs` should be a number of at least 0. Received: epochs=-1"),
+        (
+            lambda: scale_learning_rate(0.1, 0),
+            "`batch_size` should be a whole number of at least 1. Received: batch_size=0",
+        ),
+        (
+            lambda: scale_learning_rate(0.1, 256, "cube"),
+            "`rule` should be one of .*Received: rule='cube'",
+        ),
+        (
+            lambda: epochs_to_steps(-1, 10, 2),
+            "`epochs` should be a number of at least 0. Received: epochs=-1",
+        ),
         (lambda: epochs_to_steps(1, 0, 2), "`num_examples` should be a whole number of at least 1"),
     ],
 )

@@ -39,9 +39,18 @@ def test_a_good_value_comes_back_as_a_python_value(check, good, result):
         (arguments.check_not_negative, "a number of at least 0"),
         (arguments.check_probability, "between 0 and 1"),
         (arguments.check_below_1, "at least 0 and below 1"),
-        (lambda name, value: arguments.check_whole_number(name, value, 0), "a whole number of at least 0"),
-        (lambda name, value: arguments.check_range(name, (value, 1), 0), "two numbers above 0, lowest first"),
-        (lambda name, value: arguments.check_image_size(name, (value, 1)), r"\(height, width\), whole numbers of at least 1"),
+        (
+            lambda name, value: arguments.check_whole_number(name, value, 0),
+            "a whole number of at least 0",
+        ),
+        (
+            lambda name, value: arguments.check_range(name, (value, 1), 0),
+            "two numbers above 0, lowest first",
+        ),
+        (
+            lambda name, value: arguments.check_image_size(name, (value, 1)),
+            r"\(height, width\), whole numbers of at least 1",
+        ),
     ],
 )
 def test_a_bad_value_is_named_with_what_was_expected(check, expectation, bad):
@@ -54,7 +63,9 @@ def test_the_ends_of_a_range():
         arguments.check_below_1("width", 1)
     with pytest.raises(ValueError, match="positive"):
         arguments.check_positive("width", 0)
-    with pytest.raises(ValueError, match="None or a whole number of at least 1. Received: width=0$"):
+    with pytest.raises(
+        ValueError, match="None or a whole number of at least 1. Received: width=0$"
+    ):
         arguments.check_whole_number_or_none("width", 0, 1)
     for bad in ((0, 1), (0.5, 1.5), (1, 0.5)):
         with pytest.raises(ValueError, match="above 0 and at most 1, lowest first"):

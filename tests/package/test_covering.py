@@ -6,7 +6,13 @@ import pytest
 
 from tests.covering import covering_rows, every_pair, every_value, representatives
 
-AXES = {"views": [1, 2, 3, 4], "summation": ["out", "in"], "denominator": "abc", "cap": [None, 0, 2], "run": range(4)}
+AXES = {
+    "views": [1, 2, 3, 4],
+    "summation": ["out", "in"],
+    "denominator": "abc",
+    "cap": [None, 0, 2],
+    "run": range(4),
+}
 
 
 @pytest.mark.parametrize("strength", [1, 2])
@@ -36,8 +42,12 @@ def test_the_other_rows_are_exhaustive_and_none_is_lost():
 
 
 def test_values_of_short_axes_take_turns():
-    kept, _ = rows_of(every_value(name="abcd", place=["eager", "traced"], form=["images", "dictionary"]))
-    assert {row[1:] for row in kept} == set(itertools.product(["eager", "traced"], ["images", "dictionary"]))
+    kept, _ = rows_of(
+        every_value(name="abcd", place=["eager", "traced"], form=["images", "dictionary"])
+    )
+    assert {row[1:] for row in kept} == set(
+        itertools.product(["eager", "traced"], ["images", "dictionary"])
+    )
     kept, _ = rows_of(every_value(views=[1, 2, 3], name=range(9)))
     assert [row[0] for row in kept].count(1) == 3
 

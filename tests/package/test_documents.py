@@ -1,4 +1,6 @@
-"""The documents: their Python runs as printed, and the commands, files and flags that they name exist."""
+"""The documents: their Python runs as printed, and the commands, files and flags that they name
+exist.
+"""
 
 import ast
 import os
@@ -13,7 +15,9 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAMS = [path for path in sorted((ROOT / "examples").glob("*.py")) if "flags.DEFINE" in path.read_text()]
+PROGRAMS = [
+    path for path in sorted((ROOT / "examples").glob("*.py")) if "flags.DEFINE" in path.read_text()
+]
 every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 every_text = pytest.mark.parametrize("path", [*DOCUMENTS, *PROGRAMS], ids=lambda path: path.name)
 # Python, and the text block that shows what it prints, where one follows at once.
@@ -59,7 +63,14 @@ def percentages(text: str) -> list[float]:
 
 def test_the_first_block_of_the_readme_is_the_whole_method_with_what_it_prints():
     block, shown = README_BLOCKS[0]
-    for name in ("ContrastiveModel", "LinearClassifier", "evaluate", "predict", "save", "load_model"):
+    for name in (
+        "ContrastiveModel",
+        "LinearClassifier",
+        "evaluate",
+        "predict",
+        "save",
+        "load_model",
+    ):
         assert name in block
     assert percentages(shown)
     assert percentages(shown)[0] >= 95
@@ -111,10 +122,16 @@ def test_the_commands_that_are_checked_are_those_of_the_readme():
 
 
 def commands(path: pathlib.Path) -> Iterator[str]:
-    """Lines of the shell blocks and code within the text; of a program those of its docstring. Without comments."""
+    """Lines of the shell blocks and code within the text; of a program those of its docstring.
+    Without comments.
+    """
     text = path.read_text()
     if path.suffix == ".py":
-        text = re.sub(r"(?m)^ {4}(.*)$", r"```\n\1\n```", re.sub(r"\\\n +", "", ast.get_docstring(ast.parse(text)) or ""))
+        text = re.sub(
+            r"(?m)^ {4}(.*)$",
+            r"```\n\1\n```",
+            re.sub(r"\\\n +", "", ast.get_docstring(ast.parse(text)) or ""),
+        )
     fences = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
     for language, block in fences.findall(text):
         for line in [] if language else re.sub(r"\\\n\s*", "", block).splitlines():

@@ -6,9 +6,25 @@ import numpy as np
 import pytest
 
 from tests.covering import representatives
-from tests.harness import check_compiles, check_config, check_layer, check_loss, check_metric, check_model
+from tests.harness import (
+    check_compiles,
+    check_config,
+    check_layer,
+    check_loss,
+    check_metric,
+    check_model,
+)
 from tests.package.test_public_names import KERAS_CLASSES
-from tests.public_classes import CLASS_IDS, LAYERS, LOSS_OF_MODEL, LOSSES, METRICS, MODELS, OPTIMIZERS, normal
+from tests.public_classes import (
+    CLASS_IDS,
+    LAYERS,
+    LOSS_OF_MODEL,
+    LOSSES,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    normal,
+)
 
 pytestmark = pytest.mark.neutral
 
@@ -26,7 +42,11 @@ def test_every_argument_of_the_constructor_is_in_the_config(name):
     for base in case.cls.__mro__:
         if base.__module__.startswith("keras_supcon.") and "ContrastiveLoss" not in base.__name__:
             parameters = inspect.signature(base.__init__).parameters.values()
-            named = [one.name for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
+            named = [
+                one.name
+                for one in parameters
+                if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
+            ]
             assert {*named} - {"self"} <= set(config), base
 
 
@@ -47,17 +67,24 @@ def test_options_of_losses_are_set_once(name):
     config = loss.get_config()
     for option, value in config.items():
         with pytest.raises(
-            AttributeError, match=f"`{option}` of a `{type(loss).__name__}` is set once.*make a new loss"
+            AttributeError,
+            match=f"`{option}` of a `{type(loss).__name__}` is set once.*make a new loss",
         ) as error:
             setattr(loss, option, value)
-        assert ("keras_supcon.callbacks.TemperatureSchedule" in str(error.value)) == (option == "temperature")
+        assert ("keras_supcon.callbacks.TemperatureSchedule" in str(error.value)) == (
+            option == "temperature"
+        )
     assert loss.get_config() == config
     loss.of_others = 1  # what is no option is none of its business
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_metrics(name):
-    check_metric(METRICS[name], (np.array([0, 0]), np.eye(2, dtype="float32")), (np.array([0, 0, 1, 1, 2]), normal(5, 2, 3)))
+    check_metric(
+        METRICS[name],
+        (np.array([0, 0]), np.eye(2, dtype="float32")),
+        (np.array([0, 0, 1, 1, 2]), normal(5, 2, 3)),
+    )
 
 
 @pytest.mark.slow
@@ -72,10 +99,14 @@ def test_optimizers(name):
     check_config(OPTIMIZERS[name])
 
 
-# Augmentations follow one another in one program, which compiles in half the time; the policies have one each, that of
-# SimAugment with several views.
+# Augmentations follow one another in one program, which compiles in half the time; the policies
+# have one each, that of SimAugment with several views.
 POLICIES = [name for name in LAYERS if name.endswith("Augment")]
-SEQUENCE = [name for name, case in LAYERS.items() if case.maps_data and name not in POLICIES and "MultiView" not in name]
+SEQUENCE = [
+    name
+    for name, case in LAYERS.items()
+    if case.maps_data and name not in POLICIES and "MultiView" not in name
+]
 PROGRAMS = [
     [*SEQUENCE, "ImageStandardization"],
     ["AutoAugment"],

@@ -24,12 +24,28 @@ REPORT = {
 }
 CALLS = {
     "load": (lambda: data.load("digits", "test", 8), "tensorflow", "tensorflow"),
-    "load from TFDS": (lambda: data.load("cifar10", "test", 8), "tensorflow_datasets", "tensorflow"),
-    "load_arrays": (lambda: data.load_arrays("cifar10", "test"), "tensorflow_datasets", "tensorflow"),
-    "load_epochs": (lambda: data.load_epochs("digits", "train", 8, epochs=1), "tensorflow", "tensorflow"),
+    "load from TFDS": (
+        lambda: data.load("cifar10", "test", 8),
+        "tensorflow_datasets",
+        "tensorflow",
+    ),
+    "load_arrays": (
+        lambda: data.load_arrays("cifar10", "test"),
+        "tensorflow_datasets",
+        "tensorflow",
+    ),
+    "load_epochs": (
+        lambda: data.load_epochs("digits", "train", 8, epochs=1),
+        "tensorflow",
+        "tensorflow",
+    ),
     "load_folder": (lambda: data.load_folder(".", "train", 8, (8, 8)), "tensorflow", "tensorflow"),
     "with_views": (lambda: data.with_views(None, None), "tensorflow", "tensorflow"),
-    "decode_and_crop": (lambda: data.decode_and_crop(b"", (1, 2), (8, 8)), "tensorflow", "tensorflow"),
+    "decode_and_crop": (
+        lambda: data.decode_and_crop(b"", (1, 2), (8, 8)),
+        "tensorflow",
+        "tensorflow",
+    ),
     "decode_and_centre": (lambda: data.decode_and_centre(b"", (8, 8)), "tensorflow", "tensorflow"),
     "knn_accuracy": (
         lambda: evaluation.knn_accuracy(*[np.ones((2, 2)), np.arange(2)] * 2, num_neighbors=1),

@@ -1,4 +1,6 @@
-"""Files that appear whole or not at all. Who may write to a directory is in tests/callbacks/test_directory.py."""
+"""Files that appear whole or not at all. Who may write to a directory is in
+tests/callbacks/test_directory.py.
+"""
 
 import errno
 import os
@@ -23,9 +25,13 @@ def test_a_full_disk_keeps_the_earlier_file_and_leaves_nothing_unfinished(tmp_pa
             unfinished.write_bytes(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(OSError, match=r"could not be written \(No space left on device\): '.*encoder.keras'"):
+    with pytest.raises(
+        OSError, match=r"could not be written \(No space left on device\): '.*encoder.keras'"
+    ):
         write()
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"encoder.keras": b"earlier"}
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
+        "encoder.keras": b"earlier"
+    }
 
 
 def test_one_of_several_writers_is_kept(tmp_path):
@@ -33,7 +39,9 @@ def test_one_of_several_writers_is_kept(tmp_path):
     for writer in (0, 1):
         with whole_file(path, keep=writer == 0) as unfinished:
             unfinished.write_bytes(b"of %d" % writer)
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"encoder.keras": b"of 0"}
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
+        "encoder.keras": b"of 0"
+    }
 
 
 def test_writers_at_the_same_time_do_not_share_an_unfinished_file(tmp_path):
@@ -45,7 +53,9 @@ def test_writers_at_the_same_time_do_not_share_an_unfinished_file(tmp_path):
         assert path.read_bytes() == b"second"
         assert second != first
         assert first.suffix == path.suffix  # by which Keras and matplotlib know what to write
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"results.json": b"first, longer"}
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
+        "results.json": b"first, longer"
+    }
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs links and permissions")
@@ -62,7 +72,12 @@ def test_a_link_stays_and_permissions_are_those_of_open(tmp_path):
         expected = stat.S_IMODE((tmp_path / "opened").stat().st_mode) if mode is None else mode
         assert stat.S_IMODE(target.stat().st_mode) == expected
         target.chmod(0o660)  # for the second time
-    assert sorted(file.name for file in tmp_path.rglob("*")) == ["elsewhere", "encoder.keras", "encoder.keras", "opened"]
+    assert sorted(file.name for file in tmp_path.rglob("*")) == [
+        "elsewhere",
+        "encoder.keras",
+        "encoder.keras",
+        "opened",
+    ]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere processes cannot be asked for")
@@ -73,10 +88,15 @@ def test_what_dead_writers_have_left_goes_with_the_next_one_and_what_others_writ
     with whole_file(path) as mine:
         mine.touch()
         names = {
-            process: mine.name.replace(f"-{os.getpid()}-", f"-{process}-") for process in (ended.pid, os.getppid(), os.getpid())
+            process: mine.name.replace(f"-{os.getpid()}-", f"-{process}-")
+            for process in (ended.pid, os.getppid(), os.getpid())
         }
         of_another_file = names[ended.pid].replace("encoder.keras", "b-encoder.keras")
-        old = names[os.getppid()].replace("unfinished-", "unfinished-00000000-").replace(mine.name.split("-")[1] + "-", "")
+        old = (
+            names[os.getppid()]
+            .replace("unfinished-", "unfinished-00000000-")
+            .replace(mine.name.split("-")[1] + "-", "")
+        )
         for name in (names[ended.pid], names[os.getppid()], of_another_file, old):
             (tmp_path / name).touch()
         os.utime(tmp_path / old, (0, 0))
@@ -86,7 +106,9 @@ def test_what_dead_writers_have_left_goes_with_the_next_one_and_what_others_writ
             assert {file.name for file in tmp_path.iterdir()} == kept
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/sys/kernel/random/boot_id"), reason="Linux alone numbers its starts")
+@pytest.mark.skipif(
+    not os.path.exists("/proc/sys/kernel/random/boot_id"), reason="Linux alone numbers its starts"
+)
 def test_machines_of_one_name_are_told_apart(tmp_path, monkeypatch):
     here = unfinished_path(tmp_path / "encoder.keras").name.split("-")[1]
     monkeypatch.setattr(pathlib.Path, "read_text", lambda path: "another start")
@@ -105,8 +127,13 @@ def test_a_directory_is_made_and_left_empty_or_refused(tmp_path):
     make_writable(tmp_path / "new" / "folder")
     assert list((tmp_path / "new" / "folder").iterdir()) == []
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(OSError, match=r"cannot be written to \(it is a link to '.*nowhere', which is not there\): '.*link'"):
+    with pytest.raises(
+        OSError,
+        match=r"cannot be written to \(it is a link to '.*nowhere', which is not there\): '.*link'",
+    ):
         make_writable(tmp_path / "link")
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"The directory cannot be written to \(it is a file\): '.*file'"):
+    with pytest.raises(
+        OSError, match=r"The directory cannot be written to \(it is a file\): '.*file'"
+    ):
         make_writable(tmp_path / "file")

@@ -41,7 +41,9 @@ def test_names_are_unique():
 
 def test_every_room_and_every_backend_has_one():
     rooms = {path.parent.name for path in (ROOT / "keras_supcon").glob("*/__init__.py")}
-    assert rooms <= {mutation.file.split("/")[1] for mutation in MUTATIONS}  # and there are those of single files and programs
+    assert rooms <= {
+        mutation.file.split("/")[1] for mutation in MUTATIONS
+    }  # and there are those of single files and programs
     assert {mutation.backend for mutation in MUTATIONS} == {"tensorflow", "jax", "torch"}
 
 

@@ -37,7 +37,9 @@ def public_objects() -> dict[str, object]:
     for room in ROOMS:
         module = importlib.import_module(f"keras_supcon.{room}")
         things = {name: getattr(module, name) for name in module.__all__}
-        objects |= {f"{room}.{name}": thing for name, thing in things.items() if callable(thing)}  # the others are constants
+        objects |= {
+            f"{room}.{name}": thing for name, thing in things.items() if callable(thing)
+        }  # the others are constants
     return objects
 
 
@@ -49,11 +51,22 @@ KERAS_BASES = (
     keras.optimizers.Optimizer,
     keras.optimizers.schedules.LearningRateSchedule,
 )
-KERAS_CLASSES = {path: thing for path, thing in PUBLIC.items() if inspect.isclass(thing) and issubclass(thing, KERAS_BASES)}
+KERAS_CLASSES = {
+    path: thing
+    for path, thing in PUBLIC.items()
+    if inspect.isclass(thing) and issubclass(thing, KERAS_BASES)
+}
 
 
 def test_the_names_of_the_readme_are_at_the_top():
-    for name in ("SupConLoss", "ProjectionHead", "ContrastiveModel", "LinearClassifier", "__version__", *ROOMS):
+    for name in (
+        "SupConLoss",
+        "ProjectionHead",
+        "ContrastiveModel",
+        "LinearClassifier",
+        "__version__",
+        *ROOMS,
+    ):
         assert hasattr(keras_supcon, name)
     assert set(keras_supcon.__all__) <= set(dir(keras_supcon))
 
@@ -111,6 +124,10 @@ def test_bazel_has_a_target_for_every_program_and_every_folder_of_tests():
 
 def test_no_drawers_without_a_name():
     drawers = re.compile(r"^(utils?|helpers?|common|misc)(\.py)?$")
-    ours = [path for folder in ("keras_supcon", "examples", "tests", "tools") for path in (ROOT / folder).rglob("*")]
+    ours = [
+        path
+        for folder in ("keras_supcon", "examples", "tests", "tools")
+        for path in (ROOT / folder).rglob("*")
+    ]
     assert len(ours) > 50
     assert [path for path in ours if any(map(drawers.match, path.relative_to(ROOT).parts))] == []

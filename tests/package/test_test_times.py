@@ -12,7 +12,9 @@ JUNIT = """<testsuites><testsuite>
 
 
 def run(folder: pathlib.Path, *flags: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, PROGRAM, folder, *flags], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, PROGRAM, folder, *flags], capture_output=True, text=True, check=False
+    )
 
 
 def test_prints_the_slowest_first_and_the_sum_of_each_part(tmp_path):

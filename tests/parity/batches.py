@@ -30,19 +30,24 @@ def num_negatives(class_ids: np.ndarray, views: int) -> np.ndarray:
 
 
 def weighted_mean(losses: Any, weights: np.ndarray) -> Any:
-    """Turns our mean over anchors into one over their pairs or triplets, or over some of the anchors."""
+    """Turns our mean over anchors into one over their pairs or triplets, or over some of the
+    anchors.
+    """
     return ops.sum(losses * ops.convert_to_tensor((weights / weights.sum()).astype("float32")))
 
 
 def put_views_apart(embeddings: Any) -> Any:
-    """Two views in more dimensions, where rows of one view are far from each other and those of two views are as before.
+    """Two views in more dimensions, where rows of one view are far from each other and those of two
+    views are as before.
 
-    Of the vectors `u_i = sqrt(60 n) (e_i - 1/n)` any two have the dot product -60, and exp(-60) is nothing beside the
-    similarities of the views.
+    Of the vectors `u_i = sqrt(60 n) (e_i - 1/n)` any two have the dot product -60, and exp(-60) is
+    nothing beside the similarities of the views.
     """
     batch = embeddings.shape[0]
     far = np.sqrt(60.0 * batch) * (np.eye(batch) - 1 / batch)
-    more = np.stack([np.concatenate([far, 0 * far], axis=1), np.concatenate([0 * far, far], axis=1)], axis=1)
+    more = np.stack(
+        [np.concatenate([far, 0 * far], axis=1), np.concatenate([0 * far, far], axis=1)], axis=1
+    )
     return ops.concatenate([embeddings, ops.convert_to_tensor(more.astype("float32"))], axis=-1)
 
 

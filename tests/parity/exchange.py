@@ -1,4 +1,5 @@
-"""Questions to another package and its answers, as files: the packages do not fit into one environment.
+"""Questions to another package and its answers, as files: the packages do not fit into one
+environment.
 
 Both sides import this module, so it needs no more than NumPy.
 """
@@ -30,24 +31,41 @@ class Answer(NamedTuple):
     gradient: np.ndarray
 
 
-def ask(interpreter: str, program: str, cases: dict[str, Case], folder: pathlib.Path) -> dict[str, Answer]:
+def ask(
+    interpreter: str, program: str, cases: dict[str, Case], folder: pathlib.Path
+) -> dict[str, Answer]:
     """Answers to all cases from one run of a module of this folder."""
     questions = {
-        f"{name}/{case.peer}/{argument}": value for name, case in cases.items() for argument, value in case.arguments.items()
+        f"{name}/{case.peer}/{argument}": value
+        for name, case in cases.items()
+        for argument, value in case.arguments.items()
     }
     np.savez(folder / "questions.npz", **questions)
-    command = [interpreter, "-m", f"tests.parity.{program}", folder / "questions.npz", folder / "answers.npz"]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    command = [
+        interpreter,
+        "-m",
+        f"tests.parity.{program}",
+        folder / "questions.npz",
+        folder / "answers.npz",
+    ]
+    finished = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
     assert finished.returncode == 0, finished.stderr
     with np.load(folder / "answers.npz") as answers:
-        return {name: Answer(float(answers[f"{name}/value"]), answers[f"{name}/gradient"]) for name in cases}
+        return {
+            name: Answer(float(answers[f"{name}/value"]), answers[f"{name}/gradient"])
+            for name in cases
+        }
 
 
 def answer(
     losses: dict[str, Callable[..., Any]],
     value_and_gradient: Callable[[Callable[[Any], Any], np.ndarray], tuple[Any, Any]],
 ) -> None:
-    """The peer's side of `ask`: `losses` take embeddings and the other arguments, as NumPy arrays, by name."""
+    """The peer's side of `ask`: `losses` take embeddings and the other arguments, as NumPy arrays,
+    by name.
+    """
     cases: dict[tuple[str, str], dict[str, np.ndarray]] = {}
     with np.load(sys.argv[1]) as questions:
         for key in questions.files:

@@ -21,10 +21,14 @@ def supcon_with_queue(embeddings, labels, queue, queue_labels, temperature):
     embeddings, labels = rows(embeddings, labels)
     contrasts = torch.cat([embeddings, torch.tensor(queue)])
     contrast_labels = torch.cat([labels, torch.tensor(queue_labels)])
-    anchor, positive, negative_anchor, negative = loss_and_miner_utils.get_all_pairs_indices(labels, contrast_labels)
+    anchor, positive, negative_anchor, negative = loss_and_miner_utils.get_all_pairs_indices(
+        labels, contrast_labels
+    )
     is_other = anchor != positive
     pairs = (anchor[is_other], positive[is_other], negative_anchor, negative)
-    return losses.SupConLoss(float(temperature))(embeddings, labels, pairs, ref_emb=contrasts, ref_labels=contrast_labels)
+    return losses.SupConLoss(float(temperature))(
+        embeddings, labels, pairs, ref_emb=contrasts, ref_labels=contrast_labels
+    )
 
 
 def ntxent(embeddings, labels, temperature):
@@ -40,21 +44,29 @@ def npairs(embeddings):
 
 
 def triplet_all(embeddings, labels, margin, normalize):
-    loss = losses.TripletMarginLoss(float(margin), distance=squared_distance(normalize), reducer=reducers.MeanReducer())
+    loss = losses.TripletMarginLoss(
+        float(margin), distance=squared_distance(normalize), reducer=reducers.MeanReducer()
+    )
     return loss(*rows(embeddings, labels))
 
 
 def triplet_hard(embeddings, labels, margin, normalize):
     distance = squared_distance(normalize)
-    loss = losses.TripletMarginLoss(float(margin), distance=distance, reducer=reducers.MeanReducer())
+    loss = losses.TripletMarginLoss(
+        float(margin), distance=distance, reducer=reducers.MeanReducer()
+    )
     embeddings, labels = rows(embeddings, labels)
     return loss(embeddings, labels, miners.BatchHardMiner(distance=distance)(embeddings, labels))
 
 
 def contrastive(embeddings, labels, margin, normalize):
-    """Sum of the squares of what this package adds up itself: distances of positives and shortfalls of negatives."""
+    """Sum of the squares of what this package adds up itself: distances of positives and shortfalls
+    of negatives.
+    """
     distance = distances.LpDistance(normalize_embeddings=bool(normalize))
-    loss = losses.ContrastiveLoss(neg_margin=float(margin), distance=distance, reducer=SumOfSquares())
+    loss = losses.ContrastiveLoss(
+        neg_margin=float(margin), distance=distance, reducer=SumOfSquares()
+    )
     return loss(*rows(embeddings, labels))
 
 

@@ -13,21 +13,27 @@ NEVER = -40.0
 def rows(embeddings, labels, normalize=False):
     views, dim = embeddings.shape[1:]
     embeddings = tf.reshape(embeddings, (-1, dim))
-    return tf.math.l2_normalize(embeddings, axis=1) if normalize else embeddings, np.repeat(labels, views)
+    return tf.math.l2_normalize(embeddings, axis=1) if normalize else embeddings, np.repeat(
+        labels, views
+    )
 
 
 def npairs_of_two_views(embeddings):
     """Mean over both choices of the anchor view. An anchor is contrasted with the other view alone."""
     similarities = tf.matmul(embeddings[:, 0], embeddings[:, 1], transpose_b=True)
     pairs = np.arange(len(embeddings))
-    return (tfa.losses.npairs_loss(pairs, similarities) + tfa.losses.npairs_loss(pairs, tf.transpose(similarities))) / 2
+    return (
+        tfa.losses.npairs_loss(pairs, similarities)
+        + tfa.losses.npairs_loss(pairs, tf.transpose(similarities))
+    ) / 2
 
 
 def npairs_of_all_rows(embeddings, labels, temperature, normalize):
     """Anchors and positives are all rows.
 
-    A row is then a candidate and a positive of itself. A similarity of NEVER takes it out of the softmax, and what stays
-    cancels: with L the log of the denominator, S the sum of the other m - 1 positives,
+    A row is then a candidate and a positive of itself. A similarity of NEVER takes it out of the
+    softmax, and what stays cancels: with L the log of the denominator, S the sum of the other m - 1
+    positives,
 
         T = L - (S + NEVER) / m    for classes of m rows
         D = L - NEVER              for a class a row
@@ -46,21 +52,29 @@ def npairs_of_all_rows(embeddings, labels, temperature, normalize):
 
 def triplet_semihard(embeddings, labels, margin, normalize):
     embeddings, labels = rows(embeddings, labels, normalize)
-    return tfa.losses.triplet_semihard_loss(labels, embeddings, float(margin), distance_metric="squared-L2")
+    return tfa.losses.triplet_semihard_loss(
+        labels, embeddings, float(margin), distance_metric="squared-L2"
+    )
 
 
 def triplet_hard(embeddings, labels, margin, normalize):
     embeddings, labels = rows(embeddings, labels, normalize)
-    return tfa.losses.triplet_hard_loss(labels, embeddings, float(margin), distance_metric="squared-L2")
+    return tfa.losses.triplet_hard_loss(
+        labels, embeddings, float(margin), distance_metric="squared-L2"
+    )
 
 
 def contrastive(embeddings, labels, margin, normalize):
     """Mean over the ordered pairs whose first row, the anchor, has a positive."""
     embeddings, labels = rows(embeddings, labels, normalize)
     same = labels[:, None] == labels
-    anchor, other = np.nonzero(~np.eye(len(labels), dtype=bool) & (same.sum(axis=1, keepdims=True) > 1))
+    anchor, other = np.nonzero(
+        ~np.eye(len(labels), dtype=bool) & (same.sum(axis=1, keepdims=True) > 1)
+    )
     distances = tf.norm(tf.gather(embeddings, anchor) - tf.gather(embeddings, other), axis=1)
-    return tf.reduce_mean(tfa.losses.contrastive_loss(same[anchor, other], distances, float(margin)))
+    return tf.reduce_mean(
+        tfa.losses.contrastive_loss(same[anchor, other], distances, float(margin))
+    )
 
 
 def value_and_gradient(loss, embeddings):

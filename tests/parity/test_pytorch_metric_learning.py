@@ -1,7 +1,8 @@
 """Values and gradients of pytorch-metric-learning 2.9.0.
 
-Its semi-hard miner takes every negative between a positive and the margin beyond it, ours the nearest one that is farther than
-the positive: no weights turn one into the other, and only TensorFlow Addons is compared there.
+Its semi-hard miner takes every negative between a positive and the margin beyond it, ours the
+nearest one that is farther than the positive: no weights turn one into the other, and only
+TensorFlow Addons is compared there.
 """
 
 import os
@@ -24,18 +25,25 @@ from tests.parity.batches import (
 from tests.parity.exchange import Case, ask
 
 pytestmark = pytest.mark.skipif(
-    "PML_PYTHON" not in os.environ, reason="needs an environment with pytorch-metric-learning: run `make test-parity`"
+    "PML_PYTHON" not in os.environ,
+    reason="needs an environment with pytorch-metric-learning: run `make test-parity`",
 )
 
 
 def supcon(class_ids: np.ndarray, views: int, temperature: float) -> Case:
-    """Its mean leaves out the anchors whose loss is 0: those without a positive. It knows no unlabelled samples."""
+    """Its mean leaves out the anchors whose loss is 0: those without a positive. It knows no
+    unlabelled samples.
+    """
     own_classes = np.where(class_ids < 0, 1000 + np.arange(len(class_ids)), class_ids)
     anchors = num_positives(own_classes, views) > 0
     return Case(
         "supcon",
         lambda z: weighted_mean(supcon_loss(class_ids, z, temperature), anchors),
-        {"embeddings": embeddings(class_ids, views), "labels": own_classes, "temperature": temperature},
+        {
+            "embeddings": embeddings(class_ids, views),
+            "labels": own_classes,
+            "temperature": temperature,
+        },
     )
 
 
@@ -45,7 +53,9 @@ def supcon_with_queue(class_ids: np.ndarray, views: int, temperature: float) -> 
     anchors = num_positives(class_ids, views) + (class_ids[:, None] == queue_labels).sum(axis=1) > 0
     return Case(
         "supcon_with_queue",
-        lambda z: weighted_mean(supcon_loss(class_ids, z, temperature, queue=queue, queue_labels=queue_labels), anchors),
+        lambda z: weighted_mean(
+            supcon_loss(class_ids, z, temperature, queue=queue, queue_labels=queue_labels), anchors
+        ),
         {
             "embeddings": embeddings(class_ids, views),
             "labels": class_ids,
@@ -66,12 +76,20 @@ def ntxent(batch: int, temperature: float) -> Case:
 
 
 def ntxent_of_classes(class_ids: np.ndarray, views: int, temperature: float) -> Case:
-    """With several positives each has a denominator without the others, and the mean is over the positive pairs."""
+    """With several positives each has a denominator without the others, and the mean is over the
+    positive pairs.
+    """
     weights = num_positives(class_ids, views)
     return Case(
         "ntxent",
-        lambda z: weighted_mean(supcon_loss(class_ids, z, temperature, denominator="one_positive"), weights),
-        {"embeddings": embeddings(class_ids, views), "labels": class_ids, "temperature": temperature},
+        lambda z: weighted_mean(
+            supcon_loss(class_ids, z, temperature, denominator="one_positive"), weights
+        ),
+        {
+            "embeddings": embeddings(class_ids, views),
+            "labels": class_ids,
+            "temperature": temperature,
+        },
     )
 
 
@@ -90,8 +108,15 @@ def triplet_all(class_ids: np.ndarray, views: int, margin: float, normalize: boo
     weights = num_positives(class_ids, views) * num_negatives(class_ids, views)
     return Case(
         "triplet_all",
-        lambda z: weighted_mean(triplet_loss(class_ids, z, margin, "all", normalize=normalize), weights),
-        {"embeddings": embeddings(class_ids, views), "labels": class_ids, "margin": margin, "normalize": normalize},
+        lambda z: weighted_mean(
+            triplet_loss(class_ids, z, margin, "all", normalize=normalize), weights
+        ),
+        {
+            "embeddings": embeddings(class_ids, views),
+            "labels": class_ids,
+            "margin": margin,
+            "normalize": normalize,
+        },
     )
 
 
@@ -100,19 +125,35 @@ def triplet_hard(class_ids: np.ndarray, views: int, margin: float, normalize: bo
     anchors = num_positives(class_ids, views) > 0
     return Case(
         "triplet_hard",
-        lambda z: weighted_mean(triplet_loss(class_ids, z, margin, "hard", normalize=normalize), anchors),
-        {"embeddings": embeddings(class_ids, views), "labels": class_ids, "margin": margin, "normalize": normalize},
+        lambda z: weighted_mean(
+            triplet_loss(class_ids, z, margin, "hard", normalize=normalize), anchors
+        ),
+        {
+            "embeddings": embeddings(class_ids, views),
+            "labels": class_ids,
+            "margin": margin,
+            "normalize": normalize,
+        },
     )
 
 
 def contrastive(class_ids: np.ndarray, views: int, margin: float, normalize: bool) -> Case:
-    """Twice ours, for the factor 1/2, times the number of ordered pairs is the sum of squares over the pairs."""
+    """Twice ours, for the factor 1/2, times the number of ordered pairs is the sum of squares over
+    the pairs.
+    """
     num_rows = views * len(class_ids)
     num_pairs = num_rows * (num_rows - 1)
     return Case(
         "contrastive",
-        lambda z: 2 * num_pairs * ops.mean(max_margin_loss(class_ids, z, margin, normalize=normalize)),
-        {"embeddings": embeddings(class_ids, views), "labels": class_ids, "margin": margin, "normalize": normalize},
+        lambda z: (
+            2 * num_pairs * ops.mean(max_margin_loss(class_ids, z, margin, normalize=normalize))
+        ),
+        {
+            "embeddings": embeddings(class_ids, views),
+            "labels": class_ids,
+            "margin": margin,
+            "normalize": normalize,
+        },
     )
 
 
@@ -120,7 +161,9 @@ CASES = {
     "SupCon, one view": supcon(WITH_LONELY, views=1, temperature=0.1),
     "SupCon, two views": supcon(WITH_LONELY, views=2, temperature=0.1),
     "SupCon, three views": supcon(CLASSES, views=3, temperature=1.0),
-    "SupCon, unlabelled samples": supcon(np.array([0, -1, 0, 1, -1, 1, -1]), views=2, temperature=0.2),
+    "SupCon, unlabelled samples": supcon(
+        np.array([0, -1, 0, 1, -1, 1, -1]), views=2, temperature=0.2
+    ),
     "SupCon, one positive": supcon(np.arange(6), views=2, temperature=0.07),
     "SupCon, queue": supcon_with_queue(WITH_LONELY, views=1, temperature=0.2),
     "SupCon, queue and two views": supcon_with_queue(CLASSES, views=2, temperature=0.1),

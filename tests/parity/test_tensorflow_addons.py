@@ -1,7 +1,7 @@
 """Values and gradients of TensorFlow Addons 0.23.0.
 
-What it does otherwise and no factor undoes: `triplet_hard_loss` counts an anchor without a positive as one whose positive
-lies on it, where ours is 0, so here every anchor has a positive.
+What it does otherwise and no factor undoes: `triplet_hard_loss` counts an anchor without a positive
+as one whose positive lies on it, where ours is 0, so here every anchor has a positive.
 """
 
 import os
@@ -24,12 +24,15 @@ from tests.parity.batches import (
 from tests.parity.exchange import Case, ask
 
 pytestmark = pytest.mark.skipif(
-    "TFA_PYTHON" not in os.environ, reason="needs an environment with TensorFlow Addons: run `make test-parity`"
+    "TFA_PYTHON" not in os.environ,
+    reason="needs an environment with TensorFlow Addons: run `make test-parity`",
 )
 
 
 def npairs_of_two_views(batch: int) -> Case:
-    """Ours contrasts an anchor with the rows of both views of the other samples; Sohn and Addons with the other view alone."""
+    """Ours contrasts an anchor with the rows of both views of the other samples; Sohn and Addons
+    with the other view alone.
+    """
     samples = np.arange(batch)
     return Case(
         "npairs_of_two_views",
@@ -42,7 +45,12 @@ def npairs_of_all_rows(class_ids: np.ndarray, views: int) -> Case:
     return Case(
         "npairs_of_all_rows",
         lambda z: ops.mean(npairs_loss(class_ids, z, normalize=False)),
-        {"embeddings": embeddings(class_ids, views), "labels": class_ids, "temperature": 1.0, "normalize": False},
+        {
+            "embeddings": embeddings(class_ids, views),
+            "labels": class_ids,
+            "temperature": 1.0,
+            "normalize": False,
+        },
     )
 
 
@@ -51,17 +59,31 @@ def supcon_as_npairs(class_ids: np.ndarray, views: int) -> Case:
     return Case(
         "npairs_of_all_rows",
         lambda z: ops.mean(supcon_loss(class_ids, z, temperature=0.1)),
-        {"embeddings": embeddings(class_ids, views), "labels": class_ids, "temperature": 0.1, "normalize": True},
+        {
+            "embeddings": embeddings(class_ids, views),
+            "labels": class_ids,
+            "temperature": 0.1,
+            "normalize": True,
+        },
     )
 
 
 def triplet_semihard(class_ids: np.ndarray, views: int, margin: float, normalize: bool) -> Case:
-    """Addons averages over the pairs of an anchor and a positive, ours over positives and then over anchors."""
+    """Addons averages over the pairs of an anchor and a positive, ours over positives and then over
+    anchors.
+    """
     weights = num_positives(class_ids, views)
     return Case(
         "triplet_semihard",
-        lambda z: weighted_mean(triplet_loss(class_ids, z, margin, "semi_hard", normalize=normalize), weights),
-        {"embeddings": embeddings(class_ids, views), "labels": class_ids, "margin": margin, "normalize": normalize},
+        lambda z: weighted_mean(
+            triplet_loss(class_ids, z, margin, "semi_hard", normalize=normalize), weights
+        ),
+        {
+            "embeddings": embeddings(class_ids, views),
+            "labels": class_ids,
+            "margin": margin,
+            "normalize": normalize,
+        },
     )
 
 
@@ -69,7 +91,12 @@ def triplet_hard(class_ids: np.ndarray, views: int, margin: float, normalize: bo
     return Case(
         "triplet_hard",
         lambda z: ops.mean(triplet_loss(class_ids, z, margin, "hard", normalize=normalize)),
-        {"embeddings": embeddings(class_ids, views), "labels": class_ids, "margin": margin, "normalize": normalize},
+        {
+            "embeddings": embeddings(class_ids, views),
+            "labels": class_ids,
+            "margin": margin,
+            "normalize": normalize,
+        },
     )
 
 
@@ -78,8 +105,15 @@ def contrastive(class_ids: np.ndarray, views: int, margin: float, normalize: boo
     anchors = num_positives(class_ids, views) > 0
     return Case(
         "contrastive",
-        lambda z: 2 * weighted_mean(max_margin_loss(class_ids, z, margin, normalize=normalize), anchors),
-        {"embeddings": embeddings(class_ids, views), "labels": class_ids, "margin": margin, "normalize": normalize},
+        lambda z: (
+            2 * weighted_mean(max_margin_loss(class_ids, z, margin, normalize=normalize), anchors)
+        ),
+        {
+            "embeddings": embeddings(class_ids, views),
+            "labels": class_ids,
+            "margin": margin,
+            "normalize": normalize,
+        },
     )
 
 
@@ -90,9 +124,15 @@ CASES = {
     "N-pairs, classes of two samples": npairs_of_all_rows(EQUAL_CLASSES, views=2),
     "SupCon, one positive": supcon_as_npairs(np.arange(6), views=2),
     "SupCon, classes of two samples": supcon_as_npairs(EQUAL_CLASSES, views=3),
-    "semi-hard triplets, one view": triplet_semihard(WITH_LONELY, views=1, margin=1.0, normalize=True),
-    "semi-hard triplets, two views": triplet_semihard(WITH_LONELY, views=2, margin=0.3, normalize=True),
-    "semi-hard triplets, any length": triplet_semihard(CLASSES, views=2, margin=2.0, normalize=False),
+    "semi-hard triplets, one view": triplet_semihard(
+        WITH_LONELY, views=1, margin=1.0, normalize=True
+    ),
+    "semi-hard triplets, two views": triplet_semihard(
+        WITH_LONELY, views=2, margin=0.3, normalize=True
+    ),
+    "semi-hard triplets, any length": triplet_semihard(
+        CLASSES, views=2, margin=2.0, normalize=False
+    ),
     "hard triplets, one view": triplet_hard(CLASSES, views=1, margin=0.0, normalize=True),
     "hard triplets, two views": triplet_hard(WITH_LONELY, views=2, margin=1.0, normalize=True),
     "hard triplets, any length": triplet_hard(CLASSES, views=2, margin=1.0, normalize=False),
@@ -104,7 +144,12 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    return ask(os.environ["TFA_PYTHON"], "peer_tensorflow_addons", CASES, tmp_path_factory.mktemp("tensorflow_addons"))
+    return ask(
+        os.environ["TFA_PYTHON"],
+        "peer_tensorflow_addons",
+        CASES,
+        tmp_path_factory.mktemp("tensorflow_addons"),
+    )
 
 
 @pytest.mark.parametrize("name", CASES)

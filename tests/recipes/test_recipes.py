@@ -13,30 +13,98 @@ from keras_supcon.optimizers import LARS, WarmUp, epochs_to_steps, scale_learnin
 
 pytestmark = pytest.mark.neutral
 
-every_recipe = pytest.mark.parametrize("recipe", [recipes.get(name) for name in recipes.names()], ids=recipes.names())
+every_recipe = pytest.mark.parametrize(
+    "recipe", [recipes.get(name) for name in recipes.names()], ids=recipes.names()
+)
 
-# The table of the scripts: batch, epochs, warm-up, optimizer, peak of the learning rate, decay, weight decay; both stages.
+# The table of the scripts: batch, epochs, warm-up, optimizer, peak of the learning rate, decay,
+# weight decay; both stages.
 LINEAR_OF_SUPCON = (90, 12, "rmsprop", "exponential", 1e-6)
 TABLE = {
-    "supcon_imagenet_resnet50": (6144, (350, 12, "lars", "cosine", 1e-3), 9.6, LINEAR_OF_SUPCON, 1.2),
-    "supcon_imagenet_resnet101": (4096, (350, 12, "lars", "cosine", 1e-4), 6.4, LINEAR_OF_SUPCON, 0.8),
-    "supcon_imagenet_resnet200": (4096, (700, 12, "lars", "cosine", 1e-4), 3.2, LINEAR_OF_SUPCON, 0.8),
-    "simclr_imagenet_resnet50": (6144, (100, 12, "lars", "cosine", 1e-4), 7.2, (90, 12, "sgd", "cosine", 1e-6), 2.4),
+    "supcon_imagenet_resnet50": (
+        6144,
+        (350, 12, "lars", "cosine", 1e-3),
+        9.6,
+        LINEAR_OF_SUPCON,
+        1.2,
+    ),
+    "supcon_imagenet_resnet101": (
+        4096,
+        (350, 12, "lars", "cosine", 1e-4),
+        6.4,
+        LINEAR_OF_SUPCON,
+        0.8,
+    ),
+    "supcon_imagenet_resnet200": (
+        4096,
+        (700, 12, "lars", "cosine", 1e-4),
+        3.2,
+        LINEAR_OF_SUPCON,
+        0.8,
+    ),
+    "simclr_imagenet_resnet50": (
+        6144,
+        (100, 12, "lars", "cosine", 1e-4),
+        7.2,
+        (90, 12, "sgd", "cosine", 1e-6),
+        2.4,
+    ),
     "cross_entropy_imagenet_resnet50": (6144, (200, 12, "sgd", "cosine", 1e-4), 2.4, None, None),
     "cross_entropy_imagenet_resnet200": (4096, (700, 12, "sgd", "cosine", 1e-4), 1.6, None, None),
-    "supcon_cifar10_resnet50": (4096, (1000, 10, "sgd", "cosine", 1e-4), 8.0, (100, 0, "sgd", "piecewise", 0), 40.0),
-    "simclr_cifar10_resnet50": (1024, (400, 10, "sgd", "cosine", 1e-4), 2.0, (90, 0, "sgd", "cosine", 0), 1.0),
+    "supcon_cifar10_resnet50": (
+        4096,
+        (1000, 10, "sgd", "cosine", 1e-4),
+        8.0,
+        (100, 0, "sgd", "piecewise", 0),
+        40.0,
+    ),
+    "simclr_cifar10_resnet50": (
+        1024,
+        (400, 10, "sgd", "cosine", 1e-4),
+        2.0,
+        (90, 0, "sgd", "cosine", 0),
+        1.0,
+    ),
     "cross_entropy_cifar10_resnet50": (1024, (1000, 12, "sgd", "cosine", 5e-4), 0.4, None, None),
-    "supcontrast_cross_entropy_cifar10_resnet50": (1024, (500, 10, "sgd", "cosine", 1e-4), 0.8, None, None),
-    "supcontrast_supcon_cifar10_resnet50": (1024, (1000, 10, "sgd", "cosine", 1e-4), 0.5, (100, 0, "sgd", "piecewise", 0), 5.0),
-    "supcontrast_simclr_cifar10_resnet50": (1024, (1000, 10, "sgd", "cosine", 1e-4), 0.5, (100, 0, "sgd", "piecewise", 0), 1.0),
+    "supcontrast_cross_entropy_cifar10_resnet50": (
+        1024,
+        (500, 10, "sgd", "cosine", 1e-4),
+        0.8,
+        None,
+        None,
+    ),
+    "supcontrast_supcon_cifar10_resnet50": (
+        1024,
+        (1000, 10, "sgd", "cosine", 1e-4),
+        0.5,
+        (100, 0, "sgd", "piecewise", 0),
+        5.0,
+    ),
+    "supcontrast_simclr_cifar10_resnet50": (
+        1024,
+        (1000, 10, "sgd", "cosine", 1e-4),
+        0.5,
+        (100, 0, "sgd", "piecewise", 0),
+        1.0,
+    ),
 }
-TABLE |= {name.replace("cifar10_", "cifar100_"): row for name, row in TABLE.items() if name.startswith("supcontrast")}
+TABLE |= {
+    name.replace("cifar10_", "cifar100_"): row
+    for name, row in TABLE.items()
+    if name.startswith("supcontrast")
+}
 
 AUGMENTATIONS = {
-    "AutoAugment": ("supcon_imagenet_resnet50", "supcon_imagenet_resnet101", "cross_entropy_imagenet_resnet50"),
+    "AutoAugment": (
+        "supcon_imagenet_resnet50",
+        "supcon_imagenet_resnet101",
+        "cross_entropy_imagenet_resnet50",
+    ),
     "StackedRandAugment": ("supcon_imagenet_resnet200", "cross_entropy_imagenet_resnet200"),
-    "RandomResizedCrop": ("supcontrast_cross_entropy_cifar10_resnet50", "supcontrast_cross_entropy_cifar100_resnet50"),
+    "RandomResizedCrop": (
+        "supcontrast_cross_entropy_cifar10_resnet50",
+        "supcontrast_cross_entropy_cifar100_resnet50",
+    ),
 }
 ACCURACIES = {
     "supcon_imagenet_resnet200": 0.814,
@@ -64,14 +132,19 @@ def make(module, component, **arguments):
 def schedule_and_steps(stage, num_examples):
     """The learning rate of a stage from Keras' decays."""
     steps, warmup_steps = (
-        epochs_to_steps(epochs, num_examples, stage.batch_size) for epochs in (stage.epochs, stage.warmup_epochs)
+        epochs_to_steps(epochs, num_examples, stage.batch_size)
+        for epochs in (stage.epochs, stage.warmup_epochs)
     )
     steps_per_epoch = num_examples / stage.batch_size
     decays = keras.optimizers.schedules
     if stage.decay == "cosine":
-        decay = decays.CosineDecay(peak(stage), steps - warmup_steps, alpha=stage.final_learning_rate)
+        decay = decays.CosineDecay(
+            peak(stage), steps - warmup_steps, alpha=stage.final_learning_rate
+        )
     elif stage.decay == "exponential":
-        decay = decays.ExponentialDecay(peak(stage), stage.decay_epochs * steps_per_epoch, stage.decay_rate, staircase=True)
+        decay = decays.ExponentialDecay(
+            peak(stage), stage.decay_epochs * steps_per_epoch, stage.decay_rate, staircase=True
+        )
     else:
         boundaries = [int(epochs * steps_per_epoch) for epochs in stage.decay_boundaries]
         rates = [peak(stage) * stage.decay_rate**n for n in range(len(boundaries) + 1)]
@@ -86,14 +159,24 @@ def test_holds_every_row_of_the_table_and_no_other():
 @every_recipe
 def test_has_the_numbers_of_the_table(recipe):
     batch_size, training, training_peak, linear, linear_peak = TABLE[recipe.name]
-    for stage, row, rate in zip(stages(recipe), [training, linear], [training_peak, linear_peak], strict=False):
-        assert (stage.epochs, stage.warmup_epochs, stage.optimizer, stage.decay, stage.weight_decay) == row
+    for stage, row, rate in zip(
+        stages(recipe), [training, linear], [training_peak, linear_peak], strict=False
+    ):
+        assert (
+            stage.epochs,
+            stage.warmup_epochs,
+            stage.optimizer,
+            stage.decay,
+            stage.weight_decay,
+        ) == row
         assert peak(stage) == pytest.approx(rate)
         assert stage.momentum == 0.9
     assert (recipe.linear_classifier is None) == (linear is None)
     assert recipe.training.batch_size == batch_size
     if linear is not None:
-        assert recipe.linear_classifier.batch_size == (512 if recipe.name.startswith("supcontrast") else batch_size)
+        assert recipe.linear_classifier.batch_size == (
+            512 if recipe.name.startswith("supcontrast") else batch_size
+        )
     assert recipe.accuracy == ACCURACIES.get(recipe.name)
     own = [name for name, users in AUGMENTATIONS.items() if recipe.name in users]
     assert recipe.training.augmentation.name == (own[0] if own else "SimAugment")
@@ -110,9 +193,16 @@ def test_has_the_numbers_of_the_table(recipe):
 def test_takes_the_steps_of_the_published_runs(name, training_steps, all_steps):
     recipe = recipes.get(name)
     batch_size = recipe.training.batch_size
-    assert epochs_to_steps(recipe.training.epochs, recipe.num_examples, batch_size) == training_steps
+    assert (
+        epochs_to_steps(recipe.training.epochs, recipe.num_examples, batch_size) == training_steps
+    )
     # The source rounds the end of all epochs, not each stage.
-    assert epochs_to_steps(sum(stage.epochs for stage in stages(recipe)), recipe.num_examples, batch_size) == all_steps
+    assert (
+        epochs_to_steps(
+            sum(stage.epochs for stage in stages(recipe)), recipe.num_examples, batch_size
+        )
+        == all_steps
+    )
 
 
 @every_recipe
@@ -121,7 +211,9 @@ def test_its_learning_rate_peaks_after_the_warm_up_and_falls(recipe):
         schedule, steps = schedule_and_steps(stage, recipe.num_examples)
         start, end = (float(schedule(step)) for step in (0, steps))
         top = float(schedule(schedule.warmup_steps))
-        assert start == pytest.approx(stage.warmup_learning_rate if stage.warmup_epochs else peak(stage))
+        assert start == pytest.approx(
+            stage.warmup_learning_rate if stage.warmup_epochs else peak(stage)
+        )
         assert top == pytest.approx(peak(stage), rel=1e-6)
         last = {
             "cosine": stage.final_learning_rate,
@@ -138,7 +230,9 @@ def test_its_parts_are_classes_of_this_package(recipe):
     assert encoder.stem == ("imagenet" if recipe.image_size == (224, 224) else "cifar")
     if recipe.head is not None:
         make(layers, recipe.head)
-    for component in {stage.augmentation.name: stage.augmentation for stage in stages(recipe)}.values():
+    for component in {
+        stage.augmentation.name: stage.augmentation for stage in stages(recipe)
+    }.values():
         make(augmentation, component, image_size=recipe.image_size)
     make(augmentation, recipe.evaluation, image_size=recipe.image_size)
     is_contrastive = recipe.method != "cross_entropy"
@@ -156,12 +250,25 @@ def test_its_optimizers_take_its_numbers(recipe):
         exclusions = {"exclude_from_weight_decay": stage.weight_decay_exclusions}
         shared = {"momentum": stage.momentum}
         if stage.optimizer == "lars":
-            LARS(peak(stage), weight_decay=stage.weight_decay, exclude_from_adaptation=exclusions.popitem()[1], **shared)
+            LARS(
+                peak(stage),
+                weight_decay=stage.weight_decay,
+                exclude_from_adaptation=exclusions.popitem()[1],
+                **shared,
+            )
         elif stage.optimizer == "sgd":
-            LARS(peak(stage), nesterov=stage.nesterov, exclude_from_adaptation=(".",), **shared, **exclusions)
+            LARS(
+                peak(stage),
+                nesterov=stage.nesterov,
+                exclude_from_adaptation=(".",),
+                **shared,
+                **exclusions,
+            )
         else:
             keras.optimizers.RMSprop(peak(stage), rho=stage.rho, epsilon=stage.epsilon, **shared)
-        assert (stage.rho, stage.epsilon) == ((0.9, 1e-3) if stage.optimizer == "rmsprop" else (None, None))
+        assert (stage.rho, stage.epsilon) == (
+            (0.9, 1e-3) if stage.optimizer == "rmsprop" else (None, None)
+        )
         assert bool(stage.weight_decay) == bool(stage.weight_decay_parts)
 
 
@@ -174,13 +281,19 @@ def test_the_loss_of_the_pytorch_code_is_times_the_temperature_over_its_base(rng
     expected = -(temperature / 0.07) * np.mean(np.log([shares[i, i ^ 1] for i in range(6)]))
     stage = recipes.get("supcontrast_simclr_cifar10_resnet50").training
     loss = make(losses, stage.loss)(np.zeros(3), views.astype("float32"))
-    assert stage.loss_weight * float(ops.convert_to_numpy(loss)) == pytest.approx(expected, rel=1e-5)
+    assert stage.loss_weight * float(ops.convert_to_numpy(loss)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_pixels_of_cifar10_are_those_that_the_source_has_from_minus_one_to_one():
     recipe = recipes.get("supcon_cifar10_resnet50")
-    np.testing.assert_allclose(2 * np.array(recipe.pixel_mean) - 1, (-0.0172, -0.0356, -0.107), atol=1e-9)
-    np.testing.assert_allclose(2 * np.array(recipe.pixel_deviation), (0.4046, 0.3988, 0.402), atol=1e-9)
+    np.testing.assert_allclose(
+        2 * np.array(recipe.pixel_mean) - 1, (-0.0172, -0.0356, -0.107), atol=1e-9
+    )
+    np.testing.assert_allclose(
+        2 * np.array(recipe.pixel_deviation), (0.4046, 0.3988, 0.402), atol=1e-9
+    )
 
 
 @every_recipe
@@ -192,7 +305,10 @@ def test_says_where_it_is_from_and_what_differs(recipe):
     assert len(set(sentences)) == len(sentences)
     assert all(re.fullmatch(r"[A-Z`].*\.", sentence) for sentence in sentences)
     uses = {stage.optimizer for stage in stages(recipe)}
-    for optimizer, word in (("sgd", "keras.optimizers.SGD"), ("rmsprop", "keras.optimizers.RMSprop")):
+    for optimizer, word in (
+        ("sgd", "keras.optimizers.SGD"),
+        ("rmsprop", "keras.optimizers.RMSprop"),
+    ):
         assert (optimizer in uses) == any(word in sentence for sentence in recipe.differences)
     blurs = recipe.training.augmentation.arguments.get("blur_probability", 0) > 0
     assert blurs == any("blurred" in sentence for sentence in recipe.differences)
@@ -213,8 +329,14 @@ def test_is_data_of_its_own(recipe):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("supcon_imagenet_resnet5", "Received: name='supcon_imagenet_resnet5'. Did you mean 'supcon_imagenet_resnet50' or"),
-        ("nothing like it", r"`name` should be one of \('supcon_imagenet_resnet50', .*Received: name='nothing like it'.$"),
+        (
+            "supcon_imagenet_resnet5",
+            "Received: name='supcon_imagenet_resnet5'. Did you mean 'supcon_imagenet_resnet50' or",
+        ),
+        (
+            "nothing like it",
+            r"`name` should be one of \('supcon_imagenet_resnet50', .*Received: name='nothing like it'.$",
+        ),
         (3, "Received: name=3"),
     ],
 )

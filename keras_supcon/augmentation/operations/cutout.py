@@ -16,7 +16,8 @@ def apply_cutout(backend: Any, images: Any, center: Any, magnitude: Any) -> Any:
         backend: Module of backend functions.
         images: Float32 `(batch, height, width, channels)` of levels 0 to 255.
         center: Row and column as shares of height and width, `(batch, 2)`.
-        magnitude: 0 to 1, `(batch,)`; the side is `2 floor(magnitude 40/224 min(height, width))` pixels.
+        magnitude: 0 to 1, `(batch,)`; the side is `2 floor(magnitude 40/224 min(height, width))`
+            pixels.
     """
     numpy = backend.numpy
     _, height, width, _ = backend.shape(images)
@@ -26,6 +27,8 @@ def apply_cutout(backend: Any, images: Any, center: Any, magnitude: Any) -> Any:
     for axis, size in enumerate((height, width)):
         place = numpy.floor(numpy.reshape(center[:, axis], (-1, 1)) * backend.cast(size, "float32"))
         pixel = numpy.reshape(numpy.arange(size, dtype="float32"), (1, -1))
-        covered.append(backend.cast(numpy.logical_and(pixel >= place - half, pixel < place + half), "float32"))
+        covered.append(
+            backend.cast(numpy.logical_and(pixel >= place - half, pixel < place + half), "float32")
+        )
     square = numpy.expand_dims(covered[0], 2) * numpy.expand_dims(covered[1], 1)
     return images + per_channel(backend, square, images.shape[-1]) * (FILL - images)

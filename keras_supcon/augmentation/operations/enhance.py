@@ -1,7 +1,8 @@
-"""Operations that blend an image with a degenerate form of itself: `degenerate + factor (image - degenerate)`.
+"""Operations that blend an image with a degenerate form of itself: `degenerate + factor (image -
+degenerate)`.
 
-The factor is `0.1 + 1.8 magnitude`: below 1 it moves towards the degenerate form, at 1 (magnitude 0.5) the image stays,
-above it moves away. Results are clipped to 0..255.
+The factor is `0.1 + 1.8 magnitude`: below 1 it moves towards the degenerate form, at 1 (magnitude
+0.5) the image stays, above it moves away. Results are clipped to 0..255.
 """
 
 from typing import Any
@@ -10,11 +11,14 @@ import numpy as np
 
 from keras_supcon.augmentation.color import LUMA, apply_color_map, mean_grey
 
-# The degenerate forms: the grey image, its mean grey, black, and the image smoothed by [[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13.
+# The degenerate forms: the grey image, its mean grey, black, and the image smoothed by [[1, 1, 1],
+# [1, 5, 1], [1, 1, 1]] / 13.
 NAMES = ("Color", "Contrast", "Brightness", "Sharpness")
 
 
-def apply_enhancement(backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any) -> Any:
+def apply_enhancement(
+    backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any
+) -> Any:
     """Applies to each image its operation of `names`.
 
     Args:
@@ -32,13 +36,21 @@ def apply_enhancement(backend: Any, names: tuple[str, ...], images: Any, choice:
         """How much of the degenerate form of that name enters each image, `(batch, 1, 1)`."""
         if name not in names:
             return 0.0
-        return (1.0 - factor) * numpy.reshape(backend.cast(choice == names.index(name), "float32"), (-1, 1, 1))
+        return (1.0 - factor) * numpy.reshape(
+            backend.cast(choice == names.index(name), "float32"), (-1, 1, 1)
+        )
 
     is_rgb = channels == 3
     identity = backend.convert_to_tensor(np.eye(channels), dtype="float32")
-    to_grey = backend.convert_to_tensor(np.repeat(LUMA[:, None], 3, axis=1) if is_rgb else np.eye(1), dtype="float32")
+    to_grey = backend.convert_to_tensor(
+        np.repeat(LUMA[:, None], 3, axis=1) if is_rgb else np.eye(1), dtype="float32"
+    )
     matrix = factor * identity + share("Color") * to_grey
-    offset = share("Contrast") * numpy.reshape(mean_grey(backend, images), (-1, 1, 1)) if "Contrast" in names else None
+    offset = (
+        share("Contrast") * numpy.reshape(mean_grey(backend, images), (-1, 1, 1))
+        if "Contrast" in names
+        else None
+    )
     if "Sharpness" not in names:
         return apply_color_map(backend, images, matrix, offset, 255.0)
     enhanced = apply_color_map(backend, images, matrix, offset)
@@ -61,7 +73,9 @@ def _smooth(backend: Any, images: Any) -> Any:
 
 
 def _smooth_of_any_size(backend: Any, images: Any, height: Any, width: Any) -> Any:
-    """The same for a size that is known only when the program runs, and may leave no pixel inside the border."""
+    """The same for a size that is known only when the program runs, and may leave no pixel inside
+    the border.
+    """
     numpy = backend.numpy
     framed = numpy.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     box = backend.nn.average_pool(framed, 3, 1, "valid", "channels_last")

@@ -1,7 +1,8 @@
 """Operations that move pixels: affine maps from places in the result to places in the image.
 
-A map is a row of six numbers `(a, b, c, d, e, f)` for each image: the result at `(x, y)` shows the image at
-`(a x + b y + c, d x + e y + f)`, in pixels from the top-left corner, pixel centres at half numbers.
+A map is a row of six numbers `(a, b, c, d, e, f)` for each image: the result at `(x, y)` shows the
+image at `(a x + b y + c, d x + e y + f)`, in pixels from the top-left corner, pixel centres at half
+numbers.
 """
 
 import math
@@ -43,7 +44,13 @@ def rotate(backend: Any, amount: Any, height: Any, width: Any) -> tuple[Any, ...
     return (cosine, -sine, x - cosine * x + sine * y, sine, cosine, y - sine * x - cosine * y)
 
 
-MAPS = {"ShearX": shear_x, "ShearY": shear_y, "TranslateX": translate_x, "TranslateY": translate_y, "Rotate": rotate}
+MAPS = {
+    "ShearX": shear_x,
+    "ShearY": shear_y,
+    "TranslateX": translate_x,
+    "TranslateY": translate_y,
+    "Rotate": rotate,
+}
 
 
 def affine_map(backend: Any, names: tuple[str, ...], images: Any, choice: Any, amount: Any) -> Any:
@@ -70,7 +77,8 @@ def affine_map(backend: Any, names: tuple[str, ...], images: Any, choice: Any, a
 def apply_maps(backend: Any, images: Any, *maps: Any) -> Any:
     """Applies maps one after the other, the first one first, in one bilinear resampling.
 
-    A place that any of the maps takes from outside the image is filled with grey, as if each had been applied alone.
+    A place that any of the maps takes from outside the image is filled with grey, as if each had
+    been applied alone.
 
     Args:
         backend: Module of backend functions.
@@ -86,7 +94,9 @@ def apply_maps(backend: Any, images: Any, *maps: Any) -> Any:
     for matrix in reversed(maps):
         a, b, c, d, e, f = (numpy.reshape(matrix[:, i], (-1, 1, 1)) for i in range(6))
         x, y = a * x + b * y + c, d * x + e * y + f
-        inside = numpy.logical_and(numpy.logical_and(x >= 0, x < right), numpy.logical_and(y >= 0, y < bottom))
+        inside = numpy.logical_and(
+            numpy.logical_and(x >= 0, x < right), numpy.logical_and(y >= 0, y < bottom)
+        )
         is_inside = inside if is_inside is None else numpy.logical_and(is_inside, inside)
     weight = per_channel(backend, backend.cast(is_inside, "float32"), images.shape[-1])
     return FILL + weight * (bilinear(backend, images, x, y) - FILL)

@@ -13,8 +13,9 @@ from keras_supcon.augmentation.operations.sequence import NONE, apply_operations
 class Operation(ImageAugmentation):
     """An operation that is named like its class.
 
-    Images are taken as levels 0 to 255 of `value_range` and given back in `value_range`; they are not rounded, except by the
-    operations that work on grey levels (`AutoContrast` to `SolarizeAdd`), which round to whole levels first.
+    Images are taken as levels 0 to 255 of `value_range` and given back in `value_range`; they are
+    not rounded, except by the operations that work on grey levels (`AutoContrast` to
+    `SolarizeAdd`), which round to whole levels first.
 
     Args:
         probability: Probability that an image is changed.
@@ -25,7 +26,9 @@ class Operation(ImageAugmentation):
 
     @property
     def makes_nan(self) -> bool:
-        return type(self).__name__ in tone.TABLES  # where it would have to be kept from the tables anyway
+        return (
+            type(self).__name__ in tone.TABLES
+        )  # where it would have to be kept from the tables anyway
 
     def __init__(self, probability: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -48,7 +51,11 @@ class Operation(ImageAugmentation):
         levels = levels - low if low else levels
         levels = levels * scale if scale != 1 else levels
         changed = apply_operations(self.backend, (type(self).__name__,), levels, [draws])
-        levels = changed + nan_unless_finite(levels) if self.makes_nan and has_floats(images) else changed
+        levels = (
+            changed + nan_unless_finite(levels)
+            if self.makes_nan and has_floats(images)
+            else changed
+        )
         levels = levels / scale if scale != 1 else levels
         return levels + low if low else levels
 
@@ -73,8 +80,12 @@ class OperationWithMagnitude(Operation):
         return {**super().get_config(), "magnitude": self.magnitude}
 
 
-def draw_places(layer: ImageAugmentation, names: tuple[str, ...], batch_size: Any) -> dict[str, Any]:
-    """What geometric operations and cutout need beside a magnitude: `sign` and `center`, of those that `names` need."""
+def draw_places(
+    layer: ImageAugmentation, names: tuple[str, ...], batch_size: Any
+) -> dict[str, Any]:
+    """What geometric operations and cutout need beside a magnitude: `sign` and `center`, of those
+    that `names` need.
+    """
     numpy = layer.backend.numpy
     draws = {}
     if any(name in geometric.MAPS for name in names):
@@ -86,7 +97,8 @@ def draw_places(layer: ImageAugmentation, names: tuple[str, ...], batch_size: An
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class ShearX(OperationWithMagnitude):
-    """Moves each row sideways by a share of its distance from the top: `0.3 magnitude`, to either side.
+    """Moves each row sideways by a share of its distance from the top: `0.3 magnitude`, to either
+    side.
 
     Bilinear; what the image does not reach is grey (128 of 255).
 
@@ -98,7 +110,8 @@ class ShearX(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -129,7 +142,8 @@ class ShearY(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -148,10 +162,11 @@ class ShearY(OperationWithMagnitude):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class TranslateX(OperationWithMagnitude):
-    """Moves the image sideways by `magnitude 150/331` of its width, in whole pixels, to either side.
+    """Moves the image sideways by `magnitude 150/331` of its width, in whole pixels, to either
+    side.
 
-    The share is the paper's 150 of 331 pixels: the authors' code moves by pixels, whatever the size of the image. What the
-    image does not reach is grey (128 of 255).
+    The share is the paper's 150 of 331 pixels: the authors' code moves by pixels, whatever the size
+    of the image. What the image does not reach is grey (128 of 255).
 
     Args:
         magnitude: 0 to 1.
@@ -161,7 +176,8 @@ class TranslateX(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -180,8 +196,8 @@ class TranslateX(OperationWithMagnitude):
 class TranslateY(OperationWithMagnitude):
     """Moves the image up or down by `magnitude 150/331` of its height, in whole pixels.
 
-    The share is the paper's 150 of 331 pixels: the authors' code moves by pixels, whatever the size of the image. What the
-    image does not reach is grey (128 of 255).
+    The share is the paper's 150 of 331 pixels: the authors' code moves by pixels, whatever the size
+    of the image. What the image does not reach is grey (128 of 255).
 
     Args:
         magnitude: 0 to 1.
@@ -191,7 +207,8 @@ class TranslateY(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -220,7 +237,8 @@ class Rotate(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -249,7 +267,8 @@ class AutoContrast(Operation):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -277,7 +296,8 @@ class Equalize(Operation):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -304,7 +324,8 @@ class Invert(Operation):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -332,7 +353,8 @@ class Posterize(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -351,7 +373,8 @@ class Posterize(OperationWithMagnitude):
 class Solarize(OperationWithMagnitude):
     """Inverts the levels from `floor(256 magnitude)` on.
 
-    As published, a higher magnitude is a weaker change, and 1 is none. `RandomSolarize` has a threshold instead.
+    As published, a higher magnitude is a weaker change, and 1 is none. `RandomSolarize` has a
+    threshold instead.
 
     Args:
         magnitude: 0 to 1.
@@ -361,7 +384,8 @@ class Solarize(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -387,7 +411,8 @@ class SolarizeAdd(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -415,7 +440,8 @@ class Color(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -434,8 +460,8 @@ class Color(OperationWithMagnitude):
 class Contrast(OperationWithMagnitude):
     """Blends the image with its mean grey: `mean + f (image - mean)`, `f = 0.1 + 1.8 magnitude`.
 
-    Magnitude 0.5 changes nothing. The mean is that of the luma of the image; the authors' code divides its histogram
-    by 256 and blends with a level that depends on the size of the image.
+    Magnitude 0.5 changes nothing. The mean is that of the luma of the image; the authors' code
+    divides its histogram by 256 and blends with a level that depends on the size of the image.
 
     Args:
         magnitude: 0 to 1.
@@ -445,7 +471,8 @@ class Contrast(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -473,7 +500,8 @@ class Brightness(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -489,10 +517,11 @@ class Brightness(OperationWithMagnitude):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Sharpness(OperationWithMagnitude):
-    """Blends the image with a smoothed one: `smooth + f (image - smooth)`, `f = 0.1 + 1.8 magnitude`.
+    """Blends the image with a smoothed one: `smooth + f (image - smooth)`, `f = 0.1 + 1.8
+    magnitude`.
 
-    Magnitude 0.5 changes nothing, less blurs, more sharpens. Smooth is `[[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13`; the pixels
-    at the border stay.
+    Magnitude 0.5 changes nothing, less blurs, more sharpens. Smooth is `[[1, 1, 1], [1, 5, 1], [1,
+    1, 1]] / 13`; the pixels at the border stay.
 
     Args:
         magnitude: 0 to 1.
@@ -502,7 +531,8 @@ class Sharpness(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
         Cubuk et al., AutoAugment, CVPR 2019, table 6.
@@ -522,8 +552,8 @@ class Sharpness(OperationWithMagnitude):
 class Cutout(OperationWithMagnitude):
     """Covers a square of grey (128 of 255) about a uniform place.
 
-    The side is `2 floor(magnitude 40/224 s)` pixels, with `s` the shorter side of the image; what lies beyond the border is
-    cut off.
+    The side is `2 floor(magnitude 40/224 s)` pixels, with `s` the shorter side of the image; what
+    lies beyond the border is cut off.
 
     Args:
         magnitude: 0 to 1.
@@ -533,10 +563,12 @@ class Cutout(OperationWithMagnitude):
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
 
     Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of channels.
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
 
     Reference:
-        DeVries and Taylor, Improved Regularization with Cutout, 2017; Cubuk et al., AutoAugment, CVPR 2019, table 6.
+        DeVries and Taylor, Improved Regularization with Cutout, 2017; Cubuk et al., AutoAugment,
+        CVPR 2019, table 6.
 
     Example:
 

@@ -1,8 +1,9 @@
-"""Operations on the grey levels of each channel, as a table of 256 levels for each image and channel.
+"""Operations on the grey levels of each channel, as a table of 256 levels for each image and
+channel.
 
-The functions take the module of Keras' backend functions, int32 images `(batch, height, width, channels)` of levels 0 to
-255, the place of each pixel's level in the tables laid end to end, and magnitudes `(batch, 1, 1)`. They give tables that
-broadcast to `(batch, channels, 256)`.
+The functions take the module of Keras' backend functions, int32 images `(batch, height, width,
+channels)` of levels 0 to 255, the place of each pixel's level in the tables laid end to end, and
+magnitudes `(batch, 1, 1)`. They give tables that broadcast to `(batch, channels, 256)`.
 """
 
 from typing import Any
@@ -13,9 +14,14 @@ _LEVELS = 256
 
 
 def auto_contrast_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
-    """Stretches each channel from its darkest and brightest pixel to 0 and 255; a flat channel stays."""
+    """Stretches each channel from its darkest and brightest pixel to 0 and 255; a flat channel
+    stays.
+    """
     numpy = backend.numpy
-    low, high = numpy.min(images, axis=(1, 2), initial=255), numpy.max(images, axis=(1, 2), initial=0)
+    low, high = (
+        numpy.min(images, axis=(1, 2), initial=255),
+        numpy.max(images, axis=(1, 2), initial=0),
+    )
     low, high = (numpy.expand_dims(backend.cast(level, "float32"), 2) for level in (low, high))
     gain = 255.0 / numpy.maximum(high - low, 1.0)
     stretched = numpy.clip((_levels(backend) - low) * gain, 0.0, 255.0)
@@ -23,18 +29,30 @@ def auto_contrast_table(backend: Any, images: Any, index: Any, magnitude: Any) -
 
 
 def equalize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
-    """Spreads the levels of each channel so that they are equally frequent, with the integer steps of Pillow."""
+    """Spreads the levels of each channel so that they are equally frequent, with the integer steps
+    of Pillow.
+    """
     numpy = backend.numpy
     batch, height, width, channels = backend.shape(images)
     counts = backend.math.segment_sum(
-        numpy.ones_like(numpy.reshape(images, (-1,)), "float32"), numpy.reshape(index, (-1,)), batch * channels * _LEVELS
+        numpy.ones_like(numpy.reshape(images, (-1,)), "float32"),
+        numpy.reshape(index, (-1,)),
+        batch * channels * _LEVELS,
     )
     counts = numpy.reshape(counts, (batch, channels, _LEVELS))
     pixels = backend.cast(height * width, "float32")
     # The brightest level that occurs is not counted, so that it becomes 255.
-    brightest = numpy.max(numpy.where(counts > 0, _levels(backend), -1.0), axis=2, keepdims=True, initial=-1.0)
-    last = numpy.sum(numpy.where(_levels(backend) == brightest, counts, numpy.zeros_like(counts)), axis=2, keepdims=True)
-    step = numpy.floor((pixels - last + 0.5) / 255.0)  # whole numbers: a half keeps the division clear of them
+    brightest = numpy.max(
+        numpy.where(counts > 0, _levels(backend), -1.0), axis=2, keepdims=True, initial=-1.0
+    )
+    last = numpy.sum(
+        numpy.where(_levels(backend) == brightest, counts, numpy.zeros_like(counts)),
+        axis=2,
+        keepdims=True,
+    )
+    step = numpy.floor(
+        (pixels - last + 0.5) / 255.0
+    )  # whole numbers: a half keeps the division clear of them
     below = numpy.cumsum(counts, axis=2) - counts
     half = numpy.floor(step / 2.0)
     table = numpy.clip(numpy.floor((below + half + 0.5) / numpy.maximum(step, 1.0)), 0.0, 255.0)
@@ -56,7 +74,9 @@ def posterize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> An
 def solarize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
     """Inverts the levels from `floor(256 magnitude)` on."""
     threshold = backend.numpy.floor(256.0 * magnitude)
-    return backend.numpy.where(_levels(backend) < threshold, _levels(backend), 255.0 - _levels(backend))
+    return backend.numpy.where(
+        _levels(backend) < threshold, _levels(backend), 255.0 - _levels(backend)
+    )
 
 
 def solarize_add_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
@@ -76,14 +96,16 @@ TABLES = {
 }
 
 
-def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any) -> Any:
+def apply_tone(
+    backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any
+) -> Any:
     """Applies to each image its operation of `names`.
 
     Args:
         backend: Module of backend functions.
         names: Keys of `TABLES`.
-        images: Float32 `(batch, height, width, channels)` of levels 0 to 255; they are rounded to whole levels. NaN
-            becomes some level.
+        images: Float32 `(batch, height, width, channels)` of levels 0 to 255; they are rounded to
+            whole levels. NaN becomes some level.
         choice: Position in `names`, `(batch,)`.
         magnitude: 0 to 1, `(batch,)`.
     """
@@ -92,7 +114,9 @@ def apply_tone(backend: Any, names: tuple[str, ...], images: Any, choice: Any, m
     levels = backend.cast(numpy.clip(images, 0.0, _LEVELS - 1.0) + 0.5, "int32")
     # A level beyond would be of another table: what integer NaN becomes depends on the processor.
     levels = numpy.bitwise_and(levels, _LEVELS - 1)
-    first = numpy.reshape(numpy.arange(batch * channels, dtype="int32") * _LEVELS, (-1, 1, 1, channels))
+    first = numpy.reshape(
+        numpy.arange(batch * channels, dtype="int32") * _LEVELS, (-1, 1, 1, channels)
+    )
     index = levels + first
     magnitude = numpy.reshape(magnitude, (-1, 1, 1))
     table = numpy.zeros((batch, channels, _LEVELS), "float32")

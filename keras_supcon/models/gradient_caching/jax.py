@@ -1,7 +1,7 @@
 """The step on JAX: two `jax.lax.scan`s.
 
-A micro-batch takes every so-many-th row, so that rows which `keras.distribution` has laid out over devices stay where
-they are and every device has its share of each micro-batch.
+A micro-batch takes every so-many-th row, so that rows which `keras.distribution` has laid out over
+devices stay where they are and every device has its share of each micro-batch.
 """
 
 from typing import Any
@@ -15,20 +15,34 @@ from keras_supcon.models.gradient_caching import passes
 from keras_supcon.models.seed_states import seed_states
 
 
-def train_step(model: keras.Model, state: tuple[Any, ...], data: Any) -> tuple[dict[str, Any], tuple[Any, ...]]:
+def train_step(
+    model: keras.Model, state: tuple[Any, ...], data: Any
+) -> tuple[dict[str, Any], tuple[Any, ...]]:
     trainable, non_trainable, optimizer_state, metrics_state = state
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     passed = _Passes(model, x, trainable, non_trainable)
 
     projections, _ = passed.project()
     (_, (loss, variables)), (gradient, direct) = _loss_and_gradient(
-        model, projections, trainable, non_trainable, optimizer_state, metrics_state, x, y, sample_weight
+        model,
+        projections,
+        trainable,
+        non_trainable,
+        optimizer_state,
+        metrics_state,
+        x,
+        y,
+        sample_weight,
     )
     _, non_trainable, metrics_state = variables  # the loss may have moved a queue
     gradients, activity_loss, moved = passed.propagate(gradient, optimizer_state)
     gradients = [cached + own for cached, own in zip(gradients, direct, strict=True)]
-    trainable, optimizer_state = model.optimizer.stateless_apply(optimizer_state, gradients, trainable)
-    logs, metrics_state = model._update_metrics_variables(metrics_state, loss + activity_loss, x, y, projections, sample_weight)
+    trainable, optimizer_state = model.optimizer.stateless_apply(
+        optimizer_state, gradients, trainable
+    )
+    logs, metrics_state = model._update_metrics_variables(
+        metrics_state, loss + activity_loss, x, y, projections, sample_weight
+    )
     non_trainable = [moved.get(number, value) for number, value in enumerate(non_trainable)]
     return logs, (trainable, non_trainable, optimizer_state, metrics_state)
 
@@ -36,15 +50,21 @@ def train_step(model: keras.Model, state: tuple[Any, ...], data: Any) -> tuple[d
 class _Passes:
     """The passes over a batch, from the state that the model is in when the step begins."""
 
-    def __init__(self, model: keras.Model, x: Any, trainable: list[Any], non_trainable: list[Any]) -> None:
+    def __init__(
+        self, model: keras.Model, x: Any, trainable: list[Any], non_trainable: list[Any]
+    ) -> None:
         self.model, self.trainable, self.non_trainable = model, trainable, non_trainable
-        self.number = {id(variable): number for number, variable in enumerate(model.non_trainable_variables)}
+        self.number = {
+            id(variable): number for number, variable in enumerate(model.non_trainable_variables)
+        }
         self.seeds = [self.number[id(seed)] for seed in seed_states(model)]
         self.states = [self.number[id(state)] for state in passes.running_states(model)]
         with self._scope(trainable, non_trainable) as scope:
             self.batch, self.groups = model.view_groups(x)
         # Views that were made all at once have drawn already.
-        self.first_seeds = [scope.get_current_value(model.non_trainable_variables[number]) for number in self.seeds]
+        self.first_seeds = [
+            scope.get_current_value(model.non_trainable_variables[number]) for number in self.seeds
+        ]
         self.num_rows = tree.flatten(self.batch)[0].shape[0]
         self.size = min(model.micro_batch_size, self.num_rows)
         self.count, self.rest = divmod(self.num_rows, self.size)
@@ -67,7 +87,9 @@ class _Passes:
                 seeds,
                 jnp.arange(self.count * group.num_views),
             )
-            projections = self._joined(projections.reshape(group.num_views, self.count, self.size, -1))
+            projections = self._joined(
+                projections.reshape(group.num_views, self.count, self.size, -1)
+            )
             if self.rest:
                 tails = []
                 for view in range(group.num_views):
@@ -77,8 +99,11 @@ class _Passes:
             views.append(projections)
         return jnp.moveaxis(jnp.concatenate(views), 0, 1), seeds
 
-    def propagate(self, gradient: Any, optimizer_state: list[Any]) -> tuple[list[Any], Any, dict[int, Any]]:
-        """Gradients of the weights, the activity losses, and the moved states and seeds by their number.
+    def propagate(
+        self, gradient: Any, optimizer_state: list[Any]
+    ) -> tuple[list[Any], Any, dict[int, Any]]:
+        """Gradients of the weights, the activity losses, and the moved states and seeds by their
+        number.
 
         Args:
             gradient: That of the loss at the projections, `(rows, views, dim)`.
@@ -86,7 +111,9 @@ class _Passes:
         """
         gradient = jnp.moveaxis(gradient, 1, 0)
 
-        def run(carry: tuple[Any, ...], group: Any, part: Any, view: Any, share: Any) -> tuple[Any, ...]:
+        def run(
+            carry: tuple[Any, ...], group: Any, part: Any, view: Any, share: Any
+        ) -> tuple[Any, ...]:
             seeds, total, changes, activity = carry
 
             def target(trainable: list[Any]) -> tuple[Any, tuple[Any, ...]]:
@@ -101,21 +128,41 @@ class _Passes:
             own, (after, states, added) = jax.grad(target, has_aux=True)(self.trainable)
             total = [part + new for part, new in zip(total, own, strict=True)]
             first = (self.non_trainable[number] for number in self.states)
-            changes = [change + (new - old) for change, new, old in zip(changes, states, first, strict=True)]
+            changes = [
+                change + (new - old)
+                for change, new, old in zip(changes, states, first, strict=True)
+            ]
             return after, total, changes, activity + added
 
         zeros = [jnp.zeros_like(weight) for weight in self.trainable]
-        carry = (self.first_seeds, zeros, [jnp.zeros_like(self.non_trainable[number]) for number in self.states], jnp.zeros(()))
+        carry = (
+            self.first_seeds,
+            zeros,
+            [jnp.zeros_like(self.non_trainable[number]) for number in self.states],
+            jnp.zeros(()),
+        )
         first = 0
         for group in self.groups:
             whole, parts = self._cut_all(self.batch)
             share = gradient[first : first + group.num_views]
-            shares = jnp.stack([self._cut(one)[1] for one in share]).reshape(-1, self.size, gradient.shape[-1])
+            shares = jnp.stack([self._cut(one)[1] for one in share]).reshape(
+                -1, self.size, gradient.shape[-1]
+            )
 
             def step(
-                carry: tuple[Any, ...], index: Any, group: Any = group, parts: Any = parts, shares: Any = shares
+                carry: tuple[Any, ...],
+                index: Any,
+                group: Any = group,
+                parts: Any = parts,
+                shares: Any = shares,
             ) -> tuple[tuple[Any, ...], None]:
-                return run(carry, group, _all_at(parts, index % self.count), index // self.count, shares[index]), None
+                return run(
+                    carry,
+                    group,
+                    _all_at(parts, index % self.count),
+                    index // self.count,
+                    shares[index],
+                ), None
 
             carry, _ = jax.lax.scan(step, carry, jnp.arange(self.count * group.num_views))
             if self.rest:
@@ -142,7 +189,10 @@ class _Passes:
             projections = passes.project(self.model, group.make(part, view))
             losses = passes.activity_losses(self.model)
         variables = self.model.non_trainable_variables
-        after = [[scope.get_current_value(variables[number]) for number in numbers] for numbers in (self.seeds, self.states)]
+        after = [
+            [scope.get_current_value(variables[number]) for number in numbers]
+            for numbers in (self.seeds, self.states)
+        ]
         return projections, losses, *after
 
     def _scope(self, trainable: list[Any], non_trainable: list[Any]) -> keras.StatelessScope:
@@ -180,11 +230,20 @@ def _loss_and_gradient(
     y: Any,
     sample_weight: Any,
 ) -> Any:
-    """The scaled loss, `(loss, variables)`, and the gradients at the projections and straight at the weights."""
+    """The scaled loss, `(loss, variables)`, and the gradients at the projections and straight at
+    the weights.
+    """
 
     def scaled_loss(projections: Any, trainable: list[Any]) -> tuple[Any, tuple[Any, Any]]:
         loss, variables = model.stateless_compute_loss(
-            trainable, non_trainable, metrics_state, x=x, y=y, y_pred=projections, sample_weight=sample_weight, training=True
+            trainable,
+            non_trainable,
+            metrics_state,
+            x=x,
+            y=y,
+            y_pred=projections,
+            sample_weight=sample_weight,
+            training=True,
         )
         return _scaled(model, loss, optimizer_state), (loss, variables)
 
@@ -192,9 +251,13 @@ def _loss_and_gradient(
 
 
 def _scaled(model: keras.Model, loss: Any, optimizer_state: list[Any]) -> Any:
-    with keras.StatelessScope(state_mapping=list(zip(model.optimizer.variables, optimizer_state, strict=True))):
+    with keras.StatelessScope(
+        state_mapping=list(zip(model.optimizer.variables, optimizer_state, strict=True))
+    ):
         return ops.convert_to_tensor(model.optimizer.scale_loss(loss))
 
 
 def _all_at(parts: Any, index: Any) -> Any:
-    return tree.map_structure(lambda part: jax.lax.dynamic_index_in_dim(part, index, keepdims=False), parts)
+    return tree.map_structure(
+        lambda part: jax.lax.dynamic_index_in_dim(part, index, keepdims=False), parts
+    )

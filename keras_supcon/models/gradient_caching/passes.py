@@ -1,4 +1,6 @@
-"""What a pass of the encoder over one view of a micro-batch reads and changes, alike on every backend."""
+"""What a pass of the encoder over one view of a micro-batch reads and changes, alike on every
+backend.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,12 +19,16 @@ def project(model: keras.Model, views: Any) -> Any:
 
 
 def projection_dtype(model: keras.Model) -> str:
-    """At least float32: half precision would round the gradient between the passes and the sums over rows."""
+    """At least float32: half precision would round the gradient between the passes and the sums
+    over rows.
+    """
     return keras.backend.result_type(model.projection_head.compute_dtype, "float32")
 
 
 def running_states(model: keras.Model) -> list[Any]:
-    """The floating-point state that the encoder and the head update when they run, such as moving averages."""
+    """The floating-point state that the encoder and the head update when they run, such as moving
+    averages.
+    """
     states = [*model.encoder.non_trainable_weights, *model.projection_head.non_trainable_weights]
     return [state for state in states if "float" in keras.backend.standardize_dtype(state.dtype)]
 
@@ -39,9 +45,11 @@ def synchronized_batch_normalizations(model: keras.Model) -> list[keras.layers.B
 
 @contextlib.contextmanager
 def statistics_of_micro_batches(model: keras.Model) -> Iterator[None]:
-    """Takes the statistics of synchronized batch normalization from the micro-batch of this replica.
+    """Takes the statistics of synchronized batch normalization from the micro-batch of this
+    replica.
 
-    TensorFlow cannot gather within the loop over micro-batches; their moving averages are gathered after it.
+    TensorFlow cannot gather within the loop over micro-batches; their moving averages are gathered
+    after it.
     """
     layers = synchronized_batch_normalizations(model)
     for layer in layers:
@@ -54,7 +62,9 @@ def statistics_of_micro_batches(model: keras.Model) -> Iterator[None]:
 
 
 def activity_losses(model: keras.Model) -> list[Any]:
-    """What layers added to the loss in the pass just run, without the penalties of weights, which are no matter of a pass."""
+    """What layers added to the loss in the pass just run, without the penalties of weights, which
+    are no matter of a pass.
+    """
     penalties = sum(weight.regularizer is not None for weight in model.trainable_weights)
     losses = model.losses  # those of activities come first
     return [model._aggregate_additional_loss(loss) for loss in losses[: len(losses) - penalties]]

@@ -33,11 +33,16 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
     with torch.no_grad():
         projections = torch.cat([run(*one_pass) for one_pass in plan])
     passes.forget_activity_losses(model)
-    projections = projections.reshape(num_views, num_rows, -1).transpose(0, 1).detach().requires_grad_()
+    projections = (
+        projections.reshape(num_views, num_rows, -1).transpose(0, 1).detach().requires_grad_()
+    )
 
     model.zero_grad()
-    loss = model._compute_loss(x=x, y=y, y_pred=projections, sample_weight=sample_weight, training=True)
-    # Penalties of weights, and what else the loss takes from them directly, have their gradient here.
+    loss = model._compute_loss(
+        x=x, y=y, y_pred=projections, sample_weight=sample_weight, training=True
+    )
+    # Penalties of weights, and what else the loss takes from them directly, have their gradient
+    # here.
     model.optimizer.scale_loss(loss).backward()
     gradient = projections.grad.transpose(0, 1).reshape(num_views * num_rows, -1)
 
@@ -50,14 +55,19 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
         done += len(again)
         losses = passes.activity_losses(model)
         if losses:
-            added = sum(losses) * (len(again) / len(gradient))  # Keras divides them by the rows of a call
+            added = sum(losses) * (
+                len(again) / len(gradient)
+            )  # Keras divides them by the rows of a call
             activity_loss = activity_loss + added.detach()
             target = target + model.optimizer.scale_loss(added)
         target.backward()
         for change, state, start in zip(changes, states, first_states, strict=True):
             change += state.value.detach() - start
     passes.forget_activity_losses(model)
-    _assign(states, [start + change / len(plan) for start, change in zip(first_states, changes, strict=True)])
+    _assign(
+        states,
+        [start + change / len(plan) for start, change in zip(first_states, changes, strict=True)],
+    )
 
     model._loss_tracker.update_state(loss.detach() + activity_loss, sample_weight=num_rows)
     trainable = model.trainable_weights

@@ -37,7 +37,9 @@ def affine(image, a, b, c, d, e, f):
 
     matrix = tuple(map(float, (a, b, c, d, e, f)))
     grey = (128,) * len(image.getbands())
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=grey)
+    return image.transform(
+        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=grey
+    )
 
 
 def run(layer, images):
@@ -47,7 +49,9 @@ def run(layer, images):
 
 
 def expected_maps(name, magnitude, signs, height, width):
-    """The rows that Pillow's affine transformation takes: from places in the result to places in the image."""
+    """The rows that Pillow's affine transformation takes: from places in the result to places in
+    the image.
+    """
     for sign in signs:
         m = sign * magnitude
         yield {
@@ -63,8 +67,11 @@ def expected_maps(name, magnitude, signs, height, width):
 def test_geometry_equals_pillow(images, name, magnitude):
     actual, draws = run(getattr(augmentation, name)(magnitude, seed=3), images)
     assert set(draws["sign"]) <= {-1.0, 1.0}
-    expected = pillow_of(affine)(images, *zip(*expected_maps(name, magnitude, draws["sign"], 90, 100), strict=True))
-    # Pillow rounds to whole levels; a place exactly on the border, of which shearing by 0.3 makes many, falls to either side.
+    expected = pillow_of(affine)(
+        images, *zip(*expected_maps(name, magnitude, draws["sign"], 90, 100), strict=True)
+    )
+    # Pillow rounds to whole levels; a place exactly on the border, of which shearing by 0.3 makes
+    # many, falls to either side.
     assert np.mean(np.abs(actual - expected) <= 1) > 0.995
 
 
@@ -73,14 +80,18 @@ def test_rotation_equals_pillow(images, magnitude):
     from PIL import Image
 
     actual, draws = run(augmentation.Rotate(magnitude, seed=3), images)
-    rotate = pillow_of(lambda image, angle: image.rotate(angle, Image.Resampling.BILINEAR, fillcolor=(128,) * 3))
+    rotate = pillow_of(
+        lambda image, angle: image.rotate(angle, Image.Resampling.BILINEAR, fillcolor=(128,) * 3)
+    )
     expected = rotate(images, (30 * magnitude * draws["sign"]).astype("float64").tolist())
     assert np.mean(np.abs(actual - expected) <= 1) > 0.999
 
 
 def test_geometry_goes_to_either_side_equally_often():
     for name in MAPS:
-        signs = ops.convert_to_numpy(getattr(augmentation, name)(seed=1).draw(4000, (8, 8, 3))["sign"])
+        signs = ops.convert_to_numpy(
+            getattr(augmentation, name)(seed=1).draw(4000, (8, 8, 3))["sign"]
+        )
         assert abs(np.mean(signs == 1) - 0.5) < 0.03  # four standard errors
 
 
@@ -89,13 +100,21 @@ def test_geometry_goes_to_either_side_equally_often():
     ("name", "magnitude"),
     [
         *((name, None) for name in ("AutoContrast", "Equalize", "Invert")),
-        *((name, magnitude) for name in ("Posterize", "Solarize", "SolarizeAdd") for magnitude in MAGNITUDES),
+        *(
+            (name, magnitude)
+            for name in ("Posterize", "Solarize", "SolarizeAdd")
+            for magnitude in MAGNITUDES
+        ),
     ],
 )
 def test_tone_equals_pillow(images, name, magnitude, channels):
     from PIL import ImageOps
 
-    layer = getattr(augmentation, name)() if magnitude is None else getattr(augmentation, name)(magnitude)
+    layer = (
+        getattr(augmentation, name)()
+        if magnitude is None
+        else getattr(augmentation, name)(magnitude)
+    )
     images = images[..., :channels]
     operation = {
         "AutoContrast": ImageOps.autocontrast,
@@ -108,7 +127,9 @@ def test_tone_equals_pillow(images, name, magnitude, channels):
         ),
     }[name]
     actual, _ = run(layer, images)
-    expected = pillow_of(operation)(images if channels == 3 else images[..., 0]).reshape(images.shape)
+    expected = pillow_of(operation)(images if channels == 3 else images[..., 0]).reshape(
+        images.shape
+    )
     if name == "AutoContrast":  # Pillow's table has whole levels, rounded down
         assert np.abs(actual - expected).max() <= 1
     else:
@@ -121,7 +142,9 @@ def test_enhancement_equals_pillow(images, name, magnitude):
     from PIL import ImageEnhance
 
     actual, _ = run(getattr(augmentation, name)(magnitude), images)
-    expected = pillow_of(lambda image: getattr(ImageEnhance, name)(image).enhance(0.1 + 1.8 * magnitude))(images)
+    expected = pillow_of(
+        lambda image: getattr(ImageEnhance, name)(image).enhance(0.1 + 1.8 * magnitude)
+    )(images)
     # Pillow rounds the degenerate image, which counts 0.9 times, and the result.
     assert np.abs(actual - expected).max() <= 2
     assert np.abs(actual - expected).mean() <= 0.8
@@ -155,19 +178,29 @@ def test_flat_channels_stay(name):
 
 def test_levels_follow_the_value_range(images):
     """In [0, 1] or around 0, the same picture."""
-    for name, magnitude in (("Rotate", 0.7), ("Posterize", 0.7), ("Color", 0.9), ("Equalize", None)):
+    for name, magnitude in (
+        ("Rotate", 0.7),
+        ("Posterize", 0.7),
+        ("Color", 0.9),
+        ("Equalize", None),
+    ):
         arguments = {} if magnitude is None else {"magnitude": magnitude}
         expected, _ = run(getattr(augmentation, name)(**arguments, seed=5), images)
         for low, high in ((0, 1), (-1, 1)):
             scaled = (images / 255 * (high - low) + low).astype("float32")
-            actual, _ = run(getattr(augmentation, name)(**arguments, seed=5, value_range=(low, high)), scaled)
+            actual, _ = run(
+                getattr(augmentation, name)(**arguments, seed=5, value_range=(low, high)), scaled
+            )
             np.testing.assert_allclose((actual - low) / (high - low) * 255, expected, atol=2e-3)
 
 
 def test_probability_is_the_share_of_changed_images():
     images = np.zeros((4000, 2, 2, 1), "uint8")
     share = np.mean(
-        ops.convert_to_numpy(augmentation.Invert(probability=0.3, seed=1)(images, training=True))[:, 0, 0, 0] == 255
+        ops.convert_to_numpy(augmentation.Invert(probability=0.3, seed=1)(images, training=True))[
+            :, 0, 0, 0
+        ]
+        == 255
     )
     assert abs(share - 0.3) < 0.03
 
@@ -175,10 +208,22 @@ def test_probability_is_the_share_of_changed_images():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: augmentation.Rotate(magnitude=1.5), "`magnitude` should be between 0 and 1. Received: magnitude=1.5"),
-        (lambda: augmentation.Cutout(probability=-0.1), "`probability` should be between 0 and 1. Received: probability=-0.1"),
-        (lambda: augmentation.Color(magnitude="strong"), "`magnitude` should be between 0 and 1. Received: magnitude='strong'"),
-        (lambda: augmentation.Invert(probability=float("nan")), "`probability` should be between 0 and 1"),
+        (
+            lambda: augmentation.Rotate(magnitude=1.5),
+            "`magnitude` should be between 0 and 1. Received: magnitude=1.5",
+        ),
+        (
+            lambda: augmentation.Cutout(probability=-0.1),
+            "`probability` should be between 0 and 1. Received: probability=-0.1",
+        ),
+        (
+            lambda: augmentation.Color(magnitude="strong"),
+            "`magnitude` should be between 0 and 1. Received: magnitude='strong'",
+        ),
+        (
+            lambda: augmentation.Invert(probability=float("nan")),
+            "`probability` should be between 0 and 1",
+        ),
     ],
 )
 def test_refuses_impossible_arguments(make, message):

@@ -21,7 +21,9 @@ def step(names, operations, magnitude=0.8, sign=1.0, center=(0.3, 0.6)):
     """A step that gives the images these operations, None for none."""
     number = len(operations)
     return {
-        "choice": ops.convert_to_tensor([NONE if o is None else names.index(o) for o in operations], dtype="int32"),
+        "choice": ops.convert_to_tensor(
+            [NONE if o is None else names.index(o) for o in operations], dtype="int32"
+        ),
         "magnitude": ops.full((number,), magnitude, dtype="float32"),
         "sign": ops.full((number,), sign, dtype="float32"),
         "center": ops.convert_to_tensor([center] * number, dtype="float32"),
@@ -37,7 +39,9 @@ def apply_steps(images, names, steps):
 
 
 def apply(images, *operations_of_steps, names=OPERATIONS, **arguments):
-    return apply_steps(images, names, [step(names, operations, **arguments) for operations in operations_of_steps])
+    return apply_steps(
+        images, names, [step(names, operations, **arguments) for operations in operations_of_steps]
+    )
 
 
 def test_each_image_gets_its_own_operation(images):
@@ -71,12 +75,16 @@ def test_a_sequence_is_its_operations_one_by_one(images, operations):
 
 
 def test_two_translations_are_exactly_one_after_the_other(images):
-    """Grey that the first brings in stays grey, although it would come from inside the image in the sum of both."""
+    """Grey that the first brings in stays grey, although it would come from inside the image in the
+    sum of both.
+    """
     there = apply(images, ["TranslateX"] * 2, sign=1.0)
     back = apply(there, ["TranslateX"] * 2, sign=-1.0)
     names = ("TranslateX",)
     steps = [step(names, ["TranslateX"] * 2, sign=sign) for sign in (1.0, -1.0)]
-    together = ops.convert_to_numpy(apply_operations(DynamicBackend(), names, ops.convert_to_tensor(images), steps))
+    together = ops.convert_to_numpy(
+        apply_operations(DynamicBackend(), names, ops.convert_to_tensor(images), steps)
+    )
     np.testing.assert_array_equal(together, back)
     assert np.mean(together == 128) > 0.2
 
