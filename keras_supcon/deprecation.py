@@ -1,0 +1,75 @@
+"""Public names and calls that still work for one version, with a `DeprecationWarning`."""
+
+import functools
+import importlib
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keras_supcon.user_lines import stacklevel_of_user
+
+
+def deprecate_positional(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Accepts keyword-only arguments by position, in the order of the signature, with a warning.
+
+    Args:
+        function: Function or constructor whose keyword-only arguments were positional before.
+
+    Returns:
+        The function with the same signature.
+
+    Example:
+
+    >>> from keras_supcon.deprecation import deprecate_positional
+    >>> @deprecate_positional
+    ... def scale(image, *, factor=2):
+    ...     return image * factor
+    >>> scale(3, 4)  # DeprecationWarning: `factor` of `scale` should be given by keyword.
+    12
+    """
+    parameters = inspect.signature(function).parameters.values()
+    allowed = [one for one in parameters if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    by_keyword = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    name = function.__qualname__.removesuffix(".__init__")
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        excess = args[len(allowed) :]
+        # Too many, or given twice: Python's own error is clear.
+        names = by_keyword[: len(excess)]
+        if not excess or len(excess) > len(by_keyword) or not kwargs.keys().isdisjoint(names):
+            return function(*args, **kwargs)
+        warnings.warn(
+            f"{', '.join(f'`{one}`' for one in names)} of `{name}` should be given by keyword; "
+            "the next version will not take them by position.",
+            DeprecationWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+        given = dict(zip(names, excess, strict=True))
+        return function(*args[: len(allowed)], **given, **kwargs)
+
+    return call
+
+
+def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """Returns a `__getattr__` for a module whose old names lead to new ones, with a warning.
+
+    Args:
+        module: `__name__` of the module.
+        names: New path, such as `"keras_supcon.data.center_resize"`, for each old name.
+    """
+
+    def look_up(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        new = names[name]
+        warnings.warn(
+            f"`{module}.{name}` is now `{new}`; the next version will not have the old name.",
+            DeprecationWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+        home, _, attribute = new.rpartition(".")
+        return getattr(importlib.import_module(home), attribute)
+
+    return look_up
