@@ -164,7 +164,7 @@ MUTATIONS = (
     Mutation(
         name="queue_without_temperature",
         law="Logits of the queue are cosines over the temperature, as those of the batch.",
-        file="keras_supcon/losses/contrast_batch.py",
+        file="keras_supcon/losses/loss_contrast.py",
         before="queue = queue * (1.0 / root)",
         after="queue = queue * 1.0",
         tests=("tests/losses/test_supcon_modes.py",),
@@ -173,7 +173,7 @@ MUTATIONS = (
     Mutation(
         name="queue_takes_half_of_the_temperature",
         law="The gradient of the temperature is that of all logits, those of the queue too.",
-        file="keras_supcon/losses/contrast_batch.py",
+        file="keras_supcon/losses/loss_contrast.py",
         before="queue_scale = 1.0 / root",
         after="queue_scale = ops.stop_gradient(1.0 / root)",
         tests=("tests/losses/test_temperature.py",),

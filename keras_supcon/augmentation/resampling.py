@@ -7,7 +7,7 @@ inside `tf.data`.
 import math
 from typing import Any
 
-from keras_supcon.ops.compiling import is_for_xla
+from keras_supcon.distribution.xla import is_tracing_for_xla
 
 # Output pixels that share a band of input pixels. 8 to 32 take about the same time at 224 pixels; a
 # band of 16 rows needs a fifteenth of the products of a full matrix.
@@ -235,7 +235,7 @@ def per_channel(backend: Any, weights: Any, channels: int) -> Any:
     """Weights `(batch, height, width)` in a form that multiplies `(batch, height, width,
     channels)`.
     """
-    if backend.name == "tensorflow" and channels > 1 and not is_for_xla():
+    if backend.name == "tensorflow" and channels > 1 and not is_tracing_for_xla():
         import tensorflow as tf
 
         # TensorFlow multiplies three channels by one weight slowly: a product with ones is quicker

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from keras_supcon.ops.compiling import is_for_xla
+from keras_supcon.distribution.xla import is_tracing_for_xla
 
 
 def where_chosen(
@@ -27,7 +27,7 @@ def where_chosen(
     Returns:
         Images of the same shape.
     """
-    if backend.name == "tensorflow" and not is_for_xla():
+    if backend.name == "tensorflow" and not is_tracing_for_xla():
         import tensorflow as tf
 
         index = tf.where(chosen)

@@ -15,7 +15,7 @@ from keras import tree
 
 from keras_supcon.distribution.batch_normalization import batch_normalizations
 from keras_supcon.distribution.replicas import replica_context
-from keras_supcon.ops.compiling import is_for_xla
+from keras_supcon.distribution.xla import is_tracing_for_xla
 
 # Replicas are traced in threads of their own, which take turns within a layer.
 _call = threading.local()
@@ -59,7 +59,11 @@ def _may_be_empty(inputs: Any) -> bool:
     """Whether this is one of several replicas, outside of another such call, and its tensors may
     have no rows.
     """
-    if replica_context() is None or is_for_xla() or getattr(_call, "is_empty", None) is not None:
+    if (
+        replica_context() is None
+        or is_tracing_for_xla()
+        or getattr(_call, "is_empty", None) is not None
+    ):
         return False
     import tensorflow as tf
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_supcon.distribution.replicas import replica_context
-from keras_supcon.ops.compiling import is_for_xla
+from keras_supcon.distribution.xla import is_tracing_for_xla
 
 
 def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
@@ -40,7 +40,7 @@ def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
         return tensors, 0
     import tensorflow as tf
 
-    if is_for_xla() or isinstance(context.strategy, tf.distribute.TPUStrategy):
+    if is_tracing_for_xla() or isinstance(context.strategy, tf.distribute.TPUStrategy):
         num_rows = tensors[0].shape[0]
         if num_rows is None:
             raise ValueError(
@@ -97,7 +97,9 @@ def whole_batch_factor(count: Any, is_of_rows: bool = False) -> Any:
         return None
     import tensorflow as tf
 
-    if is_of_rows and (is_for_xla() or isinstance(context.strategy, tf.distribute.TPUStrategy)):
+    if is_of_rows and (
+        is_tracing_for_xla() or isinstance(context.strategy, tf.distribute.TPUStrategy)
+    ):
         return None
     total = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
     return tf.math.divide_no_nan(count * tf.cast(context.num_replicas_in_sync, count.dtype), total)

@@ -11,7 +11,7 @@ from keras_supcon.arguments import (
     check_whole_number_or_none,
 )
 from keras_supcon.losses.base import ContrastiveLoss
-from keras_supcon.losses.contrast_batch import LARGEST_NORM, contrast_batch
+from keras_supcon.losses.loss_contrast import LARGEST_NORM, loss_contrast
 from keras_supcon.ops import distance_anchors, distance_contrasts
 
 # The slope of a distance has no limit at 0. Below this length the direction of a difference of unit
@@ -73,7 +73,7 @@ def max_margin_loss(
     """
     _check_margin(margin)
     check_class_id_or_none("ignore_class", ignore_class)
-    batch = contrast_batch(
+    batch = loss_contrast(
         y_true,
         y_pred,
         normalize=normalize,

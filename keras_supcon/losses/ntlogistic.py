@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_supcon.arguments import check_class_id_or_none, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
-from keras_supcon.losses.contrast_batch import contrast_batch
+from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.temperature import check_temperature, check_temperature_number
 
 
@@ -65,7 +65,7 @@ def ntlogistic_loss(
     """
     check_temperature(temperature)
     check_class_id_or_none("ignore_class", ignore_class)
-    batch = contrast_batch(
+    batch = loss_contrast(
         y_true,
         y_pred,
         temperature=temperature,

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_supcon.arguments import check_choice, check_class_id_or_none, check_whole_number_or_none
 from keras_supcon.losses.base import ContrastiveLoss
-from keras_supcon.losses.contrast_batch import contrast_batch
+from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.temperature import check_temperature, check_temperature_number
 from keras_supcon.ops import Contrast
 
@@ -109,7 +109,7 @@ def supcon_loss(
     check_temperature(temperature)
     check_class_id_or_none("ignore_class", ignore_class)
     _check_options(summation, denominator, contrast_mode, positives_cap, block_size)
-    batch = contrast_batch(
+    batch = loss_contrast(
         y_true,
         y_pred,
         temperature=temperature,

@@ -15,7 +15,7 @@ from keras_supcon.arguments import (
     check_whole_number_or_none,
 )
 from keras_supcon.losses.base import ContrastiveLoss
-from keras_supcon.losses.contrast_batch import LARGEST_NORM, contrast_batch
+from keras_supcon.losses.loss_contrast import LARGEST_NORM, loss_contrast
 from keras_supcon.ops import distance_anchors, distance_contrasts
 
 _MINING = ("all", "semi_hard", "hard")
@@ -82,7 +82,7 @@ def triplet_loss(
     """
     _check_options(margin, mining, block_size)
     check_class_id_or_none("ignore_class", ignore_class)
-    batch = contrast_batch(
+    batch = loss_contrast(
         y_true,
         y_pred,
         normalize=normalize,

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.metrics.batch import BatchMetric, metric_batch
+from keras_supcon.metrics.batch_metric import BatchMetric
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -52,7 +52,7 @@ class ChanceLoss(BatchMetric):
         super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather, self.ignore_class, counts_only=True)
+        batch = self.contrast(y_true, y_pred, counts_only=True)
         others = ops.maximum(batch.num_positives + batch.num_negatives, 1.0)
         of_anchors = ops.where(batch.num_positives > 0, ops.log(others), ops.zeros_like(others))
         super().update_state(batch.per_sample(of_anchors), sample_weight=sample_weight)

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.metrics.batch import BatchMetric, metric_batch
+from keras_supcon.metrics.batch_metric import BatchMetric
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -47,7 +47,7 @@ class ContrastiveAccuracy(BatchMetric):
         super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather, self.ignore_class)
+        batch = self.contrast(y_true, y_pred)
         is_right = batch.pair_max(batch.positives) > batch.pair_max(batch.negatives)
         weight = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
         right = batch.per_sample(

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.metrics.batch import BatchMetric, metric_batch
+from keras_supcon.metrics.batch_metric import BatchMetric
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -45,7 +45,7 @@ class PositivesPerAnchor(BatchMetric):
         super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather, self.ignore_class, counts_only=True)
+        batch = self.contrast(y_true, y_pred, counts_only=True)
         weight = self.weight_of_anchors(batch, sample_weight)
         super().update_state(batch.per_sample(batch.num_positives), sample_weight=weight)
 
@@ -85,7 +85,7 @@ class AnchorsWithPositive(BatchMetric):
         super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        batch = metric_batch(y_true, y_pred, self.gather, self.ignore_class, counts_only=True)
+        batch = self.contrast(y_true, y_pred, counts_only=True)
         has_positive = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
         super().update_state(
             has_positive, sample_weight=self.weight_of_anchors(batch, sample_weight)

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.ops import standardize_labels
-from keras_supcon.ops.batch import refuse_large_floats
+from keras_supcon.ops.standardize import refuse_large_floats
 
 # Names for which Keras chooses a metric by the shapes of labels and outputs, as if these were
 # scores of classes.

@@ -1,6 +1,5 @@
 """Pure tensor mathematics under the losses, in `keras.ops`."""
 
-from keras_supcon.ops.batch import standardize_batch, standardize_labels
 from keras_supcon.ops.classes import class_groups, ranks_in_group
 from keras_supcon.ops.contrast import Contrast
 from keras_supcon.ops.distances import distance_anchors, distance_contrasts
@@ -9,6 +8,7 @@ from keras_supcon.ops.pair_sum import pair_max, pair_sum
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import permute_rows
 from keras_supcon.ops.row_loss import row_loss
+from keras_supcon.ops.standardize import standardize_batch, standardize_labels
 
 __all__ = [
     "NEGATIVES",

@@ -12,9 +12,9 @@ from keras import tree
 
 from keras_supcon.distribution.empty_shares import call_on_a_row_at_least
 from keras_supcon.distribution.replicas import replica_context
+from keras_supcon.distribution.xla import is_tracing_for_xla
 from keras_supcon.models.gradient_caching import passes
 from keras_supcon.models.seed_states import seed_states
-from keras_supcon.ops.compiling import is_for_xla
 
 
 def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class _Cut:
         self.num_micro_batches = -(-self.num_rows // self.size)
         # A replica without rows makes a pass on none, which gives the shape of the projections.
         self.count = self.num_micro_batches if self.even else tf.maximum(self.num_micro_batches, 1)
-        if not self.even and is_for_xla():
+        if not self.even and is_tracing_for_xla():
             raise ValueError(
                 "Programs for XLA should get batches of a static size that `micro_batch_size` "
                 "divides, as of "

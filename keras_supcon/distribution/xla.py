@@ -1,7 +1,7 @@
 """What TensorFlow is compiling for."""
 
 
-def is_for_xla() -> bool:
+def is_tracing_for_xla() -> bool:
     """Whether TensorFlow is tracing a function that XLA will compile, `jit_compile=True` or a
     TPU's.
     """

@@ -1,4 +1,4 @@
-"""From what a metric is called with to anchors, contrasts and positives."""
+"""The base class of metrics that look at all pairs of a batch."""
 
 from typing import Any
 
@@ -6,31 +6,9 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_class_id_or_none
-from keras_supcon.distribution import gather_across_replicas
+from keras_supcon.distribution.gathered_contrast import gathered_contrast
 from keras_supcon.ops import Contrast, l2_normalize, standardize_batch
-
-
-def metric_batch(
-    y_true: Any,
-    y_pred: Any,
-    gather: bool,
-    ignore_class: int | None = None,
-    counts_only: bool = False,
-) -> Contrast:
-    """The `Contrast` of a batch whose dot products are cosines, or have no meaning where only
-    counts of rows are wanted.
-    """
-    class_ids, projections = standardize_batch(y_true, y_pred, ignore_class)
-    # One number a row is enough to count, and quick to gather.
-    projections = projections[:, :, :1] if counts_only else l2_normalize(projections)
-    (all_projections, all_ids), offset = (projections, class_ids), 0
-    if gather:
-        (all_projections, all_ids), offset = gather_across_replicas(projections, class_ids)
-    own = None if all_projections is projections else projections
-    is_ignored = None if ignore_class is None else ops.equal(all_ids, ignore_class)
-    return Contrast(
-        all_ids, all_projections, own_projections=own, offset=offset, is_ignored=is_ignored
-    )
+from keras_supcon.typing import Tensor
 
 
 class BatchMetric(keras.metrics.Mean):
@@ -51,6 +29,22 @@ class BatchMetric(keras.metrics.Mean):
         super().__init__(name=name, dtype=dtype)
         self.gather = gather
         self.ignore_class = check_class_id_or_none("ignore_class", ignore_class)
+
+    def contrast(self, y_true: Tensor, y_pred: Tensor, counts_only: bool = False) -> Contrast:
+        """Builds the `Contrast` of a batch.
+
+        Args:
+            y_true: As for `ops.standardize_batch`.
+            y_pred: As for `ops.standardize_batch`.
+            counts_only: Whether only the numbers of pairs are needed; then dot products have no
+                meaning, otherwise they are cosines.
+        """
+        class_ids, projections = standardize_batch(y_true, y_pred, self.ignore_class)
+        # One number a row is enough to count, and quick to gather.
+        projections = projections[:, :, :1] if counts_only else l2_normalize(projections)
+        return gathered_contrast(
+            class_ids, projections, gather=self.gather, ignore_class=self.ignore_class
+        )
 
     def weight_of_anchors(self, batch: Contrast, sample_weight: Any) -> Any:
         """The weights of samples, those of ignored ones 0; None where all are 1."""

@@ -1,4 +1,4 @@
-"""From what a loss is called with to anchors, contrasts and positives."""
+"""Builds the `Contrast` of a loss call."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number_or_none
-from keras_supcon.distribution import gather_across_replicas
+from keras_supcon.distribution.gathered_contrast import gathered_contrast
 from keras_supcon.losses.temperature import is_tensor, square_root
 from keras_supcon.ops import (
     Contrast,
@@ -21,7 +21,7 @@ from keras_supcon.ops import (
 LARGEST_NORM = 1e15
 
 
-def contrast_batch(
+def loss_contrast(
     y_true: Any,
     y_pred: Any,
     *,
@@ -35,7 +35,7 @@ def contrast_batch(
     queue_labels: Any = None,
     ignore_class: int | None = None,
 ) -> Contrast:
-    """The `Contrast` of a batch: its dot products are the logits `z_i.z_j / temperature`."""
+    """Builds the `Contrast` of a batch: its dot products are the logits `z_i.z_j / temperature`."""
     check_whole_number_or_none("block_size", block_size, at_least=1)
     class_ids, projections = standardize_batch(y_true, y_pred, ignore_class)
     num_views, dim = projections.shape[1:]
@@ -68,20 +68,16 @@ def contrast_batch(
         queue = queue * (1.0 / root)
     elif queue is not None:
         queue_scale = 1.0 / root  # not part of the queue, which takes no gradient
-    (all_projections, all_ids), offset = (projections, class_ids), 0
-    if gather:
-        (all_projections, all_ids), offset = gather_across_replicas(projections, class_ids)
-    return Contrast(
-        all_ids,
-        all_projections,
-        own_projections=None if all_projections is projections else projections,
-        offset=offset,
+    return gathered_contrast(
+        class_ids,
+        projections,
+        gather=gather,
+        ignore_class=ignore_class,
         first_view_only=contrast_mode == "one",
         max_samples=None if positives_cap is None else positives_cap // num_views,
         queue=queue,
         queue_class_ids=queue_ids,
         queue_scale=queue_scale,
-        is_ignored=None if ignore_class is None else ops.equal(all_ids, ignore_class),
         queue_is_ignored=queue_is_ignored,
         largest_dot_product=1.0 / (temperature if is_known else root * root) if normalize else None,
         block_size=block_size,

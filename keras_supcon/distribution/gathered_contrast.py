@@ -1,0 +1,42 @@
+"""The pairs of a batch over all replicas."""
+
+from typing import Any
+
+from keras import ops
+
+from keras_supcon.distribution.gather import gather_across_replicas
+from keras_supcon.ops import Contrast
+from keras_supcon.typing import Tensor
+
+
+def gathered_contrast(
+    class_ids: Tensor,
+    projections: Tensor,
+    *,
+    gather: bool = True,
+    ignore_class: int | None = None,
+    **options: Any,
+) -> Contrast:
+    """Builds the `Contrast` of this replica's anchors and the rows of all replicas.
+
+    Args:
+        class_ids: Class ids of this replica, int32 `(batch,)`; -1 for unlabelled.
+        projections: Projections of this replica, `(batch, views, dim)`.
+        gather: Contrasts against the rows of all replicas under `tf.distribute`.
+        ignore_class: A class id whose samples are in no pair; None for no such id.
+        **options: Further arguments of `keras_supcon.ops.Contrast`.
+
+    Returns:
+        The `Contrast`.
+    """
+    (all_projections, all_ids), offset = (projections, class_ids), 0
+    if gather:
+        (all_projections, all_ids), offset = gather_across_replicas(projections, class_ids)
+    return Contrast(
+        all_ids,
+        all_projections,
+        own_projections=None if all_projections is projections else projections,
+        offset=offset,
+        is_ignored=None if ignore_class is None else ops.equal(all_ids, ignore_class),
+        **options,
+    )
