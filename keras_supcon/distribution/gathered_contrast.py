@@ -15,6 +15,7 @@ def gathered_contrast(
     *,
     gather: bool = True,
     ignore_class: int | None = None,
+    keys: Tensor | None = None,
     **options: Any,
 ) -> Contrast:
     """Builds the `Contrast` of this replica's anchors and the rows of all replicas.
@@ -24,19 +25,23 @@ def gathered_contrast(
         projections: Projections of this replica, `(batch, views, dim)`.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         ignore_class: A class id whose samples are in no pair; None for no such id.
+        keys: Keys of this replica's projections, `(batch, views, dim)`, which are contrasted with
+            them in their stead and take no gradient; None contrasts projections with one another.
         **options: Further arguments of `keras_supcon.ops.Contrast`.
 
     Returns:
         The `Contrast`.
     """
-    (all_projections, all_ids), offset = (projections, class_ids), 0
+    contrasts = projections if keys is None else ops.stop_gradient(keys)
+    (all_contrasts, all_ids), offset = (contrasts, class_ids), 0
     if gather:
-        (all_projections, all_ids), offset = gather_across_replicas(projections, class_ids)
+        (all_contrasts, all_ids), offset = gather_across_replicas(contrasts, class_ids)
     return Contrast(
         all_ids,
-        all_projections,
-        own_projections=None if all_projections is projections else projections,
+        all_contrasts,
+        own_projections=None if all_contrasts is projections else projections,
         offset=offset,
+        are_keys=keys is not None,
         is_ignored=None if ignore_class is None else ops.equal(all_ids, ignore_class),
         **options,
     )

@@ -1,19 +1,24 @@
 """The base class of all contrastive losses."""
 
+import functools
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
+from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.distribution.gather import whole_batch_factor
 from keras_supcon.distribution.replicas import replica_context
 from keras_supcon.distribution.reporting import is_in_compiled_loss
+from keras_supcon.losses.options import options_of, with_argument_lines
 from keras_supcon.losses.temperature import check_temperature_number, temperature_given_to
-from keras_supcon.ops import convert_rows
+from keras_supcon.ops.normalization import convert_rows
+from keras_supcon.typing import Tensor
 
 # Options that the constructor of Keras keeps.
-_OF_KERAS = ("name", "reduction", "dtype")
+_OF_KERAS = ("reduction", "name", "dtype")
 
 
 class ContrastiveLoss(keras.losses.Loss):
@@ -25,31 +30,39 @@ class ContrastiveLoss(keras.losses.Loss):
 
     Options are set once, by the constructor: a step that has been compiled would not see a change.
 
+    A subclass names its `function`, `function(y_true, y_pred, *, keys, queue, queue_labels,
+    **options)`, which `checks_options` decorates and which returns one value per sample. Its
+    constructor, decorated by `takes_options`, has the options of the function as arguments. Its
+    docstring gets their descriptions from the docstring of the function.
+
     Attributes:
+        function: The function.
         uses_labels: Whether the loss looks at `y_true`.
 
     Args:
-        function: `function(y_true, y_pred, **options)`, which returns one value per sample.
         reduction: As in `keras.losses.Loss`.
         name: Name of the loss.
         dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
             float32.
-        **options: Arguments of the function; they become attributes and go into the configuration.
+        **options: Options of the function; they become attributes and go into the configuration.
 
     Raises:
         AttributeError: If an option is set after the loss has been made.
     """
 
-    uses_labels = True
+    function: ClassVar[Callable[..., Tensor]]
+    uses_labels: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__doc__ and "function" in vars(cls):
+            names = [*options_of(cls.function), *_OF_KERAS]
+            cls.__doc__ = with_argument_lines(
+                cls.__doc__, names, (cls.function.__doc__, ContrastiveLoss.__doc__)
+            )
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        *,
-        reduction: str | None,
-        name: str,
-        dtype: Any,
-        **options: Any,
+        self, *, reduction: str | None, name: str, dtype: Any = None, **options: Any
     ) -> None:
         precision = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
         super().__init__(
@@ -57,9 +70,11 @@ class ContrastiveLoss(keras.losses.Loss):
             reduction=reduction,
             dtype="float32" if precision in ("float16", "bfloat16") else precision,
         )
-        self._function = function
         self._reduce = _Reduction(name=name, reduction=reduction, dtype=self.dtype)
         self._temperature_now = None
+        options = self.function.check_options(options)
+        if "temperature" in options:
+            check_temperature_number(options["temperature"])  # no tensor
         for option, value in options.items():
             setattr(self, option, value)
         self._option_names = tuple(options)
@@ -80,18 +95,44 @@ class ContrastiveLoss(keras.losses.Loss):
             )
         super().__setattr__(name, value)
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        values = self.call(y_true, convert_rows(y_pred, self.dtype))
+    def __call__(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        sample_weight: Tensor | None = None,
+        *,
+        keys: Tensor | None = None,
+        queue: Tensor | None = None,
+        queue_labels: Tensor | None = None,
+    ) -> Tensor:
+        """Computes the loss of a batch.
+
+        Args:
+            y_true: Labels, as for the function of the loss.
+            y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view: the anchors.
+            sample_weight: Factors of the losses of samples `(batch,)`; None for 1.
+            keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its
+                stead, without gradient. None contrasts the rows of `y_pred` with one another.
+            queue: Further candidates `(queue, dim)`, without gradient; None for none.
+            queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, any lower number for
+                an empty slot, which counts for nothing. None for no labels and no empty slot.
+
+        Returns:
+            Scalar, or `(batch,)` with `reduction=None`.
+        """
+        inputs = {"keys": keys, "queue": queue, "queue_labels": queue_labels}
+        values = self.call(y_true, convert_rows(y_pred, self.dtype), **inputs)
         loss = self._reduce(values, self._shared_out(values, sample_weight), sample_weight)
         # Keras does not reduce a batch of which it knows that it is empty, and then reports NaN.
         is_left = tuple(loss.shape) == (0,) and self.reduction not in (None, "none")
         return ops.sum(loss) if is_left else loss
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor, **inputs: Tensor | None) -> Tensor:
+        """Returns the loss of each sample; `inputs` are `keys`, `queue` and `queue_labels`."""
         options = self._options()
         if self.has_temperature:
             options["temperature"] = self._temperature_in_use()
-        return self._function(y_true, y_pred, **options)
+        return self.function(y_true, y_pred, **options, **inputs)
 
     @property
     def has_temperature(self) -> bool:
@@ -119,7 +160,7 @@ class ContrastiveLoss(keras.losses.Loss):
             return given
         return self.temperature if self._temperature_now is None else self._temperature_now()
 
-    def _shared_out(self, values: Any, sample_weight: Any) -> Any:
+    def _shared_out(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
         """Scales the values, and separately their gradient, where replicas may have uneven shares
         of the batch.
 
@@ -171,3 +212,20 @@ class _Reduction(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return y_pred
+
+
+def takes_options(constructor: Callable[..., None]) -> Callable[..., None]:
+    """Makes the constructor of a `ContrastiveLoss`, whose body is empty, of its signature.
+
+    The arguments are handed to `ContrastiveLoss` by keyword, as its own and as options.
+    """
+    signature = inspect.signature(constructor)
+
+    @functools.wraps(constructor)
+    def construct(self: ContrastiveLoss, *args: Any, **kwargs: Any) -> None:
+        given = signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        _, *arguments = given.arguments.items()
+        ContrastiveLoss.__init__(self, **dict(arguments))
+
+    return deprecate_positional(construct)

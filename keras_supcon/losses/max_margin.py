@@ -1,34 +1,38 @@
 """Max-margin contrastive loss (Hadsell et al., 2006)."""
 
+import functools
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_supcon.arguments import (
-    check_class_id_or_none,
-    check_positive,
-    check_whole_number_or_none,
-)
-from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.arguments import check_positive
+from keras_supcon.losses.base import ContrastiveLoss, takes_options
 from keras_supcon.losses.loss_contrast import LARGEST_NORM, loss_contrast
+from keras_supcon.losses.options import checks_options
 from keras_supcon.ops import distance_anchors, distance_contrasts
+from keras_supcon.typing import Tensor
 
 # The slope of a distance has no limit at 0. Below this length the direction of a difference of unit
 # vectors is mostly rounding.
 _SHORTEST_DISTANCE = 1e-3
 
 
+# Rows are no longer than that, and its square is far from the largest float32.
+@checks_options(margin=functools.partial(check_positive, high=LARGEST_NORM))
 def max_margin_loss(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Tensor,
+    y_pred: Tensor,
     margin: float = 1.0,
     *,
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
     ignore_class: int | None = None,
-) -> Any:
+    keys: Tensor | None = None,
+    queue: Tensor | None = None,
+    queue_labels: Tensor | None = None,
+) -> Tensor:
     """Max-margin loss of each sample: positives are pulled together, negatives pushed apart up to a
     margin.
 
@@ -46,12 +50,18 @@ def max_margin_loss(
             classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
         margin: Positive float up to 1e15; unit vectors are between 0 and 2 apart.
-        normalize: Scales the rows of `y_pred` to unit length first.
+        normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
         ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
             negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
             should then be ids.
+        keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its stead,
+            without gradient. The keys of an anchor's own sample are among its positives. None
+            contrasts the rows of `y_pred` with one another.
+        queue: Further candidates `(queue, dim)`, without gradient; None for none.
+        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, any lower number for an
+            empty slot, which counts for nothing. None for no labels and no empty slot.
 
     Returns:
         Float tensor `(batch,)`. An anchor with no positive gives 0.
@@ -71,8 +81,6 @@ def max_margin_loss(
     >>> print(np.asarray(loss).round(4))  # first: one positive at squared distance 2; last: a negative at distance 0
     [0.3333 0.6667 0.1667 0.1667]
     """
-    _check_margin(margin)
-    check_class_id_or_none("ignore_class", ignore_class)
     batch = loss_contrast(
         y_true,
         y_pred,
@@ -80,6 +88,9 @@ def max_margin_loss(
         gather=gather,
         block_size=block_size,
         ignore_class=ignore_class,
+        keys=keys,
+        queue=queue,
+        queue_labels=queue_labels,
     )
 
     def distance(product: Any) -> Any:
@@ -111,19 +122,6 @@ def max_margin_loss(
 class MaxMarginLoss(ContrastiveLoss):
     """Max-margin contrastive loss as a Keras loss; see `max_margin_loss`.
 
-    Args:
-        margin: Positive float up to 1e15; unit vectors are between 0 and 2 apart.
-        normalize: Scales the rows of `y_pred` to unit length first.
-        gather: Contrasts against the rows of all replicas under `tf.distribute`.
-        block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
-            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
-            should then be ids.
-        reduction: As in `keras.losses.Loss`.
-        name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
-            float32.
-
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.
 
@@ -140,6 +138,9 @@ class MaxMarginLoss(ContrastiveLoss):
     0.3333
     """
 
+    function = staticmethod(max_margin_loss)
+
+    @takes_options
     def __init__(
         self,
         margin: float = 1.0,
@@ -151,22 +152,4 @@ class MaxMarginLoss(ContrastiveLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "max_margin_loss",
         dtype: Any = None,
-    ) -> None:
-        _check_margin(margin)
-        check_whole_number_or_none("block_size", block_size, at_least=1)
-        super().__init__(
-            max_margin_loss,
-            margin=float(margin),
-            normalize=normalize,
-            gather=gather,
-            block_size=block_size,
-            ignore_class=check_class_id_or_none("ignore_class", ignore_class),
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
-
-
-def _check_margin(margin: float) -> None:
-    # Rows are no longer than that, and its square is far from the largest float32.
-    check_positive("margin", margin, high=LARGEST_NORM)
+    ) -> None: ...

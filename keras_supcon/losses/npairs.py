@@ -4,20 +4,25 @@ from typing import Any
 
 import keras
 
-from keras_supcon.arguments import check_class_id_or_none, check_whole_number_or_none
-from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.base import ContrastiveLoss, takes_options
+from keras_supcon.losses.options import checks_options
 from keras_supcon.losses.supcon import supcon_loss
+from keras_supcon.typing import Tensor
 
 
+@checks_options()
 def npairs_loss(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Tensor,
+    y_pred: Tensor,
     *,
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
     ignore_class: int | None = None,
-) -> Any:
+    keys: Tensor | None = None,
+    queue: Tensor | None = None,
+    queue_labels: Tensor | None = None,
+) -> Tensor:
     """N-pairs loss of each sample, as Khosla et al. write it.
 
     With `k(i)` the positive of row `i`, one view or sample of its class, and `A(i)` all rows but
@@ -34,13 +39,19 @@ def npairs_loss(
         y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
             classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        normalize: Scales the rows of `y_pred` to unit length first. Sohn does not, and limits the
+        normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first. Sohn does not, and limits the
             length by a penalty.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
         ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
             negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
             should then be ids.
+        keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its stead,
+            without gradient. The keys of an anchor's own sample are among its positives. None
+            contrasts the rows of `y_pred` with one another.
+        queue: Further candidates `(queue, dim)`, without gradient; None for none.
+        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, any lower number for an
+            empty slot, which counts for nothing. None for no labels and no empty slot.
 
     Returns:
         Float tensor `(batch,)`. An anchor with no positive gives 0.
@@ -68,24 +79,15 @@ def npairs_loss(
         gather=gather,
         block_size=block_size,
         ignore_class=ignore_class,
+        keys=keys,
+        queue=queue,
+        queue_labels=queue_labels,
     )
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class NPairsLoss(ContrastiveLoss):
     """N-pairs loss as a Keras loss; see `npairs_loss`.
-
-    Args:
-        normalize: Scales the rows of `y_pred` to unit length first.
-        gather: Contrasts against the rows of all replicas under `tf.distribute`.
-        block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
-            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
-            should then be ids.
-        reduction: As in `keras.losses.Loss`.
-        name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
-            float32.
 
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.
@@ -102,6 +104,9 @@ class NPairsLoss(ContrastiveLoss):
     0.5514
     """
 
+    function = staticmethod(npairs_loss)
+
+    @takes_options
     def __init__(
         self,
         *,
@@ -112,15 +117,4 @@ class NPairsLoss(ContrastiveLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "npairs_loss",
         dtype: Any = None,
-    ) -> None:
-        check_whole_number_or_none("block_size", block_size, at_least=1)
-        super().__init__(
-            npairs_loss,
-            normalize=normalize,
-            gather=gather,
-            block_size=block_size,
-            ignore_class=check_class_id_or_none("ignore_class", ignore_class),
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+    ) -> None: ...

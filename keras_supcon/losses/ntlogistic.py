@@ -5,22 +5,26 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_class_id_or_none, check_whole_number_or_none
-from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.base import ContrastiveLoss, takes_options
 from keras_supcon.losses.loss_contrast import loss_contrast
-from keras_supcon.losses.temperature import check_temperature, check_temperature_number
+from keras_supcon.losses.options import checks_options
+from keras_supcon.typing import Tensor
 
 
+@checks_options()
 def ntlogistic_loss(
-    y_true: Any,
-    y_pred: Any,
-    temperature: Any = 0.1,
+    y_true: Tensor,
+    y_pred: Tensor,
+    temperature: float | Tensor = 0.1,
     *,
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
     ignore_class: int | None = None,
-) -> Any:
+    keys: Tensor | None = None,
+    queue: Tensor | None = None,
+    queue_labels: Tensor | None = None,
+) -> Tensor:
     """Logistic loss of each sample: every pair is a question of same or different, answered alone.
 
     With `P(i)` the rows of the class of anchor `i` and `N(i)` those of other classes:
@@ -37,12 +41,18 @@ def ntlogistic_loss(
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
         temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then
             be differentiated.
-        normalize: Scales the rows of `y_pred` to unit length first.
+        normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
         ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
             negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
             should then be ids.
+        keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its stead,
+            without gradient. The keys of an anchor's own sample are among its positives. None
+            contrasts the rows of `y_pred` with one another.
+        queue: Further candidates `(queue, dim)`, without gradient; None for none.
+        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, any lower number for an
+            empty slot, which counts for nothing. None for no labels and no empty slot.
 
     Returns:
         Float tensor `(batch,)`. An anchor with no positive gives 0; without a negative the second
@@ -63,8 +73,6 @@ def ntlogistic_loss(
     >>> print(np.asarray(loss).round(4))  # log(1 + 1/e) + log 2
     [1.0064 1.0064 1.0064 1.0064]
     """
-    check_temperature(temperature)
-    check_class_id_or_none("ignore_class", ignore_class)
     batch = loss_contrast(
         y_true,
         y_pred,
@@ -73,6 +81,9 @@ def ntlogistic_loss(
         gather=gather,
         block_size=block_size,
         ignore_class=ignore_class,
+        keys=keys,
+        queue=queue,
+        queue_labels=queue_labels,
     )
     of_positives = batch.pair_sum(
         batch.positives,
@@ -93,17 +104,7 @@ class NTLogisticLoss(ContrastiveLoss):
     """Logistic loss over pairs as a Keras loss; see `ntlogistic_loss`.
 
     Args:
-        temperature: Float from 1e-15 to 1e15.
-        normalize: Scales the rows of `y_pred` to unit length first.
-        gather: Contrasts against the rows of all replicas under `tf.distribute`.
-        block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
-            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
-            should then be ids.
-        reduction: As in `keras.losses.Loss`.
-        name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
-            float32.
+        temperature: tau, a float from 1e-15 to 1e15.
 
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.
@@ -121,6 +122,9 @@ class NTLogisticLoss(ContrastiveLoss):
     1.0064
     """
 
+    function = staticmethod(ntlogistic_loss)
+
+    @takes_options
     def __init__(
         self,
         temperature: float = 0.1,
@@ -132,16 +136,4 @@ class NTLogisticLoss(ContrastiveLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "ntlogistic_loss",
         dtype: Any = None,
-    ) -> None:
-        check_whole_number_or_none("block_size", block_size, at_least=1)
-        super().__init__(
-            ntlogistic_loss,
-            temperature=check_temperature_number(temperature),
-            normalize=normalize,
-            gather=gather,
-            block_size=block_size,
-            ignore_class=check_class_id_or_none("ignore_class", ignore_class),
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+    ) -> None: ...

@@ -5,23 +5,31 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_whole_number_or_none
-from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.base import ContrastiveLoss, takes_options
+from keras_supcon.losses.options import checks_options
 from keras_supcon.losses.supcon import supcon_loss
-from keras_supcon.losses.temperature import check_temperature_number
-from keras_supcon.ops import convert_rows
+from keras_supcon.ops.standardize import (
+    standardize_keys,
+    standardize_labels,
+    standardize_projections,
+)
+from keras_supcon.typing import Tensor
 
 
+@checks_options()
 def ntxent_loss(
-    y_true: Any,
-    y_pred: Any,
-    temperature: Any = 0.1,
+    y_true: Tensor,
+    y_pred: Tensor,
+    temperature: float | Tensor = 0.1,
     *,
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
-    queue: Any = None,
-) -> Any:
+    in_batch_keys: bool = True,
+    keys: Tensor | None = None,
+    queue: Tensor | None = None,
+    queue_labels: Tensor | None = None,
+) -> Tensor:
     """SimCLR's loss of each sample: the positives of a view are the other views of its own sample.
 
     For two views, with `k(i)` the other view of row `i` and `A(i)` all rows but `i`:
@@ -39,10 +47,19 @@ def ntxent_loss(
             is 0.
         temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then
             be differentiated.
-        normalize: Scales the rows of `y_pred` and `queue` to unit length first.
+        normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        queue: Further negatives `(queue, dim)`, which take no gradient.
+        in_batch_keys: Whether the keys of other rows are negatives. False leaves an anchor its own
+            key and the queue, which is MoCo's loss; `keys` and a `queue` are then needed.
+        keys: Projections of another encoder, of the shape of `y_pred`, which then holds anchors
+            only. They take no gradient. The key in an anchor's own place is its only positive, all
+            others are negatives, those of other views of its sample too. None contrasts the rows of
+            `y_pred` with one another.
+        queue: Further negatives `(queue, dim)`, without gradient; None for none. They are not
+            gathered: under `tf.distribute` every replica should hold the same queue.
+        queue_labels: Integers `(queue,)`, below -1 for an empty slot, which counts for nothing,
+            whatever its row holds. None for no empty slot.
 
     Returns:
         Float tensor `(batch,)`.
@@ -62,16 +79,29 @@ def ntxent_loss(
     >>> print(np.asarray(ntxent_loss(None, views, temperature=0.5)).round(4))  # log(e^2 + 2) - 2
     [0.2395 0.2395]
     """
-    y_pred = convert_rows(y_pred)
-    return supcon_loss(
-        ops.full(ops.shape(y_pred)[:1], -1, dtype="int32"),
-        y_pred,
+    projections = standardize_projections(y_pred)
+    _, views, dim = projections.shape
+    if keys is not None:
+        # The key in the own place is the only positive: every row is a sample of its own.
+        keys = ops.reshape(standardize_keys(keys, projections), (-1, 1, dim))
+        projections = ops.reshape(projections, (-1, 1, dim))
+    if queue_labels is not None:
+        # Every row is a negative, but for empty slots.
+        queue_labels = standardize_labels(queue_labels, name="queue_labels")
+        queue_labels = ops.minimum(queue_labels, -1)
+    loss = supcon_loss(
+        ops.full(ops.shape(projections)[:1], -1, dtype="int32"),
+        projections,
         temperature,
         normalize=normalize,
         gather=gather,
         block_size=block_size,
+        in_batch_keys=in_batch_keys,
+        keys=keys,
         queue=queue,
+        queue_labels=queue_labels,
     )
+    return loss if keys is None else ops.mean(ops.reshape(loss, (-1, views)), axis=1)
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -79,14 +109,7 @@ class NTXentLoss(ContrastiveLoss):
     """SimCLR's loss as a Keras loss; see `ntxent_loss`. Labels are ignored.
 
     Args:
-        temperature: Float from 1e-15 to 1e15.
-        normalize: Scales the rows of `y_pred` to unit length first.
-        gather: Contrasts against the rows of all replicas under `tf.distribute`.
-        block_size: Rows in a block of the pairwise computation; None picks it.
-        reduction: As in `keras.losses.Loss`.
-        name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
-            float32.
+        temperature: tau, a float from 1e-15 to 1e15.
 
     Raises:
         ValueError: For an argument out of its range.
@@ -106,6 +129,9 @@ class NTXentLoss(ContrastiveLoss):
 
     uses_labels = False
 
+    function = staticmethod(ntxent_loss)
+
+    @takes_options
     def __init__(
         self,
         temperature: float = 0.1,
@@ -113,19 +139,8 @@ class NTXentLoss(ContrastiveLoss):
         normalize: bool = True,
         gather: bool = True,
         block_size: int | None = None,
+        in_batch_keys: bool = True,
         reduction: str | None = "sum_over_batch_size",
         name: str = "ntxent_loss",
         dtype: Any = None,
-    ) -> None:
-        check_temperature_number(temperature)
-        check_whole_number_or_none("block_size", block_size, at_least=1)
-        super().__init__(
-            ntxent_loss,
-            temperature=float(temperature),
-            normalize=normalize,
-            gather=gather,
-            block_size=block_size,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+    ) -> None: ...

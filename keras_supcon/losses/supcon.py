@@ -1,25 +1,38 @@
 """Supervised contrastive loss (Khosla et al., 2020)."""
 
+import functools
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_choice, check_class_id_or_none, check_whole_number_or_none
-from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.arguments import check_whole_number_or_none
+from keras_supcon.losses.base import ContrastiveLoss, takes_options
 from keras_supcon.losses.loss_contrast import loss_contrast
-from keras_supcon.losses.temperature import check_temperature, check_temperature_number
+from keras_supcon.losses.options import checks_options, one_of
 from keras_supcon.ops import Contrast
-
-_SUMMATIONS = ("out", "in")
-_DENOMINATORS = ("all", "one_positive", "only_negatives")
-_CONTRAST_MODES = ("all", "one")
+from keras_supcon.typing import Tensor
 
 
+def _check_together(*, positives_cap: int | None, in_batch_keys: bool, **_: Any) -> None:
+    if positives_cap is not None and not in_batch_keys:
+        raise ValueError(
+            "`positives_cap` should be None with `in_batch_keys=False`. Received: "
+            f"positives_cap={positives_cap}"
+        )
+
+
+@checks_options(
+    _check_together,
+    summation=one_of("out", "in"),
+    denominator=one_of("all", "one_positive", "only_negatives"),
+    contrast_mode=one_of("all", "one"),
+    positives_cap=functools.partial(check_whole_number_or_none, at_least=0),
+)
 def supcon_loss(
-    y_true: Any,
-    y_pred: Any,
-    temperature: Any = 0.1,
+    y_true: Tensor,
+    y_pred: Tensor,
+    temperature: float | Tensor = 0.1,
     *,
     summation: str = "out",
     denominator: str = "all",
@@ -29,10 +42,12 @@ def supcon_loss(
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
-    queue: Any = None,
-    queue_labels: Any = None,
+    in_batch_keys: bool = True,
     ignore_class: int | None = None,
-) -> Any:
+    keys: Tensor | None = None,
+    queue: Tensor | None = None,
+    queue_labels: Tensor | None = None,
+) -> Tensor:
     r"""Supervised contrastive loss of each sample.
 
     With `z_i` the projection of row `i` (one view of one sample), `s_ij = z_i.z_j / tau`, `A(i)`
@@ -72,20 +87,27 @@ def supcon_loss(
             of the batch, with all views. The others leave the positives and the denominator "all",
             and never become negatives. 0 leaves the anchor's own views.
         scale_by_temperature: Multiplies the loss by the temperature, as the authors' code does.
-        normalize: Scales the rows of `y_pred` and `queue` to unit length first. Without it rows
+        normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first. Without it rows
             longer than 1e15 (times sqrt(tau) below tau = 1) are shortened to that.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block; a few tiles of `block_size` x `block_size` pairs are in memory
             at a time. None for 1024.
-        queue: Further rows to contrast with, `(queue, dim)`, one view each, such as earlier
-            projections. They take no gradient and are not gathered: under `tf.distribute` every
-            replica should hold the same queue. For `positives_cap` they come after the batch, each
-            a sample of its own.
-        queue_labels: Class ids of the queue, `(queue,)`; None for all unlabelled, which makes them
-            negatives of every anchor.
+        in_batch_keys: Whether an anchor is contrasted with the keys of other samples. False leaves
+            its own keys and the queue, as MoCo does; `keys`, a `queue` and no `positives_cap` are
+            then needed.
         ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
             negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
             should then be ids.
+        keys: Projections of another encoder, of the shape of `y_pred`, which then holds anchors
+            only: the candidates in its stead, without gradient. The keys of an anchor's own sample
+            are positives, also of an unlabelled one, and none is left out as the anchor itself.
+            None contrasts the rows of `y_pred` with one another.
+        queue: Further candidates `(queue, dim)`, one view each, such as earlier projections. They
+            take no gradient and are not gathered: under `tf.distribute` every replica should hold
+            the same queue. For `positives_cap` they come after the batch, each a sample of its own.
+        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, a negative of every
+            anchor; any lower number for an empty slot, which counts for nothing, whatever its row
+            holds. None for all unlabelled and no empty slot.
 
     Returns:
         Float tensor `(batch,)`. An anchor with no positive gives 0, and with `"only_negatives"`
@@ -106,9 +128,6 @@ def supcon_loss(
     >>> print(np.asarray(supcon_loss([0, 0, 1, 1], tetrahedron)).round(4))  # ln 3: all others look alike
     [1.0986 1.0986 1.0986 1.0986]
     """
-    check_temperature(temperature)
-    check_class_id_or_none("ignore_class", ignore_class)
-    _check_options(summation, denominator, contrast_mode, positives_cap, block_size)
     batch = loss_contrast(
         y_true,
         y_pred,
@@ -118,9 +137,11 @@ def supcon_loss(
         block_size=block_size,
         contrast_mode=contrast_mode,
         positives_cap=positives_cap,
+        in_batch_keys=in_batch_keys,
+        ignore_class=ignore_class,
+        keys=keys,
         queue=queue,
         queue_labels=queue_labels,
-        ignore_class=ignore_class,
     )
     if denominator == "one_positive":
         loss = _one_positive_loss(batch, summation)
@@ -193,24 +214,7 @@ class SupConLoss(ContrastiveLoss):
     global batch. Memory grows with the batch, not with its square.
 
     Args:
-        temperature: Float from 1e-15 to 1e15.
-        summation: `"out"` (eq. 2 of the paper) or `"in"` (eq. 3).
-        denominator: `"all"` (the paper's), `"one_positive"` or `"only_negatives"`.
-        contrast_mode: Views that act as anchors: `"all"`, or `"one"`, the first.
-        positives_cap: The most positives of an anchor beside its own other views, a multiple of the
-            number of views; None for no limit.
-        scale_by_temperature: Multiplies the loss by the temperature, as the authors' code does.
-        normalize: Scales the rows of `y_pred` to unit length first. Rows that are already unit
-            vectors do not change.
-        gather: Contrasts against the rows of all replicas under `tf.distribute`.
-        block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
-            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
-            should then be ids.
-        reduction: As in `keras.losses.Loss`.
-        name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
-            float32.
+        temperature: tau, a float from 1e-15 to 1e15.
 
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.
@@ -228,6 +232,9 @@ class SupConLoss(ContrastiveLoss):
     0.2395
     """
 
+    function = staticmethod(supcon_loss)
+
+    @takes_options
     def __init__(
         self,
         temperature: float = 0.1,
@@ -240,39 +247,9 @@ class SupConLoss(ContrastiveLoss):
         normalize: bool = True,
         gather: bool = True,
         block_size: int | None = None,
+        in_batch_keys: bool = True,
         ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str = "supcon_loss",
         dtype: Any = None,
-    ) -> None:
-        _check_options(summation, denominator, contrast_mode, positives_cap, block_size)
-        super().__init__(
-            supcon_loss,
-            temperature=check_temperature_number(temperature),
-            summation=summation,
-            denominator=denominator,
-            contrast_mode=contrast_mode,
-            positives_cap=positives_cap,
-            scale_by_temperature=scale_by_temperature,
-            normalize=normalize,
-            gather=gather,
-            block_size=block_size,
-            ignore_class=check_class_id_or_none("ignore_class", ignore_class),
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
-
-
-def _check_options(
-    summation: str,
-    denominator: str,
-    contrast_mode: str,
-    positives_cap: int | None,
-    block_size: int | None,
-) -> None:
-    check_choice("summation", summation, _SUMMATIONS)
-    check_choice("denominator", denominator, _DENOMINATORS)
-    check_choice("contrast_mode", contrast_mode, _CONTRAST_MODES)
-    check_whole_number_or_none("positives_cap", positives_cap, at_least=0)
-    check_whole_number_or_none("block_size", block_size, at_least=1)
+    ) -> None: ...

@@ -27,17 +27,16 @@ def check_temperature_number(temperature: Any) -> float:
     return check_positive("temperature", temperature, _SMALLEST, _LARGEST)
 
 
-def check_temperature(temperature: Any) -> None:
-    """Raises `ValueError` unless it is a positive number or a scalar tensor. The value of a tensor
-    is not checked.
-    """
+def check_temperature(temperature: Any) -> Any:
+    """Accepts a positive number from 1e-15 to 1e15, or a scalar tensor, whose value is not checked."""
     if not is_tensor(temperature):
-        check_temperature_number(temperature)
-    elif len(temperature.shape) > 0:
+        return check_temperature_number(temperature)
+    if len(temperature.shape) > 0:
         raise ValueError(
             "`temperature` should be a positive number or a scalar tensor. "
             f"Received: temperature of shape {tuple(temperature.shape)}"
         )
+    return temperature
 
 
 def is_tensor(temperature: Any) -> bool:

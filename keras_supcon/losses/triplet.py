@@ -2,36 +2,42 @@
 Hermans et al., 2017).
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_supcon.arguments import (
-    check_choice,
-    check_class_id_or_none,
-    check_not_negative,
-    check_whole_number_or_none,
-)
-from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.arguments import check_not_negative
+from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.losses.base import ContrastiveLoss, takes_options
 from keras_supcon.losses.loss_contrast import LARGEST_NORM, loss_contrast
+from keras_supcon.losses.options import checks_options, one_of
 from keras_supcon.ops import distance_anchors, distance_contrasts
+from keras_supcon.typing import Tensor
 
-_MINING = ("all", "semi_hard", "hard")
 
-
+@deprecate_positional
+@checks_options(
+    # The squared distances of rows that are not scaled to unit length go as far.
+    margin=functools.partial(check_not_negative, high=LARGEST_NORM**2),
+    mining=one_of("all", "semi_hard", "hard"),
+)
 def triplet_loss(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Tensor,
+    y_pred: Tensor,
     margin: float = 1.0,
-    mining: str = "all",
     *,
+    mining: str = "all",
     normalize: bool = True,
     gather: bool = True,
     block_size: int | None = None,
     ignore_class: int | None = None,
-) -> Any:
+    keys: Tensor | None = None,
+    queue: Tensor | None = None,
+    queue_labels: Tensor | None = None,
+) -> Tensor:
     """Triplet loss of each sample: a positive should be nearer than a negative by a margin.
 
     With `d_ij = |z_i - z_j|^2`, `P(i)` the rows of the class of anchor `i` and `N(i)` those of
@@ -55,12 +61,18 @@ def triplet_loss(
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
         margin: Float from 0 to 1e30; the squared distance of unit vectors is between 0 and 4.
         mining: `"all"`, `"semi_hard"` or `"hard"`.
-        normalize: Scales the rows of `y_pred` to unit length first.
+        normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first.
         gather: Ranks the rows of all replicas under `tf.distribute`.
         block_size: Anchors that are ranked at a time; None for about a million pairs.
         ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
             negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
             should then be ids.
+        keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its stead,
+            without gradient. The keys of an anchor's own sample are among its positives. None
+            contrasts the rows of `y_pred` with one another.
+        queue: Further candidates `(queue, dim)`, without gradient; None for none.
+        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, any lower number for an
+            empty slot, which counts for nothing. None for no labels and no empty slot.
 
     Returns:
         Float tensor `(batch,)`. An anchor without a positive or without a negative gives 0.
@@ -80,8 +92,6 @@ def triplet_loss(
     >>> np.asarray(loss).tolist()
     [1.0, 3.0, 0.5, 0.5]
     """
-    _check_options(margin, mining, block_size)
-    check_class_id_or_none("ignore_class", ignore_class)
     batch = loss_contrast(
         y_true,
         y_pred,
@@ -89,6 +99,9 @@ def triplet_loss(
         gather=gather,
         block_size=block_size,
         ignore_class=ignore_class,
+        keys=keys,
+        queue=queue,
+        queue_labels=queue_labels,
     )
     rule = {"all": _all_triplets, "semi_hard": _semi_hard_triplets, "hard": _hardest_triplet}[
         mining
@@ -215,20 +228,6 @@ def _sum_at(columns: Any, values: Any) -> Any:
 class TripletLoss(ContrastiveLoss):
     """Triplet loss of squared Euclidean distances as a Keras loss; see `triplet_loss`.
 
-    Args:
-        margin: Float from 0 to 1e30; the squared distance of unit vectors is between 0 and 4.
-        mining: `"all"`, `"semi_hard"` or `"hard"`.
-        normalize: Scales the rows of `y_pred` to unit length first.
-        gather: Ranks the rows of all replicas under `tf.distribute`.
-        block_size: Anchors that are ranked at a time; None for about a million pairs.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
-            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
-            should then be ids.
-        reduction: As in `keras.losses.Loss`.
-        name: Name of the loss.
-        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
-            float32.
-
     Raises:
         ValueError: For an argument out of its range, and when called on a batch of another form.
 
@@ -244,11 +243,14 @@ class TripletLoss(ContrastiveLoss):
     1.5
     """
 
+    function = staticmethod(triplet_loss)
+
+    @takes_options
     def __init__(
         self,
         margin: float = 1.0,
-        mining: str = "all",
         *,
+        mining: str = "all",
         normalize: bool = True,
         gather: bool = True,
         block_size: int | None = None,
@@ -256,24 +258,4 @@ class TripletLoss(ContrastiveLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "triplet_loss",
         dtype: Any = None,
-    ) -> None:
-        _check_options(margin, mining, block_size)
-        super().__init__(
-            triplet_loss,
-            margin=float(margin),
-            mining=mining,
-            normalize=normalize,
-            gather=gather,
-            block_size=block_size,
-            ignore_class=check_class_id_or_none("ignore_class", ignore_class),
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
-
-
-def _check_options(margin: float, mining: str, block_size: int | None) -> None:
-    # The squared distances of rows that are not scaled to unit length go as far.
-    check_not_negative("margin", margin, high=LARGEST_NORM**2)
-    check_choice("mining", mining, _MINING)
-    check_whole_number_or_none("block_size", block_size, at_least=1)
+    ) -> None: ...

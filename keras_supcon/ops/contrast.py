@@ -14,20 +14,31 @@ from keras_supcon.ops.pair_sum import pair_max, pair_sum
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import RowOrder
 from keras_supcon.ops.row_loss import row_loss
+from keras_supcon.typing import Tensor
 
 # Within exp(+-40) sums of exponentials of float32 neither overflow nor vanish, so they need no
 # shift by the largest logit.
 _LARGEST_SAFE_LOGIT = 40.0
 
-Features = Callable[[Any], Any]
+_OWN_VIEWS = POSITIVES._replace(max_samples=0)
+
+Features = Callable[[Tensor], Tensor]
 
 
 class _ContrastRows(NamedTuple):
-    features: Any
+    features: Tensor
     rows: Rows
     is_constant: bool
     are_anchors: bool
-    scale: Any = None
+    scale: Tensor | None = None
+    own_only: bool = False
+    """An anchor pairs with the rows of its own sample alone."""
+
+    def pairs(self, pairs: PairSet) -> PairSet | None:
+        """Returns the pairs of a set that count among these rows; None for no pairs."""
+        if not self.own_only:
+            return pairs
+        return _OWN_VIEWS if pairs.same_class else None
 
 
 class Contrast:
@@ -36,14 +47,21 @@ class Contrast:
     A row is one view of one sample. The contrast rows are all views of all samples of the global
     batch, and of an optional queue; the anchors are all views, or the first views, of this
     replica's samples. Rows are kept in ascending order of their class, so that the positives of a
-    block of anchors are neighbours.
+    block of anchors are neighbors.
+
+    With `are_keys` anchors and contrast rows of the batch are different rows: `own_projections` are
+    anchors only, `projections` are their keys. Then no pair is that of a row with itself, and the
+    key in an anchor's own place is one of its positives.
 
     Args:
         class_ids: Integer tensor `(samples,)`, classes of the global batch; negative is unlabelled.
         projections: Float tensor `(samples, views, dim)` of the global batch.
         own_projections: Float tensor `(own samples, views, dim)` of this replica, a slice of
-            `projections`; None for all.
-        offset: How many samples of the global batch come before this replica's.
+            `projections` or, with `are_keys`, the rows whose keys are such a slice; None for all.
+        offset: Number of samples of the global batch before this replica's.
+        are_keys: Whether `projections` are keys, which take no gradient. Needs `own_projections`.
+        own_keys_only: Leaves out the pairs of anchors and keys of different samples. Needs keys, a
+            queue and no `max_samples`.
         first_view_only: Only the first view of a sample is an anchor.
         max_samples: Pairs an anchor, beside its own views, with no more than this number of samples
             of its class, the first ones in the order of the batch and then of the queue. None for
@@ -51,8 +69,8 @@ class Contrast:
         queue: Float tensor `(queue, dim)` of further contrast rows, one view each, that take no
             gradient.
         queue_class_ids: Integer tensor `(queue,)`.
-        queue_scale: Scalar tensor by which dot products with the queue are multiplied, with
-            gradient; None for 1.
+        queue_scale: Scalar tensor by which dot products with the queue and with keys are
+            multiplied, with gradient; None for 1.
         is_ignored: Bool tensor `(samples,)` of the global batch: samples that are in no pair,
             neither as anchors nor as contrasts, whose rows take no gradient. None for none. Their
             rows too should be finite.
@@ -71,6 +89,8 @@ class Contrast:
         *,
         own_projections: Any = None,
         offset: Any = 0,
+        are_keys: bool = False,
+        own_keys_only: bool = False,
         first_view_only: bool = False,
         max_samples: int | None = None,
         queue: Any = None,
@@ -85,9 +105,11 @@ class Contrast:
         self.block_size = block_size
         self.max_samples = max_samples
         self._largest_dot_product = largest_dot_product
+        self._are_keys, self._own_keys_only = are_keys, own_keys_only
         self._num_views = projections.shape[1]
         self._anchor_views = 1 if first_view_only else self._num_views
 
+        projections = ops.stop_gradient(projections) if are_keys else projections
         batch_size = ops.shape(projections)[0]
         self._all_contrasts = (
             [*inputs, projections] if queue is None else [*inputs, projections, queue]
@@ -107,8 +129,9 @@ class Contrast:
         )
         groups = class_groups(all_ids)
         self._num_groups = at_least_one(ops.shape(all_ids)[0])
-        # Without a limit on positives ranks do not matter.
-        ranks = ops.zeros_like(groups) if max_samples is None else ranks_in_group(groups)
+        # Ranks matter where some samples of a class are no positives.
+        need_ranks = max_samples is not None or own_keys_only
+        ranks = ranks_in_group(groups) if need_ranks else ops.zeros_like(groups)
 
         # Blocks of ascending classes have their positives in few tiles; a single tile has them
         # anyway.
@@ -151,9 +174,20 @@ class Contrast:
             if are_all_anchors
             else self._rows(places, self._groups, own_ranks, self._anchor_views)
         )
+        if are_keys:
+            # No contrast row has this index: none is the anchor itself.
+            nowhere = ops.full_like(self._anchor_rows.index, -1)
+            self._anchor_rows = self._anchor_rows._replace(index=nowhere)
         self._anchors = _flatten(own[:, : self._anchor_views])
         self._parts = [
-            _ContrastRows(_flatten(batch), rows, is_constant=False, are_anchors=are_all_anchors)
+            _ContrastRows(
+                _flatten(batch),
+                rows,
+                is_constant=are_keys,
+                are_anchors=are_all_anchors,
+                scale=queue_scale if are_keys else None,
+                own_only=own_keys_only,
+            )
         ]
 
         self._queue_groups = self._queue_present = None
@@ -204,10 +238,13 @@ class Contrast:
     @functools.cached_property
     def num_positives(self) -> Any:
         """Float tensor `(anchors,)`."""
+        own = self._num_views if self._are_keys else self._num_views - 1
         others = self._samples_of_class(self._batch_groups) - 1
+        if self._own_keys_only:
+            others = ops.zeros_like(others)
         if self.max_samples is not None:
             others = ops.minimum(others, self.max_samples)
-        positives = others * self._num_views + self._num_views - 1
+        positives = others * self._num_views + own
         if self._queue_groups is not None:
             in_queue = self._samples_of_class(self._queue_groups)
             if self.max_samples is not None:
@@ -220,6 +257,8 @@ class Contrast:
         """Float tensor `(anchors,)`."""
         in_batch = _count(self._batch_groups, self._batch_present)
         negatives = (in_batch - self._samples_of_class(self._batch_groups)) * self._num_views
+        if self._own_keys_only:
+            negatives = ops.zeros_like(negatives)
         if self._queue_groups is not None:
             in_queue = _count(self._queue_groups, self._queue_present)
             negatives = negatives + in_queue - self._samples_of_class(self._queue_groups)
@@ -265,6 +304,9 @@ class Contrast:
         """
         total = None
         for part in self._parts:
+            part_pairs = part.pairs(pairs)
+            if part_pairs is None:
+                continue
             anchors = _scaled(self._anchors, part.scale)
             anchors = anchors if anchor_features is None else anchor_features(anchors)
             are_same = part.are_anchors and anchor_features is None and contrast_features is None
@@ -278,7 +320,7 @@ class Contrast:
                 self._anchor_rows,
                 None if are_same else contrasts,
                 part.rows,
-                pairs,
+                part_pairs,
                 value,
                 slope,
                 parameter,
@@ -294,9 +336,12 @@ class Contrast:
         """
         largest = None
         for part in self._parts:
+            part_pairs = part.pairs(pairs)
+            if part_pairs is None:
+                continue
             anchors = _scaled(self._anchors, part.scale)
             of_part = pair_max(
-                anchors, self._anchor_rows, part.features, part.rows, pairs, self.block_size
+                anchors, self._anchor_rows, part.features, part.rows, part_pairs, self.block_size
             )
             largest = of_part if largest is None else ops.maximum(largest, of_part)
         return largest
@@ -307,13 +352,16 @@ class Contrast:
         anchor_features: Features,
         contrast_features: Features,
     ) -> Any:
-        """`ops.row_loss` over the contrast rows of the batch: `(anchors,)`."""
-        (batch,) = self._parts
+        """Returns `ops.row_loss` over all contrast rows, whose dot products have no scale:
+        `(anchors,)`.
+        """
+        features = [part.features for part in self._parts]
+        rows = [part.rows for part in self._parts]
         return row_loss(
             anchor_features(self._anchors),
             self._anchor_rows,
-            contrast_features(batch.features),
-            batch.rows,
+            contrast_features(_joined(features)),
+            Rows(*map(_joined, zip(*_with_presence(rows, features), strict=True))),
             rule,
             self.block_size,
         )
@@ -350,8 +398,9 @@ class Contrast:
         """For every anchor, the mean dot product with its positives: `(anchors,)`, 0 without a
         positive.
         """
-        if self.max_samples is not None or self._largest_dot_product is None:
-            # Without normalisation a long row would swallow the others in the sum of a class.
+        of_whole_classes = self.max_samples is None and not self._own_keys_only
+        if not of_whole_classes or self._largest_dot_product is None:
+            # Without normalization a long row would swallow the others in the sum of a class.
             total = self.pair_sum(
                 self.positives,
                 lambda similarity, _: similarity,
@@ -371,7 +420,8 @@ class Contrast:
         )
         of_class = ops.take(sums, self._groups, axis=0)[:, None]
         anchors = ops.reshape(self._anchors, (-1, self._anchor_views, self._anchors.shape[1]))
-        return ops.reshape(ops.sum(anchors * (of_class - anchors), axis=2), (-1,))
+        others = of_class if self._are_keys else of_class - anchors
+        return ops.reshape(ops.sum(anchors * others, axis=2), (-1,))
 
     @functools.cached_property
     def nan_unless_finite(self) -> Any:
@@ -436,6 +486,22 @@ def _zero_where(is_ignored: Any, rows: Any) -> Any:
         ops.zeros((), dtype=rows.dtype),
         rows,
     )
+
+
+def _with_presence(rows: Sequence[Rows], features: Sequence[Tensor]) -> Sequence[Rows]:
+    """Fills in `present` where only some of the rows have it."""
+    if all(part.present is None for part in rows):
+        return rows
+    return [
+        part if part.present is not None else part._replace(present=ops.ones_like(vectors[:, 0]))
+        for part, vectors in zip(rows, features, strict=True)
+    ]
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    if parts[0] is None or len(parts) == 1:
+        return parts[0]
+    return ops.concatenate(parts, axis=0)
 
 
 def _count(groups: Any, present: Any) -> Any:

@@ -8,16 +8,24 @@ from keras import ops
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 from keras_supcon.ops.normalization import convert_rows
+from keras_supcon.typing import Tensor
 
 _LARGEST_ID = 2**31 - 1
-_LARGEST_FLOAT_ID = 2**24
-_ID_SENTENCE = "`y_true` should hold whole class ids from 0 up to 2^31 - 1, or -1 for unlabelled"
+# Up to these numbers a dtype holds every whole number.
+_LARGEST_EXACT = {"bfloat16": 2**8, "float16": 2**11, "float32": 2**24}
+_IDS = "should hold whole class ids from 0 up to 2^31 - 1, or -1 for unlabelled"
+_ONE_HOT = (
+    "of shape (batch, classes) should hold one-hot rows: a single 1, zeros elsewhere, sum 1. "
+    "Multi-hot, soft and all-zero rows name no single class"
+)
 _LABEL_FORMS = (
     "class ids of shape (batch,) or (batch, 1), or one-hot rows of shape (batch, classes)"
 )
 
 
-def standardize_batch(y_true: Any, y_pred: Any, ignore_class: int | None = None) -> tuple[Any, Any]:
+def standardize_batch(
+    y_true: Tensor, y_pred: Tensor, ignore_class: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Brings labels and projections to `(batch,)` class ids and `(batch, views, dim)` float
     projections.
 
@@ -40,7 +48,7 @@ def standardize_batch(y_true: Any, y_pred: Any, ignore_class: int | None = None)
             labels go unchecked.
     """
     y_pred = convert_rows(y_pred)
-    projections = _standardize_projections(y_pred)
+    projections = standardize_projections(y_pred)
     class_ids = standardize_labels(y_true, ignore_class)
     batch, labels = projections.shape[0], class_ids.shape[0]
     if batch is not None and labels is not None and batch != labels:
@@ -52,35 +60,127 @@ def standardize_batch(y_true: Any, y_pred: Any, ignore_class: int | None = None)
     return class_ids, projections
 
 
-def _standardize_projections(y_pred: Any) -> Any:
+def standardize_projections(y_pred: Tensor, name: str = "y_pred") -> Tensor:
+    """Brings projections to `(batch, views, dim)`, float32 or float64.
+
+    Args:
+        y_pred: `(batch, views, dim)`, or `(batch, dim)` for one view.
+        name: Name of the argument, for messages.
+
+    Returns:
+        Float tensor `(batch, views, dim)`.
+
+    Raises:
+        ValueError: If the rank is another, or the number of views or dimensions unknown or 0.
+    """
+    y_pred = convert_rows(y_pred)
     shape = tuple(y_pred.shape)
     if len(shape) not in (2, 3):
         advice = "; end a convolutional network with global pooling" if len(shape) > 3 else ""
         raise ValueError(
-            f"`y_pred` should have shape (batch, dim) or (batch, views, dim){advice}. Received: "
-            f"y_pred.shape={shape}"
+            f"`{name}` should have shape (batch, dim) or (batch, views, dim){advice}. Received: "
+            f"{name}.shape={shape}"
         )
     if any(size is None for size in shape[1:]):
         raise ValueError(
-            "`y_pred` should have a known number of views and dimensions. Received: "
-            f"y_pred.shape={shape}"
+            f"`{name}` should have a known number of views and dimensions. Received: "
+            f"{name}.shape={shape}"
         )
     if 0 in shape[1:]:
         raise ValueError(
-            "`y_pred` should have at least one view and one dimension. Received: "
-            f"y_pred.shape={shape}"
+            f"`{name}` should have at least one view and one dimension. Received: "
+            f"{name}.shape={shape}"
         )
     if keras.backend.standardize_dtype(y_pred.dtype) != "float64":
         y_pred = ops.cast(y_pred, "float32")
     return ops.expand_dims(y_pred, 1) if len(shape) == 2 else y_pred
 
 
-def standardize_labels(y_true: Any, ignore_class: int | None = None) -> Any:
+def standardize_keys(keys: Tensor, projections: Tensor) -> Tensor:
+    """Brings keys to the shape and dtype of standardized projections, without gradient.
+
+    Args:
+        keys: `(batch, views, dim)`, or `(batch, dim)` for one view.
+        projections: Their anchors, as `standardize_batch` returns them.
+
+    Returns:
+        Float tensor `(batch, views, dim)`.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    keys = convert_rows(keys, keras.backend.standardize_dtype(projections.dtype))
+    keys = ops.cast(standardize_projections(keys, "keys"), projections.dtype)
+    shapes = tuple(keys.shape), tuple(projections.shape)
+    if any(None not in sizes and len({*sizes}) > 1 for sizes in zip(*shapes, strict=True)):
+        raise ValueError(
+            "`keys` should have the shape of `y_pred`, a key for each row. Received: keys of "
+            f"(batch, views, dim) {shapes[0]}, y_pred of {shapes[1]}"
+        )
+    return ops.stop_gradient(keys)
+
+
+def standardize_queue(
+    queue: Tensor,
+    queue_labels: Tensor | None,
+    projections: Tensor,
+    ignore_class: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Brings a queue to float rows, class ids and the slots that count for nothing.
+
+    Args:
+        queue: `(queue, dim)`.
+        queue_labels: Class ids `(queue,)`; -1 for unlabelled, any lower number for an empty slot.
+            None for no empty slot and no labels.
+        projections: What is contrasted with the queue, as `standardize_batch` returns it.
+        ignore_class: A class id whose rows count for nothing; None for no such id.
+
+    Returns:
+        `(rows, class_ids, is_ignored)`: float `(queue, dim)` in the dtype of `projections`, without
+        gradient and 0 in empty slots, int32 `(queue,)`, and bool `(queue,)`, which is None where no
+        slot can be empty or ignored.
+
+    Raises:
+        ValueError: If a shape or, where the values can be seen, the labels are not as described.
+    """
+    dim = projections.shape[-1]
+    queue = convert_rows(queue, keras.backend.standardize_dtype(projections.dtype))
+    if len(queue.shape) != 2 or queue.shape[1] != dim:
+        raise ValueError(
+            f"`queue` should have shape (queue, {dim}), the dim of `y_pred`. Received: "
+            f"queue.shape={tuple(queue.shape)}"
+        )
+    queue = ops.stop_gradient(queue)
+    if queue_labels is None:
+        return queue, ops.full((ops.shape(queue)[0],), -1, dtype="int32"), None
+    class_ids = standardize_labels(queue_labels, ignore_class, name="queue_labels")
+    rows, labels = queue.shape[0], class_ids.shape[0]
+    if rows is not None and labels is not None and rows != labels:
+        raise ValueError(
+            "`queue_labels` should have as many rows as `queue`. "
+            f"Received: queue_labels with {labels} rows, queue.shape={tuple(queue.shape)}"
+        )
+    is_empty = class_ids < -1
+    # Whatever is in an empty slot, NaN too, has no effect.
+    queue = ops.where(is_empty[:, None], ops.zeros((), dtype=queue.dtype), queue)
+    is_ignored = is_empty
+    if ignore_class is not None:
+        is_ignored = ops.logical_or(is_empty, ops.equal(class_ids, ignore_class))
+    return queue, class_ids, is_ignored
+
+
+def standardize_labels(
+    y_true: Tensor, ignore_class: int | None = None, name: str = "y_true"
+) -> Tensor:
     """Brings labels to int32 class ids `(batch,)`.
 
     Args:
-        y_true: As for `standardize_batch`.
-        ignore_class: As for `standardize_batch`.
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+            classes)`. Ids in floats should be whole and no larger than the numbers up to which
+            their dtype holds all whole ones, 2^24 for float32.
+        ignore_class: A class id that may occur too, also below -1; then labels should be ids. None
+            for no further one.
+        name: Name of the argument, for messages. `"queue_labels"` may hold any negative id.
 
     Returns:
         int32 tensor `(batch,)`.
@@ -95,80 +195,82 @@ def standardize_labels(y_true: Any, ignore_class: int | None = None) -> Any:
     >>> ops.convert_to_numpy(standardize_labels([[0, 1, 0], [0, 0, 1]])).tolist()
     [1, 2]
     """
+    may_be_empty = name == "queue_labels"
     if isinstance(y_true, (list, tuple, np.ndarray)):
         array = np.asarray(y_true)
-        _refuse_strings(array.dtype.kind in "OSU", array)
+        _refuse_strings(array.dtype.kind in "OSU", array, name)
         if array.dtype.kind in "iu":
             # JAX drops the upper half of an int64 before anyone can see it.
-            _require(
-                np.all((array <= _LARGEST_ID) & (array >= -_LARGEST_ID - 1)), array, _ID_SENTENCE
-            )
+            fits = np.all((array <= _LARGEST_ID) & (array >= -_LARGEST_ID - 1))
+            _require(fits, array, name, _IDS)
         if array.dtype.kind == "f" and keras.backend.backend() == "jax":
-            refuse_large_floats(array)
+            refuse_large_floats(array, name)
     y_true = ops.convert_to_tensor(y_true)
-    _refuse_strings("string" in str(y_true.dtype), y_true)
+    _refuse_strings("string" in str(y_true.dtype), y_true, name)
     shape = tuple(y_true.shape)
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] in (None, 0)):
-        raise ValueError(f"`y_true` should hold {_LABEL_FORMS}. Received: y_true.shape={shape}")
+        raise ValueError(f"`{name}` should hold {_LABEL_FORMS}. Received: {name}.shape={shape}")
     if len(shape) == 2 and shape[1] > 1:
         if ignore_class is not None:
             raise ValueError(
-                "`y_true` should hold class ids, not one-hot rows, where `ignore_class` names one "
-                "of them. "
-                f"Received: ignore_class={ignore_class}, y_true.shape={shape}"
+                f"`{name}` should hold class ids, not one-hot rows, where `ignore_class` names one "
+                f"of them. Received: ignore_class={ignore_class}, {name}.shape={shape}"
             )
         is_one_hot = ops.logical_and(
             ops.all(ops.logical_or(ops.equal(y_true, 0), ops.equal(y_true, 1))),
             ops.all(ops.equal(ops.sum(ops.cast(y_true, "float32"), axis=1), 1.0)),
         )
-        y_true = _require(
-            is_one_hot,
-            y_true,
-            "`y_true` of shape (batch, classes) should hold one-hot rows: a single 1, zeros "
-            "elsewhere, sum 1. "
-            "Multi-hot, soft and all-zero rows name no single class",
-        )
+        y_true = _require(is_one_hot, y_true, name, _ONE_HOT)
         return ops.cast(ops.argmax(y_true, axis=1), "int32")
     y_true = ops.reshape(y_true, (-1,))
     class_ids = ops.cast(y_true, "int32")
+    dtype = keras.backend.standardize_dtype(y_true.dtype)
     # An unsigned id above 2^31 would become a negative one, and come back unchanged.
-    is_unsigned = keras.backend.standardize_dtype(y_true.dtype).startswith("uint")
-    is_allowed, sentence = class_ids >= (0 if is_unsigned else -1), _ID_SENTENCE
-    if ignore_class is not None and ignore_class < -1:
+    lowest = 0 if dtype.startswith("uint") else -_LARGEST_ID - 1 if may_be_empty else -1
+    is_allowed = class_ids >= lowest
+    sentence = f"{_IDS}, or below -1 for an empty slot" if may_be_empty else _IDS
+    if ignore_class is not None and ignore_class < lowest:
         is_allowed = ops.logical_or(is_allowed, class_ids == ignore_class)
         sentence = f"{sentence}, or {ignore_class} for ignored"
+    if dtype in _LARGEST_EXACT:
+        # Beyond it two ids may have become one.
+        is_allowed = ops.logical_and(is_allowed, class_ids <= _LARGEST_EXACT[dtype])
+        sentence = f"{sentence}; above {_LARGEST_EXACT[dtype]} as integers, not as {dtype}"
     is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), y_true), is_allowed)
-    y_true = _require(ops.all(is_id), y_true, sentence)
+    y_true = _require(ops.all(is_id), y_true, name, sentence)
     return ops.cast(y_true, "int32")
 
 
-def refuse_large_floats(array: np.ndarray) -> None:
+def refuse_large_floats(array: np.ndarray, name: str = "y_true") -> None:
     """Raises `ValueError` for ids in float64 that float32 does not hold, where they would become
     float32.
     """
-    _require(
-        np.all(~(np.abs(array) > _LARGEST_FLOAT_ID)),
-        array,
-        f"{_ID_SENTENCE}; above 2^24 as integers, not as floats",
-    )
+    largest = _LARGEST_EXACT["float32"]
+    sentence = f"{_IDS}; above {largest} as integers, not as floats"
+    _require(np.all(~(np.abs(array) > largest)), array, name, sentence)
 
 
-def _refuse_strings(are_strings: bool, y_true: Any) -> None:
+def _refuse_strings(are_strings: bool, labels: Any, name: str) -> None:
     if are_strings:
         raise ValueError(
-            "`y_true` should hold numbers: `keras.layers.StringLookup(num_oov_indices=0)` makes "
-            "class ids of strings. "
-            f"Received: y_true={y_true!r}"
+            f"`{name}` should hold numbers: `keras.layers.StringLookup(num_oov_indices=0)` makes "
+            f"class ids of strings. Received: {name}={labels!r}"
         )
 
 
-def _require(condition: Any, values: Any, sentence: str) -> Any:
-    """Returns `values`, or raises with `sentence` if `condition` is False and its value can be
-    known.
+def _require(condition: Any, values: Any, name: str, sentence: str) -> Any:
+    """Returns `values`, or raises `ValueError` if `condition` is False and its value can be known.
+
+    Args:
+        condition: Bool scalar.
+        values: The labels.
+        name: Name of their argument.
+        sentence: What the argument should do, such as "hold whole class ids".
     """
     if in_symbolic_scope():
         # Keras asks for shapes only, on PyTorch with labels that are all 1.
         return values
+    sentence = f"`{name}` {sentence}"
     try:
         holds = bool(ops.convert_to_numpy(condition))
     except (
@@ -177,18 +279,16 @@ def _require(condition: Any, values: Any, sentence: str) -> Any:
         TypeError,
         ValueError,
     ):  # a symbolic tensor of any backend
-        return _require_in_graph(condition, values, sentence)
+        return _require_in_graph(condition, values, f"{sentence}. Received: {name}=")
     if not holds:
-        raise ValueError(f"{sentence}. Received: y_true={ops.convert_to_numpy(values)!r}")
+        raise ValueError(f"{sentence}. Received: {name}={ops.convert_to_numpy(values)!r}")
     return values
 
 
-def _require_in_graph(condition: Any, values: Any, sentence: str) -> Any:
+def _require_in_graph(condition: Any, values: Any, message: str) -> Any:
     if keras.backend.backend() != "tensorflow":
         return values
     import tensorflow as tf
 
-    with tf.control_dependencies(
-        [tf.debugging.Assert(condition, [f"{sentence}. Received: y_true=", values])]
-    ):
+    with tf.control_dependencies([tf.debugging.Assert(condition, [message, values])]):
         return tf.identity(values)

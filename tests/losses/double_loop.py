@@ -11,11 +11,23 @@ import numpy as np
 
 
 class Rows:
-    """The rows of a batch, and of a queue, with their unit vectors; leading axes hold several
-    versions of the batch.
+    """The rows of a batch, of its keys and of a queue, with their unit vectors; leading axes hold
+    several versions of the batch.
+
+    With keys the candidates of an anchor are all keys and the queue, with `own_keys_only` the keys
+    of its sample and the queue. Slots of the queue with an id below -1 are no candidates.
     """
 
-    def __init__(self, class_ids, projections, normalize=True, queue=None, queue_ids=None):
+    def __init__(
+        self,
+        class_ids,
+        projections,
+        normalize=True,
+        queue=None,
+        queue_ids=None,
+        keys=None,
+        own_keys_only=False,
+    ):
         projections = projections.astype(np.result_type(projections, "float64"))
         batch, self.views, dim = projections.shape[-3:]
         rows = np.moveaxis(
@@ -23,14 +35,25 @@ class Rows:
         )
         self.sample = list(np.repeat(np.arange(batch), self.views))
         self.label = list(np.repeat(np.asarray(class_ids, "int64"), self.views))
-        self.num_anchors = len(rows)
+        self.num_anchors, self.own_keys_only, self.keys = len(rows), own_keys_only, range(0)
+
+        def add(more, samples, labels):
+            nonlocal rows
+            self.sample, self.label = [*self.sample, *samples], [*self.label, *labels]
+            more = more[(slice(None), *[None] * (rows.ndim - 2))]
+            rows = np.concatenate([rows, np.broadcast_to(more, (len(more), *rows.shape[1:]))])
+
+        if keys is not None:
+            add(keys.reshape(-1, dim), self.sample, self.label)
+            self.keys = range(self.num_anchors, len(rows))
         if queue is not None:
-            self.sample += [batch + place for place in range(len(queue))]
-            self.label += list(queue_ids)
-            queue = np.broadcast_to(
-                queue[(slice(None), *[None] * (rows.ndim - 2))], (len(queue), *rows.shape[1:])
-            )
-            rows = np.concatenate([rows, queue])
+            ids = [-1] * len(queue) if queue_ids is None else queue_ids
+            add(queue, range(batch, batch + len(queue)), ids)
+        self.candidates = [
+            j
+            for j in range(0 if keys is None else self.num_anchors, len(rows))
+            if self.label[j] >= -1
+        ]
         if normalize:
             norm = np.sqrt(np.sum(rows**2, axis=-1, keepdims=True))
             is_zero = np.abs(norm) <= 1e-30
@@ -47,7 +70,12 @@ class Rows:
 
     def split(self, i: int, positives_cap: int | None) -> tuple[list[int], list[int]]:
         """Positives and negatives of a row; positives beyond the limit are neither."""
-        others = [j for j in range(len(self.z)) if j != i]
+        others = [
+            j
+            for j in self.candidates
+            if j != i
+            and not (self.own_keys_only and j in self.keys and self.sample[j] != self.sample[i])
+        ]
         positives = [j for j in others if self.is_positive(i, j)]
         negatives = [j for j in others if not self.is_positive(i, j)]
         if positives_cap is not None:
@@ -85,11 +113,10 @@ def supcon(
     contrast_mode="all",
     positives_cap=None,
     normalize=True,
-    queue=None,
-    queue_ids=None,
+    **candidates,
 ) -> np.ndarray:
     """Equations 2 and 3 of Khosla et al. (2020) and the options of their code."""
-    rows = Rows(class_ids, projections, normalize, queue, queue_ids)
+    rows = Rows(class_ids, projections, normalize, **candidates)
     losses = {}
     for i in rows.anchors(contrast_mode):
         positives, negatives = rows.split(i, positives_cap)
@@ -112,8 +139,16 @@ def supcon(
     return rows.per_sample(losses, contrast_mode)
 
 
-def ntlogistic(class_ids, projections, temperature=0.1, normalize=True) -> np.ndarray:
-    rows = Rows(class_ids, projections, normalize)
+def ntxent(projections, temperature=0.1, keys=None, **candidates) -> np.ndarray:
+    """Cross-entropy of the key in the own place among all keys and the queue."""
+    *versions, batch, views, dim = projections.shape
+    rows = projections.reshape(*versions, batch * views, 1, dim)
+    flat = supcon([-1] * (batch * views), rows, temperature, keys=keys, **candidates)
+    return flat.reshape(*versions, batch, views).mean(axis=-1)
+
+
+def ntlogistic(class_ids, projections, temperature=0.1, normalize=True, **candidates) -> np.ndarray:
+    rows = Rows(class_ids, projections, normalize, **candidates)
     losses = {}
     for i in rows.anchors("all"):
         positives, negatives = rows.split(i, None)
@@ -129,9 +164,9 @@ def ntlogistic(class_ids, projections, temperature=0.1, normalize=True) -> np.nd
     return rows.per_sample(losses)
 
 
-def max_margin(class_ids, projections, margin=1.0, normalize=True) -> np.ndarray:
+def max_margin(class_ids, projections, margin=1.0, normalize=True, **candidates) -> np.ndarray:
     """Equation 4 of Hadsell et al. (2006), averaged over the pairs of an anchor."""
-    rows = Rows(class_ids, projections, normalize)
+    rows = Rows(class_ids, projections, normalize, **candidates)
     losses = {}
     for i in rows.anchors("all"):
         positives, negatives = rows.split(i, None)
@@ -145,8 +180,10 @@ def max_margin(class_ids, projections, margin=1.0, normalize=True) -> np.ndarray
     return rows.per_sample(losses)
 
 
-def triplet(class_ids, projections, margin=1.0, mining="all", normalize=True) -> np.ndarray:
-    rows = Rows(class_ids, projections, normalize)
+def triplet(
+    class_ids, projections, margin=1.0, mining="all", normalize=True, **candidates
+) -> np.ndarray:
+    rows = Rows(class_ids, projections, normalize, **candidates)
     losses = {}
     for i in rows.anchors("all"):
         positives, negatives = rows.split(i, None)
