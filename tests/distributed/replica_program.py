@@ -6,7 +6,6 @@ them.
 Each engine needs a process of its own: devices and strategies are chosen before the first tensor.
 """
 
-import functools
 import os
 import pathlib
 
@@ -18,7 +17,6 @@ from absl import app, flags
 from keras import ops
 
 import keras_supcon
-from keras_supcon import losses
 from keras_supcon.distribution import gather_across_replicas
 
 _ENGINE = flags.DEFINE_enum(
@@ -35,8 +33,8 @@ ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 class QueueModel(keras_supcon.ContrastiveModel):
-    """Contrasts with the projections of former batches of all replicas, which are weights of the
-    model.
+    """Contrasts the first views with the second ones of all replicas, as keys, and with those of
+    former batches, which are weights of the model. The queue is half empty at first.
     """
 
     def build(self, input_shape):
@@ -45,23 +43,25 @@ class QueueModel(keras_supcon.ContrastiveModel):
         self.queue = self.add_weight(
             shape=(32, 4), initializer=initializer, trainable=False, name="queue"
         )
+        empty = np.repeat([0, -2], 16)
         self.queue_labels = self.add_weight(
-            shape=(32,), initializer="zeros", dtype="int32", trainable=False, name="labels"
+            shape=(32,),
+            initializer=lambda shape, dtype: ops.convert_to_tensor(empty, dtype),
+            dtype="int32",
+            trainable=False,
+            name="labels",
         )
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        loss = keras_supcon.SupConLoss(name="queue")
-        loss._function = functools.partial(
-            losses.supcon_loss,
-            queue=ops.stop_gradient(self.queue * 1.0),
-            queue_labels=self.queue_labels + 0,
+        keys = y_pred[:, 1]
+        value = self.loss(
+            y, y_pred[:, 0], keys=keys, queue=self.queue, queue_labels=self.queue_labels
         )
-        value = loss(y, y_pred)
         if training:
-            (projections, labels), _ = gather_across_replicas(y_pred[:, 0], ops.cast(y, "int32"))
+            (keys, labels), _ = gather_across_replicas(keys, ops.cast(y, "int32"))
             kept = self.queue.shape[0]
-            projections = ops.stop_gradient(ops.cast(projections, "float32"))
-            self.queue.assign(ops.concatenate([projections, self.queue * 1.0])[:kept])
+            keys = ops.stop_gradient(ops.cast(keys, "float32"))
+            self.queue.assign(ops.concatenate([keys, self.queue * 1.0])[:kept])
             self.queue_labels.assign(ops.concatenate([labels, self.queue_labels + 0])[:kept])
         return value
 
@@ -126,7 +126,7 @@ UNEVEN = 21 if ON_TENSORFLOW else 32
 # name: (how to make the model, number of samples)
 CASES = {
     "several losses": (several_losses, 32),
-    "queue, uneven": (lambda: contrastive(cls=QueueModel), UNEVEN),
+    "queue, uneven": (lambda: contrastive(keras_supcon.SupConLoss(), cls=QueueModel), UNEVEN),
     "gradient caching": (lambda: contrastive(keras_supcon.SupConLoss(), micro_batch_size=4), 32),
     "classifier": (classifier, 48),
 }

@@ -66,6 +66,22 @@ LOSSES = {
         queue_labels=[1, 2, 0, -1],
         contrast_mode="one",
     ),
+    "supcon with keys": functools.partial(losses.supcon_loss, summation="in", block_size=3),
+    "supcon with keys and a queue": functools.partial(
+        losses.supcon_loss,
+        queue=np.eye(4, dtype="float32"),
+        queue_labels=[1, -2, 0, -1],
+        positives_cap=2,
+    ),
+    "supcon with own keys": functools.partial(
+        losses.supcon_loss,
+        queue=np.eye(4, dtype="float32"),
+        queue_labels=[1, 2, 0, -1],
+        in_batch_keys=False,
+        ignore_class=1,
+    ),
+    "ntxent with keys": losses.ntxent_loss,
+    "triplet with keys": functools.partial(losses.triplet_loss, ignore_class=2),
     "supcon without a class": functools.partial(
         losses.supcon_loss, denominator="one_positive", ignore_class=1, block_size=3
     ),
@@ -88,6 +104,8 @@ PATHS = [
     "supcon of first views with a limit",
     "supcon in with more contrasts than a block",
     "supcon with a queue",
+    "supcon with keys and a queue",
+    "ntxent with keys",
     "supcon without a class",
     "ntxent",
     "ntlogistic",
@@ -108,10 +126,14 @@ def test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch(rng, st
         rng.normal(size=(8, 2, 4)).astype("float32"),
     )
 
+    # Keys of one view are the projections of the other, without gradient.
+    takes_keys = "key" in name
+
     def step(class_ids, projections):
+        keys = {"keys": projections[:, ::-1]} if takes_keys else {}
         with tf.GradientTape() as tape:
             tape.watch(projections)
-            values = loss(class_ids, projections)
+            values = loss(class_ids, projections, **keys)
         return values, tape.gradient(values, projections)
 
     expected = [tensor.numpy() for tensor in step(tf.constant(class_ids), tf.constant(projections))]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_supcon import ContrastiveModel, ProjectionHead, SupConLoss
+from keras_supcon.distribution.reporting import reported_by_trainer
 from tests.covering import every_value
 
 
@@ -16,9 +17,10 @@ def plain(loss, run_eagerly):
     return model
 
 
-def contrastive(loss, run_eagerly, micro_batch_size=None):
+def contrastive(loss, run_eagerly, micro_batch_size=None, cls=ContrastiveModel):
     encoder = keras.Sequential([keras.Input((3,)), keras.layers.Dense(5, "tanh")])
-    model = ContrastiveModel(encoder, ProjectionHead(4, ()), micro_batch_size=micro_batch_size)
+    head = ProjectionHead(4, hidden_units=())
+    model = cls(encoder, head, micro_batch_size=micro_batch_size)
     model.build((None, 2, 3))
     model.compile(optimizer=keras.optimizers.SGD(0.05), loss=loss, run_eagerly=run_eagerly)
     return model
@@ -28,7 +30,19 @@ def cached(loss, run_eagerly):
     return contrastive(loss, run_eagerly, micro_batch_size=2)
 
 
-MODELS = {"plain": plain, "contrastive": contrastive, "cached": cached}
+class WithKeys(ContrastiveModel):
+    """Calls its loss itself, with the second views as keys."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        with reported_by_trainer():
+            return self.loss(y, y_pred[:, 0], sample_weight, keys=y_pred[:, 1])
+
+
+def with_keys(loss, run_eagerly):
+    return contrastive(loss, run_eagerly, cls=WithKeys)
+
+
+MODELS = {"plain": plain, "contrastive": contrastive, "cached": cached, "with keys": with_keys}
 
 
 def reported(model, reduction, run_eagerly, *data):
@@ -64,6 +78,8 @@ def check_reported(rng, strategy, model, reduction, samples, run_eagerly):
     samples=[13, 9, 13],
 )
 def test_the_loss_of_uneven_shares_is_that_of_one_replica(rng, strategy, model, reduction, samples):
+    if model == "with keys" and reduction == "none":
+        reduction = "sum"  # `compute_loss` returns a scalar
     if model == "plain" or reduction == "none":
         samples = (
             13  # of a replica that has nothing Keras alone makes NaN, and of no values their mean
@@ -76,7 +92,12 @@ def test_the_loss_of_uneven_shares_is_that_of_one_replica(rng, strategy, model, 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "reduction", "samples"),
-    [("plain", "none", 13), ("contrastive", "mean_with_sample_weight", 9), ("cached", "sum", 9)],
+    [
+        ("plain", "none", 13),
+        ("contrastive", "mean_with_sample_weight", 9),
+        ("cached", "sum", 9),
+        ("with keys", "sum", 9),
+    ],
 )
 def test_a_traced_step_reports_as_an_eager_one_does(rng, strategy, model, reduction, samples):
     """Each trainer once, and each way in which the loss weighs its values."""
