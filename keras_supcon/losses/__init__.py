@@ -1,8 +1,7 @@
-"""Contrastive losses: a pure function that reads like the equation, and a `keras.losses.Loss`
-around it.
-"""
+"""Contrastive losses: pure functions that read like the equations, each with a `keras.losses.Loss`."""
 
 from keras_supcon.losses.max_margin import MaxMarginLoss, max_margin_loss
+from keras_supcon.losses.names import add_names
 from keras_supcon.losses.npairs import NPairsLoss, npairs_loss
 from keras_supcon.losses.ntlogistic import NTLogisticLoss, ntlogistic_loss
 from keras_supcon.losses.ntxent import NTXentLoss, ntxent_loss
@@ -23,3 +22,5 @@ __all__ = [
     "supcon_loss",
     "triplet_loss",
 ]
+
+add_names(*(globals()[name] for name in __all__))

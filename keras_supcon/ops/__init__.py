@@ -4,7 +4,7 @@ from keras_supcon.ops.classes import class_groups, ranks_in_group
 from keras_supcon.ops.contrast import Contrast
 from keras_supcon.ops.distances import distance_anchors, distance_contrasts
 from keras_supcon.ops.normalization import convert_rows, l2_normalize, limit_norm
-from keras_supcon.ops.pair_sum import pair_max, pair_sum
+from keras_supcon.ops.pair_sum import pair_argmax, pair_max, pair_sum
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import permute_rows
 from keras_supcon.ops.row_loss import row_loss
@@ -23,6 +23,7 @@ __all__ = [
     "distance_contrasts",
     "l2_normalize",
     "limit_norm",
+    "pair_argmax",
     "pair_max",
     "pair_sum",
     "permute_rows",

@@ -7,7 +7,8 @@ from keras import ops
 
 from keras_supcon.ops.blocks import BLOCK_SIZE, Blocks
 from keras_supcon.ops.loops import add_to_block, for_each, gradient_function, loop_bounds
-from keras_supcon.ops.pairs import PairSet, Rows
+from keras_supcon.ops.pairs import OTHERS, PADDING, PairSet, Rows
+from keras_supcon.typing import Tensor
 
 
 def _transposed(rows: Rows) -> Rows:
@@ -376,48 +377,149 @@ class _RectangularSum:
 
 
 def pair_max(
-    anchors: Any,
-    anchor_rows: Rows,
-    contrasts: Any,
-    contrast_rows: Rows,
-    pairs: PairSet,
+    anchors: Tensor,
+    anchor_rows: Rows | None,
+    contrasts: Tensor,
+    contrast_rows: Rows | None = None,
+    pairs: PairSet | None = None,
     block_size: int | None = None,
-) -> Any:
-    """For every anchor, its largest dot product with the contrast rows of a set of pairs; takes no
-    gradient.
+) -> Tensor:
+    """Finds for every anchor its largest dot product with the contrast rows of a set of pairs.
+
+    Takes no gradient. Pairs are visited tile by tile, so that memory grows with the number of rows.
 
     Args:
         anchors: Float tensor `(anchors, dim)`.
         anchor_rows: Their `Rows`, in ascending order of `pairs.key`, or in any order if they fit
-            one block.
+            one block; None without `pairs`.
         contrasts: Float tensor `(contrasts, dim)`.
-        contrast_rows: Their `Rows`, in ascending order likewise.
-        pairs: The pairs that count.
+        contrast_rows: Their `Rows`, in ascending order likewise. Without `pairs` only `present` is
+            read: `Rows(present=mask)` leaves out rows whose float mask is 0.
+        pairs: The pairs that count; None for all.
         block_size: As for `pair_sum`.
 
     Returns:
         Float tensor `(anchors,)`, minus infinity for an anchor without pairs.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_supcon.ops import pair_max
+    >>> queue = ops.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    >>> ops.convert_to_numpy(pair_max(ops.array([[0.0, 2.0], [1.0, 0.0]]), None, queue)).tolist()
+    [2.0, 1.0]
     """
-    anchors = Blocks(
-        ops.stop_gradient(ops.convert_to_tensor(anchors)), anchor_rows, block_size, pairs.needed
-    )
-    contrasts = Blocks(
-        ops.stop_gradient(ops.convert_to_tensor(contrasts)), contrast_rows, block_size, pairs.needed
-    )
+    return _largest(anchors, anchor_rows, contrasts, contrast_rows, pairs, block_size)[0]
+
+
+def pair_argmax(
+    anchors: Tensor,
+    anchor_rows: Rows | None,
+    contrasts: Tensor,
+    contrast_rows: Rows | None = None,
+    pairs: PairSet | None = None,
+    block_size: int | None = None,
+) -> Tensor:
+    """Finds for every anchor the contrast row with the largest dot product, its nearest neighbor
+    where rows are unit vectors.
+
+    Takes no gradient. Pairs are visited tile by tile, so that memory grows with the number of rows.
+
+    Args:
+        anchors: As for `pair_max`.
+        anchor_rows: As for `pair_max`.
+        contrasts: As for `pair_max`.
+        contrast_rows: As for `pair_max`.
+        pairs: As for `pair_max`.
+        block_size: As for `pair_max`.
+
+    Returns:
+        int32 tensor `(anchors,)`, places among the contrast rows: the lowest of those with equal
+        dot products, -1 for an anchor without pairs.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_supcon.ops import Rows, pair_argmax
+    >>> queue = ops.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0], [0.0, 1.0]])
+    >>> queries = ops.array([[0.0, 2.0], [1.0, 0.0]])
+    >>> ops.convert_to_numpy(pair_argmax(queries, None, queue)).tolist()
+    [2, 0]
+    >>> is_filled = Rows(present=ops.array([0.0, 1.0, 1.0, 0.0]))
+    >>> ops.convert_to_numpy(pair_argmax(queries, None, queue, is_filled)).tolist()
+    [2, 1]
+    """
+    return _largest(anchors, anchor_rows, contrasts, contrast_rows, pairs, block_size, True)[1]
+
+
+def _largest(
+    anchors: Tensor,
+    anchor_rows: Rows | None,
+    contrasts: Tensor,
+    contrast_rows: Rows | None,
+    pairs: PairSet | None,
+    block_size: int | None,
+    with_places: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Returns the largest dot products and, if asked, their places."""
+    anchors = ops.stop_gradient(ops.convert_to_tensor(anchors))
+    contrasts = ops.stop_gradient(ops.convert_to_tensor(contrasts))
+    if pairs is None:
+        pairs, anchor_rows, contrast_rows = _all_pairs(anchors, contrasts, contrast_rows)
+    anchors = Blocks(anchors, anchor_rows, block_size, pairs.needed)
+    contrasts = Blocks(contrasts, contrast_rows, block_size, pairs.needed)
     tiles = _Tiles(anchors, anchor_rows, contrasts, contrast_rows, pairs)
     lowest = ops.cast(float("-inf"), anchors.dtype)
+    columns = ops.arange(contrasts.size, dtype="int32")[None]
 
-    def anchor_block(i: Any, maxima: Any) -> Any:
-        def tile(j: Any, row_maxima: Any, is_masked: bool) -> Any:
-            mask = tiles.mask(i, j) if is_masked else ops.transpose(contrasts.valid(j)) > 0
-            mask = ops.logical_and(mask, ops.transpose(contrasts.valid(j)) > 0)
+    def anchor_block(i: Any, results: Any) -> Any:
+        def tile(j: Any, state: Any, is_masked: bool) -> Any:
+            mask = ops.transpose(contrasts.valid(j)) > 0
+            if is_masked:
+                mask = ops.logical_and(tiles.mask(i, j), mask)
             similarity = ops.where(mask, tiles.similarity(i, j), lowest)
-            return ops.maximum(
-                row_maxima, ops.max(similarity, axis=1, keepdims=True, initial=float("-inf"))
+            maxima = ops.max(similarity, axis=1, keepdims=True, initial=float("-inf"))
+            if not with_places:
+                return ops.maximum(state, maxima)
+            # Not `ops.argmax`, to which -0.0 is less than 0.0.
+            is_largest = ops.logical_and(similarity == maxima, mask)
+            places = ops.min(
+                ops.where(is_largest, columns, PADDING), axis=1, keepdims=True, initial=PADDING
+            )
+            row_maxima, row_places = state
+            # Blocks come in ascending order: an equal one of a later block is no nearer.
+            is_nearer = ops.logical_and(
+                places < PADDING, ops.logical_or(row_places < 0, maxima > row_maxima)
+            )
+            places = ops.cast(j * contrasts.size, "int32") + places
+            return ops.where(is_nearer, maxima, row_maxima), ops.where(
+                is_nearer, places, row_places
             )
 
         start = ops.zeros_like(anchors.valid(i)) + lowest
-        # The block of `maxima` is 0 until it gets its one update.
-        return add_to_block(maxima, i, tiles.for_each_contrast_block(i, tile, start))
+        if not with_places:
+            # The block of `results` is 0 until it gets its one update.
+            return add_to_block(results, i, tiles.for_each_contrast_block(i, tile, start))
+        start = start, ops.cast(ops.zeros_like(anchors.valid(i)), "int32") - 1
+        updates = tiles.for_each_contrast_block(i, tile, start)
+        return tuple(
+            add_to_block(of_all, i, own) for of_all, own in zip(results, updates, strict=True)
+        )
 
-    return anchors.join(for_each(0, anchors.count, anchor_block, anchors.zeros(1)))[:, 0]
+    zeros = anchors.zeros(1)
+    results = (zeros, ops.cast(zeros, "int32")) if with_places else zeros
+    results = for_each(0, anchors.count, anchor_block, results)
+    maxima, places = results if with_places else (results, None)
+    return anchors.join(maxima)[:, 0], None if places is None else anchors.join(places)[:, 0]
+
+
+def _all_pairs(
+    anchors: Tensor, contrasts: Tensor, contrast_rows: Rows | None
+) -> tuple[PairSet, Rows, Rows]:
+    """Returns a set with all pairs, and rows of which none is the same as an anchor."""
+    nowhere = ops.full((ops.shape(anchors)[0],), -1, dtype="int32")
+    places = ops.arange(ops.shape(contrasts)[0], dtype="int32")
+    present = None if contrast_rows is None else contrast_rows.present
+    if present is not None:
+        present = ops.cast(present, contrasts.dtype)
+    return OTHERS, Rows(index=nowhere), Rows(index=places, present=present)

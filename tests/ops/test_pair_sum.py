@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon.ops import NEGATIVES, OTHERS, POSITIVES, Rows, pair_max, pair_sum
+from keras_supcon.ops import NEGATIVES, OTHERS, POSITIVES, Rows, pair_argmax, pair_max, pair_sum
 from tests.autodiff import (
+    compiled,
     compiled_value_and_gradient,
+    quickest,
     quickest_value_and_gradient,
     value_and_gradient,
 )
@@ -133,8 +135,11 @@ def test_anchors_of_one_block_may_come_in_any_order(rng, name):
     arguments = (anchors, anchor_rows, contrasts, contrast_rows, SETS[name])
     actual = ops.convert_to_numpy(pair_sum(*arguments, value, value, None, 6))
     np.testing.assert_allclose(actual, np.where(mask, np.exp(products), 0).sum(axis=1), rtol=1e-5)
+    products = np.where(mask, products, -np.inf)
     largest = ops.convert_to_numpy(pair_max(*arguments, 6))
-    np.testing.assert_allclose(largest, np.where(mask, products, -np.inf).max(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(largest, products.max(axis=1), rtol=1e-5)
+    nearest = ops.convert_to_numpy(pair_argmax(*arguments, 6))
+    np.testing.assert_array_equal(nearest, np.where(mask.any(axis=1), products.argmax(axis=1), -1))
 
 
 @every_value(name=list(SETS), block_size=[3, None, 2])
@@ -144,9 +149,62 @@ def test_maximum_equals_that_of_the_full_matrix(rng, name, block_size):
         rng.normal(size=(8, 3)).astype("float32"),
     )
     mask = dense_mask(SETS[name], rows, rows)
-    expected = np.where(mask, features @ features.T, -np.inf).max(axis=1)
-    actual = ops.convert_to_numpy(pair_max(features, rows, features, rows, SETS[name], block_size))
-    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+    expected = np.where(mask, features @ features.T, -np.inf)
+    arguments = (features, rows, features, rows, SETS[name], block_size)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(pair_max(*arguments)), expected.max(axis=1), rtol=1e-5
+    )
+    nearest = np.where(mask.any(axis=1), expected.argmax(axis=1), -1)
+    np.testing.assert_array_equal(ops.convert_to_numpy(pair_argmax(*arguments)), nearest)
+
+
+@pytest.mark.parametrize("run", [quickest, compiled])
+@pytest.mark.parametrize("block_size", [None, 4])
+def test_of_equally_near_rows_the_nearest_is_the_first(rng, run, block_size):
+    """Products of small whole numbers are exact, 0 and -0 are equal."""
+    anchors, contrasts = (rng.integers(-1, 2, (rows, 2)).astype("float32") for rows in (7, 30))
+    anchors[0] = -0.0
+    products = anchors @ contrasts.T
+    assert np.all((products == products.max(axis=1, keepdims=True)).sum(axis=1) > 1)
+
+    def nearest(rows):
+        return pair_argmax(rows["anchors"], None, rows["contrasts"], block_size=block_size)
+
+    places = run(nearest)({"anchors": anchors, "contrasts": contrasts})
+    assert keras.backend.standardize_dtype(places.dtype) == "int32"
+    np.testing.assert_array_equal(ops.convert_to_numpy(places), products.argmax(axis=1))
+
+
+@pytest.mark.parametrize("block_size", [None, 3])
+def test_rows_that_are_not_present_are_no_neighbors(rng, block_size):
+    anchors, contrasts = (rng.normal(size=(rows, 3)).astype("float32") for rows in (5, 8))
+    present = np.array([0, 1, 0, 1, 1, 0, 1, 0], "float32")
+    contrasts[present == 0] *= 100
+    products = np.where(present > 0, anchors @ contrasts.T, -np.inf)
+    arguments = (anchors, None, contrasts, Rows(present=present), None, block_size)
+    places, largest = pair_argmax(*arguments), pair_max(*arguments)
+    np.testing.assert_array_equal(ops.convert_to_numpy(places), products.argmax(axis=1))
+    np.testing.assert_allclose(ops.convert_to_numpy(largest), products.max(axis=1), rtol=1e-6)
+    none = Rows(present=0 * present)
+    places = pair_argmax(anchors, None, contrasts, none, None, block_size)
+    np.testing.assert_array_equal(ops.convert_to_numpy(places), -1)
+
+
+def test_neighbors_of_a_queue_are_those_of_nnclr():
+    def unit(rows, start):
+        z = np.sin(start + 1.7 * np.arange(rows * 4)).reshape(rows, 4)
+        return (z / np.linalg.norm(z, axis=1, keepdims=True)).astype("float32")
+
+    places = pair_argmax(unit(6, 1.0), None, unit(5, 3.3))
+    assert ops.convert_to_numpy(places).tolist() == [4, 0, 0, 0, 0, 1]
+
+
+def test_the_nearest_takes_no_gradient(rng):
+    z = rng.normal(size=(4, 3)).astype("float32")
+    _, gradient = quickest_value_and_gradient(
+        lambda z: ops.sum(z) + ops.sum(ops.cast(pair_argmax(z, None, z), "float32")), z
+    )
+    np.testing.assert_array_equal(gradient, 1)
 
 
 def test_what_a_function_gives_outside_the_set_does_not_matter():
