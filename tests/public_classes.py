@@ -95,7 +95,13 @@ LAYERS = {
     "ImageStandardization": Case(encoders.ImageStandardization, inputs=same_images),
     "ProjectionHead": Case(
         keras_supcon.ProjectionHead,
-        lambda: {"output_dim": 4, "hidden_units": (8, 3), "batch_norm": True},
+        lambda: {
+            "output_dim": 4,
+            "hidden_units": (8, 3),
+            "batch_norm": "all",
+            "output_bias": True,
+            "normalize": False,
+        },
         lambda: normal(5, 6),
         output_dtype="float32",
     ),
@@ -165,7 +171,7 @@ MODELS = {
         keras_supcon.ContrastiveModel,
         lambda: {
             "encoder": _encoder(),
-            "projection_head": keras_supcon.ProjectionHead(4, (6,)),
+            "projection_head": keras_supcon.ProjectionHead(4, hidden_units=(6,)),
             "augmenter": _augmenter(),
             "num_views": 3,
             "micro_batch_size": 4,
@@ -178,7 +184,7 @@ MODELS = {
         keras_supcon.ContrastiveModel,
         lambda: {
             "encoder": _encoder(),
-            "projection_head": keras_supcon.ProjectionHead(4, ()),
+            "projection_head": keras_supcon.ProjectionHead(4, hidden_units=()),
             "augmenter": augmentation.MultiView(
                 [_augmenter(), augmentation.RandomResizedCrop((8, 8), seed=4)]
             ),

@@ -13,11 +13,11 @@ def encoder() -> keras.Model:
 
 
 MODELS = {
-    "head": lambda: keras.Sequential([keras.Input((8,)), ProjectionHead(4, (6,))]),
+    "head": lambda: keras.Sequential([keras.Input((8,)), ProjectionHead(4, hidden_units=(6,))]),
     "head with batch normalization": lambda: keras.Sequential(
-        [keras.Input((8,)), ProjectionHead(4, (6, 5), batch_norm=True)]
+        [keras.Input((8,)), ProjectionHead(4, hidden_units=(6, 5), batch_norm="all")]
     ),
-    "contrastive": lambda: ContrastiveModel(encoder(), ProjectionHead(4, (6,))),
+    "contrastive": lambda: ContrastiveModel(encoder(), ProjectionHead(4, hidden_units=(6,))),
     "classifier": lambda: LinearClassifier(encoder(), 3),
 }
 
