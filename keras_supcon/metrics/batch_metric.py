@@ -25,7 +25,7 @@ class BatchMetric(keras.metrics.Mean):
     # Keras' own metrics.
     _direction = "up"
 
-    def __init__(self, name: str, dtype: Any, *, gather: bool, ignore_class: int | None) -> None:
+    def __init__(self, name: str, *, dtype: Any, gather: bool, ignore_class: int | None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.gather = gather
         self.ignore_class = check_class_id_or_none("ignore_class", ignore_class)
@@ -46,8 +46,8 @@ class BatchMetric(keras.metrics.Mean):
             class_ids, projections, gather=self.gather, ignore_class=self.ignore_class
         )
 
-    def weight_of_anchors(self, batch: Contrast, sample_weight: Any) -> Any:
-        """The weights of samples, those of ignored ones 0; None where all are 1."""
+    def weight_of_anchors(self, batch: Contrast, sample_weight: Tensor | None) -> Tensor | None:
+        """Returns the weights of samples, 0 for ignored ones; None where all are 1."""
         if batch.present is None:
             return sample_weight
         if sample_weight is None:

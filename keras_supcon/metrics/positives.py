@@ -5,7 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.metrics.batch_metric import BatchMetric
+from keras_supcon.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -34,17 +36,20 @@ class PositivesPerAnchor(BatchMetric):
     2.0
     """
 
+    @deprecate_positional
     def __init__(
         self,
         name: str = "positives_per_anchor",
-        dtype: Any = None,
         *,
+        dtype: Any = None,
         gather: bool = True,
         ignore_class: int | None = None,
     ) -> None:
-        super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
+        super().__init__(name, dtype=dtype, gather=gather, ignore_class=ignore_class)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         batch = self.contrast(y_true, y_pred, counts_only=True)
         weight = self.weight_of_anchors(batch, sample_weight)
         super().update_state(batch.per_sample(batch.num_positives), sample_weight=weight)
@@ -74,17 +79,20 @@ class AnchorsWithPositive(BatchMetric):
     0.5
     """
 
+    @deprecate_positional
     def __init__(
         self,
         name: str = "anchors_with_positive",
-        dtype: Any = None,
         *,
+        dtype: Any = None,
         gather: bool = True,
         ignore_class: int | None = None,
     ) -> None:
-        super().__init__(name, dtype, gather=gather, ignore_class=ignore_class)
+        super().__init__(name, dtype=dtype, gather=gather, ignore_class=ignore_class)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         batch = self.contrast(y_true, y_pred, counts_only=True)
         has_positive = batch.per_sample(ops.cast(batch.num_positives > 0, "float32"))
         super().update_state(

@@ -22,7 +22,7 @@ def class_groups(class_ids: Any) -> Any:
     Example:
 
     >>> from keras import ops
-    >>> from keras_supcon.ops import class_groups
+    >>> from keras_supcon.ops.classes import class_groups
     >>> ops.convert_to_numpy(class_groups(ops.array([70, 5, -1, 70, -1]))).tolist()
     [0, 1, 2, 0, 4]
     """
@@ -60,7 +60,7 @@ def ranks_in_group(groups: Any) -> Any:
     Example:
 
     >>> from keras import ops
-    >>> from keras_supcon.ops import ranks_in_group
+    >>> from keras_supcon.ops.classes import ranks_in_group
     >>> ops.convert_to_numpy(ranks_in_group(ops.array([0, 1, 2, 0, 0]))).tolist()
     [0, 0, 0, 1, 2]
     """

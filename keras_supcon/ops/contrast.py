@@ -13,7 +13,7 @@ from keras_supcon.ops.classes import at_least_one, class_groups, ranks_in_group
 from keras_supcon.ops.pair_sum import pair_max, pair_sum
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import RowOrder
-from keras_supcon.ops.row_loss import row_loss
+from keras_supcon.ops.whole_rows import row_loss
 from keras_supcon.typing import Tensor
 
 # Within exp(+-40) sums of exponentials of float32 neither overflow nor vanish, so they need no

@@ -98,7 +98,7 @@ def limit_norm(x: Any, largest: float, axis: int = -1) -> Any:
     Example:
 
     >>> from keras import ops
-    >>> from keras_supcon.ops import limit_norm
+    >>> from keras_supcon.ops.normalization import limit_norm
     >>> print(ops.convert_to_numpy(limit_norm(ops.array([[3e25, 4e25], [0.0, 3.0]]), 10.0)).round(4).tolist())
     [[6.0, 8.0], [0.0, 3.0]]
     """

@@ -24,7 +24,7 @@ def permute_rows(x: Any, order: Any, back: Any) -> Any:
     Example:
 
     >>> from keras import ops
-    >>> from keras_supcon.ops import permute_rows
+    >>> from keras_supcon.ops.permutation import permute_rows
     >>> order = ops.array([2, 0, 1])
     >>> ops.convert_to_numpy(permute_rows(ops.array([10.0, 20.0, 30.0]), order, ops.argsort(order))).tolist()
     [30.0, 10.0, 20.0]

@@ -44,7 +44,7 @@ CASES = {
     **{
         f"triplet {mining}": (
             lambda y, z, mining=mining, **options: losses.triplet_loss(
-                y, z, 0.5, mining, **options
+                y, z, 0.5, mining=mining, **options
             ),
             keras_supcon.TripletLoss(margin=0.5, mining=mining),
             lambda y, z, mining=mining: double_loop.triplet(y, z, 0.5, mining),
@@ -157,7 +157,9 @@ def test_a_negative_as_far_as_the_positive_is_not_semi_hard(order):
     """
     rows = np.array([[0, 0], [1, 0], [0, 1], [0, -2]], "float32")
     class_ids = np.array([0, 0, 1, 2])
-    loss = losses.triplet_loss(class_ids[order], rows[order], 1.0, "semi_hard", normalize=False)
+    loss = losses.triplet_loss(
+        class_ids[order], rows[order], 1.0, mining="semi_hard", normalize=False
+    )
     assert float(loss[0]) == 0
 
 

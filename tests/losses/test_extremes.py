@@ -27,8 +27,10 @@ LOSSES = {
     "npairs": keras_supcon.NPairsLoss,
     "max_margin": lambda **options: keras_supcon.MaxMarginLoss(1e15, **options),
     "triplet all": lambda **options: keras_supcon.TripletLoss(1e30, **options),
-    "triplet semi_hard": lambda **options: keras_supcon.TripletLoss(1e30, "semi_hard", **options),
-    "triplet hard": lambda **options: keras_supcon.TripletLoss(1e30, "hard", **options),
+    "triplet semi_hard": lambda **options: keras_supcon.TripletLoss(
+        1e30, mining="semi_hard", **options
+    ),
+    "triplet hard": lambda **options: keras_supcon.TripletLoss(1e30, mining="hard", **options),
 }
 LARGEST = float(np.finfo("float32").max)
 

@@ -184,3 +184,8 @@ def test_chance_is_the_loss_of_equal_rows_also_beside_ignored_samples():
     assert float(metric.result()) == pytest.approx(
         float(SupConLoss(ignore_class=9)(class_ids, alike)), rel=1e-6
     )
+
+
+def test_the_dtype_by_position_works_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="`dtype` of `ChanceLoss` should be given by key"):
+        assert metrics.ChanceLoss("mine", "float64").dtype == "float64"

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon.ops import class_groups, ranks_in_group
+import keras_supcon
+from keras_supcon.ops.classes import class_groups, ranks_in_group
 
 pytestmark = pytest.mark.neutral
 
@@ -32,3 +33,14 @@ def test_groups_are_the_classes_and_ranks_the_order_within_them(rng, num_samples
 def test_no_samples():
     groups = class_groups(ops.zeros((0,), "int32"))
     assert tuple(groups.shape) == tuple(ranks_in_group(groups).shape) == (0,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["class_groups", "convert_rows", "limit_norm", "permute_rows", "ranks_in_group", "row_loss"],
+)
+def test_names_that_were_public_lead_to_where_they_are(name):
+    with pytest.warns(DeprecationWarning, match=f"`keras_supcon.ops.{name}` is now `keras_supcon"):
+        function = getattr(keras_supcon.ops, name)
+    assert function.__name__ == name
+    assert name not in keras_supcon.ops.__all__

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon.ops import convert_rows, l2_normalize, limit_norm
+from keras_supcon.ops.normalization import convert_rows, l2_normalize, limit_norm
 from tests.autodiff import compiled, compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.neutral

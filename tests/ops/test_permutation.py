@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon.ops import permute_rows
+from keras_supcon.ops.permutation import permute_rows
 from tests.autodiff import value_and_gradient
 
 pytestmark = pytest.mark.neutral

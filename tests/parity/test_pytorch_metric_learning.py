@@ -109,7 +109,7 @@ def triplet_all(class_ids: np.ndarray, views: int, margin: float, normalize: boo
     return Case(
         "triplet_all",
         lambda z: weighted_mean(
-            triplet_loss(class_ids, z, margin, "all", normalize=normalize), weights
+            triplet_loss(class_ids, z, margin, mining="all", normalize=normalize), weights
         ),
         {
             "embeddings": embeddings(class_ids, views),
@@ -126,7 +126,7 @@ def triplet_hard(class_ids: np.ndarray, views: int, margin: float, normalize: bo
     return Case(
         "triplet_hard",
         lambda z: weighted_mean(
-            triplet_loss(class_ids, z, margin, "hard", normalize=normalize), anchors
+            triplet_loss(class_ids, z, margin, mining="hard", normalize=normalize), anchors
         ),
         {
             "embeddings": embeddings(class_ids, views),

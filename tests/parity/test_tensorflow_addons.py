@@ -76,7 +76,7 @@ def triplet_semihard(class_ids: np.ndarray, views: int, margin: float, normalize
     return Case(
         "triplet_semihard",
         lambda z: weighted_mean(
-            triplet_loss(class_ids, z, margin, "semi_hard", normalize=normalize), weights
+            triplet_loss(class_ids, z, margin, mining="semi_hard", normalize=normalize), weights
         ),
         {
             "embeddings": embeddings(class_ids, views),
@@ -90,7 +90,7 @@ def triplet_semihard(class_ids: np.ndarray, views: int, margin: float, normalize
 def triplet_hard(class_ids: np.ndarray, views: int, margin: float, normalize: bool) -> Case:
     return Case(
         "triplet_hard",
-        lambda z: ops.mean(triplet_loss(class_ids, z, margin, "hard", normalize=normalize)),
+        lambda z: ops.mean(triplet_loss(class_ids, z, margin, mining="hard", normalize=normalize)),
         {
             "embeddings": embeddings(class_ids, views),
             "labels": class_ids,

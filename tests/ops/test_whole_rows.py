@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_supcon.ops import Rows, row_loss
+from keras_supcon.ops import Rows
+from keras_supcon.ops.whole_rows import row_loss
 from tests.autodiff import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.neutral
