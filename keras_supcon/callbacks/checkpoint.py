@@ -106,7 +106,7 @@ class Checkpoint(keras.callbacks.Callback):
     >>> from keras_supcon.callbacks import Checkpoint
     >>> def training(directory, epochs):
     ...     encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(16)])
-    ...     model = keras_supcon.ContrastiveModel(encoder, keras_supcon.ProjectionHead(8, (16,)))
+    ...     model = keras_supcon.ContrastiveModel(encoder, keras_supcon.ProjectionHead(8, hidden_units=(16,)))
     ...     model.build((None, 8, 8, 1))
     ...     model.compile(optimizer="adam", loss=keras_supcon.SupConLoss())
     ...     batches = lambda start: data.load_epochs("digits", "train", batch_size=256, epochs=epochs, start=start)

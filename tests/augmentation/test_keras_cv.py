@@ -169,7 +169,7 @@ def test_trains_in_a_model_that_is_asked_for_xla(recipe_and_arguments):
         [keras.Input((12, 10, 3)), keras.layers.Flatten(), keras.layers.Dense(6)]
     )
     model = ContrastiveModel(
-        encoder, ProjectionHead(4, ()), augmenter=recipe(**arguments), num_views=1
+        encoder, ProjectionHead(4, hidden_units=()), augmenter=recipe(**arguments), num_views=1
     )
     with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
         model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=True)

@@ -34,7 +34,7 @@ def test_the_torch_network_projects_as_ours_does(monkeypatch, rng, depth, stem, 
 
     model = keras_supcon.ContrastiveModel(
         keras_supcon.encoders.ResNet(depth, 0.125, stem),
-        keras_supcon.ProjectionHead(128, (features,)),
+        keras_supcon.ProjectionHead(128, hidden_units=(features,)),
     )
     views = rng.random((2, 2, 32, 32, 3)).astype("float32")
     model.build(views.shape)

@@ -37,7 +37,7 @@ def encoder() -> keras.Model:
 
 def contrastive(optimizer, loss=None, seed=1, compile_options=(), **options) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    model = ContrastiveModel(encoder(), ProjectionHead(4, ()), **options)
+    model = ContrastiveModel(encoder(), ProjectionHead(4, hidden_units=()), **options)
     model.compile(
         optimizer=optimizer, loss=SupConLoss() if loss is None else loss, **dict(compile_options)
     )

@@ -92,7 +92,7 @@ def test_a_contrastive_model_trains_on_them():
     encoder = keras.Sequential(
         [keras.Input((*SIZE, 1)), keras.layers.Flatten(), keras.layers.Dense(8)]
     )
-    model = ContrastiveModel(encoder, ProjectionHead(4, ()))
+    model = ContrastiveModel(encoder, ProjectionHead(4, hidden_units=()))
     model.compile(optimizer="sgd", loss=SupConLoss())
     dataset = data.with_views(data.load("digits", "test", batch_size=100), augmenter(), 3)
     model.fit(dataset, verbose=0)

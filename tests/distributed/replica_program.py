@@ -80,7 +80,7 @@ def encoder(shape=(FEATURES,)):
 
 
 def contrastive(loss=None, cls=keras_supcon.ContrastiveModel, **options):
-    model = cls(encoder(), keras_supcon.ProjectionHead(4, ()), **options)
+    model = cls(encoder(), keras_supcon.ProjectionHead(4, hidden_units=()), **options)
     model.compile(optimizer=sgd(), loss=loss)
     return model
 

@@ -39,7 +39,9 @@ def encoder(synchronized):
 
 def contrastive(scope, synchronized, **options):
     with scope:
-        model = ContrastiveModel(encoder(synchronized), ProjectionHead(4, ()), **options)
+        model = ContrastiveModel(
+            encoder(synchronized), ProjectionHead(4, hidden_units=()), **options
+        )
         model.compile(optimizer=keras.optimizers.SGD(0.1, momentum=0.9), loss=SupConLoss())
     return model
 

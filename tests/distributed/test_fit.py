@@ -28,7 +28,9 @@ def fit(
     with strategy.scope():
         layers = [keras.Input((4,)), keras.layers.Dense(4), *([batch_norm] if batch_norm else [])]
         model = ContrastiveModel(
-            keras.Sequential(layers), ProjectionHead(4, ()), micro_batch_size=micro_batch_size
+            keras.Sequential(layers),
+            ProjectionHead(4, hidden_units=()),
+            micro_batch_size=micro_batch_size,
         )
         model.compile(
             optimizer=keras.optimizers.SGD(0.1, **(optimizer or {})), loss=SupConLoss(), **compiling
@@ -162,7 +164,7 @@ def test_what_was_made_outside_of_the_scope_is_refused(strategy, outside, messag
     with scope_of("encoder") if outside != "model" else scope_of("model"):
         encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
     with scope_of("model"):
-        model = ContrastiveModel(encoder, ProjectionHead(4, ()))
+        model = ContrastiveModel(encoder, ProjectionHead(4, hidden_units=()))
     with scope_of("compile") if outside != "model" else scope_of("model"):
         model.compile(optimizer=keras.optimizers.SGD(0.1), loss=SupConLoss())
     with strategy.scope(), pytest.raises(ValueError, match=message):
@@ -183,7 +185,7 @@ def test_replicas_drop_differently_and_keep_one_seed_state(strategy):
         dropout = keras.layers.Dropout(0.5, seed=3)
         model = ContrastiveModel(
             keras.Sequential([keras.Input((64,)), dropout, Collect(), keras.layers.Dense(2)]),
-            ProjectionHead(4, ()),
+            ProjectionHead(4, hidden_units=()),
             num_views=1,
         )
         model.compile(optimizer="sgd", loss=SupConLoss(), run_eagerly=True)
@@ -224,7 +226,7 @@ def test_a_first_batch_that_is_shared_out_unevenly_trains(strategy):
 
     with strategy.scope():
         encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
-        model = ContrastiveModel(encoder, ProjectionHead(4, ()))
+        model = ContrastiveModel(encoder, ProjectionHead(4, hidden_units=()))
         model.compile(optimizer="sgd", loss=SupConLoss())
     rows = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
     # One batch of seven: Keras alone stops at it.
@@ -246,7 +248,7 @@ def counting_model():
     encoder = keras.Sequential(
         [keras.layers.Dense(4), keras.layers.Dense(3)]
     )  # unbuilt, as a user's may be
-    model = CountingModel(encoder, ProjectionHead(4, ()), num_views=1)
+    model = CountingModel(encoder, ProjectionHead(4, hidden_units=()), num_views=1)
     model.compile(optimizer="adam", loss=SupConLoss(), metrics=[ContrastiveAccuracy()])
     return model
 

@@ -16,7 +16,7 @@ def trained(images, callbacks=(), micro_batch_size=None, **options):
         [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(5, "tanh")]
     )
     model = ContrastiveModel(
-        encoder, ProjectionHead(4, ()), micro_batch_size=micro_batch_size, **options
+        encoder, ProjectionHead(4, hidden_units=()), micro_batch_size=micro_batch_size, **options
     )
     model.compile(optimizer=keras.optimizers.SGD(0.3), loss=SupConLoss(0.3))
     history = model.fit(

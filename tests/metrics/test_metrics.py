@@ -119,7 +119,7 @@ def test_chance_loss_counts_anchors_without_a_positive_as_the_loss_does():
 def test_compile_takes_them_and_a_contrastive_model_logs_them(digits, tmp_path):
     images, labels = digits[0][:96], digits[1][:96]
     model = ContrastiveModel(
-        small_encoder(), ProjectionHead(8, (16,)), augmenter=RandomResizedCrop((8, 8))
+        small_encoder(), ProjectionHead(8, hidden_units=(16,)), augmenter=RandomResizedCrop((8, 8))
     )
     model.compile(optimizer="adam", loss=SupConLoss(), metrics=[metric() for metric in CLASSES])
     history = model.fit(
@@ -142,7 +142,10 @@ def test_compile_takes_them_and_a_contrastive_model_logs_them(digits, tmp_path):
 @pytest.mark.slow
 def test_without_labels_the_positives_are_the_other_views(digits):
     model = ContrastiveModel(
-        small_encoder(), ProjectionHead(8, ()), augmenter=RandomResizedCrop((8, 8)), num_views=3
+        small_encoder(),
+        ProjectionHead(8, hidden_units=()),
+        augmenter=RandomResizedCrop((8, 8)),
+        num_views=3,
     )
     model.compile(optimizer="adam", loss=NTXentLoss(), metrics=[metrics.PositivesPerAnchor()])
     assert model.fit(digits[0][:32], batch_size=16, verbose=0).history["positives_per_anchor"] == [

@@ -105,7 +105,7 @@ def test_trains_our_resnet_behind_our_recipe_in_mixed_precision(digits):
     try:
         encoder = ResNet(depth=10, width=1 / 64, stem="cifar")
         model = ContrastiveModel(
-            encoder, ProjectionHead(8, (16,)), augmenter=SimAugment((8, 8), seed=1)
+            encoder, ProjectionHead(8, hidden_units=(16,)), augmenter=SimAugment((8, 8), seed=1)
         )
         model.compile(optimizer="adam", loss=SupConLoss())
         losses = model.fit(
@@ -194,7 +194,7 @@ def test_embed_is_the_encoder_on_the_inference_form_of_the_images(digits):
 
 def test_an_augmenter_without_a_training_argument_is_left_out_at_inference():
     encoder = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
-    model = ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter=AddOne())
+    model = ContrastiveModel(encoder, ProjectionHead(4, hidden_units=()), augmenter=AddOne())
     head = model.projection_head
     images = np.ones((3, 2, 2, 1), "float32") * np.arange(3, dtype="float32")[:, None, None, None]
     flat = images.reshape(3, 4)
@@ -212,7 +212,7 @@ def test_a_multi_view_makes_the_views_and_its_first_augmenter_the_inference_form
     halve = keras.layers.Rescaling(0.5)
     model = ContrastiveModel(
         encoder,
-        ProjectionHead(4, ()),
+        ProjectionHead(4, hidden_units=()),
         augmenter=MultiView([AddOne(), RandomResizedCrop((2, 2)), halve]),
     )
     assert model.num_views == 3
@@ -234,7 +234,7 @@ def test_trains_with_a_multi_view_and_comes_back_from_a_file(digits, tmp_path):
     augmenter = MultiView(
         [RandomResizedCrop((6, 6)), RandomResizedCrop((6, 6), crop_area=(0.5, 1.0))]
     )
-    model = ContrastiveModel(encoder, ProjectionHead(4, ()), augmenter=augmenter)
+    model = ContrastiveModel(encoder, ProjectionHead(4, hidden_units=()), augmenter=augmenter)
     model.compile(optimizer="sgd", loss=SupConLoss())
     images, labels = digits[0][:32], digits[1][:32]
     model.fit(images, labels, batch_size=16, verbose=0)
@@ -252,7 +252,7 @@ def test_vectors_and_views_of_vectors_are_welcome_too(rng):
     encoder = keras.Sequential(
         [keras.Input((6,)), keras.layers.Dense(5), keras.layers.Dropout(0.5)]
     )
-    model = ContrastiveModel(encoder, ProjectionHead(4, ()))
+    model = ContrastiveModel(encoder, ProjectionHead(4, hidden_units=()))
     x = rng.normal(size=(8, 6)).astype("float32")
     views = ops.convert_to_numpy(model(x, training=True))
     assert views.shape == (8, 2, 4)

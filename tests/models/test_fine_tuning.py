@@ -254,7 +254,7 @@ def test_the_trainable_flag_of_the_classifier_is_that_of_its_head():
 @pytest.mark.slow
 def test_pre_training_goes_on_beside_it(digits):
     images, labels = digits[0][:32], digits[1][:32]
-    model = ContrastiveModel(small_encoder(), ProjectionHead(4, ()))
+    model = ContrastiveModel(small_encoder(), ProjectionHead(4, hidden_units=()))
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss=SupConLoss())
     classifier = compiled(model.encoder)
     assert len(moved(model.encoder, lambda: model.fit(images, labels, verbose=0))) == 8

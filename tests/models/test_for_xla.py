@@ -68,7 +68,7 @@ def test_pretraining_and_its_evaluation(batches, encoder, micro_batch_size, poli
     try:
         model = ContrastiveModel(
             encoder(),
-            ProjectionHead(16, (32,), batch_norm=True),
+            ProjectionHead(16, hidden_units=(32,), batch_norm=True),
             augmenter=augmentation.SimAugment((SIZE, SIZE), seed=0),
             micro_batch_size=micro_batch_size,
         )

@@ -68,7 +68,7 @@ def change_of_a_step(model, x, y, **options):
 
 def compiled(encoder, micro_batch_size, head=None, loss=None, rate=1.0, **options):
     keras.utils.set_random_seed(1)
-    head = ProjectionHead(6, (8,)) if head is None else head
+    head = ProjectionHead(6, hidden_units=(8,)) if head is None else head
     model = ContrastiveModel(encoder, head, micro_batch_size=micro_batch_size, **options)
     model.compile(optimizer=keras.optimizers.SGD(rate), loss=loss or SupConLoss())
     return model
@@ -193,7 +193,7 @@ def test_moving_averages_move_once_by_the_mean_of_the_micro_batches(rng):
     rows = rng.normal(3.0, 2.0, (12, 2, 5)).astype("float32")
     normalization = keras.layers.BatchNormalization(momentum=0.9)
     encoder = keras.Sequential([keras.Input((5,)), normalization, keras.layers.Dense(4)])
-    model = compiled(encoder, 4, head=ProjectionHead(4, ()))
+    model = compiled(encoder, 4, head=ProjectionHead(4, hidden_units=()))
     model.build(rows.shape)
     model.train_on_batch(rows, np.arange(12) % 3)
     # On JAX micro-batches take every third row, elsewhere four rows in a row.
@@ -262,7 +262,9 @@ def test_the_loss_may_have_weights_of_its_own(rng):
     changes = []
     for micro_batch_size in (None, 4):
         keras.utils.set_random_seed(1)
-        model = Scaled(small_encoder(), ProjectionHead(6, (8,)), micro_batch_size=micro_batch_size)
+        model = Scaled(
+            small_encoder(), ProjectionHead(6, hidden_units=(8,)), micro_batch_size=micro_batch_size
+        )
         model.compile(optimizer=keras.optimizers.SGD(1.0), loss=Quadratic())
         changes.append(change_of_a_step(model, x, y)[1])
     assert max(np.abs(change).max() for change in changes[0]) > 0.1
@@ -363,7 +365,9 @@ class TestOnTensorFlow:
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: devices)
         for micro_batch_size, expected in ((None, True), (4, False)):
             model = ContrastiveModel(
-                small_encoder(), ProjectionHead(6, (8,)), micro_batch_size=micro_batch_size
+                small_encoder(),
+                ProjectionHead(6, hidden_units=(8,)),
+                micro_batch_size=micro_batch_size,
             )
             model.compile(optimizer="sgd", loss=SupConLoss())
             assert model.jit_compile == expected

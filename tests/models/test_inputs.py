@@ -26,7 +26,9 @@ def two_arrays(rng, structure=dict, views=()):
 
 
 def compiled(encoder, **options) -> ContrastiveModel:
-    model = ContrastiveModel(encoder, ProjectionHead(4, (), name="projection"), **options)
+    model = ContrastiveModel(
+        encoder, ProjectionHead(4, hidden_units=(), name="projection"), **options
+    )
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss=SupConLoss())
     return model
 

@@ -26,7 +26,7 @@ def losses_in(policy, wrapper=None):
             keras.layers.Dense(16, dtype=policy),
         ],
     )
-    head = ProjectionHead(8, (16,), dtype=policy)
+    head = ProjectionHead(8, hidden_units=(16,), dtype=policy)
     model = ContrastiveModel(encoder, head, **({} if wrapper is None else {"dtype": wrapper}))
     model.compile(optimizer=keras.optimizers.SGD(0.2, momentum=0.9), loss=SupConLoss())
     views = views.astype("float32")
@@ -72,7 +72,7 @@ def test_the_policy_of_the_model_may_be_given():
 def test_extreme_images_give_no_nan(policy, scale):
     keras.utils.set_random_seed(0)
     encoder = keras.Sequential([keras.Input((10,)), keras.layers.Dense(16, dtype=policy)])
-    model = ContrastiveModel(encoder, ProjectionHead(8, (16,), dtype=policy))
+    model = ContrastiveModel(encoder, ProjectionHead(8, hidden_units=(16,), dtype=policy))
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss=SupConLoss(temperature=0.01))
     views = (scale * np.random.default_rng(0).normal(size=(8, 2, 10))).astype("float32")
     assert np.isfinite(model.train_on_batch(views, np.arange(8) % 2))

@@ -85,7 +85,9 @@ def test_every_stage_sees_the_range_that_comes_in(name, value_range, dtype):
     images = np.full((4, 4, 4, 3), high, dtype)
     images[:, 1:3, 1:3] = low
     encoder = Brightest()
-    model = ContrastiveModel(encoder, ProjectionHead(2, ()), quiet_recipes(value_range)[name])
+    model = ContrastiveModel(
+        encoder, ProjectionHead(2, hidden_units=()), quiet_recipes(value_range)[name]
+    )
     # Tracing would take most of the time.
     model.compile(
         optimizer=keras.optimizers.SGD(0.0),
@@ -141,7 +143,7 @@ def test_layers_of_keras_give_integers_what_they_give_floats(layer, rng):
 def test_views_made_before_keep_their_range():
     encoder = keras.Sequential([keras.Input((2, 2, 1)), layers.Flatten()])
     model = ContrastiveModel(
-        encoder, ProjectionHead(4, ()), augmenter=SimAugment(image_size=(2, 2))
+        encoder, ProjectionHead(4, hidden_units=()), augmenter=SimAugment(image_size=(2, 2))
     )
     views = np.linspace(0, 1, 3 * 2 * 4, dtype="float32").reshape(3, 2, 2, 2, 1)
     expected = ops.convert_to_numpy(model.projection_head(views[:, 1].reshape(3, 4)))
@@ -239,7 +241,7 @@ def test_what_is_served_is_what_was_evaluated(stage, rng, tmp_path):
     encoder = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(16, "relu")])
     if stage == "contrastive":
         model = ContrastiveModel(
-            encoder, ProjectionHead(4, ()), SimAugment(image_size=(8, 8), seed=1)
+            encoder, ProjectionHead(4, hidden_units=()), SimAugment(image_size=(8, 8), seed=1)
         )
         model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=SupConLoss())
     else:
@@ -367,7 +369,7 @@ def test_fit_warns_of_floats_up_to_1_for_a_recipe_of_0_to_255(rng):
     )
     for value_range, warns in (((0, 255), True), ((0, 1), False)):
         recipe = SimAugment(image_size=(4, 4), value_range=value_range, name="mine")
-        model = ContrastiveModel(encoder, ProjectionHead(2, ()), augmenter=recipe)
+        model = ContrastiveModel(encoder, ProjectionHead(2, hidden_units=()), augmenter=recipe)
         model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=False)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -393,7 +395,9 @@ def test_fit_warns_once_of_what_layers_see_too_and_at_its_own_line(rng):
     )
     for model, loss, files in (
         (
-            ContrastiveModel(encoder, ProjectionHead(2, ()), augmenter=MultiView(recipes[:2])),
+            ContrastiveModel(
+                encoder, ProjectionHead(2, hidden_units=()), augmenter=MultiView(recipes[:2])
+            ),
             SupConLoss(),
             [__file__],
         ),

@@ -35,7 +35,7 @@ def model_of(loss, optimizer=None, seed=1, **options):
         [keras.Input((SIZE, SIZE, 1)), keras.layers.Flatten(), keras.layers.Dense(8, "tanh")]
     )
     model = ContrastiveModel(
-        encoder, ProjectionHead(4, ()), **{"learnable_temperature": True, **options}
+        encoder, ProjectionHead(4, hidden_units=()), **{"learnable_temperature": True, **options}
     )
     model.compile(
         optimizer=keras.optimizers.SGD(1.0) if optimizer is None else optimizer, loss=loss

@@ -65,7 +65,7 @@ def test_augments_in_training_and_not_elsewhere_and_comes_back_from_a_file(
     images = rng.integers(0, 256, (8, 8, 8, 3)).astype("uint8")
     labels = np.arange(8) % 2
     model = ContrastiveModel(
-        flat_encoder(), ProjectionHead(4, ()), augmenter=augmenter_of_the_form(form)
+        flat_encoder(), ProjectionHead(4, hidden_units=()), augmenter=augmenter_of_the_form(form)
     )
     if is_traced:
         model.compile(optimizer="sgd", loss=SupConLoss())
@@ -205,7 +205,7 @@ def test_views_and_layers_of_a_compiled_step_are_independent_though_a_global_see
 def test_xla_is_left_off_where_keras_would_turn_it_on():
     model = ContrastiveModel(
         flat_encoder(),
-        ProjectionHead(4, ()),
+        ProjectionHead(4, hidden_units=()),
         augmenter=augmenter_of_the_form("layer that sets the size"),
     )
     with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):

@@ -154,7 +154,12 @@ def test_by_default_kernels_alone_adapt_and_decay():
     ]
     normalizations = [keras.layers.LayerNormalization(), keras.layers.RMSNormalization()]
     model = keras.Sequential(
-        [keras.Input((8, 8, 4)), *convolution, ProjectionHead(4, (4,)), *normalizations]
+        [
+            keras.Input((8, 8, 4)),
+            *convolution,
+            ProjectionHead(4, hidden_units=(4,)),
+            *normalizations,
+        ]
     )
     optimizer = LARS(0.1, weight_decay=1e-4)
     optimizer.build(model.trainable_variables)
@@ -242,7 +247,7 @@ def test_a_loaded_model_excludes_what_the_trained_one_did(tmp_path, rng):
     x = rng.normal(size=(8, 6)).astype("float32")
     keras.utils.set_random_seed(0)
     encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
-    model = ContrastiveModel(encoder, ProjectionHead(4, (5,)), name="whole")
+    model = ContrastiveModel(encoder, ProjectionHead(4, hidden_units=(5,)), name="whole")
     model.compile(
         LARS(0.1, trust_coefficient=0.1, exclude_from_adaptation=("^whole/", "bias$")), "mse"
     )
