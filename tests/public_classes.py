@@ -13,7 +13,7 @@ from tests.harness import Case
 VIEWS = {"image_size": (12, 10), "crop_area": (0.2, 0.9), "flip_probability": 0.3}
 CLASS_IDS = np.array(
     [0, 1, 0, 2, -1, 1, 0, 1, 3]
-)  # classes of one and of three samples, one unlabelled sample
+)  # classes of one and of three samples, one unlabeled sample
 
 
 def same_images(channels: int = 3, size: int = 16, number: int = 8) -> np.ndarray:

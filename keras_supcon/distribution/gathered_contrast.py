@@ -21,7 +21,7 @@ def gathered_contrast(
     """Builds the `Contrast` of this replica's anchors and the rows of all replicas.
 
     Args:
-        class_ids: Class ids of this replica, int32 `(batch,)`; -1 for unlabelled.
+        class_ids: Class ids of this replica, int32 `(batch,)`; -1 for unlabeled.
         projections: Projections of this replica, `(batch, views, dim)`.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         ignore_class: A class id whose samples are in no pair; None for no such id.

@@ -1,4 +1,4 @@
-"""Heads that stand between the encoder and the loss."""
+"""Heads between the encoder and the loss."""
 
 from keras_supcon.layers.projection_head import ProjectionHead
 

@@ -1,4 +1,4 @@
-"""The projection network of contrastive training."""
+"""Projection network of contrastive training."""
 
 from collections.abc import Sequence
 from typing import Any

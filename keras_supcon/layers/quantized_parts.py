@@ -1,4 +1,4 @@
-"""Files of layers whose parts were quantized."""
+"""Saves layers whose parts were quantized."""
 
 from typing import Any
 
@@ -6,20 +6,18 @@ import keras
 
 
 class SavesQuantizedParts:
-    """Lets a layer come back from a file with the parts that `quantize` changed. Goes before the
-    class of Keras.
+    """Restores the parts that `quantize` changed when a layer is loaded. Goes before the class of
+    Keras.
 
-    `Model.quantize` gives each part, such as a `Dense` layer, a policy of its own. A loaded layer
-    makes its parts anew, with its own policy, and Keras finds other variables in the file. Here the
-    policies of the parts are saved beside the shapes that the layer was built with.
+    `Model.quantize` gives each part, such as a `Dense` layer, a dtype policy. A loaded layer
+    creates its parts with its own policy, for which Keras finds other variables in the file. Here
+    the policies of the parts are saved with the shapes that the layer was built with.
 
-    Subclasses write `quantizable_parts`.
+    Subclasses override `quantizable_parts`.
     """
 
     def quantizable_parts(self) -> list[keras.layers.Layer]:
-        """The parts that the layer makes itself, the same ones in the same order in every instance
-        of one configuration.
-        """
+        """Returns the parts that the layer creates, in the same order for the same config."""
         raise NotImplementedError
 
     def get_build_config(self) -> dict[str, Any] | None:

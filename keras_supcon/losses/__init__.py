@@ -1,4 +1,4 @@
-"""Contrastive losses: pure functions that read like the equations, each with a `keras.losses.Loss`."""
+"""Contrastive losses: pure functions that read like the equations, and their Keras classes."""
 
 from keras_supcon.losses.max_margin import MaxMarginLoss, max_margin_loss
 from keras_supcon.losses.names import add_names

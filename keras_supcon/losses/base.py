@@ -1,4 +1,4 @@
-"""The base class of all contrastive losses."""
+"""Base class of all contrastive losses."""
 
 import functools
 import inspect
@@ -114,7 +114,7 @@ class ContrastiveLoss(keras.losses.Loss):
             keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its
                 stead, without gradient. None contrasts the rows of `y_pred` with one another.
             queue: Further candidates `(queue, dim)`, without gradient; None for none.
-            queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, any lower number for
+            queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, any lower number for
                 an empty slot, which counts for nothing. None for no labels and no empty slot.
 
         Returns:
@@ -122,7 +122,7 @@ class ContrastiveLoss(keras.losses.Loss):
         """
         inputs = {"keys": keys, "queue": queue, "queue_labels": queue_labels}
         values = self.call(y_true, convert_rows(y_pred, self.dtype), **inputs)
-        loss = self._reduce(values, self._shared_out(values, sample_weight), sample_weight)
+        loss = self._reduce(values, self._scaled_for_replicas(values, sample_weight), sample_weight)
         # Keras does not reduce a batch of which it knows that it is empty, and then reports NaN.
         is_left = tuple(loss.shape) == (0,) and self.reduction not in (None, "none")
         return ops.sum(loss) if is_left else loss
@@ -136,7 +136,7 @@ class ContrastiveLoss(keras.losses.Loss):
 
     @property
     def has_temperature(self) -> bool:
-        """Whether `temperature` is one of the options."""
+        """True if `temperature` is one of the options."""
         return "temperature" in self._option_names
 
     def move_temperature(self, temperature: float, now: Callable[[], Any]) -> None:
@@ -160,13 +160,12 @@ class ContrastiveLoss(keras.losses.Loss):
             return given
         return self.temperature if self._temperature_now is None else self._temperature_now()
 
-    def _shared_out(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
-        """Scales the values, and separately their gradient, where replicas may have uneven shares
-        of the batch.
+    def _scaled_for_replicas(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
+        """Scales the values, and separately their gradient, for shards of uneven size.
 
-        The gradients of all replicas together give that of the global batch. A user's own training
-        loop gets the value of the replica's own samples. Keras' trainer multiplies the value by the
-        number of replicas, then reports the mean over the replicas, weighted by their numbers of
+        The gradients of all replicas sum up to that of the global batch. A custom training loop
+        gets the value of the replica's own samples. Keras' trainer multiplies the value by the
+        number of replicas, then reports the mean over replicas, weighted by their numbers of
         samples. For the trainer, values are scaled so that this mean is the loss of the global
         batch.
         """
@@ -184,7 +183,7 @@ class ContrastiveLoss(keras.losses.Loss):
             if self.reduction in (None, "none"):
                 of_value = (
                     1.0 / context.num_replicas_in_sync
-                )  # Keras multiplies by this number but has not divided by it
+                )  # Keras multiplies by this number without having divided by it
             elif self.reduction == "sum" or (
                 self.reduction == "mean_with_sample_weight" and sample_weight is not None
             ):
@@ -206,9 +205,7 @@ class ContrastiveLoss(keras.losses.Loss):
 
 
 class _Reduction(keras.losses.Loss):
-    """Applies sample weights, the reduction and the share of a replica to values that are already
-    computed.
-    """
+    """Applies sample weights, the reduction and the scale of a replica to computed values."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return y_pred

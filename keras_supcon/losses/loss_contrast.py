@@ -61,8 +61,8 @@ def loss_contrast(
         )
     if not in_batch_keys and (keys is None or queue is None):
         raise ValueError(
-            "`in_batch_keys=False` needs `keys` and a `queue`: an anchor is contrasted with its own "
-            f"keys and the queue alone. Received: keys={keys!r}, queue={queue!r}"
+            "`in_batch_keys=False` needs `keys` and a `queue`, to contrast anchors with their own "
+            f"keys and the queue. Received: {'keys' if keys is None else 'queue'}=None"
         )
     if queue is None and queue_labels is not None:
         raise ValueError(

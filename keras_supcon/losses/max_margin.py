@@ -13,8 +13,8 @@ from keras_supcon.losses.options import checks_options
 from keras_supcon.ops import distance_anchors, distance_contrasts
 from keras_supcon.typing import Tensor
 
-# The slope of a distance has no limit at 0. Below this length the direction of a difference of unit
-# vectors is mostly rounding.
+# The slope of a distance has no limit at 0. Below this length, the direction of a difference of
+# unit vectors is mostly rounding.
 _SHORTEST_DISTANCE = 1e-3
 
 
@@ -33,41 +33,42 @@ def max_margin_loss(
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
 ) -> Tensor:
-    """Max-margin loss of each sample: positives are pulled together, negatives pushed apart up to a
-    margin.
+    """Computes the max-margin loss of each sample.
+
+    Positives are pulled together, negatives are pushed apart up to a margin.
 
     With `D_ij` the Euclidean distance of rows `i` and `j`, `Y_ij` 0 for a pair of one class and 1
     otherwise, and `A(i)` all rows but `i`, the loss of an anchor is the mean over its pairs
 
         L_i = 1/|A(i)| sum_{a in A(i)} (1 - Y_ia)/2 D_ia^2 + Y_ia/2 max(0, margin - D_ia)^2
 
-    averaged over the views of a sample. Only distances below the margin push, each by how much it
-    falls short, while in `supcon_loss` all negatives compete. TensorFlow Addons leaves out the
+    averaged over the views of a sample. Only distances below the margin push, each in proportion to
+    its shortfall, while in `supcon_loss` all negatives compete. TensorFlow Addons leaves out the
     factor 1/2.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabeled, or one-hot rows `(batch,
             classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
         margin: Positive float up to 1e15; unit vectors are between 0 and 2 apart.
         normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
-            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+        ignore_class: A class id whose samples are left out of every sum, as anchors, positives and
+            negatives, and have loss 0; None for no such id. -1 ignores unlabeled samples. Labels
             should then be ids.
         keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its stead,
             without gradient. The keys of an anchor's own sample are among its positives. None
             contrasts the rows of `y_pred` with one another.
         queue: Further candidates `(queue, dim)`, without gradient; None for none.
-        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, any lower number for an
+        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, any lower number for an
             empty slot, which counts for nothing. None for no labels and no empty slot.
 
     Returns:
-        Float tensor `(batch,)`. An anchor with no positive gives 0.
+        Float tensor `(batch,)`. An anchor without a positive gives 0.
 
     Raises:
-        ValueError: For an argument out of its range or a batch of another form.
+        ValueError: If an argument is out of its range or the batch has another form.
 
     Reference:
         Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006,
@@ -78,7 +79,7 @@ def max_margin_loss(
     >>> import numpy as np
     >>> from keras_supcon.losses import max_margin_loss
     >>> loss = max_margin_loss([0, 0, 1, 1], np.array([[1, 0], [0, 1], [0, 1], [0, 1]], "float32"))
-    >>> print(np.asarray(loss).round(4))  # first: one positive at squared distance 2; last: a negative at distance 0
+    >>> print(np.asarray(loss).round(4))  # of the first: a positive at squared distance 2, over 3
     [0.3333 0.6667 0.1667 0.1667]
     """
     batch = loss_contrast(
@@ -123,7 +124,7 @@ class MaxMarginLoss(ContrastiveLoss):
     """Max-margin contrastive loss as a Keras loss; see `max_margin_loss`.
 
     Raises:
-        ValueError: For an argument out of its range, and when called on a batch of another form.
+        ValueError: If an argument is out of its range, or a batch has another form.
 
     Reference:
         Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006,

@@ -23,41 +23,40 @@ def npairs_loss(
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
 ) -> Tensor:
-    """N-pairs loss of each sample, as Khosla et al. write it.
+    """Computes the N-pairs loss of each sample, in the form of Khosla et al.
 
-    With `k(i)` the positive of row `i`, one view or sample of its class, and `A(i)` all rows but
-    `i`:
+    With `k(i)` the positive of row `i`, a view or sample of its class, and `A(i)` all rows but `i`:
 
         L_i = -log( exp(z_i.z_k(i)) / sum_{a in A(i)} exp(z_i.z_a) )
 
-    averaged over the views of a sample. Where an anchor has several positives it is the mean over
-    them, as in TensorFlow Addons. It is `supcon_loss` at temperature 1, and with one pair of views
-    a class `ntxent_loss` at temperature 1. Sohn and TensorFlow Addons contrast an anchor with one
-    row of each pair, here both rows of the other pairs count.
+    averaged over the views of a sample. With several positives it is the mean over them, as in
+    TensorFlow Addons. It is `supcon_loss` at temperature 1, and with one pair of views per class
+    `ntxent_loss` at temperature 1. Sohn and TensorFlow Addons contrast an anchor with one row of
+    each pair; here both rows of the other pairs count.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabeled, or one-hot rows `(batch,
             classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
-        normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first. Sohn does not, and limits the
-            length by a penalty.
+        normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first. Sohn limits
+            their length by a penalty instead.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
-            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+        ignore_class: A class id whose samples are left out of every sum, as anchors, positives and
+            negatives, and have loss 0; None for no such id. -1 ignores unlabeled samples. Labels
             should then be ids.
         keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its stead,
             without gradient. The keys of an anchor's own sample are among its positives. None
             contrasts the rows of `y_pred` with one another.
         queue: Further candidates `(queue, dim)`, without gradient; None for none.
-        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, any lower number for an
+        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, any lower number for an
             empty slot, which counts for nothing. None for no labels and no empty slot.
 
     Returns:
-        Float tensor `(batch,)`. An anchor with no positive gives 0.
+        Float tensor `(batch,)`. An anchor without a positive gives 0.
 
     Raises:
-        ValueError: For an argument out of its range or a batch of another form.
+        ValueError: If an argument is out of its range or the batch has another form.
 
     Reference:
         Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Objective, NIPS 2016;
@@ -90,7 +89,7 @@ class NPairsLoss(ContrastiveLoss):
     """N-pairs loss as a Keras loss; see `npairs_loss`.
 
     Raises:
-        ValueError: For an argument out of its range, and when called on a batch of another form.
+        ValueError: If an argument is out of its range, or a batch has another form.
 
     Reference:
         Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Objective, NIPS 2016.

@@ -1,4 +1,4 @@
-"""Normalised temperature-scaled logistic loss (Chen et al., 2020)."""
+"""Normalized temperature-scaled logistic loss (Chen et al., 2020)."""
 
 from typing import Any
 
@@ -25,18 +25,18 @@ def ntlogistic_loss(
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
 ) -> Tensor:
-    """Logistic loss of each sample: every pair is a question of same or different, answered alone.
+    """Computes the logistic loss of each sample, in which every pair is judged by itself.
 
     With `P(i)` the rows of the class of anchor `i` and `N(i)` those of other classes:
 
-        L_i = -1/|P(i)| sum_{p in P(i)} log sigmoid(z_i.z_p / tau) - 1/|N(i)| sum_{n in N(i)} log
-        sigmoid(-z_i.z_n / tau)
+        L_i = - 1/|P(i)| sum_{p in P(i)} log sigmoid(z_i.z_p / tau)
+              - 1/|N(i)| sum_{n in N(i)} log sigmoid(-z_i.z_n / tau)
 
-    averaged over the views of a sample. Unlike in `supcon_loss` the negatives do not compete with
-    one another, so hard ones do not outweigh easy ones; SimCLR found it weaker for that.
+    averaged over the views of a sample. Unlike in `supcon_loss`, negatives do not compete with one
+    another, so that hard ones do not outweigh easy ones. SimCLR found it weaker for that reason.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabeled, or one-hot rows `(batch,
             classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
         temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then
@@ -44,22 +44,22 @@ def ntlogistic_loss(
         normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
-            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+        ignore_class: A class id whose samples are left out of every sum, as anchors, positives and
+            negatives, and have loss 0; None for no such id. -1 ignores unlabeled samples. Labels
             should then be ids.
         keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its stead,
             without gradient. The keys of an anchor's own sample are among its positives. None
             contrasts the rows of `y_pred` with one another.
         queue: Further candidates `(queue, dim)`, without gradient; None for none.
-        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, any lower number for an
+        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, any lower number for an
             empty slot, which counts for nothing. None for no labels and no empty slot.
 
     Returns:
-        Float tensor `(batch,)`. An anchor with no positive gives 0; without a negative the second
+        Float tensor `(batch,)`. An anchor without a positive gives 0. Without a negative the second
         term is 0.
 
     Raises:
-        ValueError: For an argument out of its range or a batch of another form.
+        ValueError: If an argument is out of its range or the batch has another form.
 
     Reference:
         Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML
@@ -69,7 +69,8 @@ def ntlogistic_loss(
 
     >>> import numpy as np
     >>> from keras_supcon.losses import ntlogistic_loss
-    >>> loss = ntlogistic_loss([0, 0, 1, 1], np.array([[1, 0], [1, 0], [0, 1], [0, 1]], "float32"), temperature=1.0)
+    >>> projections = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], "float32")
+    >>> loss = ntlogistic_loss([0, 0, 1, 1], projections, temperature=1.0)
     >>> print(np.asarray(loss).round(4))  # log(1 + 1/e) + log 2
     [1.0064 1.0064 1.0064 1.0064]
     """
@@ -107,7 +108,7 @@ class NTLogisticLoss(ContrastiveLoss):
         temperature: tau, a float from 1e-15 to 1e15.
 
     Raises:
-        ValueError: For an argument out of its range, and when called on a batch of another form.
+        ValueError: If an argument is out of its range, or a batch has another form.
 
     Reference:
         Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML

@@ -1,4 +1,4 @@
-"""Normalised temperature-scaled cross-entropy (Chen et al., 2020)."""
+"""Normalized temperature-scaled cross-entropy (Chen et al., 2020)."""
 
 from typing import Any
 
@@ -30,16 +30,20 @@ def ntxent_loss(
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
 ) -> Tensor:
-    """SimCLR's loss of each sample: the positives of a view are the other views of its own sample.
+    """Computes SimCLR's loss of each sample, with its own other views as positives of a view.
 
     For two views, with `k(i)` the other view of row `i` and `A(i)` all rows but `i`:
 
         L_i = -log( exp(z_i.z_k(i) / tau) / sum_{a in A(i)} exp(z_i.z_a / tau) )
 
     averaged over the views of a sample. With more views it is the mean over the other views. It is
-    `supcon_loss` of samples that are each a class of its own, and equals it where every anchor has
-    one positive. keras-cv, TensorFlow Similarity and SimCLR's second TensorFlow code return twice
-    this value.
+    `supcon_loss` with every sample as a class of its own, and equals `supcon_loss` where every
+    anchor has one positive. keras-cv, TensorFlow Similarity and SimCLR's second TensorFlow code
+    return twice this value.
+
+    With `keys` it is the cross-entropy of the key in the anchor's own place among all keys and the
+    queue, as in MoCo v3. `in_batch_keys=False` leaves the own key and the queue, as in MoCo v1 and
+    v2.
 
     Args:
         y_true: Ignored; may be None.
@@ -50,12 +54,12 @@ def ntxent_loss(
         normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block of the pairwise computation; None picks it.
-        in_batch_keys: Whether the keys of other rows are negatives. False leaves an anchor its own
-            key and the queue, which is MoCo's loss; `keys` and a `queue` are then needed.
-        keys: Projections of another encoder, of the shape of `y_pred`, which then holds anchors
-            only. They take no gradient. The key in an anchor's own place is its only positive, all
-            others are negatives, those of other views of its sample too. None contrasts the rows of
-            `y_pred` with one another.
+        in_batch_keys: Whether the keys of other rows are negatives. Without them `keys` and a
+            `queue` are needed.
+        keys: Projections of another encoder, of the shape of `y_pred`, without gradient. The key in
+            an anchor's own place is its only positive. All others are negatives, also those of
+            other views of its sample: call the loss on one view at a time to leave them out. None
+            contrasts the rows of `y_pred` with one another.
         queue: Further negatives `(queue, dim)`, without gradient; None for none. They are not
             gathered: under `tf.distribute` every replica should hold the same queue.
         queue_labels: Integers `(queue,)`, below -1 for an empty slot, which counts for nothing,
@@ -65,11 +69,11 @@ def ntxent_loss(
         Float tensor `(batch,)`.
 
     Raises:
-        ValueError: For an argument out of its range or projections of another form.
+        ValueError: If an argument is out of its range or the projections have another form.
 
     Reference:
         Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML
-        2020, equation 1.
+        2020, equation 1; He et al., Momentum Contrast, CVPR 2020, equation 1.
 
     Example:
 
@@ -112,7 +116,7 @@ class NTXentLoss(ContrastiveLoss):
         temperature: tau, a float from 1e-15 to 1e15.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: If an argument is out of its range.
 
     Reference:
         Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML

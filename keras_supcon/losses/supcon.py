@@ -48,7 +48,7 @@ def supcon_loss(
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
 ) -> Tensor:
-    r"""Supervised contrastive loss of each sample.
+    r"""Computes the supervised contrastive loss of each sample.
 
     With `z_i` the projection of row `i` (one view of one sample), `s_ij = z_i.z_j / tau`, `A(i)`
     all other rows, `P(i)` those of them with the class of `i` and `N(i)` those of other classes,
@@ -65,56 +65,59 @@ def supcon_loss(
 
     and the loss of a sample is the mean over its anchor views. "in" is never above "out" (Jensen).
 
-    Time grows with the square of the number of rows, memory only with their number: pairs are
-    visited tile by tile, and the gradient, dL_i/dz_i = 1/tau sum_a z_a (softmax_a(s_i) - X_ia) for
-    "all" (X_ip = 1/|P(i)| for "out" and the softmax over the positives for "in"), is computed by a
-    second visit.
+    With `keys` the anchors `z_i` are rows of `y_pred`, and `A(i)` holds all keys and the queue; the
+    anchors themselves are no candidates. `P(i)` holds the keys of the anchor's own sample and the
+    candidates of its class. This is the loss for a momentum encoder.
+
+    Time grows with the square of the number of rows, memory only with their number. Pairs are
+    visited tile by tile, once for the loss and once for the gradient, which for "all" is
+    dL_i/dz_i = 1/tau sum_a z_a (softmax_a(s_i) - X_ia), with X_ip = 1/|P(i)| for "out" and the
+    softmax over the positives for "in".
 
     Args:
         y_true: Class ids `(batch,)` or `(batch, 1)` below 2^31, or one-hot rows `(batch, classes)`.
-            A class id of -1 means unlabelled: the only positives of such a sample are its own other
-            views.
+            A class id of -1 means unlabeled: the only positives of such a sample are its own other
+            views, with `keys` its own keys.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
         temperature: tau, a float from 1e-15 to 1e15 or a scalar tensor, by which the loss can then
             be differentiated. The paper found 0.1 best.
-        summation: `"out"` or `"in"`: whether the mean over positives stands outside or inside the
-            logarithm.
+        summation: `"out"` takes the mean over positives outside the logarithm, `"in"` inside.
         denominator: `"all"`, `"one_positive"` or `"only_negatives"`.
-        contrast_mode: The views that act as anchors: `"all"`, or `"one"`, the first view of each
-            sample. Either way they are contrasted with all views.
-        positives_cap: The most positives of an anchor beside its own other views, a multiple of the
-            number of views; None for no limit. Kept are the first samples of its class in the order
-            of the batch, with all views. The others leave the positives and the denominator "all",
-            and never become negatives. 0 leaves the anchor's own views.
+        contrast_mode: Views that act as anchors: `"all"`, or `"one"` for the first view of each
+            sample. Both are contrasted with all views.
+        positives_cap: Largest number of positives of an anchor in addition to its own views, a
+            multiple of the number of views; None for no limit. The first samples of the class in
+            batch order are kept, with all their views. The others leave the positives and the
+            denominator "all", and never become negatives. 0 leaves the anchor's own views.
         scale_by_temperature: Multiplies the loss by the temperature, as the authors' code does.
-        normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first. Without it rows
-            longer than 1e15 (times sqrt(tau) below tau = 1) are shortened to that.
+        normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first. Without it
+            rows longer than 1e15 (times sqrt(tau) below tau = 1) are shortened to that.
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         block_size: Rows in a block; a few tiles of `block_size` x `block_size` pairs are in memory
             at a time. None for 1024.
         in_batch_keys: Whether an anchor is contrasted with the keys of other samples. False leaves
             its own keys and the queue, as MoCo does; `keys`, a `queue` and no `positives_cap` are
             then needed.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
-            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+        ignore_class: A class id whose samples are left out of every sum, as anchors, positives and
+            negatives, and have loss 0; None for no such id. -1 ignores unlabeled samples. Labels
             should then be ids.
         keys: Projections of another encoder, of the shape of `y_pred`, which then holds anchors
             only: the candidates in its stead, without gradient. The keys of an anchor's own sample
-            are positives, also of an unlabelled one, and none is left out as the anchor itself.
+            are positives, also of an unlabeled one, and none is left out as the anchor itself.
             None contrasts the rows of `y_pred` with one another.
         queue: Further candidates `(queue, dim)`, one view each, such as earlier projections. They
             take no gradient and are not gathered: under `tf.distribute` every replica should hold
             the same queue. For `positives_cap` they come after the batch, each a sample of its own.
-        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, a negative of every
+        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, a negative of every
             anchor; any lower number for an empty slot, which counts for nothing, whatever its row
-            holds. None for all unlabelled and no empty slot.
+            holds. None for all unlabeled and no empty slot.
 
     Returns:
-        Float tensor `(batch,)`. An anchor with no positive gives 0, and with `"only_negatives"`
-        also one with no negative.
+        Float tensor `(batch,)`. An anchor without a positive gives 0, with `"only_negatives"` also
+        an anchor without a negative.
 
     Raises:
-        ValueError: For an argument out of its range or a batch of another form.
+        ValueError: If an argument is out of its range or the batch has another form.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, equations 2 and 3. The other
@@ -125,7 +128,8 @@ def supcon_loss(
     >>> import numpy as np
     >>> from keras_supcon.losses import supcon_loss
     >>> tetrahedron = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], "float32")
-    >>> print(np.asarray(supcon_loss([0, 0, 1, 1], tetrahedron)).round(4))  # ln 3: all others look alike
+    >>> loss = supcon_loss([0, 0, 1, 1], tetrahedron)
+    >>> print(np.asarray(loss).round(4))  # ln 3: all other rows are equally near
     [1.0986 1.0986 1.0986 1.0986]
     """
     batch = loss_contrast(
@@ -167,9 +171,12 @@ def supcon_loss(
 
 
 def _one_positive_loss(batch: Contrast, summation: str) -> Any:
-    """With `n_i = log sum_{n in N(i)} exp(s_in)` the share of a positive is `sigmoid(s_ip - n_i)`."""
+    """Computes the loss of anchors for "one_positive".
+
+    With `n_i = log sum_{n in N(i)} exp(s_in)` the share of a positive is `sigmoid(s_ip - n_i)`.
+    """
     log_negatives = batch.log_sum_exp(batch.negatives)
-    # As one more dimension of the rows n_i takes its gradient like all others.
+    # As one more dimension of the rows, n_i takes its gradient as they do.
     margins = {
         "anchor_features": lambda rows: ops.concatenate([rows, -log_negatives[:, None]], axis=1),
         "contrast_features": lambda rows: ops.concatenate(
@@ -187,7 +194,7 @@ def _one_positive_loss(batch: Contrast, summation: str) -> Any:
         return total / num_positives
     largest = batch.pair_max(batch.positives)
     largest = ops.where(ops.isfinite(largest), largest, ops.zeros_like(largest))
-    # The largest share, so that a sum of tiny shares does not vanish.
+    # Shares are divided by the largest one, so that a sum of tiny shares does not vanish.
     log_largest_share = ops.stop_gradient(ops.log_sigmoid(largest - log_negatives))
 
     def relative_share(margin: Any, log_largest: Any) -> Any:
@@ -209,15 +216,16 @@ class SupConLoss(ContrastiveLoss):
     """Supervised contrastive loss as a Keras loss; see `supcon_loss` for the formulas.
 
     Works in `compile(loss=...)` of any model whose output is `(batch, dim)` or `(batch, views,
-    dim)`, with sample weights, mixed precision and `tf.distribute`. The loss and gradient of
-    replicas with equal shares of a batch (`drop_remainder=True`) are those of one replica on the
-    global batch. Memory grows with the batch, not with its square.
+    dim)`, with sample weights, mixed precision and `tf.distribute`. Replicas that share a batch
+    equally (`drop_remainder=True`) have the loss and gradient of one replica on the global batch.
+    Memory grows with the batch, not with its square. A model with a momentum encoder calls the loss
+    in its `compute_loss`, with `keys` and a `queue`.
 
     Args:
         temperature: tau, a float from 1e-15 to 1e15.
 
     Raises:
-        ValueError: For an argument out of its range, and when called on a batch of another form.
+        ValueError: If an argument is out of its range, or a batch has another form.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020.
@@ -227,9 +235,13 @@ class SupConLoss(ContrastiveLoss):
     >>> import numpy as np
     >>> import keras_supcon
     >>> loss = keras_supcon.SupConLoss(temperature=0.5)
-    >>> projections = np.array([[[1, 0], [1, 0]], [[0, 1], [0, 1]]], "float32")  # two samples, two views each
+    >>> projections = np.array([[[1, 0], [1, 0]], [[0, 1], [0, 1]]], "float32")  # two views each
     >>> round(float(loss([0, 1], projections)), 4)  # log(e^2 + 2) - 2
     0.2395
+    >>> keys, queue = projections[:, :1], np.array([[0, 1], [1, 0]], "float32")
+    >>> value = loss([0, 1], projections[:, :1], keys=keys, queue=queue, queue_labels=[1, -2])
+    >>> round(float(value), 4)  # the second slot is empty: log(e^2 + 2) - 2, log(2 e^2 + 1) - 2
+    0.4991
     """
 
     function = staticmethod(supcon_loss)

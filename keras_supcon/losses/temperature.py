@@ -1,4 +1,4 @@
-"""The temperature of a loss: a Python number, or a tensor that a compiled step reads when it runs."""
+"""Temperatures of losses: Python numbers, or tensors that a compiled step reads when it runs."""
 
 import contextlib
 import contextvars
@@ -28,7 +28,7 @@ def check_temperature_number(temperature: Any) -> float:
 
 
 def check_temperature(temperature: Any) -> Any:
-    """Accepts a positive number from 1e-15 to 1e15, or a scalar tensor, whose value is not checked."""
+    """Accepts a positive number from 1e-15 to 1e15, or a scalar tensor of any value."""
     if not is_tensor(temperature):
         return check_temperature_number(temperature)
     if len(temperature.shape) > 0:
@@ -40,6 +40,7 @@ def check_temperature(temperature: Any) -> Any:
 
 
 def is_tensor(temperature: Any) -> bool:
+    """Checks whether a temperature is a tensor or variable."""
     return isinstance(temperature, keras.Variable) or ops.is_tensor(temperature)
 
 
@@ -52,7 +53,7 @@ def square_root(temperature: Any, dtype: Any) -> Any:
 
 @contextlib.contextmanager
 def temperature_in_use(loss: Any, temperature: Any) -> Iterator[None]:
-    """Makes a loss use this temperature, a tensor, inside the context."""
+    """Makes a loss use this temperature, a tensor, within the context."""
     token = _IN_USE.set((loss, temperature))
     try:
         yield
@@ -61,6 +62,6 @@ def temperature_in_use(loss: Any, temperature: Any) -> Iterator[None]:
 
 
 def temperature_given_to(loss: Any) -> Any | None:
-    """Returns the temperature of the surrounding context, or None if there is none for this loss."""
+    """Returns the temperature of the surrounding context; None if it has none for this loss."""
     of_loss, temperature = _IN_USE.get()
     return temperature if of_loss is loss else None

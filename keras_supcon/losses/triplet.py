@@ -38,7 +38,7 @@ def triplet_loss(
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
 ) -> Tensor:
-    """Triplet loss of each sample: a positive should be nearer than a negative by a margin.
+    """Computes the triplet loss of each sample: positives nearer than negatives by a margin.
 
     With `d_ij = |z_i - z_j|^2`, `P(i)` the rows of the class of anchor `i` and `N(i)` those of
     other classes:
@@ -49,36 +49,37 @@ def triplet_loss(
                     none
         hard:       L_i = max(0, max_p d_ip - min_n d_in + margin)
 
-    averaged over the views of a sample. With one positive and one negative the gradient of
-    `supcon_loss` points the way of this loss with margin 2 tau, to first order (section 2 of the
+    averaged over the views of a sample. With one positive and one negative, the gradient of
+    `supcon_loss` has to first order the direction of this loss with margin 2 tau (section 2 of the
     supplement of Khosla et al.).
 
-    Every row is ranked against all others: time grows like N^2 log N, memory like N.
+    All candidates of an anchor are ranked: time grows like N^2 log N, memory like N.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabeled, or one-hot rows `(batch,
             classes)`.
         y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view.
         margin: Float from 0 to 1e30; the squared distance of unit vectors is between 0 and 4.
         mining: `"all"`, `"semi_hard"` or `"hard"`.
         normalize: Scales the rows of `y_pred`, `keys` and `queue` to unit length first.
         gather: Ranks the rows of all replicas under `tf.distribute`.
-        block_size: Anchors that are ranked at a time; None for about a million pairs.
-        ignore_class: A class id whose samples are in no sum, neither as anchors nor as positives or
-            negatives, and have loss 0; None for no such id. -1 ignores unlabelled samples. Labels
+        block_size: Number of anchors whose candidates are ranked at a time; None for about a
+            million pairs.
+        ignore_class: A class id whose samples are left out of every sum, as anchors, positives and
+            negatives, and have loss 0; None for no such id. -1 ignores unlabeled samples. Labels
             should then be ids.
         keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its stead,
             without gradient. The keys of an anchor's own sample are among its positives. None
             contrasts the rows of `y_pred` with one another.
         queue: Further candidates `(queue, dim)`, without gradient; None for none.
-        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabelled, any lower number for an
+        queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, any lower number for an
             empty slot, which counts for nothing. None for no labels and no empty slot.
 
     Returns:
         Float tensor `(batch,)`. An anchor without a positive or without a negative gives 0.
 
     Raises:
-        ValueError: For an argument out of its range or a batch of another form.
+        ValueError: If an argument is out of its range or the batch has another form.
 
     Reference:
         Weinberger and Saul, JMLR 2009 (all); Schroff et al., FaceNet, CVPR 2015 (semi-hard);
@@ -115,7 +116,7 @@ Rule = Callable[[Any, Any, Any, float], tuple[Any, Any]]
 
 
 def _of_distances(rule: Rule, margin: float) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    """A rule of squared distances as one of dot products, which are minus the squared distances."""
+    """Turns a rule of squared distances into one of dot products, which are their negatives."""
 
     def of_products(products: Any, is_positive: Any, is_negative: Any) -> tuple[Any, Any]:
         losses, slopes = rule(ops.maximum(-products, 0.0), is_positive, is_negative, margin)
@@ -127,7 +128,7 @@ def _of_distances(rule: Rule, margin: float) -> Callable[[Any, Any, Any], tuple[
 def _all_triplets(
     distances: Any, is_positive: Any, is_negative: Any, margin: float
 ) -> tuple[Any, Any]:
-    """In the order of `d_ip + margin` and `d_in`, the triplets of `p` above zero are those with the
+    """Ranks `d_ip + margin` and `d_in` together: the triplets of `p` above zero are those of the
     negatives before it.
     """
     keys = ops.where(is_positive, distances + margin, distances)
@@ -160,7 +161,10 @@ def _all_triplets(
 def _semi_hard_triplets(
     distances: Any, is_positive: Any, is_negative: Any, margin: float
 ) -> tuple[Any, Any]:
-    """With k negatives no farther than a positive, its own is the one of rank k, or the last."""
+    """Pairs a positive, which has k negatives no farther than it, with the negative of rank k.
+
+    The last negative serves where there are no more than k.
+    """
     order = ops.argsort(
         ops.where(ops.logical_or(is_positive, is_negative), distances, float("inf")), axis=1
     )
@@ -171,7 +175,7 @@ def _semi_hard_triplets(
     ascending = ops.take_along_axis(distances, order, axis=1)
     place = ops.zeros_like(order) + ops.arange(ops.shape(order)[1], dtype=order.dtype)[None]
     before = ops.take_along_axis(ascending, ops.maximum(place - 1, 0), axis=1)
-    # Equal distances share a step, so that a negative as far as the positive counts as no farther.
+    # Equal distances share a step: a negative at the distance of the positive is no farther.
     step = ops.cumsum(ops.cast(ascending > before, order.dtype), axis=1)
     no_farther = ops.take_along_axis(ops.cumsum(_sum_at(step, negatives), axis=1), step, axis=1)
     rank = ops.cast(ops.maximum(ops.cumsum(negatives, axis=1) - 1, 0), order.dtype)
@@ -198,7 +202,7 @@ def _hardest_triplet(
         ops.where(is_negative, distances, float("inf")), axis=1, keepdims=True, initial=float("inf")
     )
     excess = farthest - nearest + margin
-    # Rows at the same distance share the slope.
+    # Rows at equal distances share the slope.
     pull = ops.cast(ops.logical_and(is_positive, distances == farthest), distances.dtype)
     push = ops.cast(ops.logical_and(is_negative, distances == nearest), distances.dtype)
     slopes = pull / ops.maximum(_row_sum(pull), 1.0) - push / ops.maximum(_row_sum(push), 1.0)
@@ -206,7 +210,7 @@ def _hardest_triplet(
 
 
 def _count_mask(mask: Any, order: Any, like: Any) -> Any:
-    """A mask in sorted order, as numbers."""
+    """Returns a mask in sorted order, as numbers."""
     return ops.take_along_axis(ops.cast(mask, like.dtype), order, axis=1)
 
 
@@ -215,9 +219,7 @@ def _row_sum(values: Any) -> Any:
 
 
 def _sum_at(columns: Any, values: Any) -> Any:
-    """Adds each value to its column of its row; both arguments and the result are `(rows,
-    columns)`.
-    """
+    """Adds each value to a column of its row; arguments and result are `(rows, columns)`."""
     num_rows, size = ops.shape(values)[0], ops.shape(values)[1]
     places = columns + size * ops.arange(num_rows, dtype=columns.dtype)[:, None]
     sums = ops.segment_sum(ops.reshape(values, (-1,)), ops.reshape(places, (-1,)), num_rows * size)
@@ -229,7 +231,7 @@ class TripletLoss(ContrastiveLoss):
     """Triplet loss of squared Euclidean distances as a Keras loss; see `triplet_loss`.
 
     Raises:
-        ValueError: For an argument out of its range, and when called on a batch of another form.
+        ValueError: If an argument is out of its range, or a batch has another form.
 
     Reference:
         Schroff et al., FaceNet: A Unified Embedding for Face Recognition and Clustering, CVPR 2015.

@@ -1,4 +1,4 @@
-"""Metrics that tell whether a contrastive loss is normal and what its batches hold."""
+"""Metrics of contrastive training: chance level of the loss, accuracy, numbers of positives."""
 
 from keras_supcon.metrics.chance_loss import ChanceLoss
 from keras_supcon.metrics.contrastive_accuracy import ContrastiveAccuracy

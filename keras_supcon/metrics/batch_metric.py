@@ -1,4 +1,4 @@
-"""The base class of metrics that look at all pairs of a batch."""
+"""Base class of metrics over all pairs of a batch."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from keras_supcon.typing import Tensor
 
 
 class BatchMetric(keras.metrics.Mean):
-    """A mean over the samples of contrastive batches.
+    """Takes the mean over the samples of contrastive batches.
 
     Args:
         name: Name of the metric.
         dtype: Dtype of the result.
-        gather: Looks at the rows of all replicas under `tf.distribute`.
-        ignore_class: A class id whose samples are left out, as of the losses; None for no such id.
+        gather: Uses the rows of all replicas under `tf.distribute`.
+        ignore_class: A class id whose samples are left out, as in the losses; None for no such id.
     """
 
-    # Whether more or less is better, where `EarlyStopping` and other callbacks look for it in
-    # Keras' own metrics.
+    # `EarlyStopping` and other callbacks read here, as of Keras' own metrics, whether more or less
+    # is better.
     _direction = "up"
 
     def __init__(self, name: str, *, dtype: Any, gather: bool, ignore_class: int | None) -> None:

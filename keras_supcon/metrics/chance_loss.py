@@ -1,4 +1,4 @@
-"""The loss of an embedding that knows nothing."""
+"""Chance level of a contrastive loss."""
 
 from typing import Any
 
@@ -12,22 +12,21 @@ from keras_supcon.typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class ChanceLoss(BatchMetric):
-    """`log(N - 1)`: what an anchor costs in `SupConLoss`, `NTXentLoss` and `NPairsLoss` where all N
-    rows of a batch look alike.
+    """Computes `log(N - 1)`, the loss of an anchor where all N rows of a batch are equal.
 
-    For the default options. An anchor without a positive costs 0, here as there.
+    It is the value of `SupConLoss`, `NTXentLoss` and `NPairsLoss` with their default options. An
+    anchor without a positive has loss 0, as in these losses.
 
-    A contrastive loss has the size of its batch: 6.9 is chance with 512 samples of two views.
-    Training should take the loss below this; a loss that stays at it means a collapsed embedding.
-    The best reachable value is not 0 but, with `|P|` positives all at one point and no near
-    negative, `log |P|`.
+    A contrastive loss grows with its batch: 6.9 is chance with 512 samples of two views. Training
+    should take the loss below this. A loss that stays there means a collapsed embedding. The best
+    value is not 0 but `log |P|`, with `|P|` positives at one point and no near negative.
 
     Args:
         name: Name of the metric.
         dtype: Dtype of the result.
         gather: Counts the rows of all replicas under `tf.distribute`.
-        ignore_class: A class id whose samples are left out of N, and count 0 as in the losses; None
-            for no such id.
+        ignore_class: A class id whose samples are left out of N and count as 0, as in the losses;
+            None for no such id.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""How often the nearest row is a positive."""
+"""Accuracy of a contrastive batch as a classification."""
 
 from typing import Any
 
@@ -12,21 +12,21 @@ from keras_supcon.typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class ContrastiveAccuracy(BatchMetric):
-    """Share of anchors whose nearest other row of the batch, by cosine, is a positive.
+    """Computes the share of anchors whose nearest other row, by cosine, is a positive.
 
-    The accuracy of a contrastive batch as a classification: 1 when every view finds a view of its
-    class first. Anchors without a positive do not count; a negative as near as the nearest positive
-    counts as an error. Costs about as much time as the loss itself.
+    It is the accuracy of a contrastive batch as a classification: 1 if the nearest row of every
+    view has its class. Anchors without a positive do not count. A negative as near as the nearest
+    positive is an error. It takes about as much time as the loss.
 
     Args:
         name: Name of the metric.
         dtype: Dtype of the result.
-        gather: Looks among the rows of all replicas under `tf.distribute`.
-        ignore_class: A class id whose samples are left out, as of the losses; None for no such id.
+        gather: Searches the rows of all replicas under `tf.distribute`.
+        ignore_class: A class id whose samples are left out, as in the losses; None for no such id.
 
     Reference:
         Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML
-        2020, report it for training.
+        2020, whose code reports it in training.
 
     Example:
 
@@ -34,7 +34,7 @@ class ContrastiveAccuracy(BatchMetric):
     >>> from keras_supcon.metrics import ContrastiveAccuracy
     >>> metric = ContrastiveAccuracy()
     >>> metric.update_state([0, 0, 1, 1], np.array([[1, 0.1], [1, 0], [0, 1], [1, 0.3]], "float32"))
-    >>> float(metric.result())  # the last row is nearest to the first; the third, nearest to the last, is right
+    >>> float(metric.result())  # the last row is nearest to the second, of another class
     0.75
     """
 
@@ -61,5 +61,5 @@ class ContrastiveAccuracy(BatchMetric):
         right = right * ops.cast(batch.nan_unless_finite, "float32")
         if sample_weight is not None:
             weight = weight * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-        # All views of a sample have positives, or none has.
+        # Either all views of a sample have positives or none has.
         super().update_state(right, sample_weight=weight)

@@ -1,4 +1,4 @@
-"""What the batches offer to learn from."""
+"""Numbers of positives in the batches."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from keras_supcon.typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class PositivesPerAnchor(BatchMetric):
-    """Mean number of positives of an anchor: |P(i)| of the paper.
+    """Computes the mean number of positives of an anchor, |P(i)| of the paper.
 
-    With balanced classes about `views x batch / classes - 1`. The paper's figures: accuracy grows
-    up to some seven positives.
+    With balanced classes it is about `views x batch / classes - 1`. In the paper, accuracy grows up
+    to about seven positives.
 
     Args:
         name: Name of the metric.
         dtype: Dtype of the result.
         gather: Counts the rows of all replicas under `tf.distribute`.
-        ignore_class: A class id whose samples are left out, as of the losses; None for no such id.
+        ignore_class: A class id whose samples are left out, as in the losses; None for no such id.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, table 6.
@@ -57,17 +57,16 @@ class PositivesPerAnchor(BatchMetric):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class AnchorsWithPositive(BatchMetric):
-    """Share of anchors that have a positive at all; of the others the loss is 0, they only serve as
-    negatives.
+    """Computes the share of anchors that have a positive.
 
-    Below 1 with one view, or unlabelled samples of one view: then the batch is too small for its
-    number of classes.
+    The others have loss 0 and only serve as negatives. The share can be below 1 with one view per
+    sample; the batch is then too small for its number of classes, or samples are unlabeled.
 
     Args:
         name: Name of the metric.
         dtype: Dtype of the result.
-        gather: Looks among the rows of all replicas under `tf.distribute`.
-        ignore_class: A class id whose samples are left out, as of the losses; None for no such id.
+        gather: Searches the rows of all replicas under `tf.distribute`.
+        ignore_class: A class id whose samples are left out, as in the losses; None for no such id.
 
     Example:
 

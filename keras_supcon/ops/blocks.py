@@ -1,29 +1,29 @@
-"""Rows cut into blocks of one size."""
+"""Cuts rows into blocks of equal size."""
 
 from typing import Any
 
 from keras import ops
 
 from keras_supcon.ops.pairs import PADDING, Rows
+from keras_supcon.typing import Tensor
 
-# On CPUs products of 1024 rows run near the peak of the processor and a tile of them still fits the
-# cache.
+# On CPUs products of 1024 rows run near peak speed, and a tile of them still fits the cache.
 BLOCK_SIZE = 1024
 
 
 def fits_one_block(num_rows: Any, block_size: int | None) -> bool:
-    """Whether rows are known to be no more than a block."""
+    """Checks whether rows are statically known to fit one block."""
     return isinstance(num_rows, int) and num_rows <= (
         BLOCK_SIZE if block_size is None else block_size
     )
 
 
 class Blocks:
-    """Rows cut into blocks of one size, the last one filled up with zero rows."""
+    """Cuts rows into blocks of equal size, the last one padded with zero rows."""
 
     def __init__(
         self,
-        features: Any,
+        features: Tensor,
         rows: Rows,
         block_size: Any = None,
         needed: tuple[str, ...] = ("index", "group", "rank"),
@@ -53,8 +53,8 @@ class Blocks:
     def is_single(self) -> bool:
         return isinstance(self.count, int) and self.count == 1
 
-    def split(self, vectors: Any, fill: int = 0) -> Any:
-        """`(rows, dim)` to `(blocks, size, dim)`, or to a list of the only block."""
+    def split(self, vectors: Tensor, fill: int = 0) -> Any:
+        """Reshapes `(rows, dim)` to `(blocks, size, dim)`, or to a list of the only block."""
         if self.is_single and self.size == self.num_rows:
             return [vectors]
         missing = self.count * self.size - self.num_rows
@@ -64,7 +64,7 @@ class Blocks:
         return ops.reshape(vectors, (self.count, self.size, vectors.shape[1]))
 
     def join(self, blocks: Any) -> Any:
-        """`(blocks, size, dim)` to `(rows, dim)`."""
+        """Reshapes `(blocks, size, dim)` to `(rows, dim)`."""
         return ops.reshape(blocks, (-1, blocks.shape[-1]))[: self.num_rows]
 
     def zeros(self, dim: int) -> Any:
@@ -79,13 +79,14 @@ class Blocks:
     def rows(self, index: Any) -> Rows:
         return Rows(**{name: vectors[index] for name, vectors in self._rows.items()})
 
-    def ends(self, vector: Any) -> tuple[Any, Any]:
-        """The smallest and the largest item of an integer vector `(rows,)` in each block; many
-        blocks ascend.
+    def ends(self, vector: Tensor) -> tuple[Any, Any]:
+        """Returns the smallest and largest item of an integer vector `(rows,)` in each block.
+
+        With several blocks the vector ascends.
         """
         if self.is_single:
             return ops.min(vector, initial=PADDING)[None], ops.max(vector, initial=-1)[None]
-        # One more item, so that an empty vector has ends too.
+        # One more item, so that an empty vector has ends as well.
         vector = ops.concatenate([vector, ops.full((1,), PADDING, dtype=vector.dtype)])
         first = ops.arange(self.count, dtype="int32") * self.size
         last = ops.minimum(first + self.size, self.num_rows) - 1

@@ -1,23 +1,24 @@
-"""The samples of each class."""
+"""Groups samples by class."""
 
 from typing import Any
 
 from keras import ops
 
-# Up to this number of samples a square of comparisons is quicker than the many small steps of
-# sorting.
+from keras_supcon.typing import Tensor
+
+# Up to this number of samples, comparing all pairs is faster than the many small steps of sorting.
 _SMALL_BATCH = 1024
 
 
-def class_groups(class_ids: Any) -> Any:
-    """Numbers the classes present in a batch, from 0 up and below the number of samples.
+def class_groups(class_ids: Tensor) -> Any:
+    """Numbers the classes of a batch, from 0 and below the number of samples.
 
     Args:
-        class_ids: Integer tensor `(samples,)`; negative is unlabelled, and such a sample is a class
-            of its own.
+        class_ids: Integer tensor `(samples,)`; a negative id is unlabeled, a separate class for
+            each sample.
 
     Returns:
-        int32 tensor `(samples,)`. Which number a class gets has no meaning.
+        int32 tensor `(samples,)`. The numbers have no order.
 
     Example:
 
@@ -28,7 +29,7 @@ def class_groups(class_ids: Any) -> Any:
     """
     num_samples = class_ids.shape[0]
     if num_samples and num_samples <= _SMALL_BATCH:
-        # The first sample of a class stands for it.
+        # The place of its first sample is the number of a class.
         place = ops.arange(num_samples, dtype="int32")
         class_ids = ops.where(class_ids < 0, -1 - place, class_ids)
         are_same = ops.equal(class_ids[:, None], class_ids[None])
@@ -44,12 +45,12 @@ def class_groups(class_ids: Any) -> Any:
 
 
 def at_least_one(count: Any) -> Any:
-    """A number of segments that every backend takes, for an empty batch too."""
+    """Returns a number of segments that every backend accepts, also for an empty batch."""
     return max(count, 1) if isinstance(count, int) else ops.maximum(count, 1)
 
 
-def ranks_in_group(groups: Any) -> Any:
-    """The place of each sample among those of its group, from 0.
+def ranks_in_group(groups: Tensor) -> Any:
+    """Returns the place of each sample within its group, from 0.
 
     Args:
         groups: int32 tensor `(samples,)`.

@@ -1,6 +1,4 @@
-"""A batch of views laid out for pairwise sums: the anchors, the rows they are contrasted with, and
-who is whose positive.
-"""
+"""Anchors, contrast rows and pairs of a batch, laid out for pairwise sums."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -16,8 +14,8 @@ from keras_supcon.ops.permutation import RowOrder
 from keras_supcon.ops.whole_rows import row_loss
 from keras_supcon.typing import Tensor
 
-# Within exp(+-40) sums of exponentials of float32 neither overflow nor vanish, so they need no
-# shift by the largest logit.
+# Within exp(+-40) sums of exponentials of float32 neither overflow nor vanish, so that no shift by
+# the largest logit is needed.
 _LARGEST_SAFE_LOGIT = 40.0
 
 _OWN_VIEWS = POSITIVES._replace(max_samples=0)
@@ -42,7 +40,7 @@ class _ContrastRows(NamedTuple):
 
 
 class Contrast:
-    """Anchor rows against contrast rows.
+    """Contrasts anchor rows with contrast rows.
 
     A row is one view of one sample. The contrast rows are all views of all samples of the global
     batch, and of an optional queue; the anchors are all views, or the first views, of this
@@ -54,7 +52,7 @@ class Contrast:
     key in an anchor's own place is one of its positives.
 
     Args:
-        class_ids: Integer tensor `(samples,)`, classes of the global batch; negative is unlabelled.
+        class_ids: Integer tensor `(samples,)`, classes of the global batch; negative is unlabeled.
         projections: Float tensor `(samples, views, dim)` of the global batch.
         own_projections: Float tensor `(own samples, views, dim)` of this replica, a slice of
             `projections` or, with `are_keys`, the rows whose keys are such a slice; None for all.
@@ -63,44 +61,43 @@ class Contrast:
         own_keys_only: Leaves out the pairs of anchors and keys of different samples. Needs keys, a
             queue and no `max_samples`.
         first_view_only: Only the first view of a sample is an anchor.
-        max_samples: Pairs an anchor, beside its own views, with no more than this number of samples
-            of its class, the first ones in the order of the batch and then of the queue. None for
-            all.
-        queue: Float tensor `(queue, dim)` of further contrast rows, one view each, that take no
+        max_samples: Largest number of samples of its class that an anchor is paired with in
+            addition to its own views, the first ones of the batch and then of the queue. None for
+            no limit.
+        queue: Float tensor `(queue, dim)` of further contrast rows, one view each, without
             gradient.
         queue_class_ids: Integer tensor `(queue,)`.
         queue_scale: Scalar tensor by which dot products with the queue and with keys are
             multiplied, with gradient; None for 1.
-        is_ignored: Bool tensor `(samples,)` of the global batch: samples that are in no pair,
-            neither as anchors nor as contrasts, whose rows take no gradient. None for none. Their
-            rows too should be finite.
+        is_ignored: Bool tensor `(samples,)` of the global batch, of samples that are in no pair and
+            whose rows take no gradient. None for none. Their rows should be finite as well.
         queue_is_ignored: The same for the queue, `(queue,)`.
         largest_dot_product: A bound on the absolute dot products of unit vectors times one factor:
             a number, a scalar tensor if the factor is one, or None for other rows.
         block_size: Rows in a block of the pairwise sums; None picks it.
-        inputs: What the rows of this replica were made of, which should be finite too: a compiler
-            may lose NaN on the way.
+        inputs: Tensors of which the rows of this replica were computed. They should be finite as
+            well: a compiler may lose NaN in between.
     """
 
     def __init__(
         self,
-        class_ids: Any,
-        projections: Any,
+        class_ids: Tensor,
+        projections: Tensor,
         *,
-        own_projections: Any = None,
-        offset: Any = 0,
+        own_projections: Tensor | None = None,
+        offset: int | Tensor = 0,
         are_keys: bool = False,
         own_keys_only: bool = False,
         first_view_only: bool = False,
         max_samples: int | None = None,
-        queue: Any = None,
-        queue_class_ids: Any = None,
-        queue_scale: Any = None,
-        is_ignored: Any = None,
-        queue_is_ignored: Any = None,
-        largest_dot_product: Any = None,
+        queue: Tensor | None = None,
+        queue_class_ids: Tensor | None = None,
+        queue_scale: Tensor | None = None,
+        is_ignored: Tensor | None = None,
+        queue_is_ignored: Tensor | None = None,
+        largest_dot_product: float | Tensor | None = None,
         block_size: int | None = None,
-        inputs: Sequence[Any] = (),
+        inputs: Sequence[Tensor] = (),
     ) -> None:
         self.block_size = block_size
         self.max_samples = max_samples
@@ -133,8 +130,7 @@ class Contrast:
         need_ranks = max_samples is not None or own_keys_only
         ranks = ranks_in_group(groups) if need_ranks else ops.zeros_like(groups)
 
-        # Blocks of ascending classes have their positives in few tiles; a single tile has them
-        # anyway.
+        # Sorted by class, blocks have their positives in few tiles. A single tile needs no order.
         def order_of(keys: Any, num_rows: Any) -> RowOrder:
             return RowOrder(None if fits_one_block(num_rows, block_size) else keys)
 
@@ -194,7 +190,7 @@ class Contrast:
         if queue is not None:
             queue_order = order_of(groups[batch_size:], ops.shape(queue)[0])
             self._queue_groups = queue_order.take(groups[batch_size:])
-            # Places after all of the batch: no row of the queue is ever an anchor.
+            # Places after those of the batch: no row of the queue is an anchor.
             queue_places = batch_size + ops.arange(ops.shape(queue)[0], dtype="int32")
             self._queue_present = None if queue_present is None else queue_order.take(queue_present)
             queue_ranks = queue_order.take(ranks[batch_size:])
@@ -209,35 +205,38 @@ class Contrast:
             )
 
     def _rows(
-        self, places: Any, groups: Any, ranks: Any, kept_views: int, present: Any = None
+        self,
+        places: Tensor,
+        groups: Tensor,
+        ranks: Tensor,
+        kept_views: int,
+        present: Tensor | None = None,
     ) -> Rows:
-        """Rows of the first `kept_views` views of samples at the given places."""
+        """Returns the `Rows` of the first `kept_views` views of samples at the given places."""
         views = ops.arange(kept_views, dtype="int32")
         index = ops.reshape((places * self._num_views)[:, None] + views[None], (-1,))
         present = None if present is None else _repeat(present, kept_views)
         return Rows(index, _repeat(groups, kept_views), _repeat(ranks, kept_views), present)
 
-    def _samples_of_class(self, groups: Any) -> Any:
-        """For every own sample, how many samples of its class `groups` holds."""
+    def _samples_of_class(self, groups: Tensor) -> Tensor:
+        """Counts for every own sample the samples of its class in `groups`."""
         counts = ops.segment_sum(ops.ones_like(groups), groups, self._num_groups)
         return ops.take(counts, self._groups)
 
-    def _of_anchors(self, counts: Any) -> Any:
+    def _of_anchors(self, counts: Tensor) -> Tensor:
         counts = ops.cast(counts, self._anchors.dtype)
         return _repeat(
             counts if self._present is None else counts * self._present, self._anchor_views
         )
 
     @functools.cached_property
-    def present(self) -> Any | None:
-        """Float tensor `(own samples,)` in the order of the batch, 0 for ignored samples and 1 for
-        others; None for all 1.
-        """
+    def present(self) -> Tensor | None:
+        """Float tensor `(own samples,)` in batch order, 0 for ignored samples; None for all 1."""
         return None if self._present is None else self._own_order.restore(self._present)
 
     @functools.cached_property
-    def num_positives(self) -> Any:
-        """Float tensor `(anchors,)`."""
+    def num_positives(self) -> Tensor:
+        """Float tensor `(anchors,)`, the number of positives of each anchor."""
         own = self._num_views if self._are_keys else self._num_views - 1
         others = self._samples_of_class(self._batch_groups) - 1
         if self._own_keys_only:
@@ -253,8 +252,8 @@ class Contrast:
         return self._of_anchors(positives)
 
     @functools.cached_property
-    def num_negatives(self) -> Any:
-        """Float tensor `(anchors,)`."""
+    def num_negatives(self) -> Tensor:
+        """Float tensor `(anchors,)`, the number of negatives of each anchor."""
         in_batch = _count(self._batch_groups, self._batch_present)
         negatives = (in_batch - self._samples_of_class(self._batch_groups)) * self._num_views
         if self._own_keys_only:
@@ -271,7 +270,7 @@ class Contrast:
 
     @property
     def negatives(self) -> PairSet:
-        """Pairs of different classes. Positives beyond the limit are no negatives."""
+        """Pairs of different classes, without the positives beyond the limit."""
         return NEGATIVES
 
     @property
@@ -282,21 +281,21 @@ class Contrast:
     def pair_sum(
         self,
         pairs: PairSet,
-        value: Callable[[Any, Any], Any],
-        slope: Callable[[Any, Any], Any],
-        parameter: Any = None,
+        value: Callable[[Tensor, Tensor], Tensor],
+        slope: Callable[[Tensor, Tensor], Tensor],
+        parameter: Tensor | None = None,
         anchor_features: Features | None = None,
         contrast_features: Features | None = None,
-    ) -> Any:
-        """`ops.pair_sum` over all contrast rows.
+    ) -> Tensor:
+        """Computes `ops.pair_sum` over all contrast rows.
 
         Args:
             pairs: The pairs that count.
             value: As for `ops.pair_sum`.
             slope: As for `ops.pair_sum`.
             parameter: Float tensor `(anchors,)` in the order of the anchors here, or None.
-            anchor_features: Maps anchor rows to the vectors whose dot product is taken; None for
-                the rows themselves.
+            anchor_features: Maps anchor rows to the vectors of the dot products; None for the rows
+                themselves.
             contrast_features: The same for contrast rows.
 
         Returns:
@@ -330,9 +329,9 @@ class Contrast:
             total = part_sum if total is None else total + part_sum
         return total
 
-    def pair_max(self, pairs: PairSet) -> Any:
-        """For every anchor, the largest dot product over `pairs`: `(anchors,)`, minus infinity
-        without pairs, no gradient.
+    def pair_max(self, pairs: PairSet) -> Tensor:
+        """Returns the largest dot product of every anchor over `pairs`, without gradient:
+        `(anchors,)`, minus infinity without pairs.
         """
         largest = None
         for part in self._parts:
@@ -348,10 +347,10 @@ class Contrast:
 
     def row_loss(
         self,
-        rule: Callable[[Any, Any, Any], tuple[Any, Any]],
+        rule: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
         anchor_features: Features,
         contrast_features: Features,
-    ) -> Any:
+    ) -> Tensor:
         """Returns `ops.row_loss` over all contrast rows, whose dot products have no scale:
         `(anchors,)`.
         """
@@ -366,21 +365,21 @@ class Contrast:
             self.block_size,
         )
 
-    def log_sum_exp(self, pairs: PairSet) -> Any:
-        """For every anchor, `log sum exp` of its dot products over `pairs`: `(anchors,)`, 0 without
-        pairs.
+    def log_sum_exp(self, pairs: PairSet) -> Tensor:
+        """Returns `log sum exp` of the dot products of every anchor over `pairs`: `(anchors,)`, 0
+        without pairs.
         """
         shift = self._shift(pairs)
         total = self.pair_sum(pairs, _exp, _exp, parameter=shift)
         log_total = ops.log(ops.where(total > 0, total, ops.ones_like(total)))
         return log_total if shift is None else log_total + shift
 
-    def _shift(self, pairs: PairSet) -> Any | None:
-        """What dot products are lowered by for their exponentials, `(anchors,)` and no less than
-        they; None for nothing.
+    def _shift(self, pairs: PairSet) -> Tensor | None:
+        """Returns an upper bound of the dot products, which exponentials are shifted by:
+        `(anchors,)`, or None if they need no shift.
         """
 
-        def largest() -> Any:
+        def largest() -> Tensor:
             of_anchors = self.pair_max(pairs)
             return ops.where(ops.isfinite(of_anchors), of_anchors, ops.zeros_like(of_anchors))
 
@@ -391,12 +390,12 @@ class Contrast:
             return None if bound <= _LARGEST_SAFE_LOGIT else largest()
         bound = ops.stop_gradient(bound)
         anywhere = ops.zeros_like(self._anchors[:, 0]) + bound
-        # The maxima take as long as the sums, and are seldom needed.
+        # Maxima take as long as the sums, and are seldom needed.
         return ops.stop_gradient(ops.cond(bound <= _LARGEST_SAFE_LOGIT, lambda: anywhere, largest))
 
-    def positive_mean(self) -> Any:
-        """For every anchor, the mean dot product with its positives: `(anchors,)`, 0 without a
-        positive.
+    def positive_mean(self) -> Tensor:
+        """Returns the mean dot product of every anchor with its positives: `(anchors,)`, 0 without
+        a positive.
         """
         of_whole_classes = self.max_samples is None and not self._own_keys_only
         if not of_whole_classes or self._largest_dot_product is None:
@@ -410,10 +409,8 @@ class Contrast:
             total = self._class_sum_products()
         return total / ops.maximum(self.num_positives, 1.0)
 
-    def _class_sum_products(self) -> Any:
-        """The dot product with the sum of the positives: products of all rows with class sums, not
-        with one another.
-        """
+    def _class_sum_products(self) -> Tensor:
+        """Returns dot products with the sum of the positives, from class sums instead of pairs."""
         sums = sum(
             _scaled(ops.segment_sum(part.features, part.rows.group, self._num_groups), part.scale)
             for part in self._parts
@@ -424,7 +421,7 @@ class Contrast:
         return ops.reshape(ops.sum(anchors * others, axis=2), (-1,))
 
     @functools.cached_property
-    def nan_unless_finite(self) -> Any:
+    def nan_unless_finite(self) -> Tensor:
         """Scalar: 1, or NaN if a contrast row holds NaN or infinity."""
         are_finite = functools.reduce(
             ops.logical_and, [ops.all(ops.isfinite(rows)) for rows in self._all_contrasts]
@@ -432,17 +429,15 @@ class Contrast:
         one = ops.ones((), dtype=self._anchors.dtype)
         return ops.where(are_finite, one, one * float("nan"))
 
-    def sample_losses(self, values: Any, is_defined: Any) -> Any:
-        """Losses of anchors as losses of samples.
+    def sample_losses(self, values: Tensor, is_defined: Tensor) -> Tensor:
+        """Turns losses of anchors into losses of samples.
 
-        A comparison with NaN is False, so that a maximum, a mask or a sort can lose it. Here every
-        loss gets it back: one row that is not finite makes the losses of the whole batch NaN, and
-        their gradients with them.
+        Comparisons with NaN are False, so that a maximum, a mask or a sort can lose it. Here one
+        row that is not finite makes the losses of the whole batch NaN, and so their gradients.
 
         Args:
             values: Float tensor `(anchors,)`.
-            is_defined: Bool tensor `(anchors,)`: the anchors that have a loss; that of the others
-                is 0.
+            is_defined: Bool tensor `(anchors,)`, False for anchors whose loss is 0.
 
         Returns:
             Float tensor `(samples,)`, the means over the anchor views of each sample, in the order
@@ -453,16 +448,16 @@ class Contrast:
             * self.nan_unless_finite
         )
 
-    def per_sample(self, values: Any) -> Any:
-        """Means over the anchor views of each sample: `(anchors,)` to `(samples,)`, in the order of
-        the batch.
+    def per_sample(self, values: Tensor) -> Tensor:
+        """Averages over the anchor views of each sample: `(anchors,)` to `(samples,)`, in batch
+        order.
         """
         means = ops.mean(ops.reshape(values, (-1, self._anchor_views)), axis=1)
         return self._own_order.restore(means)
 
 
-def _repeat(vector: Any, times: int) -> Any:
-    """`ops.repeat` in two operations; on TensorFlow it takes ten."""
+def _repeat(vector: Tensor, times: int) -> Tensor:
+    """Does `ops.repeat` in two operations; on TensorFlow it takes ten."""
     return (
         ops.reshape(vector[:, None] + ops.zeros((1, times), dtype=vector.dtype), (-1,))
         if times > 1
@@ -470,8 +465,8 @@ def _repeat(vector: Any, times: int) -> Any:
     )
 
 
-def _without_ignored(class_ids: Any, rows: Any, is_ignored: Any) -> tuple[Any, Any, Any]:
-    """Ignored samples as unlabelled ones of zero rows, and which samples are present."""
+def _without_ignored(class_ids: Tensor, rows: Tensor, is_ignored: Tensor) -> tuple[Any, Any, Any]:
+    """Turns ignored samples into unlabeled zero rows, and returns the mask of the others."""
     return (
         ops.where(is_ignored, -1, class_ids),
         _zero_where(is_ignored, rows),
@@ -479,8 +474,8 @@ def _without_ignored(class_ids: Any, rows: Any, is_ignored: Any) -> tuple[Any, A
     )
 
 
-def _zero_where(is_ignored: Any, rows: Any) -> Any:
-    """Not a product, which would keep NaN, and whose gradient would reach the rows."""
+def _zero_where(is_ignored: Tensor, rows: Tensor) -> Tensor:
+    """Sets ignored rows to 0; a product would keep NaN, and pass gradient to the rows."""
     return ops.where(
         ops.reshape(is_ignored, (-1, *[1] * (len(rows.shape) - 1))),
         ops.zeros((), dtype=rows.dtype),
@@ -504,18 +499,18 @@ def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     return ops.concatenate(parts, axis=0)
 
 
-def _count(groups: Any, present: Any) -> Any:
+def _count(groups: Tensor, present: Any) -> Tensor:
     return ops.shape(groups)[0] if present is None else ops.sum(ops.cast(present, "int32"))
 
 
-def _scaled(rows: Any, scale: Any) -> Any:
+def _scaled(rows: Tensor, scale: Any) -> Tensor:
     return rows if scale is None else rows * scale
 
 
-def _flatten(views: Any) -> Any:
+def _flatten(views: Tensor) -> Tensor:
     return ops.reshape(views, (-1, views.shape[-1]))
 
 
-def _exp(similarity: Any, largest: Any) -> Any:
-    # Not above 0, but for rounding and for the zero rows that fill up a block.
+def _exp(similarity: Tensor, largest: Any) -> Tensor:
+    # Not above 0, except for rounding and for the zero rows that pad a block.
     return ops.exp(similarity if largest is None else ops.minimum(similarity - largest, 0.0))

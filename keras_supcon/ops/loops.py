@@ -1,7 +1,7 @@
-"""Loops over blocks of rows, in the form that each backend runs without copies.
+"""Loops over blocks of rows that each backend runs without copies.
 
-`keras.ops` has loops and slice updates, but on TensorFlow its loop runs up to ten bodies ahead (ten
-tiles in memory instead of one) and on TensorFlow and PyTorch its slice update copies the whole
+`keras.ops` has loops and slice updates. On TensorFlow its loop runs up to ten bodies ahead, with
+ten tiles in memory instead of one. On TensorFlow and PyTorch its slice update copies the whole
 accumulator at every step.
 """
 
@@ -13,7 +13,7 @@ from keras import ops
 
 
 def for_each(lower: Any, upper: Any, body: Callable[[Any, Any], Any], state: Any) -> Any:
-    """`state = body(i, state)` for `i` from `lower` up to, without, `upper`.
+    """Repeats `state = body(i, state)` for `i` from `lower` up to, but not including, `upper`.
 
     Args:
         lower: First index, a Python integer or an integer tensor.
@@ -23,7 +23,7 @@ def for_each(lower: Any, upper: Any, body: Callable[[Any, Any], Any], state: Any
         state: The first state.
 
     Returns:
-        The last state. Not differentiable on every backend: for the inside of a custom gradient.
+        The last state. It is not differentiable on every backend: for use within a custom gradient.
     """
     are_known = isinstance(lower, int) and isinstance(upper, int)
     if are_known and upper <= lower:
@@ -43,7 +43,7 @@ def for_each(lower: Any, upper: Any, body: Callable[[Any, Any], Any], state: Any
             )
             return state
     elif backend == "jax":
-        # Bounds that JAX knows would make a scan of the loop.
+        # With static bounds JAX would make a scan of the loop.
         return ops.fori_loop(
             ops.convert_to_tensor(lower), ops.convert_to_tensor(upper), body, state
         )
@@ -53,9 +53,7 @@ def for_each(lower: Any, upper: Any, body: Callable[[Any, Any], Any], state: Any
 
 
 def loop_bounds(bounds: Any) -> Any:
-    """An integer vector whose items can be bounds of `for_each`: Python integers where the values
-    are known.
-    """
+    """Returns the items of an integer vector as bounds of `for_each`, Python integers if known."""
     if keras.backend.backend() == "jax":
         return bounds
     if keras.backend.backend() == "tensorflow":
@@ -67,11 +65,12 @@ def loop_bounds(bounds: Any) -> Any:
 
 
 def add_to_block(blocks: Any, index: Any, update: Any) -> Any:
-    """Adds `update` to `blocks[index]`, in place where the backend can; the caller gives `blocks`
-    away.
+    """Adds `update` to `blocks[index]`, in place where the backend can.
+
+    The caller must not use `blocks` afterwards.
 
     Args:
-        blocks: Tensor `(count, ...)` that nothing else holds.
+        blocks: Tensor `(count, ...)` without other references.
         index: Integer or integer tensor below `count`.
         update: Tensor `(...)`.
 
@@ -90,10 +89,10 @@ def add_to_block(blocks: Any, index: Any, update: Any) -> Any:
 
 
 def gradient_function(backward: Callable[[Any], Any]) -> Callable[..., Any]:
-    """The gradient for `keras.ops.custom_gradient` from a function of the upstream gradient."""
+    """Wraps a function of the upstream gradient for `keras.ops.custom_gradient`."""
 
     def gradient(*args: Any, upstream: Any = None) -> Any:
-        # PyTorch passes it by its name, the other backends by its place.
+        # PyTorch passes it by name, the other backends by position.
         return backward(args[0] if upstream is None else upstream)
 
     return gradient

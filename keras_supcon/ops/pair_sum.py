@@ -1,4 +1,4 @@
-"""Sums and maxima over all pairs of rows, tile by tile: time of all pairs, memory of the rows."""
+"""Sums and maxima over pairs of rows, tile by tile, in memory that grows with the rows alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +16,7 @@ def _transposed(rows: Rows) -> Rows:
 
 
 class _Tiles:
-    """The tiles of anchor blocks by contrast blocks, and the range of tiles of each anchor block
-    that need a mask.
-    """
+    """Computes tiles of anchor blocks by contrast blocks, with masks where they are needed."""
 
     def __init__(
         self,
@@ -52,8 +50,8 @@ class _Tiles:
         )
 
     def kept(self, what: Any, tile: Callable[[], Any]) -> Any:
-        """`tile()`, computed once if there is a single tile: then the backward pass can have what
-        is in memory anyway.
+        """Returns `tile()`, computed once if there is a single tile, which stays in memory for the
+        backward pass.
         """
         if not (
             self.anchors.is_single and self.contrasts.is_single and self.anchors.size <= BLOCK_SIZE
@@ -67,17 +65,13 @@ class _Tiles:
         return self.pairs.contains(self.anchors.rows(i), _transposed(self.contrasts.rows(j)))
 
     def transposed_mask(self, i: Any, j: Any) -> Any:
-        """Whether block i, as contrasts, is in the set of block j, as anchors; laid out like
-        `mask`.
-        """
+        """Returns the mask of block i as contrasts and block j as anchors, laid out like `mask`."""
         return self.pairs.contains(_transposed(self.contrasts.rows(j)), self.anchors.rows(i))
 
     def for_each_contrast_block(
         self, i: Any, body: Callable[[Any, Any, bool], Any], state: Any, start: Any = 0
     ) -> Any:
-        """Runs `body(j, state, is_masked)` for the contrast blocks from `start` on that hold pairs
-        of the set.
-        """
+        """Runs `body(j, state, is_masked)` for contrast blocks from `start` on that have pairs."""
         first, after = self.masked_range(i)
         if not (isinstance(first, int) and isinstance(start, int)):
             first, after = ops.maximum(first, start), ops.maximum(after, start)
@@ -94,25 +88,24 @@ class _Tiles:
 
 
 def pair_sum(
-    anchors: Any,
+    anchors: Tensor,
     anchor_rows: Rows,
-    contrasts: Any,
+    contrasts: Tensor,
     contrast_rows: Rows,
     pairs: PairSet,
-    value: Callable[[Any, Any], Any],
-    slope: Callable[[Any, Any], Any],
-    parameter: Any = None,
+    value: Callable[[Tensor, Tensor], Tensor],
+    slope: Callable[[Tensor, Tensor], Tensor],
+    parameter: Tensor | None = None,
     block_size: int | None = None,
     contrasts_are_constant: bool = False,
 ) -> Any:
-    r"""For every anchor, the sum of a function of its dot products with the contrast rows of a set
-    of pairs.
+    r"""Sums for every anchor a function of its dot products over a set of pairs.
 
         out_i = sum_{j: (i, j) in pairs} value(a_i.c_j, parameter_i)
 
-    Pairs are visited tile by tile in the forward and again in the backward pass, so that the memory
-    grows with the number of rows. With `contrasts=None` anchors and contrasts are the same rows;
-    then a tile above the diagonal also serves as its mirror image.
+    Pairs are visited tile by tile in the forward and again in the backward pass, so that memory
+    grows with the number of rows. With `contrasts=None` anchors and contrasts are the same rows; a
+    tile above the diagonal then also serves as its mirror image.
 
     Args:
         anchors: Float tensor `(anchors, dim)`.
@@ -120,11 +113,11 @@ def pair_sum(
             one block.
         contrasts: Float tensor `(contrasts, dim)`, or None for the anchors.
         contrast_rows: Their `Rows`, in ascending order likewise; ignored without contrasts. Rows
-            that are not `present` should be zero, like those that fill up a block.
+            that are not `present` should be zero, like those that pad a block.
         pairs: The pairs that count.
-        value: `value(similarity, parameter)`, elementwise. May give anything for pairs outside the
-            set.
-        slope: The derivative of `value` by the similarity; the same object where they are equal.
+        value: `value(similarity, parameter)`, elementwise. Its results for pairs outside the set do
+            not matter.
+        slope: Derivative of `value` by the similarity; the same object if they are equal.
         parameter: Float tensor `(anchors,)` that takes no gradient, or None.
         block_size: Rows in a block, a tile being a block of anchors by a block of contrasts; None
             for 1024.
@@ -150,14 +143,14 @@ def pair_sum(
     if contrasts is None:
 
         @ops.custom_gradient
-        def symmetric_sum(anchors: Any) -> Any:
+        def symmetric_sum(anchors: Tensor) -> Any:
             sums = _SymmetricSum(anchors, anchor_rows, pairs, value, slope, parameter, block_size)
             return sums.forward(), gradient_function(sums.backward)
 
         return symmetric_sum(anchors)
 
     @ops.custom_gradient
-    def rectangular_sum(anchors: Any, contrasts: Any) -> Any:
+    def rectangular_sum(anchors: Tensor, contrasts: Tensor) -> Any:
         sums = _RectangularSum(
             anchors,
             anchor_rows,
@@ -179,11 +172,11 @@ def pair_sum(
 
 
 class _SymmetricSum:
-    """`pair_sum` over the tiles on and above the diagonal."""
+    """Computes `pair_sum` over the tiles on and above the diagonal."""
 
     def __init__(
         self,
-        features: Any,
+        features: Tensor,
         rows: Rows,
         pairs: PairSet,
         value: Any,
@@ -197,8 +190,8 @@ class _SymmetricSum:
         self.parameter = None if parameter is None else self.blocks.split(parameter)
 
     def _both_ways(self, function: Any, i: Any, j: Any, is_masked: bool) -> tuple[Any, Any]:
-        """The tile for the anchors of block i, and for the anchors of block j; one tensor twice
-        where they are equal.
+        """Returns the tile for the anchors of block i and that for the anchors of block j, one
+        tensor if they are equal.
         """
         # An exponential is its own slope.
         return self.tiles.kept(function, lambda: self._tile_both_ways(function, i, j, is_masked))
@@ -245,7 +238,7 @@ class _SymmetricSum:
 
         return blocks.join(for_each(0, blocks.count, anchor_block, blocks.zeros(1)))[:, 0]
 
-    def backward(self, upstream: Any) -> Any:
+    def backward(self, upstream: Tensor) -> Any:
         blocks = self.blocks
         upstream = blocks.split(upstream[:, None])
 
@@ -275,13 +268,13 @@ class _SymmetricSum:
 
 
 class _RectangularSum:
-    """`pair_sum` over all tiles of anchors by other contrast rows."""
+    """Computes `pair_sum` over all tiles of anchors by other contrast rows."""
 
     def __init__(
         self,
-        anchors: Any,
+        anchors: Tensor,
         anchor_rows: Rows,
-        contrasts: Any,
+        contrasts: Tensor,
         contrast_rows: Rows,
         pairs: PairSet,
         value: Any,
@@ -326,7 +319,7 @@ class _RectangularSum:
         sums = for_each(0, self.anchors.count, anchor_block, self.anchors.zeros(1))
         return self.anchors.join(sums)[:, 0]
 
-    def backward(self, upstream: Any) -> tuple[Any, Any]:
+    def backward(self, upstream: Tensor) -> tuple[Any, Any]:
         upstream = self.anchors.split(upstream[:, None])
 
         def weights(i: Any, j: Any, is_masked: bool) -> Any:

@@ -1,17 +1,18 @@
-"""Rows in another order."""
+"""Reorders rows."""
 
 from typing import Any
 
 from keras import ops
 
 from keras_supcon.ops.loops import gradient_function
+from keras_supcon.typing import Tensor
 
 
-def permute_rows(x: Any, order: Any, back: Any) -> Any:
-    """`x[order]`, with a gradient that is a permutation too.
+def permute_rows(x: Tensor, order: Tensor, back: Tensor) -> Any:
+    """Returns `x[order]`, with a gradient that is a permutation as well.
 
-    The gradient of `keras.ops.take` has to add up rows that may have been taken twice; on
-    TensorFlow it comes in a sparse form that `tf.distribute` does not gather.
+    The gradient of `keras.ops.take` adds up rows that may have been taken twice. On TensorFlow it
+    has a sparse form that `tf.distribute` does not gather.
 
     Args:
         x: Float tensor `(rows, ...)`.
@@ -26,12 +27,13 @@ def permute_rows(x: Any, order: Any, back: Any) -> Any:
     >>> from keras import ops
     >>> from keras_supcon.ops.permutation import permute_rows
     >>> order = ops.array([2, 0, 1])
-    >>> ops.convert_to_numpy(permute_rows(ops.array([10.0, 20.0, 30.0]), order, ops.argsort(order))).tolist()
+    >>> rows = permute_rows(ops.array([10.0, 20.0, 30.0]), order, ops.argsort(order))
+    >>> ops.convert_to_numpy(rows).tolist()
     [30.0, 10.0, 20.0]
     """
 
     @ops.custom_gradient
-    def permute(x: Any) -> Any:
+    def permute(x: Tensor) -> Any:
         return ops.take(x, order, axis=0), gradient_function(
             lambda upstream: ops.take(upstream, back, axis=0)
         )
@@ -40,31 +42,30 @@ def permute_rows(x: Any, order: Any, back: Any) -> Any:
 
 
 class RowOrder:
-    """An order of rows and the way back; without keys the order in which they came.
+    """Sorts rows and restores their order.
 
     Args:
-        keys: Integer tensor `(rows,)` by which the rows ascend, rows of equal keys in the order in
-            which they came; or None.
+        keys: Integer tensor `(rows,)` by which rows are sorted, stably; None for no change.
     """
 
     def __init__(self, keys: Any = None) -> None:
         self._order = None if keys is None else ops.argsort(keys)
         self._back = None if keys is None else ops.argsort(self._order)
 
-    def take(self, values: Any) -> Any:
-        """Values `(rows,)` that take no gradient, in this order."""
+    def take(self, values: Tensor) -> Any:
+        """Returns values `(rows,)` that take no gradient in this order."""
         return values if self._order is None else ops.take(values, self._order, axis=0)
 
-    def permute(self, x: Any) -> Any:
-        """Float rows `(rows, ...)` in this order."""
+    def permute(self, x: Tensor) -> Any:
+        """Returns float rows `(rows, ...)` in this order."""
         return x if self._order is None else permute_rows(x, self._order, self._back)
 
-    def restore(self, x: Any) -> Any:
-        """Float rows in this order back in that in which they came."""
+    def restore(self, x: Tensor) -> Any:
+        """Returns float rows in this order to the original one."""
         return x if self._order is None else permute_rows(x, self._back, self._order)
 
     def places(self, num_rows: Any) -> Any:
-        """Where each row has gone."""
+        """Returns the new place of each row."""
         return (
             ops.arange(num_rows, dtype="int32")
             if self._back is None

@@ -1,4 +1,4 @@
-"""The one form in which every loss and metric takes its batch."""
+"""Brings labels, projections, keys and queues to one form for every loss and metric."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from keras_supcon.typing import Tensor
 _LARGEST_ID = 2**31 - 1
 # Up to these numbers a dtype holds every whole number.
 _LARGEST_EXACT = {"bfloat16": 2**8, "float16": 2**11, "float32": 2**24}
-_IDS = "should hold whole class ids from 0 up to 2^31 - 1, or -1 for unlabelled"
+_IDS = "should hold whole class ids from 0 up to 2^31 - 1, or -1 for unlabeled"
 _ONE_HOT = (
     "of shape (batch, classes) should hold one-hot rows: a single 1, zeros elsewhere, sum 1. "
     "Multi-hot, soft and all-zero rows name no single class"
@@ -30,22 +30,21 @@ def standardize_batch(
     projections.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabeled, or one-hot rows `(batch,
             classes)`.
         y_pred: `(batch, views, dim)`, or `(batch, dim)` for one view.
         ignore_class: A class id that may occur too, also below -1; then labels should be ids. None
-            for no further one.
+            for no further id.
 
     Returns:
         `(class_ids, projections)`: int32 `(batch,)` and float32 or float64 `(batch, views, dim)`.
-        Sums of float64 over a class are of float32 on PyTorch.
+        On PyTorch sums of float64 over a class are computed in float32.
 
     Raises:
-        ValueError: If the rank, the shape or, where the values can be seen, the labels themselves
-            are not as described. Inside a TensorFlow graph wrong labels raise
-            `InvalidArgumentError` with the same sentence. XLA programs cannot raise: with
-            `jit_compile=True`, which is the default of `compile` on a GPU, and on JAX the values of
-            labels go unchecked.
+        ValueError: If the rank, the shape or, where values are known, the labels are not as
+            described. In a TensorFlow graph wrong labels raise `InvalidArgumentError` with the same
+            sentence. XLA programs cannot raise: with `jit_compile=True`, which is the default of
+            `compile` on a GPU, and on JAX the values of labels are not checked.
     """
     y_pred = convert_rows(y_pred)
     projections = standardize_projections(y_pred)
@@ -130,7 +129,7 @@ def standardize_queue(
 
     Args:
         queue: `(queue, dim)`.
-        queue_labels: Class ids `(queue,)`; -1 for unlabelled, any lower number for an empty slot.
+        queue_labels: Class ids `(queue,)`; -1 for unlabeled, any lower number for an empty slot.
             None for no empty slot and no labels.
         projections: What is contrasted with the queue, as `standardize_batch` returns it.
         ignore_class: A class id whose rows count for nothing; None for no such id.
@@ -175,7 +174,7 @@ def standardize_labels(
     """Brings labels to int32 class ids `(batch,)`.
 
     Args:
-        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabelled, or one-hot rows `(batch,
+        y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabeled, or one-hot rows `(batch,
             classes)`. Ids in floats should be whole and no larger than the numbers up to which
             their dtype holds all whole ones, 2^24 for float32.
         ignore_class: A class id that may occur too, also below -1; then labels should be ids. None
@@ -200,7 +199,7 @@ def standardize_labels(
         array = np.asarray(y_true)
         _refuse_strings(array.dtype.kind in "OSU", array, name)
         if array.dtype.kind in "iu":
-            # JAX drops the upper half of an int64 before anyone can see it.
+            # JAX drops the upper half of an int64 before it can be checked.
             fits = np.all((array <= _LARGEST_ID) & (array >= -_LARGEST_ID - 1))
             _require(fits, array, name, _IDS)
         if array.dtype.kind == "f" and keras.backend.backend() == "jax":
@@ -242,9 +241,7 @@ def standardize_labels(
 
 
 def refuse_large_floats(array: np.ndarray, name: str = "y_true") -> None:
-    """Raises `ValueError` for ids in float64 that float32 does not hold, where they would become
-    float32.
-    """
+    """Raises `ValueError` for float64 ids that are not exact in float32, to which they are cast."""
     largest = _LARGEST_EXACT["float32"]
     sentence = f"{_IDS}; above {largest} as integers, not as floats"
     _require(np.all(~(np.abs(array) > largest)), array, name, sentence)
@@ -258,17 +255,17 @@ def _refuse_strings(are_strings: bool, labels: Any, name: str) -> None:
         )
 
 
-def _require(condition: Any, values: Any, name: str, sentence: str) -> Any:
+def _require(condition: Any, values: Tensor, name: str, sentence: str) -> Any:
     """Returns `values`, or raises `ValueError` if `condition` is False and its value can be known.
 
     Args:
         condition: Bool scalar.
         values: The labels.
         name: Name of their argument.
-        sentence: What the argument should do, such as "hold whole class ids".
+        sentence: Requirement that follows the name, such as "should hold whole class ids".
     """
     if in_symbolic_scope():
-        # Keras asks for shapes only, on PyTorch with labels that are all 1.
+        # Keras only infers shapes, on PyTorch with labels that are all 1.
         return values
     sentence = f"`{name}` {sentence}"
     try:
@@ -285,7 +282,7 @@ def _require(condition: Any, values: Any, name: str, sentence: str) -> Any:
     return values
 
 
-def _require_in_graph(condition: Any, values: Any, message: str) -> Any:
+def _require_in_graph(condition: Any, values: Tensor, message: str) -> Any:
     if keras.backend.backend() != "tensorflow":
         return values
     import tensorflow as tf

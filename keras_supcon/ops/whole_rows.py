@@ -1,4 +1,4 @@
-"""Losses that rank all contrasts of an anchor, block by block of anchors."""
+"""Losses that rank all contrasts of an anchor, one block of anchors at a time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,32 +8,33 @@ from keras import ops
 from keras_supcon.ops.blocks import Blocks
 from keras_supcon.ops.loops import add_to_block, for_each, gradient_function
 from keras_supcon.ops.pairs import NEGATIVES, POSITIVES, Rows
+from keras_supcon.typing import Tensor
 
-# Pairs in memory at a time.
+# Number of pairs in memory at a time.
 _NUM_PAIRS = 2**20
 
 
 def row_loss(
-    anchors: Any,
+    anchors: Tensor,
     anchor_rows: Rows,
-    contrasts: Any,
+    contrasts: Tensor,
     contrast_rows: Rows,
-    rule: Callable[[Any, Any, Any], tuple[Any, Any]],
+    rule: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
     block_size: int | None = None,
 ) -> Any:
-    """For every anchor, a loss of its dot products with all contrast rows.
+    """Computes for every anchor a loss of its dot products with all contrast rows.
 
-    What `pair_sum` cannot do, because a pair counts by its place among the others: some anchors
-    with all contrasts are in memory at a time, in the forward and again in the backward pass.
+    Unlike in `pair_sum`, a pair may count by its rank among the others. A block of anchors with all
+    contrasts is in memory at a time, in the forward and again in the backward pass.
 
     Args:
         anchors: Float tensor `(anchors, dim)`.
         anchor_rows: Their `Rows`.
         contrasts: Float tensor `(contrasts, dim)`.
         contrast_rows: Their `Rows`.
-        rule: Takes dot products, whether pairs are positives and whether they are negatives, all
-            `(block, contrasts)`; returns the losses `(block, 1)` and their derivatives by the dot
-            products `(block, contrasts)`.
+        rule: Takes dot products and the masks of positives and negatives, all `(block,
+            contrasts)`. Returns the losses `(block, 1)` and their derivatives by the dot products
+            `(block, contrasts)`.
         block_size: Anchors in a block; None for about a million pairs.
 
     Returns:
@@ -41,7 +42,7 @@ def row_loss(
     """
 
     @ops.custom_gradient
-    def streamed(anchors: Any, contrasts: Any) -> Any:
+    def streamed(anchors: Tensor, contrasts: Tensor) -> Any:
         num_contrasts = contrasts.shape[0] or ops.shape(contrasts)[0]
         of_memory = _NUM_PAIRS // (num_contrasts + 1) + 1
         blocks = Blocks(anchors, anchor_rows, of_memory if block_size is None else block_size)
@@ -55,7 +56,7 @@ def row_loss(
                 masks = [ops.logical_and(mask, columns.present > 0) for mask in masks]
             return rule(products, *masks)
 
-        def backward(upstream: Any) -> tuple[Any, Any]:
+        def backward(upstream: Tensor) -> tuple[Any, Any]:
             upstream = blocks.split(upstream[:, None])
 
             def anchor_block(i: Any, state: Any) -> Any:

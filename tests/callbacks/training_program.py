@@ -40,7 +40,7 @@ def make_model() -> keras_supcon.ContrastiveModel:
     model = keras_supcon.ContrastiveModel(
         encoder,
         keras_supcon.ProjectionHead(
-            16, (1024,)
+            16, hidden_units=(1024,)
         ),  # some megabytes with the moments: writing takes its time
         augmenter=SimAugment(image_size=(8, 8), blur_probability=0.0),
     )

@@ -203,7 +203,7 @@ def test_refuses_what_is_no_id(name):
     ):
         loss(np.eye(3), z, ignore_class=1)
     with pytest.raises(
-        ValueError, match=r"or -1 for unlabelled, or -5 for ignored. Received: y_true="
+        ValueError, match=r"or -1 for unlabeled, or -5 for ignored. Received: y_true="
     ):
         loss(np.array([0, -5, -4]), z, ignore_class=-5)
     loss(np.array([0, -5, -1]), z, ignore_class=-5)

@@ -263,13 +263,13 @@ def test_keys_that_are_the_projections_add_the_pair_of_a_row_with_itself(rng):
     )
 
 
-def test_an_unlabelled_sample_has_its_own_keys_as_positives(rng):
+def test_an_unlabeled_sample_has_its_own_keys_as_positives(rng):
     z, inputs, _ = batch_of(rng, 2, True, True)
     of_own_class = losses.supcon_loss(np.where(CLASS_IDS < 0, 99, CLASS_IDS), z, **inputs)
-    unlabelled = losses.supcon_loss(CLASS_IDS, z, **inputs)
-    assert float(ops.convert_to_numpy(unlabelled)[4]) > 0
+    unlabeled = losses.supcon_loss(CLASS_IDS, z, **inputs)
+    assert float(ops.convert_to_numpy(unlabeled)[4]) > 0
     np.testing.assert_array_equal(
-        ops.convert_to_numpy(unlabelled), ops.convert_to_numpy(of_own_class)
+        ops.convert_to_numpy(unlabeled), ops.convert_to_numpy(of_own_class)
     )
 
 

@@ -32,14 +32,14 @@ class Batch:
 @st.composite
 def batches(draw) -> Batch:
     size, views, dim = draw(st.integers(1, 7)), draw(st.integers(1, 3)), draw(st.integers(1, 5))
-    kind = draw(st.sampled_from(["some classes", "one class", "all unique", "unlabelled"]))
+    kind = draw(st.sampled_from(["some classes", "one class", "all unique", "unlabeled"]))
     class_ids = {
         "some classes": lambda: np.array(
             draw(st.lists(st.integers(-1, 2), min_size=size, max_size=size))
         ),
         "one class": lambda: np.full(size, 2**31 - 1),
         "all unique": lambda: np.arange(size) + 2**24,
-        "unlabelled": lambda: np.full(size, -1),
+        "unlabeled": lambda: np.full(size, -1),
     }[kind]()
     shape = draw(st.sampled_from(SHAPES))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
@@ -143,7 +143,7 @@ def test_supcon(
         "positives_cap": cap,
         "normalize": normalize,
     }
-    # Without normalisation logits of 1e40 / tau have no float32.
+    # Without normalization logits of 1e40 / tau have no float32.
     is_short = np.abs(batch.projections).max() < 10
     check(
         functools.partial(

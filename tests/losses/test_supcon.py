@@ -25,7 +25,7 @@ def loss_of(class_ids, projections, **options) -> np.ndarray:
 def test_equals_the_double_loop_over_all_pairs(rng, views, summation, temperature):
     class_ids = np.array(
         [0, 1, 0, 2, -1, 1, 0, -1, 3, 5]
-    )  # classes of several sizes, two unlabelled samples
+    )  # classes of several sizes, two unlabeled samples
     projections = rng.normal(size=(10, views, 6)).astype("float32")
     expected = double_loop.supcon(class_ids, projections, temperature, summation)
     actual = loss_of(class_ids, projections, temperature=temperature, summation=summation)
@@ -95,7 +95,7 @@ def test_one_hot_rows_columns_and_ids_are_the_same_labels(rng):
     np.testing.assert_array_equal(loss_of(np.eye(4, dtype="int64")[class_ids], projections), loss)
 
 
-def test_unlabelled_samples_are_classes_of_their_own(rng):
+def test_unlabeled_samples_are_classes_of_their_own(rng):
     projections = rng.normal(size=(5, 2, 4)).astype("float32")
     np.testing.assert_allclose(
         loss_of([-1, -1, 0, 0, -1], projections), loss_of([7, 8, 0, 0, 9], projections), rtol=1e-6

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.neutral, pytest.mark.slow]
 
 CLASS_IDS = np.array(
     [0, 1, 0, 2, -1, 1, 0, 1]
-)  # classes of one and of three samples, one unlabelled sample
+)  # classes of one and of three samples, one unlabeled sample
 SUMMATIONS = ("out", "in")
 DENOMINATORS = ("all", "one_positive", "only_negatives")
 CONTRAST_MODES = ("all", "one")

@@ -28,7 +28,7 @@ def result_of(metric, *batches) -> float:
     return float(metric.result())
 
 
-def test_contrastive_accuracy_is_that_of_the_nearest_neighbour(rng):
+def test_contrastive_accuracy_is_that_of_the_nearest_neighbor(rng):
     class_ids, projections = rng.integers(-1, 4, 20), rng.normal(size=(20, 2, 3)).astype("float32")
     rows = projections.reshape(40, 3) / np.linalg.norm(
         projections.reshape(40, 3), axis=1, keepdims=True

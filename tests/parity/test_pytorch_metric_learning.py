@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 def supcon(class_ids: np.ndarray, views: int, temperature: float) -> Case:
     """Its mean leaves out the anchors whose loss is 0: those without a positive. It knows no
-    unlabelled samples.
+    unlabeled samples.
     """
     own_classes = np.where(class_ids < 0, 1000 + np.arange(len(class_ids)), class_ids)
     anchors = num_positives(own_classes, views) > 0
@@ -161,7 +161,7 @@ CASES = {
     "SupCon, one view": supcon(WITH_LONELY, views=1, temperature=0.1),
     "SupCon, two views": supcon(WITH_LONELY, views=2, temperature=0.1),
     "SupCon, three views": supcon(CLASSES, views=3, temperature=1.0),
-    "SupCon, unlabelled samples": supcon(
+    "SupCon, unlabeled samples": supcon(
         np.array([0, -1, 0, 1, -1, 1, -1]), views=2, temperature=0.2
     ),
     "SupCon, one positive": supcon(np.arange(6), views=2, temperature=0.07),
