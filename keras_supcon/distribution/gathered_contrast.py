@@ -32,7 +32,7 @@ def gathered_contrast(
     Returns:
         The `Contrast`.
     """
-    contrasts = projections if keys is None else ops.stop_gradient(keys)
+    contrasts = projections if keys is None else keys
     (all_contrasts, all_ids), offset = (contrasts, class_ids), 0
     if gather:
         (all_contrasts, all_ids), offset = gather_across_replicas(contrasts, class_ids)

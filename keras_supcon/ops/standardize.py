@@ -96,7 +96,7 @@ def standardize_projections(y_pred: Tensor, name: str = "y_pred") -> Tensor:
 
 
 def standardize_keys(keys: Tensor, projections: Tensor) -> Tensor:
-    """Brings keys to the shape and dtype of standardized projections, without gradient.
+    """Brings keys to the shape and dtype of standardized projections.
 
     Args:
         keys: `(batch, views, dim)`, or `(batch, dim)` for one view.
@@ -116,7 +116,7 @@ def standardize_keys(keys: Tensor, projections: Tensor) -> Tensor:
             "`keys` should have the shape of `y_pred`, a key for each row. Received: keys of "
             f"(batch, views, dim) {shapes[0]}, y_pred of {shapes[1]}"
         )
-    return ops.stop_gradient(keys)
+    return keys
 
 
 def standardize_queue(
@@ -135,8 +135,8 @@ def standardize_queue(
         ignore_class: A class id whose rows count for nothing; None for no such id.
 
     Returns:
-        `(rows, class_ids, is_ignored)`: float `(queue, dim)` in the dtype of `projections`, without
-        gradient and 0 in empty slots, int32 `(queue,)`, and bool `(queue,)`, which is None where no
+        `(rows, class_ids, is_ignored)`: float `(queue, dim)` in the dtype of `projections` and 0 in
+        empty slots, int32 `(queue,)`, and bool `(queue,)`, which is None where no
         slot can be empty or ignored.
 
     Raises:
@@ -149,7 +149,6 @@ def standardize_queue(
             f"`queue` should have shape (queue, {dim}), the dim of `y_pred`. Received: "
             f"queue.shape={tuple(queue.shape)}"
         )
-    queue = ops.stop_gradient(queue)
     if queue_labels is None:
         return queue, ops.full((ops.shape(queue)[0],), -1, dtype="int32"), None
     class_ids = standardize_labels(queue_labels, ignore_class, name="queue_labels")
