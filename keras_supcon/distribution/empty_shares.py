@@ -55,6 +55,12 @@ def call_on_a_row_at_least(call: Callable[[Any], Any], inputs: Any, model: keras
     return tree.map_structure(functools.partial(_rows, is_empty), outputs)
 
 
+def is_on_placeholder_row() -> Any:
+    """Returns whether the running call is on a row that stands in for none: False, or a tensor."""
+    is_empty = getattr(_call, "is_empty", None)
+    return False if is_empty is None else is_empty
+
+
 def _may_be_empty(inputs: Any) -> bool:
     """Whether this is one of several replicas, outside of another such call, and its tensors may
     have no rows.

@@ -5,10 +5,9 @@ from typing import Any
 import keras
 
 from keras_supcon import distribution
+from keras_supcon.typing import Dataset
 
 _KERAS_DEFAULT = 32
-# Steps of a tf.data pipeline that make other batches of those before.
-_CHANGE_BATCHES = ("Rebatch", "Unbatch", "FlatMap", "Interleave")
 
 
 def check_batch_size(
@@ -39,7 +38,7 @@ def check_batch_size(
         )
 
 
-def num_replicas(model: keras.Model) -> int:
+def replicas_of(model: keras.Model) -> int:
     """How many replicas share the batches of a model."""
     if keras.backend.backend() == "jax":
         return distribution.num_replicas(keras.distribution.distribution())
@@ -55,19 +54,9 @@ def _known_batch_size(x: Any, batch_size: int | None) -> int | None:
     return getattr(x, "batch_size", None)  # torch's DataLoader
 
 
-def _tf_data_batch_size(dataset: Any) -> int | None:
+def _tf_data_batch_size(dataset: Dataset) -> int | None:
     spec = dataset.element_spec
     images = spec[0] if isinstance(spec, tuple) else spec
     images = next(iter(images.values()), None) if isinstance(images, dict) else images
     shape = getattr(images, "shape", None)
-    if shape is not None and shape.rank and shape[0] is not None:
-        return shape[0]
-    # Without `drop_remainder=True` the size is known to the step of the pipeline that made the
-    # batches alone.
-    while dataset is not None:
-        size = getattr(dataset, "_batch_size", None)
-        if size is not None:
-            return int(size)
-        is_other = any(step in type(dataset).__name__ for step in _CHANGE_BATCHES)
-        dataset = None if is_other else getattr(dataset, "_input_dataset", None)
-    return None
+    return shape[0] if shape is not None and shape.rank else None

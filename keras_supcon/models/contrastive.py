@@ -1,45 +1,18 @@
 """Stage one: contrastive pre-training of an encoder."""
 
-import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops, tree
 
-from keras_supcon.arguments import check_whole_number_or_none
-from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter, holds_keras_cv
-from keras_supcon.augmentation.pixel_range import check_pixel_range
-from keras_supcon.augmentation.views import check_num_views
+from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.layers import ProjectionHead
-from keras_supcon.models.batch_size import check_batch_size, num_replicas
-from keras_supcon.models.compiled_checks import (
-    check_first_labels,
-    check_labels,
-    check_may_be_unlabelled,
-    check_metrics,
-)
-from keras_supcon.models.encoder_inputs import check_encoder, holds_views
-from keras_supcon.models.encoder_model import EncoderModel, as_tensors, augment, one_view
-from keras_supcon.models.gradient_caching import cached_train_step
-from keras_supcon.models.pixel_warnings import warn_of_other_range
-from keras_supcon.models.seed_states import fixed_seeds
+from keras_supcon.models.pretraining import PretrainingModel
 from keras_supcon.models.temperature import LearnsTemperature
-
-
-@dataclasses.dataclass(frozen=True)
-class ViewGroup:
-    """Views that are made alike: `make(images, view)` gives the number `view` of them for a
-    micro-batch.
-    """
-
-    num_views: int
-    make: Callable[[Any, Any], Any]
+from keras_supcon.typing import TensorTree
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class ContrastiveModel(LearnsTemperature, EncoderModel):
+class ContrastiveModel(LearnsTemperature, PretrainingModel):
     """Augmenter, encoder and projection head, trained by `compile` and `fit` with a contrastive
     loss.
 
@@ -69,7 +42,8 @@ class ContrastiveModel(LearnsTemperature, EncoderModel):
     Args:
         encoder: Any Keras model or layer that maps a batch to `(batch, features)`: a tensor, or a
             list or dictionary of them.
-        projection_head: Layer from features to projections; `ProjectionHead()` if None.
+        projection_head: Layer from features to projections, or a class that makes it, or None: the
+            features are the projections.
         augmenter: Layer that augments a batch of images; see `keras_supcon.augmentation`. keras-cv
             layers work; those that draw are left out when not training. A `MultiView` makes all
             views at once, each by its own recipe if it has several; the one view of `predict` and
@@ -141,10 +115,12 @@ class ContrastiveModel(LearnsTemperature, EncoderModel):
     ((16, 1, 8), (16, 64))
     """
 
+    @deprecate_positional
     def __init__(
         self,
         encoder: keras.layers.Layer,
-        projection_head: keras.layers.Layer | None = None,
+        projection_head: keras.layers.Layer | type[keras.layers.Layer] | None = ProjectionHead,
+        *,
         augmenter: keras.layers.Layer | None = None,
         num_views: int | None = None,
         micro_batch_size: int | None = None,
@@ -152,247 +128,34 @@ class ContrastiveModel(LearnsTemperature, EncoderModel):
         learnable_temperature: bool = False,
         **kwargs: Any,
     ) -> None:
-        check_encoder(encoder)
-        augmenter = as_augmenter(augmenter)
+        if isinstance(projection_head, type) and issubclass(projection_head, keras.layers.Layer):
+            projection_head = projection_head()
         if projection_head is not None and not isinstance(projection_head, keras.layers.Layer):
             raise ValueError(
                 "`projection_head` should be a Keras layer, or None. Received: "
                 f"projection_head={projection_head!r}"
             )
-        check_pixel_range(augmenter)
-        warn_of_other_range(augmenter)
-        num_views = check_num_views(
-            num_views, augmenter.num_views if isinstance(augmenter, MultiView) else None
+        super().__init__(
+            encoder,
+            augmenter=augmenter,
+            num_views=num_views,
+            micro_batch_size=micro_batch_size,
+            augment_in_evaluation=augment_in_evaluation,
+            **kwargs,
         )
-        micro_batch_size = check_whole_number_or_none(
-            "micro_batch_size", micro_batch_size, at_least=1
-        )
-        if _computes_in_float16(encoder):
-            kwargs.setdefault(
-                "dtype", "mixed_float16"
-            )  # Keras scales the loss by the policy of the outermost model alone
-        super().__init__(**kwargs)
-        self.encoder = encoder
-        self.projection_head = ProjectionHead() if projection_head is None else projection_head
-        self.augmenter = augmenter
-        self.num_views = num_views
-        self.micro_batch_size = micro_batch_size
-        self.augment_in_evaluation = bool(augment_in_evaluation)
-        self._is_evaluating = False
+        self.projection_head = projection_head
         if learnable_temperature:
             self.make_temperature_learnable()
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.projection_head(self.build_encoder(input_shape, one_view(self.augmenter)))
-        self.built = True
-
-    def call(self, images: Any, training: bool = False) -> Any:
-        is_evaluating = self._is_evaluating and not training
-        views = (
-            self._views_of_evaluation(images)
-            if is_evaluating
-            else self._views(images, bool(training))
-        )
-        num_views = tree.flatten(views)[0].shape[1]
-        features = self.encode(tree.map_structure(_merge_views, views), training)
-        projections = self.projection_head(features, training=training)
-        return ops.reshape(projections, (-1, num_views, projections.shape[-1]))
-
-    def embed(self, images: Any) -> Any:
-        """Features of the encoder, without augmentation and in inference mode: what stage two sees.
-
-        Args:
-            images: `(batch, height, width, channels)`, or what else the encoder takes.
-
-        Returns:
-            Float tensor `(batch, features)`.
-        """
-        return self.encode(
-            augment(one_view(self.augmenter), as_tensors(images), training=False), training=False
-        )
-
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: str | int = "auto",
-        callbacks: Any = None,
-        validation_split: float = 0.0,
-        validation_data: Any = None,
-        **kwargs: Any,
-    ) -> Any:
-        check_metrics(self)
-        _, validation_y, _ = keras.utils.unpack_x_y_sample_weight(validation_data)
-        for labels in (y, validation_y):
-            check_labels(self, labels)
-        x, validation_data = check_first_labels(self, x), check_first_labels(self, validation_data)
-        check_batch_size(x, batch_size, num_replicas(self), self.micro_batch_size)
-        return super().fit(
-            x,
-            y,
-            batch_size,
-            epochs,
-            verbose,
-            callbacks,
-            validation_split,
-            validation_data=validation_data,
-            **kwargs,
-        )
-
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which has checked them
-            check_metrics(self)
-            check_labels(self, y)
-            x = check_first_labels(self, x)
-        return super().evaluate(x, y, *args, **kwargs)
-
-    def train_step(self, *arguments: Any) -> Any:
-        if self.micro_batch_size is None:
-            return super().train_step(*arguments)
-        return cached_train_step(self, *arguments)
-
-    def test_step(self, *arguments: Any) -> Any:
-        self._is_evaluating = self.augment_in_evaluation  # while `call` is run or traced
-        try:
-            return super().test_step(*arguments)
-        finally:
-            self._is_evaluating = False
-
-    def _resolve_auto_jit_compile(self) -> bool:
-        # On a GPU Keras would choose XLA, which takes no rest of a batch.
-        cuts_batches = self.micro_batch_size is not None and keras.backend.backend() == "tensorflow"
-        return False if cuts_batches else super()._resolve_auto_jit_compile()
-
-    def view_groups(self, images: Any) -> tuple[Any, list[ViewGroup]]:
-        """How gradient caching makes the views of a micro-batch.
-
-        Args:
-            images: A batch as `fit` gets it.
-
-        Returns:
-            `(batch, groups)`: what to cut into micro-batches, and the groups of views in their
-            order.
-        """
-        images, augmenter = as_tensors(images), self.augmenter
-        are_views = holds_views(self.encoder, images)
-        if not are_views and augmenter is not None and holds_keras_cv(augmenter):
-            images, are_views = self._views(images, training=True), True
-        if are_views:
-
-            def take_view(views: Any, view: Any) -> Any:
-                return tree.map_structure(lambda one: ops.take(one, view, axis=1), views)
-
-            return images, [ViewGroup(tree.flatten(images)[0].shape[1], take_view)]
-        augmenters = (
-            augmenter.augmenters
-            if isinstance(augmenter, MultiView)
-            else [augmenter] * self.num_views
-        )
-        if all(one is augmenters[0] for one in augmenters):
-            return images, [
-                ViewGroup(
-                    len(augmenters), lambda part, _: augment(augmenters[0], part, training=True)
-                )
-            ]
-        return images, [
-            ViewGroup(1, lambda part, _, one=one: augment(one, part, training=True))
-            for one in augmenters
-        ]
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        if y is None:
-            check_may_be_unlabelled(self)
-            y = _unlabelled(y_pred)
-        return super().compute_loss(
-            x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
-        )
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        y = _unlabelled(y_pred) if y is None else y
-        return super().compute_metrics(x, y, y_pred, sample_weight)
-
-    def _views(self, images: Any, training: bool) -> Any:
-        images = as_tensors(images)
-        if holds_views(self.encoder, images):
-            return images
-        if training and isinstance(self.augmenter, MultiView):
-            return _with_view_axis(augment(self.augmenter, images, training), self.num_views)
-        num_views = self.num_views if training else 1
-        # One call a view, not one call on repeated images: some layers draw once for a whole batch.
-        views = [augment(one_view(self.augmenter), images, training) for _ in range(num_views)]
-        return tree.map_structure(_stack_views, *views)
-
-    def _views_of_evaluation(self, images: Any) -> Any:
-        if self.augmenter is None:
-            return self._views(images, training=True)
-        with fixed_seeds(self.augmenter):
-            return self._views(images, training=True)
+    def project(self, view: TensorTree, training: bool) -> TensorTree:
+        features = self.encode(view, training)
+        if self.projection_head is None:
+            return features
+        return self.projection_head(features, training=training)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
             "projection_head": keras.saving.serialize_keras_object(self.projection_head),
-            "augmenter": keras.saving.serialize_keras_object(self.augmenter),
-            "num_views": self.num_views,
-            "micro_batch_size": self.micro_batch_size,
-            "augment_in_evaluation": self.augment_in_evaluation,
             "learnable_temperature": self.learnable_temperature,
         }
-
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> "ContrastiveModel":
-        config = dict(config)
-        for part in ("encoder", "projection_head"):
-            config[part] = keras.saving.deserialize_keras_object(
-                config[part], custom_objects=custom_objects
-            )
-        config["augmenter"] = deserialize_augmenter(config["augmenter"], custom_objects)
-        return cls(**config)
-
-
-def _computes_in_float16(encoder: keras.layers.Layer) -> bool:
-    return any(layer.dtype_policy.name == "mixed_float16" for layer in encoder._flatten_layers())
-
-
-def _with_view_axis(views: Any, num_views: int) -> Any:
-    """Views of the images of a dictionary, and as many of its other parts, which `MultiView` leaves
-    alone.
-    """
-    if not isinstance(views, dict):
-        return views
-    return {
-        name: one if name == "images" else _stack_views(*[one] * num_views)
-        for name, one in views.items()
-    }
-
-
-def _stack_views(*views: Any) -> Any:
-    """`(batch, ...)` several times to `(batch, views, ...)`.
-
-    Not `ops.stack`: where views are the same, TensorFlow 2.21 makes one tile of the stacks of
-    different inputs.
-    """
-    return ops.concatenate([view[:, None] for view in views], axis=1)
-
-
-def _merge_views(views: Any) -> Any:
-    """`(batch, views, ...)` to `(batch * views, ...)`."""
-    return ops.reshape(views, (-1, *ops.shape(views)[2:]))
-
-
-def _unlabelled(y_pred: Any) -> Any:
-    return ops.full((ops.shape(y_pred)[0],), -1, dtype="int32")

@@ -27,18 +27,7 @@ def check_encoder(encoder: Any) -> None:
         )
     outputs = getattr(encoder, "outputs", None)
     if outputs:  # a functional model, which knows its output before it is called
-        _check_features(encoder, getattr(encoder, "output", outputs))
-
-
-def encoder_features(encoder: keras.layers.Layer, inputs: Any) -> keras.KerasTensor:
-    """Builds the encoder on symbolic inputs and returns its symbolic features.
-
-    Raises:
-        ValueError: If the features are not one tensor of shape (batch, features).
-    """
-    features = encoder(inputs)
-    _check_features(encoder, features)
-    return tree.flatten(features)[0]
+        check_features(encoder, getattr(encoder, "output", outputs))
 
 
 def cast_for_encoder(encoder: keras.layers.Layer, inputs: Any) -> Any:
@@ -158,7 +147,8 @@ def export_signature(encoder: keras.layers.Layer, build_config: Mapping[str, Any
     return tree.map_structure(spec, inputs, cast)
 
 
-def _check_features(encoder: keras.layers.Layer, features: Any) -> None:
+def check_features(encoder: keras.layers.Layer, features: Any) -> None:
+    """Raises `ValueError` unless features are one tensor of shape (batch, features)."""
     outputs = tree.flatten(features)
     shapes = [tuple(getattr(output, "shape", ())) for output in outputs]
     if len(outputs) != 1:

@@ -1,7 +1,7 @@
-"""What every model around an encoder shares: how a batch reaches the encoder, and what files and
-exports say of it.
-"""
+"""The base of models around an encoder: how a batch reaches it, features, files and exports."""
 
+import functools
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,25 @@ import keras
 from keras import ops, tree
 
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.calling import call_augmenter, keras_layers_within
-from keras_supcon.augmentation.pixel_range import readers_of_pixels, restore_pixel_range
+from keras_supcon.augmentation.calling import (
+    as_augmenter,
+    call_augmenter,
+    deserialize_augmenter,
+    keras_layers_within,
+)
+from keras_supcon.augmentation.pixel_range import (
+    check_pixel_range,
+    readers_of_pixels,
+    restore_pixel_range,
+)
 from keras_supcon.augmentation.recipe import Recipe
 from keras_supcon.distribution import DistributedFit
 from keras_supcon.models.encoder_inputs import (
     as_floats,
     cast_for_encoder,
+    check_encoder,
+    check_features,
     dtypes_of,
-    encoder_features,
     export_signature,
     holds_views,
     remove_view_axis,
@@ -25,62 +35,119 @@ from keras_supcon.models.encoder_inputs import (
 )
 from keras_supcon.models.pixel_warnings import warn_of_older_file, warn_of_unscaled_pixels
 from keras_supcon.models.seed_states import SavesSeedStates
+from keras_supcon.typing import Tensor, TensorTree
+
+_FIT = inspect.signature(keras.Model.fit)
 
 
 class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
     """Base of the models around an encoder.
 
-    One rule holds for all of them: inputs reach the encoder as they are given, integers as floats
+    One rule holds for all of them. Inputs reach the encoder as they are given, integers as floats
     of the same values, and augmentation leaves the range of pixels as it is. A recipe, whose views
     are in [0, 1], is brought back to its `value_range`. Integers that the encoder declares as
     integers, or may read as ids (`(batch,)` and `(batch, n)` where it declares nothing), stay
     integers, and strings stay strings.
 
-    Subclasses set `encoder` and `augmenter`, which makes one view of a batch when not training,
-    before they are built.
+    A subclass hands its other arguments to `get_config`. Those that are Keras objects are
+    deserialized by `from_config`.
 
     Args:
+        encoder: Any Keras model or layer that maps a batch to `(batch, features)`.
+        augmenter: Layer that augments a batch, or None.
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
+
+    Raises:
+        ValueError: If an argument is of the wrong kind, or the encoder has several outputs or one
+            that is not of rank 2.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        *,
+        augmenter: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        check_encoder(encoder)
+        augmenter = as_augmenter(augmenter)
+        check_pixel_range(augmenter)
         super().__init__(**kwargs)
+        self.encoder = encoder
+        self.augmenter = augmenter
         self._input_dtypes: Any = None
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: TensorTree, *args: Any, **kwargs: Any) -> TensorTree:
         if not self.built:
             self._input_dtypes = dtypes_of(inputs)  # Keras tells `build` the shapes alone
         return super().__call__(inputs, *args, **kwargs)
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        arguments = _FIT.bind(self, *args, **kwargs).arguments
+        del arguments["self"]
+        return super().fit(**self.prepare_fit(arguments))
+
+    def prepare_fit(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Checks the arguments of `fit` before anything is trained.
+
+        Args:
+            arguments: The arguments that were given, by name.
+
+        Returns:
+            The arguments to train with.
+        """
+        x = arguments.get("x")
         images = x["images"] if isinstance(x, dict) and "images" in x else x
         warned_of = set()
         for layer in [] if self.augmenter is None else readers_of_pixels(self.augmenter):
             layer.look_at(images, warned_of)
-        return super().fit(x, *args, **kwargs)
+        return arguments
 
-    def build_encoder(
-        self, input_shape: Any, augmenter: keras.layers.Layer | None
-    ) -> keras.KerasTensor:
-        """Builds the encoder for inputs of a shape, or for views of them, and returns its symbolic
-        features.
+    def features(self, inputs: TensorTree, training: bool = False) -> Tensor:
+        """Features of a batch, augmented when training.
+
+        Args:
+            inputs: `(batch, height, width, channels)`, or what else the encoder takes.
+            training: Whether to augment one view, and to run the encoder in training mode.
+
+        Returns:
+            Float tensor `(batch, features)`.
+        """
+        return self.encode(
+            augment(one_view(self.augmenter), as_tensors(inputs), training), training
+        )
+
+    def embed(self, inputs: TensorTree) -> Tensor:
+        """Features without augmentation and in inference mode: what stage two sees.
+
+        Args:
+            inputs: `(batch, height, width, channels)`, or what else the encoder takes.
+
+        Returns:
+            Float tensor `(batch, features)`.
+        """
+        return self.features(inputs, training=False)
+
+    def encode(self, view: TensorTree, training: bool = False) -> Tensor:
+        """Runs the encoder on one view that was made, and returns `(batch, features)`.
 
         Raises:
-            ValueError: If the features are not of shape (batch, features).
+            ValueError: On symbolic inputs, if the features are not of shape (batch, features).
         """
+        features = self.encoder(cast_for_encoder(self.encoder, view), training=training)
+        if any(isinstance(one, keras.KerasTensor) for one in tree.flatten(features)):
+            check_features(self.encoder, features)
+        return tree.flatten(features)[0]
+
+    def symbolic_view(self, input_shape: Any) -> TensorTree:
+        """Returns one view, as the encoder gets it, for inputs of a shape or of views of them."""
         inputs = symbolic_inputs(self.encoder, input_shape, self._input_dtypes)
         if holds_views(self.encoder, inputs):
-            inputs = remove_view_axis(inputs)
-        else:
-            warn_of_unscaled_pixels(self, augmenter, inputs)
-            inputs = augment(augmenter, inputs, training=False)
-        return encoder_features(self.encoder, cast_for_encoder(self.encoder, inputs))
-
-    def encode(self, inputs: Any, training: bool) -> Any:
-        """Features of one view, `(batch, features)`."""
-        return tree.flatten(
-            self.encoder(cast_for_encoder(self.encoder, inputs), training=training)
-        )[0]
+            return remove_view_axis(inputs)
+        augmenter = one_view(self.augmenter)
+        warn_of_unscaled_pixels(self, augmenter, inputs)
+        return augment(augmenter, inputs, training=False)
 
     def export(
         self,
@@ -93,8 +160,8 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
         """Exports the model for inference, as `keras.Model.export` does.
 
         Unless `input_signature` says otherwise, what is exported takes ids as integers, strings as
-        strings and all else, pixels included, as float32; uint8 pixels cast to float32 give the
-        predictions of uint8 pixels.
+        strings and all else, pixels included, as float32. Pixels of uint8 that are cast to float32
+        give the predictions of uint8 pixels.
         """
         if input_signature is None and self.built:
             input_signature = [export_signature(self.encoder, self.get_build_config())]
@@ -114,10 +181,30 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
             self._input_dtypes = config.pop("input_dtype")
         super().build_from_config(config)
 
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "augmenter": keras.saving.serialize_keras_object(self.augmenter),
+        }
 
-def augment(augmenter: keras.layers.Layer | None, inputs: Any, training: bool) -> Any:
-    """Augments a batch, or gives the augmenter's inference form of it; either way in the range that
-    the pixels came in.
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "EncoderModel":
+        def restored(name: str, value: Any) -> Any:
+            if name == "augmenter":
+                return deserialize_augmenter(value, custom_objects)
+            is_object = name != "dtype" and isinstance(value, dict) and "class_name" in value
+            if not is_object:
+                return value
+            return keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
+
+        return cls(**{name: restored(name, value) for name, value in config.items()})
+
+
+def augment(augmenter: keras.layers.Layer | None, inputs: TensorTree, training: bool) -> TensorTree:
+    """Augments a batch, or gives its inference form, in the range that the pixels came in.
 
     Args:
         augmenter: A layer, or None, which leaves the batch as it is.
@@ -139,9 +226,9 @@ def augment(augmenter: keras.layers.Layer | None, inputs: Any, training: bool) -
 
 
 def one_view(augmenter: keras.layers.Layer | None) -> keras.layers.Layer | None:
-    """What makes a single view where an augmenter makes several: the first recipe of a `MultiView`."""
+    """Returns the augmenter of a single view: of a `MultiView` its first one."""
     return augmenter.augmenters[0] if isinstance(augmenter, MultiView) else augmenter
 
 
-def as_tensors(inputs: Any) -> Any:
+def as_tensors(inputs: TensorTree) -> TensorTree:
     return tree.map_structure(ops.convert_to_tensor, inputs)

@@ -7,10 +7,8 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number
-from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter
-from keras_supcon.augmentation.pixel_range import check_pixel_range
+from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.layers.quantized_parts import SavesQuantizedParts
-from keras_supcon.models.encoder_inputs import check_encoder
 from keras_supcon.models.encoder_model import EncoderModel, augment, one_view
 from keras_supcon.models.fine_tuning import (
     check_trainable_encoder,
@@ -87,17 +85,18 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
     (2, (16, 4))
     """
 
+    @deprecate_positional
     def __init__(
         self,
         encoder: keras.layers.Layer,
         num_classes: int,
+        *,
         augmenter: keras.layers.Layer | None = None,
         classifier_activation: str | None = "softmax",
         trainable_encoder: bool | int = False,
         encoder_training_mode: bool = False,
         **kwargs: Any,
     ) -> None:
-        check_encoder(encoder)
         trainable_encoder = check_trainable_encoder(trainable_encoder)
         if encoder_training_mode and trainable_encoder is not True:
             raise ValueError(
@@ -107,16 +106,12 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
                 f"encoder_training_mode={encoder_training_mode!r}, "
                 f"trainable_encoder={trainable_encoder!r}"
             )
-        augmenter = one_view(as_augmenter(augmenter))
-        check_pixel_range(augmenter)
         num_classes = check_whole_number("num_classes", num_classes, at_least=2)
-        super().__init__(**kwargs)
-        self.encoder = encoder
+        super().__init__(encoder, augmenter=one_view(augmenter), **kwargs)
         self.encoder_training_mode = bool(encoder_training_mode)
         self.trainable_encoder = trainable_encoder
         self._traced_weights: tuple[int, ...] | None = None
         self.num_classes = num_classes
-        self.augmenter = augmenter
         self.classifier_activation = classifier_activation
         # float32: probabilities in half precision lose the small classes.
         self.head = keras.layers.Dense(
@@ -124,7 +119,7 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.head.build(self.build_encoder(input_shape, self.augmenter).shape)
+        self.head.build(self.encode(self.symbolic_view(input_shape)).shape)
         self.built = True
 
     def call(self, images: Any, training: bool = False) -> Any:
@@ -234,21 +229,8 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
             "num_classes": self.num_classes,
-            "augmenter": keras.saving.serialize_keras_object(self.augmenter),
             "classifier_activation": self.classifier_activation,
             "trainable_encoder": self.trainable_encoder,
             "encoder_training_mode": self.encoder_training_mode,
         }
-
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> "LinearClassifier":
-        config = dict(config)
-        config["encoder"] = keras.saving.deserialize_keras_object(
-            config["encoder"], custom_objects=custom_objects
-        )
-        config["augmenter"] = deserialize_augmenter(config["augmenter"], custom_objects)
-        return cls(**config)

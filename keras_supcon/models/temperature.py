@@ -73,21 +73,12 @@ class LearnsTemperature:
         log_scale = float(ops.convert_to_numpy(self._log_scale))
         return loss.temperature * math.exp(min(-log_scale, _LARGEST_EXPONENT))
 
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
+    def prepare_fit(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if self.learnable_temperature:
             loss_with_temperature(self)
-            callbacks = self._with_temperature_in_logs(callbacks)
-        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
+            callbacks = self._with_temperature_in_logs(arguments.get("callbacks"))
+            arguments = {**arguments, "callbacks": callbacks}
+        return super().prepare_fit(arguments)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         if self.learnable_temperature:

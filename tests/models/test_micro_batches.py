@@ -332,30 +332,29 @@ class TestOnTensorFlow:
         ):
             model.train_on_batch(x, y)
 
-    @pytest.mark.parametrize("drop_remainder", [True, False])
-    def test_an_unknown_batch_size_of_tf_data_is_found(self, rng, drop_remainder):
+    def test_a_static_batch_size_of_tf_data_is_found(self, rng):
         import tensorflow as tf
 
-        dataset = tf.data.Dataset.from_tensor_slices(batch(rng, rows=20)).batch(
-            10, drop_remainder=drop_remainder
-        )
+        dataset = tf.data.Dataset.from_tensor_slices(batch(rng, rows=20))
+        dataset = dataset.batch(10, drop_remainder=True)
         with pytest.raises(ValueError, match="Received: micro_batch_size=4, batches of 10"):
             compiled(small_encoder(), 4).fit(
                 dataset.map(lambda x, y: (x, y)).prefetch(1), verbose=0
             )
 
-    @pytest.mark.filterwarnings(
-        "ignore:Your input ran out of data"
-    )  # Keras counts the batches before `rebatch`
-    def test_batches_that_are_made_anew_are_not_judged_by_those_before(self, rng):
+    def test_batches_of_tf_data_of_unknown_sizes_are_cut_as_they_come(self, rng):
         import tensorflow as tf
 
-        dataset = tf.data.Dataset.from_tensor_slices(batch(rng, rows=24)).batch(6)
-        model = compiled(small_encoder(), 4)
-        model.compile(optimizer="sgd", loss=SupConLoss(), run_eagerly=True)
-        model.fit(dataset.rebatch(8), verbose=0)
-        with pytest.raises(ValueError, match="batches of 6"):
-            model.fit(dataset.shuffle(2), verbose=0)
+        x, y = batch(rng, rows=16)
+        results = []
+        for micro_batch_size in (None, 4):
+            model = compiled(small_encoder(), micro_batch_size)
+            dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(10)
+            history = model.fit(dataset, epochs=2, verbose=0).history
+            results.append((history["loss"], model.get_weights()))
+        np.testing.assert_allclose(results[1][0], results[0][0], rtol=1e-4)
+        for cut, plain in zip(results[1][1], results[0][1], strict=True):
+            np.testing.assert_allclose(cut, plain, atol=1e-4)
 
     def test_xla_is_not_chosen_for_it_on_a_gpu(self, monkeypatch):
         """As Keras does by itself for what XLA can compile."""

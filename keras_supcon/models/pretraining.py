@@ -1,0 +1,262 @@
+"""The step of every pre-training method: views, projections, contrast."""
+
+from typing import Any
+
+import keras
+from keras import ops, tree
+
+from keras_supcon.arguments import check_whole_number_or_none
+from keras_supcon.augmentation import MultiView
+from keras_supcon.augmentation.views import check_num_views
+from keras_supcon.models._internals import added_losses, compiled_loss
+from keras_supcon.models.batch_size import check_batch_size, replicas_of
+from keras_supcon.models.compiled_checks import (
+    check_first_labels,
+    check_labels,
+    check_may_be_unlabelled,
+    check_metrics,
+)
+from keras_supcon.models.encoder_model import EncoderModel
+from keras_supcon.models.micro_batches import map_micro_batches
+from keras_supcon.models.pixel_warnings import warn_of_other_range
+from keras_supcon.models.seed_states import fixed_seeds
+from keras_supcon.models.view_groups import make_views, merge_views, split_views, view_groups
+from keras_supcon.typing import Tensor, TensorTree
+
+
+class PretrainingModel(EncoderModel):
+    """Base of the methods that train an encoder by comparing views.
+
+    A training step is Keras' own. It calls three methods that a new method overrides:
+
+    1. `begin_step()`, once, before any view is made.
+    2. `project(view, training)`, for all views at once, or for one view of a micro-batch at a time.
+    3. `contrast(projections, y, sample_weight)`, once, for the projections of the whole batch.
+
+    So a method knows nothing of backends, replicas, micro-batches, seeds and files. Layers and
+    weights that it adds as attributes are trained, saved and resumed as Keras does.
+
+    Args:
+        encoder: Any Keras model or layer that maps a batch to `(batch, features)`.
+        augmenter: Layer that augments a batch of images, or None.
+        num_views: Views of each sample in a training step, at least 1. None takes the number of a
+            `MultiView`, and 2 otherwise. Ignored for views made before.
+        micro_batch_size: Samples of which the networks see one view at once in a training step, at
+            least 1, or None for all views of the batch. See `ContrastiveModel`.
+        augment_in_evaluation: Whether `evaluate` makes the views of training, with fixed seeds.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.Model`. The dtype of an encoder
+            in `"mixed_float16"` is the model's too unless given, so that `compile` scales the loss.
+
+    Attributes:
+        is_training_step: While `contrast` runs, whether it is that of a training step.
+
+    Raises:
+        ValueError: If an argument is of the wrong kind, or `num_views` is not that of the
+            `MultiView`. By `fit` and `evaluate`, before the first step: for labels that the loss
+            does not take, and for metrics of class scores beside a contrastive loss.
+
+    Example:
+
+    A method whose targets are the features of an encoder that moves slowly behind:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from keras_supcon.models import PretrainingModel
+    >>> class SlowTarget(PretrainingModel):
+    ...     def __init__(self, encoder, **kwargs):
+    ...         super().__init__(encoder, **kwargs)
+    ...         self.target = keras.models.clone_model(encoder)
+    ...         self.target.trainable = False
+    ...     def begin_step(self):
+    ...         for slow, fast in zip(self.target.weights, self.encoder.weights):
+    ...             slow.assign(0.9 * slow + 0.1 * fast)
+    ...     def project(self, view, training):
+    ...         return {"online": self.encode(view, training), "target": self.target(view)}
+    ...     def contrast(self, projections, y, sample_weight):
+    ...         target = keras.ops.stop_gradient(projections["target"][:, ::-1])
+    ...         return keras.ops.mean((projections["online"] - target) ** 2)
+    >>> encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    >>> model = SlowTarget(encoder, augmenter=keras.layers.GaussianNoise(0.1), micro_batch_size=4)
+    >>> model.compile(optimizer="sgd")
+    >>> history = model.fit(np.ones((8, 4), "float32"), batch_size=8, verbose=0)
+    >>> tuple(model.embed(np.ones((2, 4))).shape)
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        *,
+        augmenter: keras.layers.Layer | None = None,
+        num_views: int | None = None,
+        micro_batch_size: int | None = None,
+        augment_in_evaluation: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if _computes_in_float16(encoder):
+            # Keras scales the loss by the policy of the outermost model alone.
+            kwargs.setdefault("dtype", "mixed_float16")
+        super().__init__(encoder, augmenter=augmenter, **kwargs)
+        warn_of_other_range(self.augmenter)
+        of_augmenter = self.augmenter.num_views if isinstance(self.augmenter, MultiView) else None
+        self.num_views = check_num_views(num_views, of_augmenter)
+        self.micro_batch_size = check_whole_number_or_none(
+            "micro_batch_size", micro_batch_size, at_least=1
+        )
+        self.augment_in_evaluation = bool(augment_in_evaluation)
+        self.is_training_step = False
+        self._is_evaluating = False
+
+    def begin_step(self) -> None:
+        """Begins a training step, before any view is made; does nothing unless overridden.
+
+        What follows the optimizer in the formulas of a method, such as the update of a momentum
+        encoder, belongs here: the next step is the first to read it.
+        """
+
+    def project(self, view: TensorTree, training: bool) -> TensorTree:
+        """Runs the networks on one view of some samples.
+
+        Each row of the outputs should depend on its own sample alone, apart from the statistics of
+        batch normalization. May be called again for the same samples, to get their gradient.
+
+        Args:
+            view: `(rows, ...)`, augmented; what `encode` takes.
+            training: Whether the networks run in training mode.
+
+        Returns:
+            A tensor `(rows, dim)`, or a dictionary of such tensors; the features unless overridden.
+        """
+        return self.encode(view, training)
+
+    def contrast(self, projections: TensorTree, y: Tensor, sample_weight: Any) -> Tensor:
+        """Computes the loss of a batch, without what layers add to it.
+
+        A queue is read and then filled here, the latter if `is_training_step`. Losses that are
+        called here, as by `self.loss(...)`, are scaled for replicas as Keras does.
+
+        Args:
+            projections: What `project` returns, `(batch, views, dim)`.
+            y: Labels, -1 for each sample if there are none.
+            sample_weight: Weights of the samples, or None.
+
+        Returns:
+            The loss, a number; that of the compiled loss unless overridden.
+        """
+        return compiled_loss(self, y, projections, sample_weight)
+
+    def build(self, input_shape: Any) -> None:
+        self.project(self.symbolic_view(input_shape), training=False)
+        self.built = True
+
+    def call(self, inputs: TensorTree, training: bool = False) -> TensorTree:
+        training = bool(training)
+        if training:
+            self.begin_step()
+        if training and self.micro_batch_size is not None:
+            batch, groups = view_groups(self.encoder, self.augmenter, inputs, self.num_views)
+            return map_micro_batches(
+                lambda view: self.project(view, training=True),
+                self,
+                batch,
+                groups,
+                self.micro_batch_size,
+            )
+        views = self._views(inputs, training)
+        num_views = tree.flatten(views)[0].shape[1]
+        return split_views(self.project(merge_views(views), training=training), num_views)
+
+    def _views(self, inputs: TensorTree, training: bool) -> TensorTree:
+        is_evaluating = self._is_evaluating and not training
+        augments = training or is_evaluating
+        num_views = self.num_views if augments else 1
+
+        def make() -> TensorTree:
+            return make_views(self.encoder, self.augmenter, inputs, num_views, augments)
+
+        if not is_evaluating or self.augmenter is None:
+            return make()
+        with fixed_seeds(self.augmenter):
+            return make()
+
+    def compile(self, *args: Any, jit_compile: str | bool = "auto", **kwargs: Any) -> None:
+        cuts_batches = self.micro_batch_size is not None
+        if jit_compile == "auto" and cuts_batches and keras.backend.backend() == "tensorflow":
+            # On a GPU Keras would choose XLA, which takes no smaller last batch.
+            jit_compile = False
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        # Keras does not call a `compile` that is overridden.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built and self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def prepare_fit(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        check_metrics(self)
+        validation_data = arguments.get("validation_data")
+        _, validation_y, _ = keras.utils.unpack_x_y_sample_weight(validation_data)
+        for labels in (arguments.get("y"), validation_y):
+            check_labels(self, labels)
+        x = check_first_labels(self, arguments.get("x"))
+        validation_data = check_first_labels(self, validation_data)
+        check_batch_size(x, arguments.get("batch_size"), replicas_of(self), self.micro_batch_size)
+        return super().prepare_fit({**arguments, "x": x, "validation_data": validation_data})
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which has checked them
+            check_metrics(self)
+            check_labels(self, y)
+            x = check_first_labels(self, x)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def test_step(self, *arguments: Any) -> Any:
+        self._is_evaluating = self.augment_in_evaluation  # while `call` is run or traced
+        try:
+            return super().test_step(*arguments)
+        finally:
+            self._is_evaluating = False
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        if y is None:
+            check_may_be_unlabelled(self)
+            y = _unlabelled(y_pred)
+        self.is_training_step = bool(training)
+        try:
+            with keras.name_scope("compile_loss"):  # by which losses know that Keras asks
+                loss = self.contrast(y_pred, y, sample_weight)
+        finally:
+            self.is_training_step = False
+        added = added_losses(self)
+        return ops.sum(ops.stack([loss, *added])) if added else loss
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        y = _unlabelled(y_pred) if y is None else y
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_views": self.num_views,
+            "micro_batch_size": self.micro_batch_size,
+            "augment_in_evaluation": self.augment_in_evaluation,
+        }
+
+
+def _computes_in_float16(encoder: Any) -> bool:
+    is_layer = isinstance(encoder, keras.layers.Layer)
+    layers = encoder._flatten_layers() if is_layer else []
+    return any(layer.dtype_policy.name == "mixed_float16" for layer in layers)
+
+
+def _unlabelled(y_pred: TensorTree) -> Tensor:
+    return ops.full((ops.shape(tree.flatten(y_pred)[0])[0],), -1, dtype="int32")
