@@ -22,9 +22,9 @@ from keras import ops, tree
 from keras_supcon.distribution.batch_normalization import batch_normalizations
 from keras_supcon.distribution.empty_shares import is_on_placeholder_row
 from keras_supcon.distribution.replicas import replica_context
+from keras_supcon.distribution.xla import is_tracing_for_xla
 from keras_supcon.models._internals import without_autocast
 from keras_supcon.models.view_groups import ViewGroup
-from keras_supcon.ops.compiling import is_for_xla
 from keras_supcon.typing import Tensor, TensorTree
 
 
@@ -290,7 +290,7 @@ class _CutForWhileLoop:
         self.size = size if length is None else min(size, length)
         self.is_even = length is not None and length % self.size == 0
         self.num_parts = -(-self.num_rows // self.size)
-        if not self.is_even and is_for_xla():
+        if not self.is_even and is_tracing_for_xla():
             raise ValueError(
                 "Programs for XLA should get batches of a static size that `micro_batch_size` "
                 "divides, as of `dataset.batch(size, drop_remainder=True)`; "

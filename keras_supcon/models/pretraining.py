@@ -8,6 +8,7 @@ from keras import ops, tree
 from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.views import check_num_views
+from keras_supcon.distribution.reporting import reported_by_trainer
 from keras_supcon.models._internals import added_losses, compiled_loss
 from keras_supcon.models.batch_size import check_batch_size, replicas_of
 from keras_supcon.models.compiled_checks import (
@@ -230,7 +231,7 @@ class PretrainingModel(EncoderModel):
             y = _unlabelled(y_pred)
         self.is_training_step = bool(training)
         try:
-            with keras.name_scope("compile_loss"):  # by which losses know that Keras asks
+            with reported_by_trainer():
                 loss = self.contrast(y_pred, y, sample_weight)
         finally:
             self.is_training_step = False

@@ -1,7 +1,7 @@
 """The number of replicas changes nothing: same data, same weights after ten steps.
 
 `replica_program.py` trains with several losses, a queue, synchronized batch normalization, a last
-batch that cannot be shared out evenly, gradient caching, and a classifier; here its results under
+batch that cannot be shared out evenly, micro-batches, and a classifier; here its results under
 each engine are compared with those of one device.
 """
 

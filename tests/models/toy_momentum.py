@@ -16,15 +16,10 @@ class ToyMomentum(PretrainingModel):
         self.head, self.queue_size, self.momentum = head, queue_size, momentum
         self.slow = keras.Sequential([keras.models.clone_model(one) for one in (encoder, head)])
         self.slow.trainable = False
-        shape = (queue_size, head.output_shape[-1])
-        self.queue = self.add_weight(shape=shape, trainable=False, aggregation="only_first_replica")
-        self.queue_labels = self.add_weight(
-            shape=(queue_size,),
-            initializer=keras.initializers.Constant(-2),
-            dtype="int32",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
+        options = {"trainable": False, "aggregation": "only_first_replica"}
+        self.queue = self.add_weight((queue_size, head.output_shape[-1]), **options)
+        empty = keras.initializers.Constant(-2)
+        self.queue_labels = self.add_weight((queue_size,), empty, dtype="int32", **options)
 
     def begin_step(self):
         fast = [*self.encoder.weights, *self.head.weights]
@@ -36,9 +31,8 @@ class ToyMomentum(PretrainingModel):
         return {"query": query, "key": self.slow(view, training=training)}
 
     def contrast(self, projections, y, sample_weight):
-        query, key = projections["query"], ops.stop_gradient(projections["key"])
-        queue = {"queue": self.queue * 1.0, "queue_labels": self.queue_labels + 0}
-        loss = self.loss(y, query, sample_weight, keys=key, **queue)
+        key, queue = projections["key"], {"queue": self.queue, "queue_labels": self.queue_labels}
+        loss = self.loss(y, projections["query"], sample_weight, keys=key, **queue)
         if self.is_training_step:
             (keys, labels), _ = gather_across_replicas(key[:, 0], ops.cast(y, "int32"))
             self.queue.assign(ops.concatenate([keys, self.queue])[: self.queue_size])
@@ -47,6 +41,5 @@ class ToyMomentum(PretrainingModel):
         return loss
 
     def get_config(self):
-        head = keras.saving.serialize_keras_object(self.head)
-        own = {"head": head, "queue_size": self.queue_size, "momentum": self.momentum}
-        return {**super().get_config(), **own}
+        own = {"head": keras.saving.serialize_keras_object(self.head), "momentum": self.momentum}
+        return {**super().get_config(), **own, "queue_size": self.queue_size}
