@@ -23,9 +23,9 @@ from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing
 
 from keras_supcon.typing import Strategy, Tensor, TensorTree
 
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Keras: layers
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 
 
 def nested_layers(layer: keras.layers.Layer, include_self: bool = True) -> list[keras.layers.Layer]:
@@ -61,8 +61,9 @@ def attach_mask(tensor: Tensor, mask: Tensor) -> None:
 
 
 def added_losses(layer: keras.layers.Layer) -> list[Tensor]:
-    """Returns the losses that a layer and its parts added in the last call, by `add_loss` or
-    activity regularizers, without the penalties of weights.
+    """Returns the losses that a layer and its parts added in the last call.
+
+    These are the losses of `add_loss` and of activity regularizers, without penalties of weights.
 
     Reason: `losses` mixes them with the penalties in an order that Keras does not document.
     """
@@ -78,9 +79,9 @@ def clear_losses(layer: keras.layers.Layer) -> None:
 
 
 def own_trainable(layer: keras.layers.Layer) -> Any:
-    """Returns what `set_own_trainable`, or `layer.trainable = ...`, has stored.
+    """Returns the value that `set_own_trainable` or `layer.trainable = ...` has stored.
 
-    Reason: a class that overrides the property `trainable` cannot read it otherwise.
+    Reason: a class that overrides the property `trainable` has no other way to read it.
     """
     return layer._trainable
 
@@ -111,9 +112,9 @@ def is_in_symbolic_scope() -> bool:
 
 
 def outermost_call() -> Any | None:
-    """Returns an object that stands for the running outermost call of a layer, or None outside.
+    """Returns an object that stands for the running outermost call of a layer, or None.
 
-    Reason: a layer cannot ask otherwise in which call of a model it runs.
+    Reason: a layer has no public way to tell the calls of a model apart.
     """
     return get_global_attribute("current_call_ctx")
 
@@ -124,17 +125,17 @@ def wrapped_methods(
 ) -> Iterator[None]:
     """Wraps a public method of objects, such as `call` of layers, and restores it afterwards.
 
-    Several threads may be inside at the same time, as the replicas of a `MirroredStrategy` are: the
-    first one wraps a method, the last one restores it, and none wraps it twice. So everyone who
-    wraps a method of an object should do it by the same function. Copies and files of the objects
-    that are made outside of the context hold nothing of it.
+    Several threads may be inside at the same time, as the replicas of a `MirroredStrategy` are. The
+    first one wraps a method, the last one restores it, and none wraps it twice; so everyone who
+    wraps a method of an object must do it with the same function. Copies and files of the objects
+    that are made outside of the context are not affected.
 
     Reason: Keras has no hooks around the call of a layer or the draw of a seed generator.
 
     Args:
         objects: Layers, seed generators or others that have an attribute dictionary.
         name: Name of the method.
-        wrap: Function from an object and its method to the method that takes its place.
+        wrap: Function from an object and its method to the replacement of the method.
     """
     entered = []
     try:
@@ -226,9 +227,9 @@ def take_inputs_as_they_are(layer: keras.layers.Layer) -> None:
     layer._allow_non_tensor_positional_args = True
 
 
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Keras: models and their training
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 
 
 def strategy_of(model: Any) -> Strategy | None:
@@ -241,10 +242,9 @@ def strategy_of(model: Any) -> Strategy | None:
 
 
 def build_symbolically(model: keras.Model, batch: TensorTree) -> None:
-    """Makes the variables of a compiled model, its metrics, loss and optimizer.
+    """Creates the variables of a compiled model, its metrics, loss and optimizer.
 
-    Reason: `build` makes neither the metrics nor the optimizer, and wants shapes of the inputs
-    alone.
+    Reason: `build` creates neither those of the metrics nor those of the optimizer.
 
     Args:
         model: A compiled model.
@@ -254,10 +254,11 @@ def build_symbolically(model: keras.Model, batch: TensorTree) -> None:
 
 
 class BuildsForBatches:
-    """Mix-in for models that calls `build_for_batches` where Keras builds a model on TensorFlow,
-    once a `fit` or `evaluate`, before the first step. Goes before `keras.Model`.
+    """Mix-in for models that calls `build_for_batches` where Keras builds them on TensorFlow.
 
-    Reason: the hook is private, and Keras' own fills it for one strategy of several.
+    That is once per `fit` or `evaluate`, before the first step. Goes before `keras.Model`.
+
+    Reason: the hook is private, and Keras' own version works for one strategy of several.
     """
 
     def build_for_batches(self, specs: Any, build: Callable[[], None] | None) -> None:
@@ -274,7 +275,7 @@ class BuildsForBatches:
             build = super()._maybe_symbolic_build
             self.build_for_batches(data_batch, lambda: build(data_batch=data_batch))
         else:
-            # The iterator of an epoch gives batches, and would lose the first.
+            # Iterating it would drop the first batch.
             self.build_for_batches(iterator._distributed_dataset.element_spec, None)
 
 
@@ -293,17 +294,20 @@ class ChoosesXla:
 
 
 def make_step_function(model: keras.Model, step: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes what `model.train_function` and `test_function` hold, of another step, on TensorFlow.
+    """Makes the function of another step for `model.train_function` or `model.test_function`.
 
-    Reason: `make_train_function` takes no step, and `train_step` of a subclass may not call ours.
+    TensorFlow only.
+
+    Reason: `make_train_function` takes no step, and the `train_step` of a subclass may not call
+    ours.
     """
     return model._make_function(step)
 
 
 def compute_scaled_loss(model: keras.Model, loss: Tensor) -> Tensor:
-    """Returns an added loss as Keras adds it to the loss of a step: divided by the replicas.
+    """Returns an added loss as it enters the loss of a step: divided by the number of replicas.
 
-    Reason: Keras does it inside `compute_loss` only, for all of `model.losses`.
+    Reason: Keras does this inside `compute_loss` only, for all of `model.losses`.
     """
     return model._aggregate_additional_loss(loss)
 
@@ -341,10 +345,9 @@ def is_validation_of_fit(arguments: Mapping[str, Any]) -> bool:
 
 
 def own_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
-    """Returns the list of the metrics of a model that are no part of `compile`; it may be changed.
+    """Returns the metrics of a model that are not part of `compile`, as a list that may be changed.
 
-    Reason: only a subclass can add a metric, by an attribute that Keras tracks, and only before it
-    is built.
+    Reason: only a subclass can add a metric publicly, and only before the model is built.
     """
     return model._metrics
 
@@ -357,16 +360,16 @@ def name_scope_path() -> str:
     return current_path()
 
 
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Keras: optimizers
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 
 
 def variable_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
-    """Returns the place of a variable among those that the optimizer was built for.
+    """Returns the index of a variable among those that the optimizer was built for.
 
-    Reason: `update_step` is given variables of TensorFlow, also of replicas, which are others than
-    those given to `build`. All optimizers of Keras ask so.
+    Reason: `update_step` receives TensorFlow's variables, per replica, instead of those given to
+    `build`. All optimizers of Keras ask this way.
     """
     return optimizer._get_variable_index(variable)
 
@@ -391,14 +394,15 @@ def leave_out_of_weight_decay(
     optimizer._exclude_from_weight_decay_cache = {}
 
 
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # TensorFlow
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 
 
 def is_tracing_for_xla() -> bool:
-    """Checks whether TensorFlow traces a function that XLA will compile, `jit_compile=True` or a
-    TPU's.
+    """Checks whether TensorFlow traces a function that XLA will compile.
+
+    Such are functions with `jit_compile=True`, and those for TPUs.
 
     Reason: TensorFlow has no public way to ask.
     """

@@ -41,8 +41,8 @@ def deprecate_positional(function: Callable[..., Any]) -> Callable[..., Any]:
         if not excess or len(excess) > len(by_keyword) or not kwargs.keys().isdisjoint(names):
             return function(*args, **kwargs)
         warnings.warn(
-            f"{', '.join(f'`{one}`' for one in names)} of `{name}` should be given by keyword; "
-            "the next version will not take them by position.",
+            f"{', '.join(f'`{one}`' for one in names)} of `{name}` should be given by keyword; the "
+            "next version will not take them by position.",
             DeprecationWarning,
             stacklevel=stacklevel_of_user(),
         )

@@ -64,46 +64,52 @@ def derive_seed(seed: int | None, *path: int | str) -> int | None:
 
 
 def seed_of_class(seed: int | None, class_name: str) -> int | None:
-    """Returns the seed of a layer of a class, so that layers of one seed, such as a layer in
-    another, draw different numbers.
+    """Returns the seed of a layer of a class.
+
+    Layers that share a seed, such as a layer within another, then draw different numbers.
     """
     return None if seed is None else (seed + zlib.crc32(class_name.encode())) % _LIMIT
 
 
 def seed_of_part(seed: int | None, number: int) -> int | None:
-    """Returns the seed of a part of a layer, numbered from 1, so that parts of one class differ."""
+    """Returns the seed of a part of a layer, numbered from 1.
+
+    Parts of the same class then draw different numbers.
+    """
     return None if seed is None else (seed + number * _PART_STRIDE) % _LIMIT
 
 
 def seed_of_keras_cv_part(seed: int | None, number: int) -> int | None:
-    """Returns the seed of a keras-cv layer, numbered from 0: with one seed for all, the numbers
-    that crop the images would flip them too.
+    """Returns the seed of a keras-cv layer within a recipe, numbered from 0.
+
+    With one seed for all, the numbers that crop the images would flip them too.
     """
     return None if seed is None else seed + number
 
 
 def seed_of_trace(graph_seed: int, number: int) -> int:
-    """Returns the global seed of a traced function, numbered from 0 within the graph around it.
+    """Returns the global seed of a traced function, numbered from 0 within the surrounding graph.
 
     TensorFlow numbers the random operations of each graph from 0, so that after
-    `keras.utils.set_random_seed` all loops of a step would draw the same numbers. The stride is far
-    more than the operations of a step.
+    `keras.utils.set_random_seed` all loops of a step would draw the same numbers. The stride
+    exceeds the number of operations of a step by far.
     """
     return graph_seed + _TRACE_STRIDE * (number + 1)
 
 
 def seed_of_evaluation(number: int) -> np.ndarray:
-    """Returns the state `(2,)` of a seed generator, numbered from 0 within a model, while the model
-    is evaluated; generators of one state would draw the same numbers.
+    """Returns the state `(2,)` of a seed generator, numbered from 0 in a model, for evaluation.
+
+    Generators of the same state would draw the same numbers.
     """
     return np.array([_EVALUATION_SEED + number, 0])
 
 
 def seed_of_replica(seed: Tensor, replica: Tensor | int) -> Tensor:
-    """Returns the drawn seed `(2,)` of a replica of a `tf.distribute` strategy, so that replicas
-    draw different numbers from one state.
+    """Returns the drawn seed `(2,)` of a replica of a `tf.distribute` strategy.
 
-    Replica 0 draws what a single device draws.
+    Replicas then draw different numbers from the same state. Replica 0 draws what a single device
+    draws.
     """
     import tensorflow as tf
 
@@ -112,7 +118,7 @@ def seed_of_replica(seed: Tensor, replica: Tensor | int) -> Tensor:
 
 
 def nth_seed(seed: Tensor, number: int) -> Tensor:
-    """Returns the seed of a draw, numbered from 0, from the pair `(2,)` that an element has."""
+    """Returns the seed of a draw, numbered from 0, from the pair `(2,)` of an element."""
     return seed + np.array([0, number])
 
 

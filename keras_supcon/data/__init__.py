@@ -1,5 +1,6 @@
-"""Labelled images as `tf.data` pipelines, for which TensorFlow is needed with every backend of
-Keras, and as arrays.
+"""Labeled images as `tf.data` pipelines and as arrays.
+
+The pipelines need TensorFlow, whatever the backend of Keras.
 """
 
 from keras_supcon.data.decode import decode_and_center, decode_and_crop

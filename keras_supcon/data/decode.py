@@ -1,4 +1,4 @@
-"""From the bytes of an image file to pixels, without decoding what is not needed."""
+"""Decodes image files to pixels, without decoding pixels that are not needed."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def decode(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Tensor:
-    """Decodes an image file of any kind, by its first bytes, whatever its name.
+    """Decodes an image file of any kind; the kind is told by its first bytes, not by its name.
 
-    JPEG and PNG are decoded by TensorFlow, other kinds (BMP, GIF, WebP, TIFF, AVIF, PPM) by Pillow,
+    TensorFlow decodes JPEG and PNG. Pillow decodes other kinds (BMP, GIF, WebP, TIFF, AVIF, PPM),
     the first frame of several.
 
     Args:
         encoded: Scalar string, the contents of a file.
-        background: Color of transparent pixels, from 0 to 255.
+        background: Color behind transparent pixels, from 0 to 255.
 
     Returns:
-        uint8 `(height, width, 3)`, upright as EXIF says, gray images in color.
+        uint8 `(height, width, 3)`, turned upright as EXIF says, gray images as color.
     """
     import tensorflow as tf
 
@@ -48,7 +48,7 @@ def decode(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Tensor:
 
 
 def decode_other(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Tensor:
-    """Decodes as `decode` does what is not a JPEG file."""
+    """Decodes files that are not JPEG, as `decode` does."""
     import tensorflow as tf
 
     def of_png() -> tf.Tensor:
@@ -68,7 +68,7 @@ def decode_other(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Ten
         return tf.cast(tf.round(blended), "uint8")
 
     def with_pillow(contents: Any) -> np.ndarray:
-        # Outside of a graph it is an array. NumPy's own strings would lose zeros at the end.
+        # Outside of a graph it is an array. NumPy's own strings would lose trailing zeros.
         return decode_with_pillow(
             contents if isinstance(contents, bytes) else contents.item(), background
         )
@@ -78,20 +78,18 @@ def decode_other(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Ten
 
     head = tf.strings.substr(encoded, 0, _PNG_DEPTH_AT + 1)
     is_png = tf.equal(tf.strings.substr(head, 0, len(_PNG)), _PNG)
-    is_turned = (
-        tf.size(split_once(encoded, b"eXIf")) > 1
-    )  # by a chunk of which TensorFlow knows nothing
+    # By a chunk that TensorFlow ignores.
+    is_turned = tf.size(split_once(encoded, b"eXIf")) > 1
     depth = tf.strings.substr(
         tf.strings.join([head, b"\0" * _PNG_DEPTH_AT, b"\0"]), _PNG_DEPTH_AT, 1
     )
-    is_plain = (
-        is_png & tf.reduce_any(tf.equal(depth, [b"\x08", b"\x10"])) & ~is_turned
-    )  # fewer bits TensorFlow leaves as they are
+    # TensorFlow does not scale fewer bits.
+    is_plain = is_png & tf.reduce_any(tf.equal(depth, [b"\x08", b"\x10"])) & ~is_turned
     return tf.ensure_shape(tf.cond(is_plain, of_png, of_another), (None, None, 3))
 
 
 def check_background(value: Any) -> tuple[int, int, int]:
-    """Wants a whole number from 0 to 255 or three of them."""
+    """Checks for a whole number from 0 to 255, or three of them; returns three."""
     colors = tuple(value) if isinstance(value, (tuple, list)) else (value,) * 3
     if len(colors) != 3 or not all(is_whole(color, 0) and color <= 255 for color in colors):
         raise ValueError(
@@ -112,18 +110,18 @@ def decode_and_crop(
 ) -> tf.Tensor:
     """Decodes a random crop of an image file and resizes it; of a JPEG only the window is decoded.
 
-    If no window of the asked area and aspect is found in 100 attempts, it is the whole image.
+    If no window of the requested area and aspect is found in 100 attempts, the whole image is used.
 
     Args:
         encoded: Scalar string, the contents of a file: JPEG, PNG, GIF (its first frame), BMP, WebP,
             TIFF, AVIF or PPM; gray, color or CMYK. It is turned as its EXIF orientation says.
-        seed: Pair of integers `(2,)` that fixes the window.
+        seed: Pair of integers `(2,)` that determines the window.
         image_size: `(height, width)` of the output, to which the window is resized with
             antialiasing.
-        crop_area: Lowest and highest share of the image's area.
+        crop_area: Lowest and highest fraction of the image's area.
         aspect_ratio: Lowest and highest width / height of the window.
-        background: Color of transparent pixels, from 0 to 255: a number for gray or three for red,
-            green and blue.
+        background: Color behind transparent pixels, from 0 to 255: a number for gray or three for
+            red, green and blue.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -178,16 +176,16 @@ def decode_and_center(
     """Decodes the center of an image file for evaluation; of a JPEG only the window is decoded.
 
     The image is scaled until it covers `image_size` plus `crop_padding`, and the center of
-    `image_size` is cut out (for ImageNet: the short side to 256, the center 224), in one resampling
-    with antialiasing, as in `keras_supcon.augmentation.CenterCropResize`.
+    `image_size` is cut out (for ImageNet: the short side to 256, the center 224). This is one
+    resampling with antialiasing, as in `keras_supcon.augmentation.CenterCropResize`.
 
     Args:
         encoded: Scalar string, the contents of a file: JPEG, PNG, GIF (its first frame), BMP, WebP,
             TIFF, AVIF or PPM; gray, color or CMYK. It is turned as its EXIF orientation says.
         image_size: `(height, width)` of the output.
         crop_padding: A whole number of at least 0, in pixels of the output.
-        background: Color of transparent pixels, from 0 to 255: a number for gray or three for red,
-            green and blue.
+        background: Color behind transparent pixels, from 0 to 255: a number for gray or three for
+            red, green and blue.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -216,13 +214,12 @@ def decode_and_center(
 
     def rectangle(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         shape = tf.cast(shape[:2], "float32")
-        step = tf.reduce_min(
-            shape / (size + float(crop_padding))
-        )  # input pixels for one output pixel
+        # Input pixels for one output pixel.
+        step = tf.reduce_min(shape / (size + float(crop_padding)))
         return (shape - step * size) / 2, step
 
     def surround(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The whole pixels that the resampling reads: the rectangle and half a filter around it."""
+        """Returns the pixels that the resampling reads: a rectangle and half a filter."""
         start, step = rectangle(shape)
         margin = tf.maximum(step, 1.0)
         begin = tf.maximum(tf.floor(start - margin), 0.0)
@@ -246,8 +243,10 @@ def decode_and_center(
 def _decode_window(
     encoded: tf.Tensor, choose: Any, background: tuple[int, int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes the window `(begin, size)` that `choose` takes of an image of a shape; returns it and
-    that shape.
+    """Decodes the window `(begin, size)` that `choose` picks for the shape of an image.
+
+    Returns:
+        `(window, shape)`: the pixels of the window, and the shape of the whole image.
     """
     import tensorflow as tf
 

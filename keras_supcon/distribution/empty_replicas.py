@@ -52,8 +52,9 @@ def call_with_placeholder_row(
 
 
 def _may_be_empty(inputs: TensorTree) -> bool:
-    """Checks whether this is one of several replicas, outside of another such call, and its tensors
-    may have no rows.
+    """Checks whether the tensors of this replica may have no rows.
+
+    That is never so for a single replica, for XLA, and within another such call.
     """
     if replica_context() is None or is_for_xla() or getattr(_call, "is_empty", None) is not None:
         return False

@@ -213,12 +213,11 @@ def _inner_optimizer(model: keras.Model) -> Any:
 
 
 def _strategy_to_run(model: Any) -> Strategy | None:
-    """Returns the strategy of a model if it has several replicas, after the checks that any use of
-    the model needs.
+    """Returns the strategy of a model if it has several replicas, after the checks of every use.
 
     Raises:
-        ValueError: If the model was created outside of the present scope, or cannot be run by its
-            strategy.
+        ValueError: If the model was created outside of the present scope, or its strategy cannot
+            run it.
     """
     strategy = strategy_of(model)
     if strategy is None:
@@ -277,8 +276,9 @@ def _reducible(step: Callable[..., Any], strategy: Strategy) -> Callable[..., An
 
 
 def _are_dense(batch: Any) -> bool:
-    """Checks whether a batch, or its spec, is of tensors of known rank; data from a generator may
-    not be.
+    """Checks whether a batch, or its spec, is of tensors of known rank.
+
+    Data from a generator may not be.
     """
     import tensorflow as tf
 

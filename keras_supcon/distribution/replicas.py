@@ -6,11 +6,10 @@ import keras
 
 
 def replica_context() -> Any | None:
-    """Returns the `tf.distribute.ReplicaContext` of the running replica, or None for a single
-    replica.
+    """Returns the `tf.distribute.ReplicaContext` of one of several running replicas, or None.
 
-    It is also None on the other backends, and outside of replicas, where Keras calls layers and
-    losses once to learn shapes.
+    It is None on the other backends, for a single replica, and outside of replicas, where Keras
+    calls layers and losses once to learn shapes.
     """
     if keras.backend.backend() != "tensorflow":
         return None

@@ -8,8 +8,7 @@ _SCOPE = "compile_loss"
 
 
 def is_in_compiled_loss() -> bool:
-    """Checks whether a loss is called as part of a compiled model, in `fit`, `evaluate` or
-    `train_on_batch`.
+    """Checks whether a compiled model calls the loss, in `fit`, `evaluate` or `train_on_batch`.
 
     A user's own training loop calls the loss directly and combines the values of the replicas
     itself.

@@ -19,7 +19,7 @@ def encoded(image: np.ndarray, form: str = "png", mode: str = "RGB", **options) 
 
 @pytest.fixture
 def places() -> np.ndarray:
-    """Row in the first channel, column in the second."""
+    """Returns an image with the row in the first channel, the column in the second."""
     rows, columns = np.indices((120, 200))
     return np.stack([rows, columns, 0 * rows], axis=-1).astype("uint8")
 
@@ -87,7 +87,7 @@ def test_the_centre_is_that_of_the_layer(photographs, form, image_size, crop_pad
 
 @pytest.mark.parametrize("form", ["png", "jpeg", "bmp", "gif"])
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-def test_every_kind_of_file_becomes_colour(photographs, form, mode):
+def test_every_kind_of_file_becomes_color(photographs, form, mode):
     from PIL import Image
 
     if (form, mode) == ("jpeg", "RGBA"):

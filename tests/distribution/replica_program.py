@@ -1,5 +1,4 @@
-"""Trains the same models on the same data with one or several replicas, and writes what became of
-them.
+"""Trains the same models on the same data with any number of replicas, and writes the results.
 
     python -m tests.distribution.replica_program --engine=mirrored --replicas=2 --output_dir=folder
 
@@ -35,9 +34,7 @@ ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 class QueueModel(keras_supcon.ContrastiveModel):
-    """Contrasts with the projections of former batches of all replicas, which are weights of the
-    model.
-    """
+    """Contrasts with earlier projections of all replicas, which are weights of the model."""
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -139,7 +136,7 @@ class HalfMendedModel(keras_supcon.distribution.DistributedFit, keras.Model):
 
 
 def fails(cls, strategy):
-    """Whether a model cannot be fitted."""
+    """Checks whether a model cannot be fitted."""
     with strategy.scope():
         inputs = keras.Input((FEATURES,))
         model = cls(inputs, keras.layers.Dense(1)(inputs))

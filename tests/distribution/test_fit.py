@@ -1,6 +1,4 @@
-"""What happens before the first step: the model is built, under a strategy some options are refused
-or warned of.
-"""
+"""Before the first step the model is built, and a strategy refuses or warns of some options."""
 
 import contextlib
 
@@ -22,7 +20,7 @@ def fit(
     optimizer=None,
     **compiling,
 ):
-    """`optimizer`: options of SGD."""
+    """Fits a model under a strategy; `optimizer` holds options of SGD."""
     import tensorflow as tf
 
     with strategy.scope():
@@ -196,7 +194,7 @@ def test_replicas_drop_differently_and_keep_one_seed_state(strategy):
 
 @pytest.mark.slow
 def test_layers_and_generators_of_a_user_are_left_as_they_were(strategy):
-    """What is wrapped within a step is restored, so that copies, files and other users see none."""
+    """Methods that a step wraps are restored, so that copies and files do not hold the wrappers."""
 
     class Fails(keras.layers.Layer):
         fails = False
@@ -253,10 +251,12 @@ def test_a_batch_size_that_replicas_or_micro_batches_cannot_share_is_refused(
 ):
     with pytest.raises(
         ValueError,
-        match="`batch_size` should be divisible by the number of replicas, 2. Received: batch_size=5",
+        match="should be divisible by the number of replicas, 2. Received: batch_size=5",
     ):
         fit(strategy, batch_size=5, drop_remainder=drop_remainder)
-    message = "The batch size on each of 2 replicas should be divisible by `micro_batch_size`. Received: micro_batch_size=3"
+    message = (
+        "on each of 2 replicas should be divisible by `micro_batch_size`. Received: micro_batch_s"
+    )
     with pytest.raises(ValueError, match=message):
         fit(strategy, batch_size=8, micro_batch_size=3, drop_remainder=drop_remainder)
 
@@ -324,7 +324,7 @@ def test_sparse_data_train_as_keras_trains_them(rng):
 
 
 def test_rows_gathered_by_a_sum_are_those_gathered(rng, strategy):
-    """The form for XLA and TPUs, with the same gradient."""
+    """The form for XLA and TPUs has the same gradient."""
     import tensorflow as tf
 
     from keras_supcon.distribution.gather import _gather_by_sum, gather_across_replicas

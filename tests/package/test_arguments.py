@@ -1,4 +1,4 @@
-"""The checks of arguments: what passes comes back as a plain Python value, what does not is named."""
+"""A valid argument comes back as a plain Python value, an invalid one is named."""
 
 import math
 

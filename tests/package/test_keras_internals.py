@@ -1,5 +1,4 @@
-"""Each private name of Keras and TensorFlow that the package uses exists and does what it is used
-for.
+"""Each private name of Keras and TensorFlow that the package uses exists and behaves as expected.
 
 These tests run with the oldest and the newest supported Keras and TensorFlow. Where one fails, its
 function in `keras_supcon/_keras_internals.py` is what to change.
@@ -78,7 +77,7 @@ def test_an_attached_mask_reaches_the_next_layer():
 
 
 def penalized():
-    """A model with an activity regularizer, an added loss and a penalty of weights."""
+    """Makes a model with an activity regularizer, an added loss and a penalty of weights."""
 
     class Adds(keras.layers.Layer):
         def call(self, x):

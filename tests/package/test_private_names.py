@@ -72,7 +72,7 @@ def is_private(name):
 
 
 def names_of_keras():
-    """Private names of the classes that a user may inherit from, which ours should not touch."""
+    """Lists private names of Keras' base classes, which our subclasses should not use."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     objects = [
@@ -87,7 +87,7 @@ def names_of_keras():
 
 
 def own_names(tree):
-    """What a file defines itself: its functions and classes, and attributes of its own classes."""
+    """Yields the functions, classes and attributes that a file defines itself."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             yield node.name

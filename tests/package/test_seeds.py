@@ -1,4 +1,4 @@
-"""Derived seeds stay what they are, since runs resume with them, and are unrelated to one another."""
+"""Derived seeds keep their values, since runs resume with them, and differ from one another."""
 
 import itertools
 
