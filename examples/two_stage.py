@@ -535,7 +535,7 @@ class Experiment:
             * self.image_size[0]
             // self.recipe.image_size[0]
         )
-        return keras_supcon.data.decode_and_centre(as_file(encoded), self.image_size, padding)
+        return keras_supcon.data.decode_and_center(as_file(encoded), self.image_size, padding)
 
     def describe(self) -> dict[str, Any]:
         own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])

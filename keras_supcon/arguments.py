@@ -1,4 +1,4 @@
-"""Checks arguments, with the same wording in the whole package.
+"""Checks of arguments, with the same wording in the whole package.
 
 Each check returns the value, numbers as plain Python numbers for configs and messages, or raises
 `ValueError`. A bool is not a number.
@@ -104,13 +104,28 @@ def check_image_size(name: str, value: Any) -> tuple[int, int]:
     return (int(value[0]), int(value[1]))
 
 
+def name_some(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Joins names for a message, and counts those beyond the first few.
+
+    Args:
+        names: Texts.
+        most: Number of names to print.
+        separator: Text between them.
+
+    Returns:
+        A text such as `"a, b and 3 more"`.
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return separator.join(names[:most]) + more
+
+
 def is_number(value: Any) -> bool:
-    """Whether the value is a finite real number."""
+    """Checks whether the value is a finite real number."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_whole(value: Any, at_least: float = -math.inf) -> bool:
-    """Whether the value is an integer, of Python or NumPy, and large enough."""
+    """Checks whether the value is an integer, of Python or NumPy, of at least `at_least`."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= at_least
 
 

@@ -46,8 +46,8 @@ def deprecate_positional(function: _Function) -> _Function:
         is_constructor = function.__name__ == "__init__"
         name = type(args[0]).__name__ if is_constructor else function.__qualname__
         warnings.warn(
-            f"{', '.join(f'`{one}`' for one in names)} of `{name}` should be given by keyword; "
-            "the next version will not take them by position.",
+            f"{', '.join(f'`{one}`' for one in names)} of `{name}` should be given by keyword; the "
+            "next version will not take them by position.",
             DeprecationWarning,
             stacklevel=stacklevel_of_user(),
         )

@@ -1,11 +1,11 @@
-"""Packages that not every user of this one needs: the extras of setup.py."""
+"""Packages that not every user needs: the extras of setup.py."""
 
 import importlib.util
 import sys
 
 
 def require_extra(extra: str, *packages: str, by: str) -> None:
-    """Raises `ImportError` with the command that helps, if one of the packages is not installed.
+    """Raises `ImportError` with a command that helps, if one of the packages is not installed.
 
     Args:
         extra: The extra of setup.py that installs them.
@@ -18,13 +18,13 @@ def require_extra(extra: str, *packages: str, by: str) -> None:
     Example:
 
     >>> from keras_supcon.extras import require_extra
-    >>> require_extra("report", "no_such_package", by="`draw`")
-    Traceback (most recent call last):
-        ...
-    ImportError: `draw` needs no_such_package, which is not installed: `pip install 'keras-supcon[report]'` installs it.
+    >>> try:
+    ...     require_extra("report", "no_such_package", by="`draw`")
+    ... except ImportError as error:
+    ...     print(str(error).split(":")[0])
+    `draw` needs no_such_package, which is not installed
     """
-    # What is imported already is not looked for: AutoGraph would warn of `find_spec` where
-    # `tf.data` calls this.
+    # Imported packages are skipped, since AutoGraph would warn of `find_spec` inside `tf.data`.
     missing = [
         package
         for package in packages
@@ -32,8 +32,7 @@ def require_extra(extra: str, *packages: str, by: str) -> None:
     ]
     if missing:
         raise ImportError(
-            f"{by} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
-            "not installed: "
-            f"`pip install 'keras-supcon[{extra}]'` installs "
+            f"{by} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
+            f"installed: `pip install 'keras-supcon[{extra}]'` installs "
             f"{'it' if len(missing) == 1 else 'them'}."
         )

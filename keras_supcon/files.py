@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and directories in which one process writes at a time."""
+"""Files written whole or not at all, and directories with one writing process at a time."""
 
 import contextlib
 import errno
@@ -23,31 +23,30 @@ except ImportError:  # not on Windows, where nothing is refused
 
 _LOCK = "in-use.lock"
 _UNFINISHED = "unfinished-"
-# Said by file systems that cannot flush a directory.
+# Errors of file systems that cannot flush a directory.
 _NO_DIRECTORY_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
-# Said by `lockf` where another process holds the lock, and by file systems that know no locks.
+# Errors of `lockf` where another process holds the lock, and of file systems without locks.
 _HELD_ELSEWHERE = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK)
 
 
 @contextlib.contextmanager
 def whole_file(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
-    """Gives the path of an unfinished file in the same folder, which takes its name when all of it
-    is on the disk.
+    """Yields the path of an unfinished file, which is renamed to the file once it is on the disk.
 
-    Of several writers at the same time each has an unfinished file of its own; the last to end
-    gives the content. As with `open`, a symbolic link stays one and its target is written, and a
-    file that was there before keeps its permissions. What a process that died while it wrote the
-    file has left is removed.
+    The unfinished file is in the same folder. Concurrent writers have one each; the last to finish
+    determines the content. As with `open`, a symbolic link is kept and its target written, and an
+    existing file keeps its permissions. Leftovers of processes that died while they wrote the file
+    are removed.
 
     Args:
         path: The file.
         keep: Whether the file of this writer is kept.
 
     Raises:
-        OSError: If it cannot be written; a file that was there before stays as it was.
-        InUseError: If the folder was locked by this process and another has taken it since;
-            likewise.
+        OSError: If it cannot be written. An existing file is left unchanged.
+        InUseError: If this process had locked the folder and another one has taken the lock since.
+            An existing file is left unchanged.
     """
     target = pathlib.Path(os.path.realpath(path))
     _remove_leftovers(target)
@@ -59,9 +58,8 @@ def whole_file(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
         if keep:
             with unfinished.open("r+b") as file:  # Windows flushes only what may be written to
                 os.fsync(file.fileno())
-            with contextlib.suppress(
-                OSError
-            ):  # there was none, or the file system has no permissions
+            # There may be no earlier file, and the file system may have no permissions.
+            with contextlib.suppress(OSError):
                 unfinished.chmod(stat.S_IMODE(target.stat().st_mode))
             renew_locks_over(path)  # it may have taken minutes to write
             os.replace(unfinished, target)
@@ -77,27 +75,27 @@ def whole_file(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
 
 
 _IN_WORK: set[str] = set()
-# No writer leaves a file as it is for so long and then goes on.
+# A file that was not changed for so long has no living writer.
 _SECONDS_TO_WRITE = 3600
 _LONGEST_ENDING = 200
 
 
 def unfinished_path(path: pathlib.Path) -> pathlib.Path:
-    """Returns a new name beside a file, which tells which process on which machine writes there."""
+    """Returns a new name beside a file that identifies the writing process and machine."""
     return path.with_name(
         f"{_UNFINISHED}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}-{_ending(path)}"
     )
 
 
 def _ending(path: pathlib.Path) -> str:
-    """Returns the name of a file, of a long one the last part: a name has at most 255 bytes."""
+    """Returns the name of a file, or the last part of a long name: names have at most 255 bytes."""
     return os.fsdecode(os.fsencode(path.name)[-_LONGEST_ENDING:].decode(errors="ignore"))
 
 
 def _machine() -> str:
-    """Tells machines apart, and containers, in which the numbers of processes mean others."""
+    """Identifies the machine, and the container, in which process ids have another meaning."""
     name = socket.gethostname()
-    with contextlib.suppress(OSError):  # Linux alone has them
+    with contextlib.suppress(OSError):  # only on Linux
         name += (
             os.readlink("/proc/self/ns/pid")
             + pathlib.Path("/proc/sys/kernel/random/boot_id").read_text()
@@ -106,7 +104,7 @@ def _machine() -> str:
 
 
 def _remove_leftovers(path: pathlib.Path) -> None:
-    """Removes what writers of a file have left that died."""
+    """Removes the unfinished files of dead writers of a file."""
     of_writer = re.compile(
         rf"{_UNFINISHED}([0-9a-f]{{8}})-([0-9]+)-[0-9a-f]{{8}}-{re.escape(_ending(path))}"
     )
@@ -124,7 +122,10 @@ def _remove_leftovers(path: pathlib.Path) -> None:
 
 
 def _has_ended(machine: str, process: int) -> bool:
-    """Whether a process has surely ended. This one has no file but those in work."""
+    """Checks whether a process has certainly ended, or is this one.
+
+    Files that this process still writes are excluded before.
+    """
     if machine != _machine() or os.name != "posix":  # elsewhere `os.kill` sends something
         return False
     try:
@@ -151,13 +152,13 @@ def flush_directory(directory: pathlib.Path) -> None:
 
 
 def make_writable(directory: pathlib.Path) -> None:
-    """Makes a directory if it is missing, and a file in it for a moment.
+    """Creates a directory if it is missing, and briefly a file in it.
 
     Permissions alone do not tell whether that works: not for root, on a read-only file system or on
     a full one.
 
     Raises:
-        OSError: If the directory cannot be made or written to, or is a file.
+        OSError: If the directory cannot be created or written to, or is a file.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -175,28 +176,27 @@ def _not_writable(directory: pathlib.Path, error: OSError) -> OSError:
 
 
 class InUseError(RuntimeError):
-    """Says that another process or thread trains in a directory."""
+    """Raised if another process or thread trains in a directory."""
 
 
 class DirectoryLock:
-    """Keeps a directory to one training at a time, over all processes that see it, on other
-    machines too.
+    """Limits a directory to one training at a time, over all processes and machines that see it.
 
-    The lock is one of the system on a file in the directory (`fcntl.lockf`, which network file
-    systems know and child processes do not inherit): it ends with its process, however that ends.
-    Where the system or the file system has no locks, nothing is refused; Windows is such a system.
+    The lock is a lock of the system on a file in the directory (`fcntl.lockf`, which network file
+    systems support and child processes do not inherit). It ends with its process, however that
+    ends. Where the system or the file system has no locks, as on Windows, nothing is refused.
 
     The system drops the lock as soon as this process closes any descriptor of that file, as after
-    `shutil.copytree` of the directory, and without the file, which someone may delete, it means
-    nothing. So `renew` takes it again, and should be called before each write; `whole_file` calls
-    it. What comes between two calls is not prevented: another process may then begin in the
-    directory. While it is there, `renew` refuses to go on. If it has ended by then, the lock is
-    taken back, and what it has written is for the caller to notice, as `Checkpoint` does.
+    `shutil.copytree` of the directory. The lock also becomes void if someone deletes the file. So
+    `renew`, which takes it again, should be called before each write; `whole_file` does so. Between
+    two calls another process may begin in the directory. While it runs, `renew` raises. If it has
+    ended by then, the lock is taken back; the caller has to notice what the other process wrote, as
+    `Checkpoint` does.
 
-    A directory that was made for it and in which nothing was written goes with it.
+    A directory that was created for the lock is removed with it if nothing was written there.
 
-    Within a process, a holder of the same thread is taken for one whose training ended by an
-    exception: it loses the lock.
+    Within a process, an earlier holder in the same thread loses the lock: its training must have
+    ended by an exception.
 
     Args:
         directory: The directory.
@@ -217,12 +217,11 @@ class DirectoryLock:
         )
 
     def acquire(self) -> None:
-        """Takes the lock, or renews it if it is held, and makes sure that the directory can be
-        written to.
+        """Takes the lock, or renews it if it is held, and checks that the directory is writable.
 
         Raises:
             InUseError: If another process or thread trains in the directory.
-            OSError: If the directory cannot be made or written to, or is a file.
+            OSError: If the directory cannot be created or written to, or is a file.
         """
         if self.is_held:
             self.renew()
@@ -242,25 +241,24 @@ class DirectoryLock:
             _HOLDERS[key] = self
 
     def renew(self) -> None:
-        """Takes the lock again, which the system may have dropped. To be called before something is
-        written.
+        """Takes the lock again, which the system may have dropped; to be called before each write.
 
         Raises:
-            InUseError: If another process has taken it, or a later training of this thread.
-            OSError: If the directory cannot be written to any more.
+            InUseError: If another process, or a later training of this thread, has taken it.
+            OSError: If the directory is no longer writable.
         """
         with _GUARD:
             if not self.is_held:
                 raise InUseError(
-                    f"{str(self.directory)!r} is in use: a later training of this thread has "
-                    "taken it over. Nothing was written"
+                    f"{str(self.directory)!r} is in use: a later training of this thread has taken "
+                    "it over. Nothing was written"
                 )
             descriptor = _lock_again(self.directory, self._descriptor)
             if descriptor != self._descriptor:
                 self._take(descriptor, self)
 
     def _take(self, descriptor: int | None, earlier: "DirectoryLock | None" = None) -> None:
-        """Holds a descriptor from here on, and closes that of an earlier holder if it is another."""
+        """Holds a descriptor from here on, and closes that of an earlier holder if it differs."""
         if earlier is not None:
             earlier._finalizer.detach()
             before, earlier._descriptor = earlier._descriptor, None
@@ -270,13 +268,13 @@ class DirectoryLock:
             os.close(before)
 
     def release(self) -> None:
-        """Gives the lock back; does nothing if it is not held."""
+        """Releases the lock; does nothing if it is not held."""
         with _GUARD:
             if self.is_held:
                 del _HOLDERS[self._key]
                 self._finalizer()
                 if self._made:
-                    with contextlib.suppress(OSError):  # not if something was written there
+                    with contextlib.suppress(OSError):  # something may have been written there
                         self.directory.rmdir()
             self._descriptor = self._key = None
 
@@ -289,23 +287,27 @@ class DirectoryLock:
 
 
 _GUARD = threading.RLock()
-# From a process and a directory to who holds it. A holder that nobody has any more gives it back.
+# From a process and a directory to its holder. A holder without references releases the lock.
 _HOLDERS: "weakref.WeakValueDictionary[tuple[int, str], DirectoryLock]" = (
     weakref.WeakValueDictionary()
 )
 
 
 def release_locks() -> None:
-    """Gives back what this process holds. For one that ends at once; other processes would ignore
-    the files it leaves.
+    """Releases all locks of this process, before it exits at once.
+
+    Other processes would ignore the files that it leaves.
     """
     for holder in list(_HOLDERS.values()):
         holder.release()
 
 
 def renew_locks_over(path: pathlib.Path) -> None:
-    """Renews what this process holds of the folders of a file, with the errors of
-    `DirectoryLock.renew`.
+    """Renews the locks of this process on folders that hold a file.
+
+    Raises:
+        InUseError: As `DirectoryLock.renew`.
+        OSError: As `DirectoryLock.renew`.
     """
     folder = pathlib.Path(os.path.realpath(path.parent))
     with _GUARD:
@@ -315,7 +317,7 @@ def renew_locks_over(path: pathlib.Path) -> None:
 
 
 def _lock(directory: pathlib.Path) -> int | None:
-    """The descriptor of the locked file, or None where there are no locks."""
+    """Returns the descriptor of the locked file, or None where there are no locks."""
     if fcntl is None:
         return None
     path = directory / _LOCK
@@ -339,7 +341,7 @@ def _lock(directory: pathlib.Path) -> int | None:
 
 
 def _lock_again(directory: pathlib.Path, descriptor: int | None) -> int | None:
-    """The descriptor that was locked before, or that of a new file if its file has gone."""
+    """Returns the descriptor that was locked before, or that of a new file if its file is gone."""
     if descriptor is None:
         return None
     path = directory / _LOCK
@@ -351,7 +353,7 @@ def _lock_again(directory: pathlib.Path, descriptor: int | None) -> int | None:
 
 
 def _lock_file(directory: pathlib.Path, descriptor: int) -> bool:
-    """Locks a file and writes into it who does; False where there are no locks."""
+    """Locks a file and writes its holder into it; returns False where there are no locks."""
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Which line of a user a warning is about."""
+"""Finds the line of user code that a warning is about."""
 
 import sys
 from types import FrameType
 
-# What stands between a user's line and ours: this package, and what calls its layers and models.
+# Packages between a user's line and ours: this one, and those that call its layers and models.
 _LIBRARIES = {
     "keras_supcon",
     "keras",
@@ -18,11 +18,10 @@ _LIBRARIES = {
 
 
 def stacklevel_of_user() -> int:
-    """The `stacklevel` with which `warnings.warn`, called by the caller of this function, shows the
-    user's line.
+    """Returns the `stacklevel` with which `warnings.warn` shows the user's line.
 
-    Layers are called by other layers, containers and models, and `fit` by those that override it:
-    how many calls lie in between is not the same twice.
+    The caller of this function should call `warnings.warn`. The number of calls in between varies:
+    layers are called by other layers, containers and models, and `fit` by overrides of it.
     """
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and _is_of_library(frame):
@@ -31,7 +30,7 @@ def stacklevel_of_user() -> int:
 
 
 def _is_of_library(frame: FrameType) -> bool:
-    # AutoGraph writes what it makes of a user's function to a file that is gone when it would be
+    # AutoGraph writes the function that it generates to a file that is deleted before it could be
     # shown.
     is_generated = "__autograph_generated_file" in frame.f_code.co_filename
     return is_generated or str(frame.f_globals.get("__name__")).split(".")[0] in _LIBRARIES

@@ -7,7 +7,7 @@ inside `tf.data`.
 import math
 from typing import Any
 
-from keras_supcon.distribution.xla import is_tracing_for_xla
+from keras_supcon._keras_internals import is_tracing_for_xla
 
 # Output pixels that share a band of input pixels. 8 to 32 take about the same time at 224 pixels; a
 # band of 16 rows needs a fifteenth of the products of a full matrix.

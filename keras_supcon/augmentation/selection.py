@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from keras_supcon.distribution.xla import is_tracing_for_xla
+from keras_supcon._keras_internals import is_tracing_for_xla
 
 
 def where_chosen(

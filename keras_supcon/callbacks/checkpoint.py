@@ -1,4 +1,4 @@
-"""Training that goes on, bit for bit, where it was killed."""
+"""Training that resumes, bit for bit, where it was killed."""
 
 import itertools
 import json
@@ -27,13 +27,14 @@ from keras_supcon.callbacks.training_state import (
 )
 from keras_supcon.distribution import worker
 from keras_supcon.files import DirectoryLock, InUseError
-from keras_supcon.models.seed_states import generator_states, set_generator_states
+from keras_supcon.seeds import random_states, set_random_states
+from keras_supcon.typing import Dataset
 
 _NAME = re.compile(r"epoch-(\d+)-batch-(\d+)\.npz")
 
 
 class Position(NamedTuple):
-    """How far training is.
+    """Progress of training.
 
     Args:
         epoch: Number of epochs that are done, which is the index of the present one.
@@ -45,58 +46,64 @@ class Position(NamedTuple):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Writes all that training depends on, so that it can be killed at any moment and lose nothing.
+    """Saves the whole state of training, so that it can be killed at any moment and resume.
 
     A checkpoint holds the weights, the states of the seed generators (dropout, augmentation in the
     model; `save_weights` and `keras.callbacks.BackupAndRestore` leave them out), the optimizer with
     its learning rate, moments, averages and loss scale, torch's own random generators, and the
     position in the data. With data that can begin at a position, such as
     `keras_supcon.data.load_epochs`, training on one replica ends with the weights of an
-    uninterrupted run, bit for bit where the computation itself repeats bit for bit.
+    uninterrupted run. They agree bit for bit where the computation itself is deterministic.
 
-    Each checkpoint is one file, `epoch-0003-batch-000120.npz`, that appears whole or not at all;
-    older ones are removed after it is safe on the disk. `fit` of this class is the way to train: it
-    restores, finishes the epoch that was begun and goes on. To call `model.fit` instead, `restore`
-    before, and pass the position on:
+    Each checkpoint is one file, `epoch-0003-batch-000120.npz`, that appears whole or not at all.
+    Older ones are removed once it is safe on the disk. `fit` of this class is the way to train: it
+    restores, finishes the epoch that was begun and continues. To call `model.fit` instead,
+    `restore` first, and pass the position on:
 
     ```python
-    checkpoint = Checkpoint(directory)  # at the ends of epochs, for then all epochs have the same length
+    checkpoint = Checkpoint(directory)  # at ends of epochs, so that all epochs have equal length
     position = checkpoint.restore(model)
     train = keras_supcon.data.load_epochs(..., epochs=100, start=position)
-    model.fit(train, initial_epoch=position.epoch, epochs=100, steps_per_epoch=train.steps_per_epoch, callbacks=[checkpoint])
+    model.fit(
+        train,
+        initial_epoch=position.epoch,
+        epochs=100,
+        steps_per_epoch=train.steps_per_epoch,
+        callbacks=[checkpoint],
+    )
     ```
 
-    What else a program wants to go on with, such as the curves so far, goes into the dictionary
-    `checkpoint.notes`: all that JSON holds, and numbers of NumPy and of the backend. It is written
-    with each checkpoint and read by `restore`.
+    Other state of a program, such as the curves so far, goes into the dictionary
+    `checkpoint.notes`. It takes everything that JSON holds, and numbers of NumPy and of the
+    backend. It is written with each checkpoint and read by `restore`.
 
     With several processes (`tf.distribute`, JAX, `torch.distributed`) the first one writes, and all
-    read the same directory. While it trains it holds a lock on the directory, the file
+    read the same directory. During training the callback holds a lock on the directory, the file
     `in-use.lock`, so that a second training there is refused. The lock ends with the process. If it
-    is lost before, as when the process copies the directory, it is taken again with the next
-    checkpoint, unless another training has begun there or got further; then nothing is written. On
-    Windows there is no lock.
+    is lost before, as when the process copies the directory, the next checkpoint takes it again,
+    unless another training has begun there or has got further; then nothing is written. On Windows
+    there is no lock.
 
-    Not in a checkpoint: metrics, so that those of an epoch finished after a restart are of its rest
-    alone; other callbacks' memory; random numbers from outside the model's seed generators; what
-    replicas hold apart (moving averages of batch normalization that is not synchronized: those of
-    the first replica are kept).
+    Not saved: metrics (after a restart within an epoch they cover only its remaining batches); the
+    state of other callbacks; random numbers from outside the model's seed generators; and
+    per-replica state (of moving averages of batch normalization that is not synchronized, those of
+    the first replica are saved).
 
     Args:
-        directory: Where the files go, made if missing. A mounted file system; one directory for
-            each training run.
-        save_freq: `"epoch"` writes at the end of each epoch, a whole number also after so many
-            batches of an epoch.
-        keep: How many checkpoints to keep, at least 1.
+        directory: Directory of the files, created if missing. It should be on a mounted file
+            system, and used by one training run only.
+        save_freq: `"epoch"` saves at the end of each epoch; a whole number also after so many
+            batches within an epoch.
+        keep: Number of checkpoints to keep, at least 1.
 
     Raises:
-        ValueError: If an argument is out of its range; when training begins, if the directory holds
-            checkpoints but `restore` was not called, if `fit` begins at another place than they
-            end, or if JSON does not hold the notes.
+        ValueError: If an argument is out of its range. When training begins, if the directory holds
+            checkpoints but `restore` was not called, if `fit` begins elsewhere than they end, or if
+            JSON cannot hold the notes.
         RuntimeError: If another process or thread trains with this directory, or has written to it
             since `restore`: when training begins, or before a checkpoint is written.
-        OSError: When training begins, if the directory cannot be written to; while training, if the
-            disk is full. Earlier checkpoints stay as they are.
+        OSError: When training begins, if the directory cannot be written to; during training, if
+            the disk is full. Earlier checkpoints are left unchanged.
 
     Example:
 
@@ -105,14 +112,20 @@ class Checkpoint(keras.callbacks.Callback):
     >>> from keras_supcon import data
     >>> from keras_supcon.callbacks import Checkpoint
     >>> def training(directory, epochs):
-    ...     encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(16)])
-    ...     model = keras_supcon.ContrastiveModel(encoder, keras_supcon.ProjectionHead(8, hidden_units=(16,)))
+    ...     encoder = keras.Sequential(
+    ...         [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(16)]
+    ...     )
+    ...     head = keras_supcon.ProjectionHead(output_dim=8, hidden_units=(16,))
+    ...     model = keras_supcon.ContrastiveModel(encoder, head)
     ...     model.build((None, 8, 8, 1))
     ...     model.compile(optimizer="adam", loss=keras_supcon.SupConLoss())
-    ...     batches = lambda start: data.load_epochs("digits", "train", batch_size=256, epochs=epochs, start=start)
-    ...     return Checkpoint(directory, save_freq=2).fit(model, batches, epochs=epochs, verbose=0).epoch
+    ...     batches = lambda start: data.load_epochs(
+    ...         "digits", "train", batch_size=256, epochs=epochs, start=start
+    ...     )
+    ...     checkpoint = Checkpoint(directory, save_freq=2)
+    ...     return checkpoint.fit(model, batches, epochs=epochs, verbose=0).epoch
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     training(directory, epochs=1), training(directory, epochs=3)  # the second goes on where the first ended
+    ...     training(directory, epochs=1), training(directory, epochs=3)  # the second resumes
     ([0], [1, 2])
     """
 
@@ -131,8 +144,8 @@ class Checkpoint(keras.callbacks.Callback):
             )
         if save_freq != "epoch" and not is_whole(save_freq, 1):
             raise ValueError(
-                "`save_freq` should be 'epoch' or a whole number of batches, at least 1. "
-                f"Received: save_freq={save_freq!r}"
+                "`save_freq` should be 'epoch' or a whole number of batches, at least 1. Received: "
+                f"save_freq={save_freq!r}"
             )
         self.directory = pathlib.Path(directory)
         if self.directory.exists() and not self.directory.is_dir():
@@ -143,17 +156,17 @@ class Checkpoint(keras.callbacks.Callback):
         self.save_freq = save_freq
         self.keep = check_whole_number("keep", keep, at_least=1)
         self.notes: dict[str, Any] = {}
-        self._lock = DirectoryLock(self.directory)
+        self._directory_lock = DirectoryLock(self.directory)
         self._newest_known = None  # the newest file when this object last read or wrote one
         self._model_at = None  # the model whose state is that of `_position`
-        self._position = None  # None: nothing has been done, and training may begin anywhere
-        self._is_restored = False  # nothing has happened to that model since `restore`
+        self._position = None  # None: nothing is done, and training may begin anywhere
+        self._is_restored = False  # that model is unchanged since `restore`
         self._epoch_steps = None  # batches in a whole epoch, where known
         self._runs_own_fit = False
-        self._generator_states = []  # to be set once more when training begins
+        self._random_states = []  # to be set again when training begins
 
     def newest(self) -> Position | None:
-        """Where training would go on, without a model: nothing is read but the names of the files.
+        """Returns the position at which training would resume, by the names of the files alone.
 
         Returns:
             The position, or None without a checkpoint.
@@ -173,7 +186,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Reads the notes of the newest checkpoint, without a model.
 
         Returns:
-            What `notes` was when it was written; empty without a checkpoint.
+            The value of `notes` when it was written; empty without a checkpoint.
 
         Raises:
             RuntimeError: If the newest checkpoint is damaged, as in `restore`.
@@ -190,24 +203,24 @@ class Checkpoint(keras.callbacks.Callback):
         return _read_newest(paths, read_notes) if paths else {}
 
     def restore(self, model: keras.Model) -> Position:
-        """Brings a model to the newest checkpoint; does nothing to it if there is none.
+        """Restores a model from the newest checkpoint; leaves it unchanged if there is none.
 
-        All is read and compared before anything is changed. The checkpoint should be of a model
-        with the same variables in the same order: their number, shapes, dtypes and own names
+        Everything is read and compared before anything is changed. The checkpoint should be of a
+        model with the same variables in the same order: their number, shapes, dtypes and own names
         (`kernel`) are compared, and so is the class of the optimizer. The names of layers are not,
         since Keras counts them up within a process (`dense_1`, `dense_2`).
 
         Args:
-            model: A built and compiled model, in whichever process and scope it will be trained.
+            model: A built and compiled model, in the process and scope in which it will be trained.
 
         Returns:
-            Where training goes on; `Position(0, 0)` without a checkpoint.
+            The position at which training resumes; `Position(0, 0)` without a checkpoint.
 
         Raises:
             ValueError: If the model is not built and compiled, or the checkpoint is of another
                 model, optimizer or version of this package.
-            RuntimeError: If the newest checkpoint is damaged. It says which one before it is whole;
-                no file is removed.
+            RuntimeError: If the newest checkpoint is damaged. The message names the newest one that
+                is whole; no file is removed.
             OSError: If the file cannot be read.
 
         Example:
@@ -222,23 +235,22 @@ class Checkpoint(keras.callbacks.Callback):
         Position(epoch=0, batch=0)
         """
         variables = training_state(model)
-        self._generator_states = []
+        self._random_states = []
         self._model_at, self._position, self._epoch_steps = None, None, None
         paths = self._paths()
         if paths:
             description, arrays = _read_newest(paths, read_checkpoint)
             check_same(paths[-1], description, describe(model, variables))
             is_ours = [bool(variable["of"]) for variable in description["variables"]]
-            self._generator_states = [
+            self._random_states = [
                 array for array, ours in zip(arrays, is_ours, strict=True) if not ours
             ]
             try:
-                set_generator_states(self._generator_states)
+                set_random_states(self._random_states)
             except Exception as error:
                 raise RuntimeError(
                     f"The checkpoint {str(paths[-1])!r} has states of random generators that "
-                    f"cannot be set ({error}), and "
-                    "nothing was restored"
+                    f"cannot be set ({error}), and nothing was restored"
                 ) from error
             for variable, array in zip(variables, itertools.compress(arrays, is_ours), strict=True):
                 variable.assign(array)
@@ -252,24 +264,23 @@ class Checkpoint(keras.callbacks.Callback):
     def fit(
         self,
         model: keras.Model,
-        dataset: Callable[[Position], Any],
+        dataset: Callable[[Position], Dataset],
         epochs: int,
         steps_per_epoch: int | None = None,
         **arguments: Any,
     ) -> keras.callbacks.History:
-        """Trains from the newest checkpoint, or from the start, to the end: the same call at the
-        first and every next start.
+        """Trains from the newest checkpoint, or from the start, to the end.
 
-        It is one `model.fit`, whose first epoch is only as long as what is left of the epoch that
-        was begun.
+        The first start and every restart make the same call. It is one `model.fit`, whose first
+        epoch consists of the remaining batches of the epoch that was begun.
 
         Args:
             model: A built and compiled model.
             dataset: Function from a `Position` to the training batches from there to the end of the
                 last epoch, as one iterable. For TensorFlow a `tf.data.Dataset`.
-            epochs: Epochs in all, those before the restart included.
-            steps_per_epoch: Batches in a whole epoch; None takes the attribute `steps_per_epoch` of
-                the data set.
+            epochs: Total number of epochs, those before the restart included.
+            steps_per_epoch: Number of batches in a whole epoch; None takes the attribute
+                `steps_per_epoch` of the data set.
             **arguments: Further arguments of `model.fit`, such as `callbacks`, `validation_data`
                 and `verbose`.
 
@@ -278,9 +289,9 @@ class Checkpoint(keras.callbacks.Callback):
             before.
 
         Raises:
-            ValueError: As in `restore`; and if an argument is out of its range, a begun epoch had
-                another number of batches, or what is left of it is no multiple of
-                `steps_per_execution`.
+            ValueError: As in `restore`; and if an argument is out of its range, if a begun epoch
+                had another number of batches, or if `steps_per_execution` does not divide its
+                remaining batches.
             RuntimeError: As in `restore`, and if another training runs in the directory.
             OSError: As in `restore`, and if the directory or a checkpoint cannot be written.
         """
@@ -294,17 +305,15 @@ class Checkpoint(keras.callbacks.Callback):
             self.restore(model)
         position = self._position or Position()
         if position.epoch >= epochs:
-            model.optimizer.finalize_variable_values(
-                model.trainable_variables
-            )  # as after the last epoch
+            # As after the last epoch.
+            model.optimizer.finalize_variable_values(model.trainable_variables)
             history = keras.callbacks.History()
             history.on_train_begin()
             return history
         batches = dataset(position)
         steps_per_epoch = self._check_steps(model, position, batches, steps_per_epoch)
-        if (
-            position.batch == steps_per_epoch
-        ):  # written by a `model.fit` that did not know how long the epoch was
+        # Written by a `model.fit` that did not know the length of the epoch.
+        if position.batch == steps_per_epoch:
             self._position = Position(position.epoch + 1, 0)
             return self.fit(model, dataset, epochs, steps_per_epoch, **arguments)
         callbacks = [*(arguments.pop("callbacks", None) or ())]
@@ -324,57 +333,56 @@ class Checkpoint(keras.callbacks.Callback):
             )
         finally:
             self._runs_own_fit = False
-            self._lock.release()
+            self._directory_lock.release()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._model_at is not self.model:
             if self._paths():
                 raise ValueError(
                     f"{str(self.directory)!r} holds checkpoints that the model was not restored "
-                    "from. Call "
-                    "`checkpoint.restore(model)` first, or give another `directory` to a new "
-                    "training run"
+                    "from. Call `checkpoint.restore(model)` first, or give another `directory` to "
+                    "a new training run"
                 )
             self._position = self._epoch_steps = self._newest_known = None
         self._begin(self.model)
-        # Until training ends in an orderly way the model is ahead of its last checkpoint.
+        # Until training ends regularly the model is ahead of its last checkpoint.
         self._model_at, self._is_restored, self._is_first_epoch = None, False, True
 
     def _begin(self, model: keras.Model) -> None:
-        """Takes the directory, of several processes in the first one."""
+        """Takes the directory; of several processes the first one does."""
         self._is_chief = worker(getattr(model, "distribute_strategy", None))[0] == 0
         if not self._is_chief:
             return
         try:
             json.dumps(self.notes, default=plain_number)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"`checkpoint.notes` should be what JSON holds: {error}") from error
-        self._lock.acquire()
+            raise ValueError(f"`checkpoint.notes` should be JSON-serializable: {error}") from error
+        self._directory_lock.acquire()
         newest = self._paths()[-1:]
         if [path.name for path in newest] != (
             [] if self._newest_known is None else [self._newest_known]
         ):
-            self._lock.release()
+            self._directory_lock.release()
             raise InUseError(
                 f"{str(self.directory)!r} was changed by another training since the model was "
-                "restored: its newest checkpoint "
-                f"is {newest[0].name if newest else None!r} instead of {self._newest_known!r}. "
-                "Restore again to go on from it"
+                f"restored: its newest checkpoint is {newest[0].name if newest else None!r} "
+                f"instead of {self._newest_known!r}. Restore again to resume from it"
             )
         remove_unfinished(self.directory)
 
     def _check_not_overtaken(self) -> None:
-        """Refuses to write where another training has got further, which had the directory while
-        the lock was lost.
+        """Checks that no other training has got further in the directory while the lock was lost.
+
+        Raises:
+            InUseError: If one has.
         """
         newest = self.newest()
         known = None if self._newest_known is None else _position(self._newest_known)
         if newest is not None and (known is None or newest > known):
             raise InUseError(
-                f"{str(self.directory)!r} was changed by another training, whose newest "
-                f"checkpoint is of {newest}; this one "
-                f"has written {self._newest_known!r}. Nothing was written. Restore again to go on "
-                "from there"
+                f"{str(self.directory)!r} was changed by another training, whose newest checkpoint "
+                f"is of {newest}; this one has written {self._newest_known!r}. Nothing was "
+                "written. Restore again to resume from there"
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -388,15 +396,13 @@ class Checkpoint(keras.callbacks.Callback):
         self._is_first_epoch = False
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._generator_states:  # torch's data loaders have drawn since `restore`
-            set_generator_states(self._generator_states)
-            self._generator_states = []
+        if self._random_states:  # torch's data loaders have drawn since `restore`
+            set_random_states(self._random_states)
+            self._random_states = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         before, self._done = self._done, self._offset + batch + 1
-        if (
-            self.save_freq == "epoch" or self._is_whole_epoch()
-        ):  # the end of the epoch writes its own
+        if self.save_freq == "epoch" or self._is_whole_epoch():  # `on_epoch_end` writes
             return
         if self._done // self.save_freq > before // self.save_freq:
             self._write(Position(self._epoch, self._done))
@@ -408,7 +414,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._model_at = self.model
-        self._lock.release()
+        self._directory_lock.release()
 
     def _is_whole_epoch(self) -> bool:
         return self._epoch_steps is not None and self._done >= self._epoch_steps
@@ -417,9 +423,8 @@ class Checkpoint(keras.callbacks.Callback):
         position = self._position
         if epoch != position.epoch:
             raise ValueError(
-                "`fit` should go on where the checkpoint ends, with "
-                f"initial_epoch={position.epoch}. "
-                f"Received: initial_epoch={epoch}"
+                "`fit` should resume where the checkpoint ends, with "
+                f"initial_epoch={position.epoch}. Received: initial_epoch={epoch}"
             )
         steps, whole = self.params.get("steps"), self._epoch_steps
         if (
@@ -430,14 +435,13 @@ class Checkpoint(keras.callbacks.Callback):
         ):
             raise ValueError(
                 f"The checkpoint ends within an epoch, after {position.batch} of its {whole} "
-                "batches. `checkpoint.fit(model, "
-                "dataset, epochs)` finishes it and goes on; `model.fit` should be given that "
-                "epoch alone, with "
+                "batches. `checkpoint.fit(model, dataset, epochs)` finishes it and continues; "
+                "`model.fit` should be given that epoch alone, with "
                 f"steps_per_epoch={whole - position.batch}. Received: {steps} batches in an epoch"
             )
 
     def _check_steps(
-        self, model: keras.Model, position: Position, batches: Any, steps_per_epoch: int | None
+        self, model: keras.Model, position: Position, batches: Dataset, steps_per_epoch: int | None
     ) -> int:
         steps = (
             getattr(batches, "steps_per_epoch", None)
@@ -447,27 +451,26 @@ class Checkpoint(keras.callbacks.Callback):
         if not is_whole(steps, 1):
             raise ValueError(
                 "`steps_per_epoch` should be a whole number of at least 1, or None for a data set "
-                "with that attribute. "
-                f"Received: steps_per_epoch={steps_per_epoch!r}, dataset={batches!r}"
+                f"with that attribute. Received: steps_per_epoch={steps_per_epoch!r}, "
+                f"dataset={batches!r}"
             )
         if (position.batch and (self._epoch_steps or steps) != steps) or position.batch > steps:
             raise ValueError(
                 f"The checkpoint ends after {position.batch} batches of an epoch of "
-                f"{self._epoch_steps or 'at most as many'}; "
-                f"the batch size should stay what it was until that epoch ends. Received: {steps} "
-                "batches in an epoch"
+                f"{self._epoch_steps or 'at most as many'}; the batch size should stay what it was "
+                f"until that epoch ends. Received: {steps} batches in an epoch"
             )
         together = model.steps_per_execution
         if steps % together or position.batch % together:
             raise ValueError(
                 "`steps_per_execution` should divide the number of batches in an epoch, and of "
-                "those already done. Received: "
-                f"steps_per_execution={together}, with {position.batch} of {steps} batches done"
+                f"those already done. Received: steps_per_execution={together}, with "
+                f"{position.batch} of {steps} batches done"
             )
         return int(steps)
 
     def _paths(self) -> list[pathlib.Path]:
-        """The checkpoints, oldest first."""
+        """Lists the checkpoints, oldest first."""
         names = os.listdir(self.directory) if self.directory.is_dir() else []
         matches = sorted(
             filter(None, map(_NAME.fullmatch, names)),
@@ -479,11 +482,11 @@ class Checkpoint(keras.callbacks.Callback):
         self._position = position
         if not self._is_chief:
             return
-        self._lock.renew()
+        self._directory_lock.renew()
         self._check_not_overtaken()
-        model = self.model  # brings the variables up to date on JAX
+        model = self.model  # updates the variables on JAX
         variables = training_state(model)
-        generators = generator_states()
+        generators = random_states()
         description = {
             **describe(model, variables),
             "position": position,
@@ -514,8 +517,10 @@ def _position(name: str) -> Position:
 
 
 def _read_newest(paths: list[pathlib.Path], read: Callable[[pathlib.Path], Any]) -> Any:
-    """What a function reads of the last of these files; of a damaged one it is said which file
-    before it is whole.
+    """Reads the last of these files by a function.
+
+    Raises:
+        RuntimeError: If it is damaged. The message names the newest file that is whole.
     """
     try:
         return read(paths[-1])
@@ -525,18 +530,21 @@ def _read_newest(paths: list[pathlib.Path], read: Callable[[pathlib.Path], Any])
                 read_checkpoint(path)
             except (RuntimeError, ValueError, OSError):
                 continue
-            way_on = f"Delete it to go on from {path.name!r}, the newest one that is whole"
+            remedy = f"Delete it to resume from {path.name!r}, the newest one that is whole"
             break
         else:
-            way_on = "No other one in the directory is whole: restore it from elsewhere, or delete all to begin again"
-        raise RuntimeError(f"{error}. {way_on}") from error
+            remedy = (
+                "No other one in the directory is whole: restore it from elsewhere, or delete all "
+                "to begin again"
+            )
+        raise RuntimeError(f"{error}. {remedy}") from error
 
 
 def _with_short_first_epoch(model: keras.Model, callbacks: list[Any], batches: int) -> list[Any]:
     """Adds callbacks that end the first epoch of a `fit` early.
 
-    Keras gives all epochs the same number of batches, but an epoch ends where `stop_training` is
-    set, and training only after that epoch's callbacks: between the two it can be taken back.
+    Keras gives all epochs the same number of batches. An epoch ends where `stop_training` is set,
+    but training only after the callbacks of that epoch, which can take it back.
     """
     state = {"is_first": True, "is_cut": False}
 
@@ -544,11 +552,11 @@ def _with_short_first_epoch(model: keras.Model, callbacks: list[Any], batches: i
         if state["is_first"] and batch + 1 >= batches and not model.stop_training:
             model.stop_training = state["is_cut"] = True
 
-    def go_on(epoch: int, logs: Any) -> None:
+    def resume(epoch: int, logs: Any) -> None:
         if state["is_cut"]:
             model.stop_training = state["is_cut"] = False
         state["is_first"] = False
 
-    # Others that stop training do so before the one and after the other.
-    take_back = keras.callbacks.LambdaCallback(on_epoch_end=go_on)
+    # Other callbacks that stop training do so between the two.
+    take_back = keras.callbacks.LambdaCallback(on_epoch_end=resume)
     return [take_back, *callbacks, keras.callbacks.LambdaCallback(on_train_batch_end=end_epoch)]

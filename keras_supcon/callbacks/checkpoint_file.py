@@ -1,9 +1,8 @@
-"""Checkpoint files: whole under their own name, or not there at all."""
+"""Checkpoint files, which are whole or not there at all."""
 
 import contextlib
 import errno
 import json
-import os
 import pathlib
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,12 +12,11 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import is_whole
-from keras_supcon.files import flush_directory, renew_locks_over, unfinished_path
+from keras_supcon.files import whole_file
 
 FORMAT = 1
 _DESCRIPTION = "checkpoint.json"
-# What a description has to hold, and what each of its variables has: a name, and whether a value is
-# right.
+# Keys of a description and of each of its variables, with a check of the value.
 _KEYS = {
     "format": is_whole,
     "optimizer": lambda value: isinstance(value, str),
@@ -41,7 +39,7 @@ _KEYS_OF_VARIABLE = {
 
 
 class OtherFormatError(Exception):
-    """The file is of another version of this package, which is no damage."""
+    """Raised if the file is of another version of this package, and not damaged."""
 
 
 def write_checkpoint(
@@ -49,9 +47,8 @@ def write_checkpoint(
 ) -> None:
     """Writes a zip archive of a JSON description and named arrays that NumPy can read.
 
-    The archive is written under another name in the same folder, flushed to the disk, read back and
-    only then given its name, so that a process that dies at any moment leaves the file whole or
-    absent.
+    The archive is read back before it gets its name, so that a process that dies at any moment
+    leaves the file whole or absent.
 
     Args:
         path: The file.
@@ -59,38 +56,36 @@ def write_checkpoint(
         arrays: Pairs of name and array, taken one at a time.
 
     Raises:
-        OSError: If the disk is full or cannot be written. The unfinished file is removed.
+        OSError: If the disk is full or cannot be written to. The unfinished file is removed.
     """
-    unfinished = unfinished_path(path)
     try:
-        with open(unfinished, "wb") as file:
-            with zipfile.ZipFile(file, "w") as archive:  # not compressed: weights hardly shrink
+        with whole_file(path) as unfinished:
+            with zipfile.ZipFile(
+                unfinished, "w"
+            ) as archive:  # not compressed: weights hardly shrink
                 archive.writestr(_DESCRIPTION, json.dumps(description, default=plain_number))
                 for name, array in arrays:
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                         np.lib.format.write_array(entry, _plain(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        with zipfile.ZipFile(unfinished) as archive:
-            if archive.testzip() is not None:
-                raise OSError(errno.EIO, "what was read back is not what was written")
-        renew_locks_over(path)  # it may have taken minutes to write
-        os.replace(unfinished, path)
-        flush_directory(path.parent)
+            with zipfile.ZipFile(unfinished) as archive:
+                if archive.testzip() is not None:
+                    raise OSError(errno.EIO, "what was read back is not what was written")
     except OSError as error:
-        cause = f"The checkpoint could not be written ({error.strerror or error}); earlier ones are untouched"
-        raise OSError(error.errno, cause, str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+        cause = error.__cause__ or error
+        reason = getattr(cause, "strerror", None) or cause
+        message = f"The checkpoint could not be written ({reason}); earlier ones are untouched"
+        raise OSError(error.errno, message, str(path)) from cause
 
 
 def read_checkpoint(path: pathlib.Path) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Reads the description and, in the order of `description["variables"]`, all arrays; each is
-    checked by its CRC.
+    """Reads the description and all arrays, each of which is checked by its CRC.
+
+    Returns:
+        `(description, arrays)`, the arrays in the order of `description["variables"]`.
 
     Raises:
-        RuntimeError: If the file is truncated or damaged, or does not hold what a checkpoint holds.
+        RuntimeError: If the file is truncated or damaged, or does not hold the contents of a
+            checkpoint.
         ValueError: If it is of another version of this package.
         OSError: If it cannot be read.
     """
@@ -113,14 +108,13 @@ def _opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
         try:
             with zipfile.ZipFile(file) as archive:
                 yield archive
-        except (MemoryError, ImportError):  # not the fault of the file
+        except (MemoryError, ImportError):  # the file is not to blame
             raise
         except OtherFormatError as error:
             raise ValueError(f"The checkpoint {str(path)!r} {error}") from None
         except Exception as error:  # damage can look like anything to zipfile, json and NumPy
-            if (
-                isinstance(error, OSError) and error.errno != errno.EINVAL
-            ):  # of a place before the beginning of the file
+            # EINVAL is of an offset before the beginning of the file.
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
             raise RuntimeError(
                 f"The checkpoint {str(path)!r} is damaged or not whole ({error})"
@@ -134,7 +128,7 @@ def _read_description(archive: zipfile.ZipFile) -> dict[str, Any]:
             raise OtherFormatError(
                 f"is of format {description['format']}; this version of keras_supcon reads {FORMAT}"
             )
-        description.setdefault("notes", {})  # of a version that had none
+        description.setdefault("notes", {})  # an older version had none
     _check("it", description, _KEYS)
     for number, variable in enumerate(description["variables"]):
         _check(f"its variable {number}", variable, _KEYS_OF_VARIABLE)
@@ -160,20 +154,20 @@ def _shorten(value: Any) -> str:
 
 
 def plain_number(value: Any) -> float | int | bool:
-    """What JSON gets of a number of NumPy or of a backend.
+    """Converts a number of NumPy or of a backend to one for JSON.
 
     Raises:
-        TypeError: If it is no number.
+        TypeError: If it is not a number.
     """
     try:
         number = np.asarray(keras.ops.convert_to_numpy(value)).reshape(())
         return number.item() if number.dtype.kind in "iub" else float(number)
     except Exception as error:
-        raise TypeError(f"{_shorten(value)} is nothing that JSON holds") from error
+        raise TypeError(f"{_shorten(value)} is not JSON-serializable") from error
 
 
 def remove_unfinished(directory: pathlib.Path) -> None:
-    """Removes what a process that died while writing has left."""
+    """Removes the leftovers of processes that died while writing."""
     for left in directory.glob("unfinished-*epoch-*.npz"):
         left.unlink(missing_ok=True)
 
@@ -194,7 +188,7 @@ def _read_array(archive: zipfile.ZipFile, variable: dict[str, Any]) -> np.ndarra
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    """The bits as integers where NumPy's format does not know the dtype, as of bfloat16."""
+    """Returns the bits as integers for dtypes that NumPy's format lacks, such as bfloat16."""
     return array if array.dtype.isbuiltin == 1 else array.view(f"u{array.dtype.itemsize}")
 
 

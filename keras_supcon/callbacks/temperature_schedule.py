@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_supcon._keras_internals import own_metrics, strategy_of
 from keras_supcon.arguments import is_number
 from keras_supcon.models.temperature import loss_with_temperature
 
@@ -15,32 +16,32 @@ from keras_supcon.models.temperature import loss_with_temperature
 class TemperatureSchedule(keras.callbacks.Callback):
     """Sets the temperature of the compiled loss at the start of each epoch.
 
-    As `keras.callbacks.LearningRateScheduler` does with the learning rate: `schedule(epoch)` is the
-    temperature of the epoch, whose index counts from 0 and goes on where `initial_epoch` or
-    `keras_supcon.callbacks.Checkpoint` does. It takes effect in steps that are compiled already, in
-    training and in evaluation, and is `temperature` in the logs. For a `ContrastiveModel` and any
-    other model that is compiled with one loss that has a temperature, alone or for one of several
-    outputs.
+    It works as `keras.callbacks.LearningRateScheduler` does for the learning rate:
+    `schedule(epoch)` is the temperature of the epoch, whose index counts from 0 and continues where
+    `initial_epoch` or `keras_supcon.callbacks.Checkpoint` does. It takes effect in steps that are
+    already compiled, in training and in evaluation, and is `temperature` in the logs. It works for
+    a `ContrastiveModel` and any other model that is compiled with one loss that has a temperature,
+    alone or for one of several outputs.
 
-    When training ends the loss keeps the last temperature: `loss.temperature` is it, files of the
-    model hold it, and `evaluate` and further training use it. The weights of the model, and
-    checkpoints, do not hold it. Give each model a loss object of its own: others that share it may
+    When training ends the loss keeps the last temperature: `loss.temperature` returns it, files of
+    the model hold it, and `evaluate` and further training use it. The weights of the model, and
+    checkpoints, do not hold it. Give each model its own loss object: models that share it may
     have compiled its first temperature.
 
     Args:
-        schedule: Function from the index of an epoch to the temperature, a positive number. A
-            `keras.optimizers.schedules.LearningRateSchedule` will do, with epochs for its steps.
+        schedule: Function from the index of an epoch to the temperature, a positive number. It may
+            be a `keras.optimizers.schedules.LearningRateSchedule`, whose steps are then epochs.
         verbose: 1 prints a line at each epoch, 0 does not.
 
     Raises:
-        ValueError: If `schedule` is no function. When training begins, if the compiled loss has no
-            temperature, the model learns it (`learnable_temperature=True`), or another model
+        ValueError: If `schedule` is not a function. When training begins, if the compiled loss has
+            no temperature, the model learns it (`learnable_temperature=True`), or another model
             schedules the same loss object. At the start of an epoch, if the temperature is not a
             positive number.
 
     Reference:
-        Wang and Liu, Understanding the Behaviour of Contrastive Loss, CVPR 2021, on what the
-        temperature does; Kukleva et al., Temperature Schedules for Self-Supervised Contrastive
+        Wang and Liu, Understanding the Behaviour of Contrastive Loss, CVPR 2021, on the effect of
+        the temperature; Kukleva et al., Temperature Schedules for Self-Supervised Contrastive
         Methods on Long-Tail Data, ICLR 2023.
 
     Example:
@@ -71,8 +72,7 @@ class TemperatureSchedule(keras.callbacks.Callback):
         if getattr(model, "learnable_temperature", False):
             raise ValueError(
                 "The temperature should be learned or scheduled, not both. Received: "
-                "`TemperatureSchedule` for a model with "
-                "learnable_temperature=True"
+                "`TemperatureSchedule` for a model with learnable_temperature=True"
             )
         self._loss = loss_with_temperature(model)
         _claim(self._loss, model)
@@ -107,23 +107,26 @@ _OWNERS: weakref.WeakKeyDictionary[Any, weakref.ref] = weakref.WeakKeyDictionary
 
 
 def _claim(loss: keras.losses.Loss, model: keras.Model) -> None:
-    """Raises `ValueError` if another model schedules the temperature of the same loss object."""
+    """Claims a loss object for the schedule of a model.
+
+    Raises:
+        ValueError: If another model schedules the temperature of the same object.
+    """
     owner = _OWNERS[loss]() if loss in _OWNERS else None
     if owner is not None and owner is not model:
         raise ValueError(
-            "Each model should be compiled with a loss object of its own for its temperature to "
-            "be scheduled. "
-            f"Received: a loss that {owner.name!r} schedules, for {model.name!r}"
+            "Each model should be compiled with its own loss object for its temperature to be "
+            f"scheduled. Received: a loss that {owner.name!r} schedules, for {model.name!r}"
         )
     _OWNERS[loss] = weakref.ref(model)
 
 
 class _ScheduledTemperature(keras.metrics.Metric):
-    """A temperature that compiled steps read.
+    """Holds a temperature that compiled steps read.
 
-    It is a metric because that is the state which every backend hands to a compiled step and which
-    is in no file, checkpoint or list of weights: where training goes on, the schedule gives the
-    temperature anew. It adds nothing to the logs.
+    It is a metric, since metrics are the state that every backend hands to a compiled step and that
+    is in no file, checkpoint or list of weights. After a restart the schedule sets the temperature
+    anew. It adds nothing to the logs.
     """
 
     def __init__(self, loss: keras.losses.Loss) -> None:
@@ -148,17 +151,16 @@ class _ScheduledTemperature(keras.metrics.Metric):
 
 
 def _state_of(model: keras.Model, loss: keras.losses.Loss) -> _ScheduledTemperature:
-    """The state by which this loss reads its temperature when the model runs, made at the first
-    use.
+    """Returns the state by which a loss reads its temperature when the model runs.
+
+    The first call creates it.
     """
-    metrics = (
-        model._metrics
-    )  # Keras lets metrics be added to a model that is built by its own subclasses alone
+    metrics = own_metrics(model)
     for metric in metrics:
         if isinstance(metric, _ScheduledTemperature) and metric.loss is loss:
             return metric
     metrics[:] = [metric for metric in metrics if not isinstance(metric, _ScheduledTemperature)]
-    strategy = getattr(model, "_distribute_strategy", None)
+    strategy = strategy_of(model)
     with contextlib.nullcontext() if strategy is None else strategy.scope():
         state = _ScheduledTemperature(loss)
     metrics.append(state)
@@ -166,10 +168,9 @@ def _state_of(model: keras.Model, loss: keras.losses.Loss) -> _ScheduledTemperat
         metrics.remove(state)
         raise ValueError(
             "The `metrics` of the model should hold those of `super().metrics`, by which compiled "
-            "steps read the temperature. "
-            f"Received: {type(model).__name__}.metrics without them"
+            f"steps read the temperature. Received: {type(model).__name__}.metrics without them"
         )
-    # Steps from before know the temperature as a constant.
+    # Steps that were traced before hold the temperature as a constant.
     model.train_function = model.test_function = None
     model.make_train_function()
     return state

@@ -1,6 +1,4 @@
-"""What training depends on: which variables, how they are told apart, and what lies outside the
-model.
-"""
+"""The variables that training depends on, and their description in a checkpoint."""
 
 import contextlib
 import pathlib
@@ -9,14 +7,17 @@ from typing import Any
 
 import keras
 
+from keras_supcon.arguments import name_some
 from keras_supcon.callbacks.checkpoint_file import FORMAT
+from keras_supcon.version import __version__
 
 _MOST_NAMED = 3
 
 
 def training_state(model: keras.Model) -> list[keras.Variable]:
-    """All variables that the next step of training depends on, each once, in the order in which
-    they were made.
+    """Lists all variables that the next step of training depends on, each once.
+
+    They are in the order in which they were created.
 
     Raises:
         ValueError: If the model is not built and compiled with an optimizer.
@@ -40,15 +41,13 @@ def training_state(model: keras.Model) -> list[keras.Variable]:
     return variables
 
 
-def _scope(model: keras.Model) -> Any:
+def _scope(model: keras.Model) -> contextlib.AbstractContextManager:
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
 def describe(model: keras.Model, variables: list[keras.Variable]) -> dict[str, Any]:
-    """What is told of a checkpoint besides values and position, fit for JSON."""
-    from keras_supcon import __version__
-
+    """Returns JSON-serializable metadata of a checkpoint: format, optimizer, variables."""
     of_optimizer = {id(variable) for variable in model.optimizer.variables}
     optimizers = [model.optimizer, getattr(model.optimizer, "inner_optimizer", None)]
     return {
@@ -67,16 +66,23 @@ def describe(model: keras.Model, variables: list[keras.Variable]) -> dict[str, A
 
 
 def describe_variable(index: int, path: str, variable: Any, owner: str) -> dict[str, Any]:
-    """The place of an array in the file, what it is, and whether it belongs to the model, the
-    optimizer or neither.
+    """Describes an array of the file.
+
+    Args:
+        index: Place of the array in the file.
+        path: Path of the variable, or a name.
+        variable: The variable or array.
+        owner: `"model"`, `"optimizer"` or `""`.
     """
     shape, dtype = list(map(int, variable.shape)), keras.backend.standardize_dtype(variable.dtype)
     return {"entry": f"{index:05d}", "path": path, "shape": shape, "dtype": dtype, "of": owner}
 
 
 def check_same(path: pathlib.Path, stored: dict[str, Any], present: dict[str, Any]) -> None:
-    """Raises `ValueError`, with the first differences, unless two descriptions are of one model and
-    one optimizer.
+    """Checks that two descriptions are of the same model and optimizer.
+
+    Raises:
+        ValueError: With the first differences, if they are not.
     """
     differences = []
     olds, news = (
@@ -92,24 +98,19 @@ def check_same(path: pathlib.Path, stored: dict[str, Any], present: dict[str, An
     if len(olds) != len(news):
         differences.insert(0, f"it has {len(olds)} variables, not {len(news)}")
     if differences:
-        more = (
-            f" and {len(differences) - _MOST_NAMED} more" if len(differences) > _MOST_NAMED else ""
-        )
         raise ValueError(
             f"The checkpoint {str(path)!r} is of another model or optimizer, and nothing was "
-            "restored: "
-            f"{'; '.join(differences[:_MOST_NAMED])}{more}"
+            f"restored: {name_some(differences, _MOST_NAMED, '; ')}"
         )
 
 
 def _key(variable: dict[str, Any]) -> tuple[Any, ...]:
-    """What should be the same in two processes, of which Keras may have numbered the layers
-    differently.
+    """Returns the properties of a variable that do not depend on the process.
+
+    Keras may number the layers of two processes differently.
     """
     name = re.sub(r"_\d+(?=_|$)", "", variable["path"].rsplit("/", 1)[-1])
-    if (
-        variable["of"] == "optimizer"
-    ):  # its names hold the path of the weight, such as `adam/sequential_dense_kernel_velocity`
+    if variable["of"] == "optimizer":  # such as `adam/sequential_dense_kernel_velocity`
         name = name.rsplit("_", 1)[-1]
     return variable["of"], name, tuple(variable["shape"]), variable["dtype"]
 

@@ -1,15 +1,17 @@
-"""Labelled images as `tf.data` pipelines, for which TensorFlow is needed with every backend of
-Keras, and as arrays.
+"""Labeled images as `tf.data` pipelines and as arrays.
+
+The pipelines need TensorFlow, whatever the backend of Keras.
 """
 
-from keras_supcon.data.decode import decode_and_centre, decode_and_crop
+from keras_supcon.data.decode import decode_and_center, decode_and_crop
 from keras_supcon.data.epochs import load_epochs
 from keras_supcon.data.folder import load_folder
 from keras_supcon.data.named import load, load_arrays
-from keras_supcon.data.views import with_views
+from keras_supcon.data.with_views import with_views
+from keras_supcon.deprecation import renamed
 
 __all__ = [
-    "decode_and_centre",
+    "decode_and_center",
     "decode_and_crop",
     "load",
     "load_arrays",
@@ -17,3 +19,5 @@ __all__ = [
     "load_folder",
     "with_views",
 ]
+
+__getattr__ = renamed(__name__, {"decode_and_centre": "keras_supcon.data.decode_and_center"})

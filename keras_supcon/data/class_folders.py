@@ -1,4 +1,4 @@
-"""The image files of a folder that has one folder for each class."""
+"""The image files of a folder that has one folder per class."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from keras_supcon.arguments import name_some
 from keras_supcon.data.image_files import SUFFIXES, is_other_image
 
-# Folders that other programs make beside or among the images: previews of Synology and QNAP, of
-# macOS archives, of Windows.
+# Folders that other programs create among the images: previews of Synology and QNAP, and those of
+# macOS archives and of Windows.
 _FOLDERS_OF_OTHERS = (
     "@eaDir",
     "@Recycle",
@@ -52,14 +53,14 @@ def list_classes(
     Args:
         folder: The folder of all classes.
         class_names: Names of the classes in the order of their labels, or None for the names of the
-            folders, sorted. With names, a class may have no folder and no files.
+            folders, sorted. If given, a class may have no folder and no files.
 
     Returns:
-        The names of the classes, and the files by label and name.
+        `(names, files)`: the names of the classes, and the files by label and name.
 
     Raises:
-        ValueError: If `folder` is no folder, there are fewer than two classes, `class_names` leaves
-            out a folder, or, without `class_names`, a class has no image files.
+        ValueError: If `folder` is not a folder, there are fewer than two classes, `class_names`
+            omits a folder, or, without `class_names`, a class has no image files.
     """
     if not os.path.isdir(folder):
         raise ValueError(
@@ -70,13 +71,12 @@ def list_classes(
     if len(folders) < len(entries):
         raise ValueError(
             "`path` should hold folders whose names differ when printed. Received: "
-            f"path={folder!r}, with "
-            f"{_some([entry.name for entry in entries])}"
+            f"path={folder!r}, with {_some([entry.name for entry in entries])}"
         )
     if class_names is None and len(folders) < 2:
         raise ValueError(
-            "`path` should hold at least two folders, one for each class. "
-            f"Received: path={folder!r}, with the folders {list(folders)}"
+            "`path` should hold at least two folders, one for each class. Received: "
+            f"path={folder!r}, with the folders {list(folders)}"
         )
     names = (
         list(folders) if class_names is None else _check_class_names(class_names, folders, folder)
@@ -84,8 +84,7 @@ def list_classes(
     if all(name.lower() in _NAMES_OF_SPLITS for name in names):
         warnings.warn(
             f"The class folders of {folder!r} have the names of splits: {_some(names)}. If they "
-            "hold the classes, give one of "
-            "them as `path`.",
+            "hold the classes, give one of them as `path`.",
             stacklevel=3,
         )
     others = collections.Counter()
@@ -98,8 +97,8 @@ def list_classes(
     if others:
         counts = " and ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
         warnings.warn(
-            f"Left alone in {folder!r}: {counts} files. Of images, {', '.join(SUFFIXES)} files "
-            "are read.",
+            f"Ignored in {folder!r}: {counts} files. Supported images are {', '.join(SUFFIXES)} "
+            "files.",
             stacklevel=3,
         )
     filled = {file.label for file in files}
@@ -107,8 +106,7 @@ def list_classes(
     if empty and class_names is None:
         raise ValueError(
             f"Every class folder should hold {', '.join(SUFFIXES)} images; `class_names` allows "
-            "for empty ones. "
-            f"Received: path={folder!r}, with none in {_some(empty)}"
+            f"for empty ones. Received: path={folder!r}, with none in {_some(empty)}"
         )
     return names, files
 
@@ -133,23 +131,21 @@ def _check_class_names(
     if left_out:
         raise ValueError(
             f"`class_names` should name every folder in {folder!r}. Received: "
-            f"class_names={_some(names)}, without "
-            f"{_some(left_out)}"
+            f"class_names={_some(names)}, without {_some(left_out)}"
         )
     return names
 
 
 def _walk(top: str, others: collections.Counter[str]) -> Iterator[tuple[str, str]]:
-    """Yields path and name of the image files below a folder, links followed; counts images of
-    kinds that are not read.
+    """Yields path and name of the image files below a folder; counts those of unsupported kinds.
 
-    Links come after all folders that are none. One that leads to a folder that was listed, such as
-    one above, is left out.
+    Links are followed, after all real folders. A link to a folder that was already listed, such as
+    one above, is skipped.
     """
     folders, links, seen = [(top, "")], [], set()
     while folders or links:
         folder, prefix = folders.pop() if folders else links.pop(0)
-        place = os.path.realpath(folder)  # numbers of files are not unique on every network drive
+        place = os.path.realpath(folder)  # inode numbers are not unique on every network drive
         if place in seen:
             continue
         seen.add(place)
@@ -160,9 +156,8 @@ def _walk(top: str, others: collections.Counter[str]) -> Iterator[tuple[str, str
             elif entry.name.startswith(".") or _is_left_folder(entry):
                 continue
             elif suffix in SUFFIXES:
-                if _is_file(entry) or not os.path.exists(
-                    entry.path
-                ):  # a link that leads nowhere will be named
+                # A broken link is listed, so that an error names it.
+                if _is_file(entry) or not os.path.exists(entry.path):
                     yield entry.path, name
             elif is_other_image(entry.name):
                 others[suffix] += 1
@@ -200,12 +195,9 @@ def _is_file(entry: os.DirEntry) -> bool:
 
 
 def _printable(name: str) -> str:
-    """A name with the bytes that are not UTF-8 written as \\xe9, and with accents as part of their
-    characters.
-    """
+    """Returns a printable name: bytes that are not UTF-8 as \\xe9, accents composed."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{names[:_MOST_NAMED]}{more}"
+    return f"[{name_some(list(map(repr, names)), _MOST_NAMED)}]"

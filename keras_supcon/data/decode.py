@@ -1,4 +1,4 @@
-"""From the bytes of an image file to pixels, without decoding what is not needed."""
+"""Decodes image files to pixels, without decoding pixels that are not needed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from keras_supcon.data.orientation import (
     turn_upright,
     upright_size,
 )
+from keras_supcon.data.pipeline import as_pixels
 from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
@@ -25,17 +26,17 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def decode(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Tensor:
-    """Decodes an image file of any kind, by its first bytes, whatever its name.
+    """Decodes an image file of any kind; the kind is told by its first bytes, not by its name.
 
-    JPEG and PNG are decoded by TensorFlow, other kinds (BMP, GIF, WebP, TIFF, AVIF, PPM) by Pillow,
+    TensorFlow decodes JPEG and PNG. Pillow decodes other kinds (BMP, GIF, WebP, TIFF, AVIF, PPM),
     the first frame of several.
 
     Args:
         encoded: Scalar string, the contents of a file.
-        background: Color of transparent pixels, from 0 to 255.
+        background: Color behind transparent pixels, from 0 to 255.
 
     Returns:
-        uint8 `(height, width, 3)`, upright as EXIF says, gray images in color.
+        uint8 `(height, width, 3)`, turned upright as EXIF says, gray images as color.
     """
     import tensorflow as tf
 
@@ -47,7 +48,7 @@ def decode(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Tensor:
 
 
 def decode_other(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Tensor:
-    """Decodes as `decode` does what is not a JPEG file."""
+    """Decodes files that are not JPEG, as `decode` does."""
     import tensorflow as tf
 
     def of_png() -> tf.Tensor:
@@ -67,7 +68,7 @@ def decode_other(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Ten
         return tf.cast(tf.round(blended), "uint8")
 
     def with_pillow(contents: Any) -> np.ndarray:
-        # Outside of a graph it is an array. NumPy's own strings would lose zeros at the end.
+        # Outside of a graph it is an array. NumPy's own strings would lose trailing zeros.
         return decode_with_pillow(
             contents if isinstance(contents, bytes) else contents.item(), background
         )
@@ -77,20 +78,18 @@ def decode_other(encoded: tf.Tensor, background: tuple[int, int, int]) -> tf.Ten
 
     head = tf.strings.substr(encoded, 0, _PNG_DEPTH_AT + 1)
     is_png = tf.equal(tf.strings.substr(head, 0, len(_PNG)), _PNG)
-    is_turned = (
-        tf.size(split_once(encoded, b"eXIf")) > 1
-    )  # by a chunk of which TensorFlow knows nothing
+    # By a chunk that TensorFlow ignores.
+    is_turned = tf.size(split_once(encoded, b"eXIf")) > 1
     depth = tf.strings.substr(
         tf.strings.join([head, b"\0" * _PNG_DEPTH_AT, b"\0"]), _PNG_DEPTH_AT, 1
     )
-    is_plain = (
-        is_png & tf.reduce_any(tf.equal(depth, [b"\x08", b"\x10"])) & ~is_turned
-    )  # fewer bits TensorFlow leaves as they are
+    # TensorFlow does not scale fewer bits.
+    is_plain = is_png & tf.reduce_any(tf.equal(depth, [b"\x08", b"\x10"])) & ~is_turned
     return tf.ensure_shape(tf.cond(is_plain, of_png, of_another), (None, None, 3))
 
 
 def check_background(value: Any) -> tuple[int, int, int]:
-    """Wants a whole number from 0 to 255 or three of them."""
+    """Checks for a whole number from 0 to 255, or three of them; returns three."""
     colors = tuple(value) if isinstance(value, (tuple, list)) else (value,) * 3
     if len(colors) != 3 or not all(is_whole(color, 0) and color <= 255 for color in colors):
         raise ValueError(
@@ -111,18 +110,18 @@ def decode_and_crop(
 ) -> tf.Tensor:
     """Decodes a random crop of an image file and resizes it; of a JPEG only the window is decoded.
 
-    If no window of the asked area and aspect is found in 100 attempts, it is the whole image.
+    If no window of the requested area and aspect is found in 100 attempts, the whole image is used.
 
     Args:
         encoded: Scalar string, the contents of a file: JPEG, PNG, GIF (its first frame), BMP, WebP,
             TIFF, AVIF or PPM; gray, color or CMYK. It is turned as its EXIF orientation says.
-        seed: Pair of integers `(2,)` that fixes the window.
+        seed: Pair of integers `(2,)` that determines the window.
         image_size: `(height, width)` of the output, to which the window is resized with
             antialiasing.
-        crop_area: Lowest and highest share of the image's area.
+        crop_area: Lowest and highest fraction of the image's area.
         aspect_ratio: Lowest and highest width / height of the window.
-        background: Color of transparent pixels, from 0 to 255: a number for gray or three for red,
-            green and blue.
+        background: Color behind transparent pixels, from 0 to 255: a number for gray or three for
+            red, green and blue.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -164,10 +163,10 @@ def decode_and_crop(
 
     window, _ = _decode_window(encoded, crop, background)
     window = tf.image.resize(window, image_size, antialias=True)
-    return _as_pixels(window, image_size)
+    return as_pixels(window, (*image_size, 3))
 
 
-def decode_and_centre(
+def decode_and_center(
     encoded: tf.Tensor,
     image_size: tuple[int, int],
     crop_padding: int = 32,
@@ -177,16 +176,16 @@ def decode_and_centre(
     """Decodes the center of an image file for evaluation; of a JPEG only the window is decoded.
 
     The image is scaled until it covers `image_size` plus `crop_padding`, and the center of
-    `image_size` is cut out (for ImageNet: the short side to 256, the center 224), in one resampling
-    with antialiasing, as in `keras_supcon.augmentation.CenterCropResize`.
+    `image_size` is cut out (for ImageNet: the short side to 256, the center 224). This is one
+    resampling with antialiasing, as in `keras_supcon.augmentation.CenterCropResize`.
 
     Args:
         encoded: Scalar string, the contents of a file: JPEG, PNG, GIF (its first frame), BMP, WebP,
             TIFF, AVIF or PPM; gray, color or CMYK. It is turned as its EXIF orientation says.
         image_size: `(height, width)` of the output.
         crop_padding: A whole number of at least 0, in pixels of the output.
-        background: Color of transparent pixels, from 0 to 255: a number for gray or three for red,
-            green and blue.
+        background: Color behind transparent pixels, from 0 to 255: a number for gray or three for
+            red, green and blue.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -200,10 +199,10 @@ def decode_and_centre(
     >>> import tensorflow as tf
     >>> from keras_supcon import data
     >>> encoded = tf.io.encode_png(tf.fill((300, 400, 1), tf.constant(7, "uint8")))
-    >>> data.decode_and_centre(encoded, image_size=(224, 224))[0, 0].numpy()
+    >>> data.decode_and_center(encoded, image_size=(224, 224))[0, 0].numpy()
     array([7, 7, 7], dtype=uint8)
     """
-    require_extra("tensorflow", "tensorflow", "PIL", by="`decode_and_centre`")
+    require_extra("tensorflow", "tensorflow", "PIL", by="`decode_and_center`")
     import tensorflow as tf
 
     image_size, crop_padding = (
@@ -215,13 +214,12 @@ def decode_and_centre(
 
     def rectangle(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         shape = tf.cast(shape[:2], "float32")
-        step = tf.reduce_min(
-            shape / (size + float(crop_padding))
-        )  # input pixels for one output pixel
+        # Input pixels for one output pixel.
+        step = tf.reduce_min(shape / (size + float(crop_padding)))
         return (shape - step * size) / 2, step
 
     def surround(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The whole pixels that the resampling reads: the rectangle and half a filter around it."""
+        """Returns the pixels that the resampling reads: a rectangle and half a filter."""
         start, step = rectangle(shape)
         margin = tf.maximum(step, 1.0)
         begin = tf.maximum(tf.floor(start - margin), 0.0)
@@ -239,14 +237,16 @@ def decode_and_centre(
         kernel_type="triangle",
         antialias=True,
     )[0]
-    return _as_pixels(window, image_size)
+    return as_pixels(window, (*image_size, 3))
 
 
 def _decode_window(
     encoded: tf.Tensor, choose: Any, background: tuple[int, int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes the window `(begin, size)` that `choose` takes of an image of a shape; returns it and
-    that shape.
+    """Decodes the window `(begin, size)` that `choose` picks for the shape of an image.
+
+    Returns:
+        `(window, shape)`: the pixels of the window, and the shape of the whole image.
     """
     import tensorflow as tf
 
@@ -271,11 +271,3 @@ def _decode_window(
 
     window, shape = tf.cond(tf.io.is_jpeg(encoded), of_jpeg, of_other)
     return tf.ensure_shape(window, (None, None, 3)), shape
-
-
-def _as_pixels(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    import tensorflow as tf
-
-    return tf.ensure_shape(
-        tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8"), (*image_size, image.shape[-1])
-    )

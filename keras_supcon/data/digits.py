@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that scikit-learn ships, inside this package."""
+"""The 1,797 handwritten digits of scikit-learn, as part of this package."""
 
 import importlib.resources
 
@@ -43,5 +43,5 @@ def read_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
         members = np.flatnonzero(labels == label)
         position_in_class[members] = np.arange(len(members))
     chosen = (position_in_class % 5 == 4) == (split == "test")
-    # The scans have 17 grey levels, 0 to 16.
+    # The scans have 17 gray levels, 0 to 16.
     return np.round(images[chosen] * (255 / 16)).astype("uint8")[..., None], labels[chosen]

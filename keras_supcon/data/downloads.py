@@ -1,4 +1,4 @@
-"""Whether what TensorFlow Datasets would download can be reached."""
+"""Whether the files that TensorFlow Datasets would download can be reached."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
-# TensorFlow Datasets sets no limit for a connection and repeats each ten times, 204 seconds in all
-# where names do not resolve.
+from keras_supcon.arguments import name_some
+
+# TensorFlow Datasets sets no timeout and tries ten times, 204 seconds in all where names do not
+# resolve.
 _CONNECT_SECONDS = 10
 _MOST_AT_ONCE = 32
 _MOST_NAMED = 3
 
 
 def why_unreachable(builder: Any) -> str | None:
-    """Says why nothing can be downloaded for a TFDS builder, after one short connection to each
-    host.
+    """Explains why nothing can be downloaded for a TFDS builder; connects to each host once.
 
-    The connections are made as TFDS makes them, proxies of the environment included. An answer of
-    any kind will do.
+    The connections are made as TFDS makes them, including proxies of the environment. Any answer of
+    a host counts.
 
     Args:
         builder: A `tfds.core.DatasetBuilder`.
 
     Returns:
-        The hosts and what went wrong. None if a host answers, and if TFDS may do without: the
-            addresses are not known
-        beforehand, some files are there already, or the user provides them.
+        The hosts and their errors. None if a host answers, and if TFDS may need no download: the
+        addresses are not known beforehand, some files are already there, or the user provides them.
     """
     urls = list(builder.url_infos or ())
     hosts = {urlsplit(url).netloc: url for url in urls if urlsplit(url).scheme in ("http", "https")}
@@ -43,23 +43,19 @@ def why_unreachable(builder: Any) -> str | None:
         f"{host} cannot be reached ({failure})"
         for host, failure in zip(hosts, failures, strict=True)
     ]
-    more = f" and {len(reasons) - _MOST_NAMED} more hosts" if len(reasons) > _MOST_NAMED else ""
-    return ", ".join(reasons[:_MOST_NAMED]) + more
+    return name_some(reasons, _MOST_NAMED)
 
 
 def _has_downloaded(builder: Any, urls: list[str]) -> bool:
-    """Whether a file that TFDS would download is among those that it keeps from earlier."""
+    """Checks whether a file that TFDS would download is among those that it kept earlier."""
     folder = builder.data_dir_root / "downloads"
     if not folder.exists():
         return False
     names = [info.filename for info in builder.url_infos.values() if info.filename]
     if any((folder / "manual" / name).exists() for name in names):
         return True
-    for pattern in (
-        "*.INFO",
-        "*/*.INFO",
-        f"{builder.name}/*/*.INFO",
-    ):  # as older and newer TFDS keep them
+    # As older and newer TFDS keep them.
+    for pattern in ("*.INFO", "*/*.INFO", f"{builder.name}/*/*.INFO"):
         for file in folder.glob(pattern):
             try:
                 kept = json.loads(file.read_text()).get("urls", ())
@@ -71,7 +67,7 @@ def _has_downloaded(builder: Any, urls: list[str]) -> bool:
 
 
 def _connection_failure(url: str) -> str | None:
-    """What keeps a connection from being made, twice, or None if there is one."""
+    """Returns the error of connecting twice, or None if that works once."""
     import requests
 
     failure = None
@@ -85,9 +81,8 @@ def _connection_failure(url: str) -> str | None:
             failure = (
                 str(getattr(error.args[0], "reason", error)) if error.args else type(error).__name__
             )
-        except (
-            requests.exceptions.RequestException
-        ):  # it answers late, or not as expected: TFDS will see
+        # The host answers late or with an error, which TFDS will report.
+        except requests.exceptions.RequestException:
             return None
         time.sleep(wait)
     return failure

@@ -1,4 +1,4 @@
-"""All epochs of training as one data set that can begin anywhere."""
+"""All epochs of training as one data set that can begin at any batch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from keras_supcon.arguments import check_whole_number, is_pair, is_whole
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 from keras_supcon.data.named import check_names, require_packages_of
-from keras_supcon.data.pipeline import SHUFFLE_BYTES, centre_resize, check_batching
+from keras_supcon.data.pipeline import SHUFFLE_BYTES, center_resize, check_batching
 from keras_supcon.data.prepared import prepared_split
-from keras_supcon.data.seeding import check_seed, seed_of
+from keras_supcon.seeds import check_seed, fold_in
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -30,51 +30,50 @@ def load_epochs(
     shard: tuple[int, int] = (0, 1),
     map_image: Callable[[Any, Any], Any] | None = None,
 ) -> tf.data.Dataset:
-    """Loads the shuffled training batches of all epochs as one data set, from any batch of any
-    epoch on.
+    """Loads the shuffled training batches of all epochs as one data set, from any batch on.
 
     The order of an epoch depends on `seed`, the number of the epoch and the shard alone: not on
-    `tf.random.set_seed`, not on the epochs before, not on how often the data set was iterated. From
-    `start` on come exactly the batches that would have come without a restart. Records before it
-    are read but not decoded.
+    `tf.random.set_seed`, earlier epochs, or how often the data set was iterated. The batches from
+    `start` on are exactly those of a run without a restart. Records before it are read but not
+    decoded.
 
-    All batches are full; the images of an epoch that are left over, fewer than a batch, are others
-    in each epoch. An epoch takes 16 files of a TFDS data set at a time, in an order of its own.
-    Their examples pass a shuffle buffer still encoded; it holds 512 MB, or all of a smaller data
+    Every batch is full; the incomplete remainder is dropped, a different one in each epoch. An
+    epoch takes 16 files of a TFDS data set at a time, in a different order each time. Their
+    examples pass through a shuffle buffer, still encoded; it holds 512 MB, or all of a smaller data
     set.
 
-    Another version of this package may have other orders: finish a run with the version that began
+    Other versions of this package may use other orders: finish a run with the version that began
     it.
 
     Args:
         name: As in `load`.
         split: As in `load`.
         batch_size: Images in a batch, of this shard.
-        epochs: Epochs in all, those before `start` included.
-        image_size: `(height, width)` to which images are cropped about the centre and resized; None
+        epochs: Total number of epochs, those before `start` included.
+        image_size: `(height, width)` to which images are cropped about the center and resized; None
             keeps their size. Not with `map_image`.
         data_dir: As in `load`.
-        seed: Whole number, of any sign and size, that fixes orders and the seeds for `map_image`.
-            Not None: a restart needs it.
+        seed: Whole number, of any sign and size, that determines orders and the seeds for
+            `map_image`. Not None: a restart needs it.
         start: Epoch, and batch within it, to begin with, such as a
             `keras_supcon.callbacks.Position`.
-        shard: Number of this host, and how many hosts share the data: each has its own examples,
-            and as many batches.
-        map_image: Function of one image and a seed that makes what is batched, such as a random
-            crop or several. It is given the bytes of the file for TFDS (see `decode_and_crop`),
-            uint8 `(8, 8, 1)` for the digits, and an int32 pair for stateless random ops, which
-            differs for each place in each epoch.
+        shard: Index of this host, and number of hosts that share the data. Each has its own
+            examples, and the same number of batches.
+        map_image: Function of one image and a seed that makes the part of a batch, such as a random
+            crop or several. The image is the bytes of the file for TFDS (see `decode_and_crop`),
+            and uint8 `(8, 8, 1)` for the digits. The seed is an int32 pair for stateless random
+            operations, which differs for each position in each epoch.
 
     Returns:
-        A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)`, or batches of what
-        `map_image` gives, and int64 labels `(batch,)`. It has the attributes `steps_per_epoch`,
-        `num_examples` (of the shard) and `class_names`.
+        A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)`, or batches of the
+        results of `map_image`, and int64 labels `(batch,)`. It has the attributes
+        `steps_per_epoch`, `num_examples` (of the shard) and `class_names`.
 
     Raises:
         ValueError: As in `load`; and for `epochs`, `start`, `shard` or `seed` out of range, a shard
             smaller than a batch, or images of different shapes.
         RuntimeError: As in `load`.
-        ImportError: If TensorFlow, or TFDS where it is wanted, is missing (`pip install
+        ImportError: If TensorFlow, or TFDS where it is needed, is missing (`pip install
             keras-supcon[tensorflow]`).
 
     Example:
@@ -100,8 +99,7 @@ def load_epochs(
     if map_image is not None and (image_size is not None or not callable(map_image)):
         raise ValueError(
             "`map_image` should be a function that also sets the size, without `image_size`, or "
-            "None. "
-            f"Received: map_image={map_image!r}, image_size={image_size!r}"
+            f"None. Received: map_image={map_image!r}, image_size={image_size!r}"
         )
     require_packages_of(name, by="`load_epochs`")
     records = (
@@ -111,8 +109,7 @@ def load_epochs(
     if steps == 0:
         raise ValueError(
             "`batch_size` should be at most the number of examples of a shard. Received: "
-            f"batch_size={batch_size}, "
-            f"with {records.num_per_shard} examples"
+            f"batch_size={batch_size}, with {records.num_per_shard} examples"
         )
     if (
         not is_pair(start)
@@ -121,9 +118,8 @@ def load_epochs(
         or start[1] > steps
     ):
         raise ValueError(
-            "`start` should be (epoch, batch), whole numbers of at least 0, with no more than "
-            f"the {steps} batches of an "
-            f"epoch. Received: start={start!r}"
+            "`start` should be (epoch, batch), whole numbers of at least 0, with no more than the "
+            f"{steps} batches of an epoch. Received: start={start!r}"
         )
 
     import tensorflow as tf
@@ -135,10 +131,9 @@ def load_epochs(
     )
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        tf.random.set_seed(
-            1
-        )  # of this graph, not of the program: it would go into the order as well
-        order = tf.bitcast(seed_of(seed, epoch, -1 - shard[0]), "int64")
+        # Of this graph: the seed of the program would enter the order.
+        tf.random.set_seed(1)
+        order = tf.bitcast(fold_in(seed, epoch, -1 - shard[0]), "int64")
         shuffled = records.read(order).shuffle(
             buffer_size, seed=order, reshuffle_each_iteration=False
         )
@@ -150,11 +145,10 @@ def load_epochs(
         image, label = example
         if map_image is None:
             image = records.decode(image)
-            image = image if image_size is None else centre_resize(image, image_size)
+            image = image if image_size is None else center_resize(image, image_size)
         else:
-            image = map_image(
-                image, seed_of(seed, epoch, place * shard[1] + shard[0])
-            )  # no two hosts draw alike
+            # No two hosts draw alike.
+            image = map_image(image, fold_in(seed, epoch, place * shard[1] + shard[0]))
         return image, tf.cast(label, "int64")
 
     examples = tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
@@ -177,10 +171,10 @@ def load_epochs(
 class _Records(NamedTuple):
     """Examples of a shard before decoding."""
 
-    read: Callable[[Any], Any]  # those of an epoch, in an order that an int64 tensor alone decides
+    read: Callable[[Any], Any]  # of an epoch, in an order that an int64 tensor determines
     decode: Callable[[Any], Any]
     num_examples: int
-    num_per_shard: int  # that all shards have
+    num_per_shard: int  # the same for all shards
     bytes_per_example: int
     class_names: list[str]
 

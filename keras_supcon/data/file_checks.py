@@ -1,4 +1,4 @@
-"""Files that cannot be read, by name and with the reason, before training begins and while it runs."""
+"""Names files that cannot be read, with the reason, before and during training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from keras_supcon.arguments import name_some
 from keras_supcon.data.decode import decode, decode_other
 from keras_supcon.data.image_files import Header, decode_with_pillow, read_header
 
@@ -21,17 +22,15 @@ _WHITE = (255, 255, 255)
 
 
 def read_headers(paths: Sequence[str], check_contents: bool) -> list[Header]:
-    """Reads what the files say of themselves; a progress bar shows if that takes more than two
-    seconds.
+    """Reads the headers of files; a progress bar shows if that takes more than two seconds.
 
     Args:
         paths: The files.
-        check_contents: Whether to decode every file, or those alone whose first or last bytes look
+        check_contents: Whether to decode every file, or only those whose first or last bytes look
             wrong.
 
     Returns:
-        The header of each, whose `fault` is the reason of a file that cannot be read, and None of
-        others.
+        The header of each file. `fault` is the reason why it cannot be read, and None if it can.
     """
 
     def read(path: str) -> Header:
@@ -43,14 +42,14 @@ def read_headers(paths: Sequence[str], check_contents: bool) -> list[Header]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         if check_contents:
             return list(_with_progress(pool.map(read, paths), len(paths)))
-        # In pieces: what a pool does for each call takes longer than to read a header.
+        # In pieces: the overhead of a call to the pool exceeds the time to read a header.
         pieces = [paths[begin : begin + _PIECE] for begin in range(0, len(paths), _PIECE)]
         headers = pool.map(lambda piece: [read(path) for path in piece], pieces)
         return list(_with_progress(itertools.chain.from_iterable(headers), len(paths)))
 
 
 def _fault_of_contents(path: str, header: Header) -> str | None:
-    """Why a file that looks whole cannot be decoded, or None."""
+    """Explains why a file that looks whole cannot be decoded; returns None if it can."""
     import tensorflow as tf
 
     try:
@@ -68,7 +67,7 @@ def _fault_of_contents(path: str, header: Header) -> str | None:
 
 
 def _reason(encoded: bytes, error: Exception) -> str:
-    """What Pillow says, which knows more of what is wrong; otherwise what TensorFlow says."""
+    """Returns what Pillow, which knows more of faults, or else TensorFlow says of a file."""
     try:
         decode_with_pillow(encoded, _WHITE)
     except ValueError as said:
@@ -77,16 +76,13 @@ def _reason(encoded: bytes, error: Exception) -> str:
 
 
 def describe_faults(faults: dict[str, str], folder: str, most_named: int = 20) -> str:
-    """The names of files, relative to a folder, each with its reason."""
-    named = [
-        f"{printable_path(path, folder)} ({faults[path]})" for path in sorted(faults)[:most_named]
-    ]
-    more = f" and {len(faults) - most_named} more" if len(faults) > most_named else ""
-    return ", ".join(named) + more
+    """Lists names of files, relative to a folder, each with its reason."""
+    named = [f"{printable_path(path, folder)} ({faults[path]})" for path in sorted(faults)]
+    return name_some(named, most_named)
 
 
 def printable_path(path: str | bytes, folder: str) -> str:
-    """The path relative to a folder, with slashes, bytes that are not UTF-8 written as \\xe9."""
+    """Returns a path relative to a folder, with slashes, and bytes that are not UTF-8 as \\xe9."""
     relative = os.path.relpath(os.fsencode(path), os.fsencode(folder)).decode(
         "utf-8", "backslashreplace"
     )
@@ -94,8 +90,9 @@ def printable_path(path: str | bytes, folder: str) -> str:
 
 
 def reporter(folder: str) -> Callable[[bytes, int], None]:
-    """Makes a function of a path and an earlier length that raises `ValueError` for a file that
-    could not be decoded.
+    """Makes a function that raises `ValueError` for a file that could not be decoded.
+
+    Its arguments are the path and the length that the file had earlier.
     """
 
     def report(path: bytes, num_bytes: int) -> None:
@@ -103,21 +100,20 @@ def reporter(folder: str) -> Callable[[bytes, int], None]:
         reason = header.fault or _fault_of_contents(os.fsdecode(path), header)
         if reason is None and os.stat(path).st_size != num_bytes:
             reason = "it has been changed since `load_folder` looked at it: call that again"
-        reason = (
-            reason
-            or "it could not be read a moment ago, and can be now: if it has been changed, call `load_folder` again"
+        reason = reason or (
+            "it could not be read a moment ago, and can be now: if it has been changed, call "
+            "`load_folder` again"
         )
         raise ValueError(
             f"1 image in {folder!r} cannot be read: {printable_path(path, folder)} ({reason}). "
-            "Mend or remove it, or pass "
-            "on_unreadable='skip' to leave it out"
+            "Repair or remove it, or pass on_unreadable='skip' to skip it"
         )
 
     return report
 
 
 def _with_progress(results: Iterable[T], total: int) -> Iterator[T]:
-    """Passes results on, and shows a bar from the third second on."""
+    """Yields results, and shows a progress bar from the third second on."""
     import keras
 
     begin, bar = time.monotonic(), None

@@ -15,9 +15,9 @@ from keras_supcon.data.file_checks import describe_faults, read_headers, reporte
 from keras_supcon.data.image_files import Header
 from keras_supcon.data.pipeline import check_batching, check_some_batch
 from keras_supcon.data.reading_plan import ReadingPlan
-from keras_supcon.data.seeding import check_seed, int64_of
 from keras_supcon.data.splits import SPLITS, assign_splits
 from keras_supcon.extras import require_extra
+from keras_supcon.seeds import as_int64, check_seed
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -41,54 +41,55 @@ def load_folder(
     shuffle: bool | None = None,
     drop_remainder: bool = False,
 ) -> tf.data.Dataset:
-    """Loads images from a folder that has one folder for each class.
+    """Loads images from a folder that has one folder per class.
 
-    JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF and PPM files (of several frames the first) are read, in
-    class folders and the folders below them, links included. Hidden files and folders are left
-    alone, as are other files; images of kinds that are not read are counted in a warning. Images
-    are turned as their EXIF orientation says.
+    JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF and PPM files (the first frame of several) are read, in
+    class folders and the folders below them, links included. Hidden files and folders are ignored,
+    as are other files. Images of unsupported kinds are counted in a warning. Images are turned as
+    their EXIF orientation says.
 
-    The names of the files are shuffled, all of them, anew for every epoch, and not the decoded
-    images: a batch is as mixed in a large folder as in a small one, and memory holds a few batches.
+    All file names are shuffled anew for every epoch, instead of decoded images: batches of a large
+    folder are as mixed as those of a small one, and memory holds only a few batches.
 
-    Which split a file is in depends on a hash of its name and that of its class, and on `seed`. So
-    it stays where it is when files are added, and the fractions hold on the average. Where a split
-    would have no file of a class, such as of a class of ten files at a fraction of 0.1, the nearest
-    file takes its place, and may go back when files are added.
+    The split of a file depends on a hash of its name and that of its class, and on `seed`. So a
+    file keeps its split when others are added, and the fractions hold on average. If a split would
+    have no file of a class, as may happen for a class of ten files and a fraction of 0.1, it gets
+    the file with the nearest hash, which may move back when files are added.
 
     Before the data set is returned, the first and the last bytes of every file of the split are
-    looked at, so that a broken file is known by name before training begins. A file that cannot be
-    decoded, or that has another length by then, ends training with an error that names it.
-    `check_contents=True` decodes all files before. Of damage within the pixels of a JPEG file
-    decoders notice a small part: most of it gives a picture that is wrong from there on.
+    checked, so that broken files are named before training begins. A file that cannot be decoded,
+    or whose length has changed by then, ends training with an error that names it.
+    `check_contents=True` decodes all files beforehand. Decoders notice only a small part of the
+    damage within the pixels of a JPEG file; most of it gives an image that is wrong from there on.
 
     Args:
         path: The folder; the names of its folders become the class names, in alphabetical order.
         split: `"train"`, `"validation"`, `"test"` or `"all"`.
         batch_size: Images in a batch, at least 1.
         image_size: `(height, width)` to which images are cropped about the center and resized.
-        test_fraction: Share of each class, in [0, 1), that "test" holds. Give 0 for a folder that
-            is one split.
-        seed: Whole number that fixes the splits and, together with `tf.random.set_seed` where that
-            is set, the order of the examples. None, for `split="all"` alone, leaves the order to
-            chance.
-        validation_fraction: Share of each class that "validation" holds; "train" has what is left.
+        test_fraction: Fraction of each class, in [0, 1), that is in "test". Give 0 for a folder
+            that is one split.
+        seed: Whole number that determines the splits and, together with `tf.random.set_seed` where
+            that is set, the order of the examples. None, for `split="all"` only, gives a random
+            order.
+        validation_fraction: Fraction of each class that is in "validation"; "train" has the
+            remainder.
         class_names: Names of the folders in the order of their labels, the same for the folders of
-            several splits. A class without a folder or without files is allowed then.
+            several splits. Then a class without a folder or without files is allowed.
         channels: 3 for color, 1 for gray.
-        background: Color of transparent pixels, from 0 to 255: a number for gray or three for red,
-            green and blue.
+        background: Color behind transparent pixels, from 0 to 255: a number for gray or three for
+            red, green and blue.
         antialias: Whether JPEG files are resized in full precision with antialiasing, as all others
-            are. By default the decoder makes an image at least twice as large as the target smaller
-            by a half, a quarter or an eighth, and the rest, less than a factor of two, is bilinear,
-            which takes about half the time.
-        on_unreadable: `"raise"` names the files that cannot be read in an error; `"skip"` leaves
-            them out with a warning.
-        check_contents: Whether every file of the split is decoded once before, with a progress bar
-            where that takes long. None does so for `on_unreadable="skip"`, which needs it to know
-            how many images there are.
+            are. By default the decoder reduces an image that is at least twice as large as the
+            target by a half, a quarter or an eighth. The remaining factor, less than two, is
+            bilinear. This takes about half the time.
+        on_unreadable: `"raise"` raises an error that names the files that cannot be read; `"skip"`
+            skips them with a warning.
+        check_contents: Whether every file of the split is decoded once beforehand, with a progress
+            bar where that takes long. None does so for `on_unreadable="skip"`, which needs it to
+            count the images.
         shuffle: Whether to shuffle, in a new order for every epoch; None shuffles "train" only.
-        drop_remainder: Whether to leave out a last batch that is not full.
+        drop_remainder: Whether to drop a last batch that is not full.
 
     Returns:
         A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)` and int64 labels
@@ -96,7 +97,7 @@ def load_folder(
         the order of an unshuffled data set.
 
     Raises:
-        ValueError: For an argument out of its range, a path that is no folder, fewer than two
+        ValueError: For an argument out of its range, a path that is not a folder, fewer than two
             classes, a class without images that `class_names` does not name, a split without
             images, and, unless skipped, unreadable images.
         ImportError: If TensorFlow or Pillow is missing (`pip install keras-supcon[tensorflow]`).
@@ -109,7 +110,8 @@ def load_folder(
     ...     for name in ("cat", "dog"):
     ...         os.mkdir(os.path.join(folder, name))
     ...         for i in range(5):
-    ...             keras.utils.save_img(os.path.join(folder, name, f"{i}.png"), np.full((40, 30, 3), 50 * i), scale=False)
+    ...             path = os.path.join(folder, name, f"{i}.png")
+    ...             keras.utils.save_img(path, np.full((40, 30, 3), 50 * i), scale=False)
     ...     data = keras_supcon.data.load_folder(folder, "all", batch_size=4, image_size=(32, 32))
     ...     [images.shape[0] for images, labels in data], data.class_names
     ([4, 4, 2], ['cat', 'dog'])
@@ -139,7 +141,7 @@ def load_folder(
         raise ValueError(
             f"`path` should be a folder with one folder for each class. Received: path={path!r}"
         )
-    # Whole, since the working directory may be another one when the files are read.
+    # Absolute, since the working directory may change before the files are read.
     folder = os.path.abspath(os.path.expanduser(os.fsdecode(path)))
     names, files = list_classes(folder, class_names)
     files = _choose(files, split, test_fraction, validation_fraction, seed)
@@ -149,8 +151,8 @@ def load_folder(
     if lost and class_names is None:
         raise ValueError(
             "Every class folder should hold images that can be read; `class_names` allows for "
-            "empty ones. "
-            f"Received: path={folder!r}, with none in {[names[label] for label in sorted(lost)]}"
+            f"empty ones. Received: path={folder!r}, with none in "
+            f"{[names[label] for label in sorted(lost)]}"
         )
     if not readable:
         raise ValueError(
@@ -195,8 +197,7 @@ def _check_seed_of_split(seed: int | None, split: str) -> None:
     if seed is None and split != "all":
         raise ValueError(
             "`seed` should be a whole number, the same for all splits of a folder: with another "
-            "one, images of one split would "
-            f"be in another. Received: seed=None, split={split!r}"
+            f"one, images of one split would be in another. Received: seed=None, split={split!r}"
         )
     check_seed(seed, or_none=split == "all")
 
@@ -229,12 +230,13 @@ def _readable(
     faults = {file.path: header.fault for file, header in found if header.fault is not None}
     if not faults:
         return found
-    message = f"{len(faults)} of {len(files)} images in {folder!r} cannot be read: {describe_faults(faults, folder)}"
+    listed = describe_faults(faults, folder)
+    message = f"{len(faults)} of {len(files)} images in {folder!r} cannot be read: {listed}"
     if on_unreadable == "raise":
         raise ValueError(
-            f"{message}. Mend or remove them, or pass on_unreadable='skip' to leave them out"
+            f"{message}. Repair or remove them, or pass on_unreadable='skip' to skip them"
         )
-    warnings.warn(f"Left out: {message}", stacklevel=3)
+    warnings.warn(f"Skipped: {message}", stacklevel=3)
     return [(file, header) for file, header in found if header.fault is None]
 
 
@@ -247,8 +249,9 @@ def _batches(
     seed: int | None,
     drop_remainder: bool,
 ) -> tf.data.Dataset:
-    """Reads and decodes files, shuffled as a whole; a file that cannot be decoded ends the
-    iteration with its name.
+    """Reads and decodes files, shuffled as a whole.
+
+    A file that cannot be decoded ends the iteration with an error that names it.
     """
     import tensorflow as tf
 
@@ -260,12 +263,12 @@ def _batches(
     report = reporter(folder)
 
     def order(key: tf.Tensor) -> tf.Tensor:
-        """The indices of the files in the epoch with this key."""
+        """Returns the indices of the files in the epoch with this key."""
         indices = tf.range(number, dtype="int64")
         return tf.random.experimental.stateless_shuffle(indices, key) if shuffle else indices
 
     def of_epoch(key: tf.Tensor) -> tf.data.Dataset:
-        """The index of each file, and a mark: its place and the key."""
+        """Returns the index of each file, and a mark: its place and the key."""
         places = tf.range(number, dtype="int64")
         marks = tf.concat([places[:, None], tf.tile(key[None], (number, 1))], axis=1)
         return tf.data.Dataset.from_tensor_slices((order(key), marks))
@@ -282,15 +285,13 @@ def _batches(
     def check(
         state: tuple[tf.Tensor, tf.Tensor], batch: tuple[tf.Tensor, ...]
     ) -> tuple[Any, tuple[tf.Tensor, tf.Tensor]]:
-        """Compares the places of a batch with those that it should have, and the files with those
-        that were planned for.
-        """
+        """Compares the places of a batch with the expected ones, and the files with the plan."""
         (begin, key), (marks, are_same, images, its_labels) = state, batch
         size = tf.shape(marks, "int64")[0]
         end = begin + size
         key = tf.concat([marks[:, 1:], key[None]], axis=0)[0]
         is_right = tf.equal(marks[:, 0], tf.range(begin, end)) & are_same
-        # Behind the last example there is a gap, too, if there should be more.
+        # There is also a gap behind the last example if more are expected.
         is_short = (size < batch_size) & (end < num_examples)
 
         def name_missing() -> tf.Tensor:
@@ -311,13 +312,12 @@ def _batches(
         return (end, key), (images, its_labels)
 
     keys = (
-        tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True)
+        tf.data.Dataset.random(as_int64(seed), rerandomize_each_iteration=True)
         .batch(2, drop_remainder=True)
         .take(1)
     )
-    # Decoding cannot name the file that it fails on. So failures are left out, and the gap is found
-    # afterwards: that behind the last example in a batch without examples, which is not read
-    # otherwise.
+    # A decoder cannot name the file that it fails on. So failures are skipped, and the gap is found
+    # afterwards. A gap behind the last example is found in an additional batch without examples.
     examples = keys.flat_map(of_epoch).map(
         read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
@@ -328,7 +328,7 @@ def _batches(
     state = (tf.constant(0, "int64"), tf.zeros(2, "int64"))
     dataset = dataset.scan(state, check).take(num_batches)
     options = tf.data.Options()
-    # What Python does here has no state, and should not keep an iterator from being saved.
+    # The Python function has no state, so that an iterator may be saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(
         tf.data.AUTOTUNE

@@ -1,4 +1,4 @@
-"""What kinds of image files are read, how a broken one is known, and the kinds that Pillow decodes."""
+"""The supported kinds of image files, checks of their headers, and decoding by Pillow."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ _WITHIN_A_NAME = re.compile(r"\.(jpe?g|png|gif|webp)[^a-z]", re.IGNORECASE)
 _PILLOW_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _HEAD_BYTES = 4096
 _TAIL_BYTES = 16
-# Of a segment: its marker, its length and what is of interest in it.
+# Of a segment: its marker, its length and the fields that are read.
 _SEGMENT_BYTES = 10
-# Markers of the segments that hold the size: of what TensorFlow decodes, and of what it does not.
+# Markers of the segments with the size, of files that TensorFlow decodes and of others.
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _OTHER_JPEG_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_END = b"\xff\xd9"
@@ -82,7 +82,7 @@ _MOST_SEGMENTS = 1000
 
 
 def is_other_image(name: str) -> bool:
-    """Whether the name of a file is that of an image of a kind that is not read."""
+    """Checks whether a file name is that of an image of an unsupported kind."""
     suffix = os.path.splitext(name)[1].lower()
     kind, _ = mimetypes.guess_type(name)
     is_image = (
@@ -94,12 +94,12 @@ def is_other_image(name: str) -> bool:
 
 
 class Header(NamedTuple):
-    """What the first and the last bytes of an image file say.
+    """Facts from the first and the last bytes of an image file.
 
     Args:
-        fault: What is wrong with the file; an empty string where its contents should be decoded to
-            know; None where it looks whole.
-        is_jpeg: Whether the file is a JPEG file of which the rest is known.
+        fault: The fault of the file; an empty string if only decoding can tell; None if it looks
+            whole.
+        is_jpeg: Whether the file is a JPEG file whose further fields are known.
         height: Rows in the file.
         width: Columns in the file.
         channels: 1 for gray, 3 for color, 4 for CMYK.
@@ -151,7 +151,7 @@ def _fault_of_other(file: BinaryIO, head: bytes, size: int) -> str | None:
 
 
 def _read_jpeg_header(file: BinaryIO, head: bytes, size: int) -> Header:
-    """Goes from segment to segment up to the one that has the size of the image."""
+    """Reads the segments up to the one that has the size of the image."""
     to_be_decoded = Header("", num_bytes=size)
     place, start, orientation, is_adobe, has_exif = 2, 0, 1, False, False
     for _ in range(_MOST_SEGMENTS):
@@ -165,8 +165,7 @@ def _read_jpeg_header(file: BinaryIO, head: bytes, size: int) -> Header:
         if marker in _JPEG_FRAMES:
             height, width = int.from_bytes(segment[5:7], "big"), int.from_bytes(segment[7:9], "big")
             channels = segment[9]
-            # Others, such as 12 bits or four colors without a word on which, are for Pillow to
-            # judge.
+            # Others, such as 12 bits or four unspecified colors, are left to Pillow.
             is_plain = (
                 segment[4] == 8
                 and height
@@ -187,8 +186,9 @@ def _read_jpeg_header(file: BinaryIO, head: bytes, size: int) -> Header:
 
 
 def _has_end(file: BinaryIO, begin: int, size: int) -> bool:
-    """Whether the mark of the end is near the end, since cameras may write more behind it, and
-    after a place.
+    """Checks whether the end marker is after a position and near the end of the file.
+
+    Cameras may write more behind it.
     """
     if _tail(file, size).endswith(_JPEG_END):
         return True
@@ -205,7 +205,7 @@ def _read_orientation(exif: bytes) -> int:
             warnings.simplefilter("ignore")  # of damaged metadata
             metadata.load(exif)
             orientation = metadata.get(ORIENTATION_TAG)
-    except Exception:  # damage can look like anything to Pillow; the pixels are none the worse
+    except Exception:  # damage can look like anything to Pillow; the pixels may be fine
         return 1
     return orientation if orientation in range(1, 9) else 1
 
@@ -220,7 +220,7 @@ def decode_with_pillow(encoded: bytes, background: tuple[int, int, int]) -> np.n
 
     Args:
         encoded: The contents of the file.
-        background: Color of transparent pixels, from 0 to 255.
+        background: Color behind transparent pixels, from 0 to 255.
 
     Returns:
         uint8 `(height, width, 3)`.

@@ -1,4 +1,4 @@
-"""Data sets by name: TensorFlow Datasets, and the digits that need no network."""
+"""Data sets by name: those of TensorFlow Datasets, and the digits that need no network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 from keras_supcon.data.pipeline import batches, check_batching
 from keras_supcon.data.prepared import prepared_split
-from keras_supcon.data.seeding import check_seed, int64_of
 from keras_supcon.extras import require_extra
+from keras_supcon.seeds import as_int64, check_seed
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -28,36 +28,36 @@ def load(
     shuffle: bool | None = None,
     drop_remainder: bool = False,
 ) -> tf.data.Dataset:
-    """Loads a labelled image data set in batches.
+    """Loads a labeled image data set in batches.
 
-    `"digits"`, 1,797 images of 8x8 pixels, is part of this package. Every other name goes to
+    `"digits"`, 1,797 images of 8x8 pixels, is part of this package. Every other name is passed to
     TensorFlow Datasets, which prepares the data set in `data_dir` (and downloads it) if it is not
     there yet. An example should have one uint8 image and one class label: those of
-    `supervised_keys` where the data set has them, else the only ones among its features, nested
-    ones included. Examples without a label have -1, as in the "test" of `"imagenet2012"`.
+    `supervised_keys` where the data set has them, otherwise the only ones among its features,
+    nested ones included. Examples without a label have -1, as in the "test" of `"imagenet2012"`.
 
     Shuffling takes 16 files of a data set at a time in a random order, and passes their records,
-    still encoded, through a buffer of 512 MB. What is larger and was written in one file in the
+    still encoded, through a buffer of 512 MB. A larger data set that was written to one file in the
     order of its classes stays roughly in that order.
 
     Args:
         name: `"digits"`, or a name as TFDS takes it: `"cifar10"`, `"imagenet2012"`,
             `"fashion_mnist:3.0.1"`, `"fashion_mnist:3.*.*"`, `"emnist/letters"`. A prepared data
             set may also have the name of its folder: `"mine"` and `"mine:1.0.0"` are
-            `data_dir/mine/1.0.0`, `"mine/small"` is the newest of `data_dir/mine/small`.
+            `data_dir/mine/1.0.0`, `"mine/small"` is the newest version in `data_dir/mine/small`.
         split: `"train"` or `"test"`; for TFDS any of its splits, slices such as `"train[:10%]"`
             included.
         batch_size: Images in a batch, at least 1.
-        image_size: `(height, width)` to which images are cropped about the centre and resized; None
+        image_size: `(height, width)` to which images are cropped about the center and resized; None
             keeps their size.
         data_dir: Directory of TFDS data sets, whose folders are `name/version` or
-            `name/config/version`; None is TFDS' own default. Not used by the digits.
-        seed: Whole number, of any sign and size, that fixes the order of the examples, together
-            with `tf.random.set_seed` where that is set; None for another order each time. It does
-            not change which examples there are.
+            `name/config/version`; None is the default of TFDS. Not used by the digits.
+        seed: Whole number, of any sign and size, that determines the order of the examples,
+            together with `tf.random.set_seed` where that is set; None for another order each time.
+            It does not affect which examples there are.
         shuffle: Whether to shuffle, in a new order for every epoch; None shuffles the splits that
             begin with "train".
-        drop_remainder: Whether to leave out a last batch that is not full. Use True with several
+        drop_remainder: Whether to drop a last batch that is not full. Use True with several
             replicas.
 
     Returns:
@@ -65,12 +65,12 @@ def load(
         `(batch,)`, with the attribute `class_names`.
 
     Raises:
-        ValueError: For a name, split, size, seed or batch size that cannot be, for data sets
-            without one image and one class label per example, and for fewer examples than a batch
-            with `drop_remainder`.
-        RuntimeError: If TFDS cannot prepare the data set, or what is prepared is damaged. Without a
-            network this comes within seconds where TFDS knows the addresses of the files.
-        ImportError: If TensorFlow, or TFDS where it is wanted, is missing (`pip install
+        ValueError: For an invalid name, split, size, seed or batch size, for data sets without one
+            image and one class label per example, and for fewer examples than a batch with
+            `drop_remainder`.
+        RuntimeError: If TFDS cannot prepare the data set, or the prepared files are damaged.
+            Without a network this takes seconds where TFDS knows the addresses of the files.
+        ImportError: If TensorFlow, or TFDS where it is needed, is missing (`pip install
             keras-supcon[tensorflow]`).
 
     Example:
@@ -83,7 +83,7 @@ def load(
     """
     check_batching(batch_size, image_size)
     check_names(name, split)
-    seed = int64_of(check_seed(seed, or_none=True))
+    seed = as_int64(check_seed(seed, or_none=True))
     require_packages_of(name, by="`load`")
     if shuffle is None:
         shuffle = split.startswith("train")
@@ -120,7 +120,7 @@ def load(
 def load_arrays(
     name: str, split: str, data_dir: str | os.PathLike[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Loads a labelled image data set that fits in memory as NumPy arrays, in a fixed order.
+    """Loads a labeled image data set that fits in memory as NumPy arrays, in a fixed order.
 
     The digits need no TensorFlow, so that they can be read with every backend of Keras.
 
@@ -134,11 +134,11 @@ def load_arrays(
         no label.
 
     Raises:
-        ValueError: For a name or split that cannot be, for data sets without one image and one
-            class label per example, and for images of several sizes.
-        RuntimeError: If TFDS cannot prepare the data set, or what is prepared is damaged.
-        ImportError: If TensorFlow or TFDS is missing and the data set is another than the digits
-            (`pip install keras-supcon[tensorflow]`).
+        ValueError: For an invalid name or split, for data sets without one image and one class
+            label per example, and for images of several sizes.
+        RuntimeError: If TFDS cannot prepare the data set, or the prepared files are damaged.
+        ImportError: If TensorFlow or TFDS is missing and the data set is not the digits (`pip
+            install keras-supcon[tensorflow]`).
 
     Example:
 
@@ -161,15 +161,19 @@ def load_arrays(
     sizes = sorted({image.shape for image in images})
     if len(sizes) > 1:
         raise ValueError(
-            f"The images of {name!r} should have one size; `load(..., image_size=(height, "
-            "width))` brings them to one. "
-            f"Received: images of {len(sizes)} sizes, such as {sizes[0]} and {sizes[-1]}"
+            f"The images of {name!r} should have one size; `load(..., image_size=(height, width))` "
+            f"brings them to one. Received: images of {len(sizes)} sizes, such as {sizes[0]} and "
+            f"{sizes[-1]}"
         )
     return np.stack(images), np.asarray(labels, "int64")
 
 
 def check_names(name: Any, split: Any) -> None:
-    """Raises `ValueError` unless both are strings."""
+    """Checks that both are strings.
+
+    Raises:
+        ValueError: If one is not.
+    """
     if not isinstance(name, str) or not isinstance(split, str):
         raise ValueError(
             f"`name` and `split` should be strings. Received: name={name!r}, split={split!r}"
@@ -177,7 +181,7 @@ def check_names(name: Any, split: Any) -> None:
 
 
 def require_packages_of(name: str, by: str) -> None:
-    """Raises `ImportError` if what reads a data set of this name as `tf.data` is not installed."""
+    """Raises `ImportError` if `tf.data` cannot read a data set of this name."""
     require_extra(
         "tensorflow", "tensorflow", *(() if name == "digits" else ("tensorflow_datasets",)), by=by
     )

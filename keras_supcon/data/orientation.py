@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 EXIF_MARK = b"Exif\x00\x00"
 ORIENTATION_TAG = 0x0112
-# Of a segment of a JPEG file: the marker, the length, and what tells EXIF.
+# Of a segment of a JPEG file: the marker, the length, and the mark of EXIF.
 _SEGMENT_BYTES = 10
 _APPLICATION_1 = 0xE1
 # The markers of the segments before that with the size: tables, applications, comments.
@@ -31,7 +31,7 @@ def read_orientation(encoded: tf.Tensor) -> tf.Tensor:
         encoded: Scalar string, the contents of the file.
 
     Returns:
-        int32 scalar from 1 (upright) to 8; 1 where the file says nothing or something else.
+        int32 scalar from 1 (upright) to 8; 1 where the file has none or an invalid one.
 
     Reference:
         CIPA DC-008, Exif 2.32, 2019, section 4.6.4.
@@ -39,7 +39,7 @@ def read_orientation(encoded: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
     encoded = tf.convert_to_tensor(encoded)
-    # Most files have none, which a search tells sooner than a walk.
+    # Most files have none; a search finds out faster than reading segment by segment.
     around = split_once(encoded, EXIF_MARK)
     return tf.cond(
         tf.size(around) > 1,
@@ -49,13 +49,11 @@ def read_orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _exif_segment(encoded: tf.Tensor) -> tf.Tensor:
-    """What follows the mark of EXIF in the first segment that begins with it; nothing if there is
-    none before the pixels.
-    """
+    """Returns the contents of the first EXIF segment before the pixels, or nothing."""
     import tensorflow as tf
 
     def segment_at(place: tf.Tensor) -> tf.Tensor:
-        """Its first bytes; zeros beyond the end."""
+        """Returns its first bytes; zeros beyond the end."""
         place = tf.minimum(place, tf.strings.length(encoded))
         piece = tf.io.decode_raw(tf.strings.substr(encoded, place, _SEGMENT_BYTES), "uint8")
         return tf.cast(tf.pad(piece, [[0, _SEGMENT_BYTES - tf.size(piece)]]), "int32")
@@ -66,7 +64,7 @@ def _exif_segment(encoded: tf.Tensor) -> tf.Tensor:
             tf.equal(segment[4:], mark[1])
         )
 
-    def goes_on(place: tf.Tensor, segment: tf.Tensor) -> tf.Tensor:
+    def continues(place: tf.Tensor, segment: tf.Tensor) -> tf.Tensor:
         is_before = tf.reduce_any(tf.equal(segment[1], _BEFORE_FRAME)) & tf.equal(segment[0], 0xFF)
         return is_before & ~is_exif(segment)
 
@@ -76,7 +74,7 @@ def _exif_segment(encoded: tf.Tensor) -> tf.Tensor:
 
     start = tf.constant(2)
     place, segment = tf.while_loop(
-        goes_on, next_segment, (start, segment_at(start)), maximum_iterations=_MOST_SEGMENTS
+        continues, next_segment, (start, segment_at(start)), maximum_iterations=_MOST_SEGMENTS
     )
     begin = tf.minimum(place + _SEGMENT_BYTES, tf.strings.length(encoded))
     return tf.where(
@@ -85,8 +83,9 @@ def _exif_segment(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def split_once(text: tf.Tensor, separator: bytes) -> tf.Tensor:
-    """Returns what is before and after the first separator, or the text alone; `tf.strings.split`
-    would make it ragged.
+    """Returns the parts before and after the first separator, or the text alone.
+
+    `tf.strings.split` would make it ragged.
     """
     import tensorflow as tf
 
@@ -98,7 +97,7 @@ def _orientation_in(directory: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
     def at(data: tf.Tensor, place: tf.Tensor | int, size: int) -> tf.Tensor:
-        """An unsigned number of `size` bytes; 0 beyond the end."""
+        """Reads an unsigned number of `size` bytes; 0 beyond the end."""
         piece = tf.cast(data[place : place + size], "int64")
         piece = tf.pad(piece, [[0, size - tf.size(piece)]])
         piece = tf.cond(is_little_endian, lambda: piece, lambda: tf.reverse(piece, [0]))
@@ -107,7 +106,7 @@ def _orientation_in(directory: tf.Tensor) -> tf.Tensor:
         )
 
     data = tf.io.decode_raw(directory, "uint8")
-    # An empty header is padded, so that its first byte can be read.
+    # Padded, so that an empty header has a first byte.
     is_little_endian = tf.equal(tf.pad(data, [[0, 1]])[0], ord("I"))
     offset = tf.clip_by_value(at(data, 4, 4), 0, tf.size(data))
     count = tf.minimum(at(data, offset, 2), (tf.size(data) - offset - 2) // _ENTRY_BYTES)
@@ -123,7 +122,7 @@ def _orientation_in(directory: tf.Tensor) -> tf.Tensor:
             entries, column + high, axis=1
         )
 
-    # Of a long number whose highest byte comes first, the lower half comes last.
+    # The lower half of a big-endian long number comes last.
     is_long_big = tf.equal(short(2), _LONG) & ~is_little_endian
     values = tf.boolean_mask(
         tf.where(is_long_big, short(10), short(8)), tf.equal(short(0), ORIENTATION_TAG)
@@ -133,14 +132,12 @@ def _orientation_in(directory: tf.Tensor) -> tf.Tensor:
 
 
 def is_transposed(orientation: tf.Tensor) -> tf.Tensor:
-    """Whether the rows of a file are the columns of the upright image."""
+    """Checks whether the rows of a file are the columns of the upright image."""
     return orientation >= FIRST_TRANSPOSED
 
 
 def upright_size(size: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """(height, width) of the upright image, of which a file has (rows, columns), or the other way
-    round.
-    """
+    """Swaps rows and columns of a file whose upright image has them exchanged."""
     import tensorflow as tf
 
     return tf.where(is_transposed(orientation), size[::-1], size)
@@ -166,9 +163,7 @@ def stored_begin(
 
 
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns an image `(rows, columns, channels)` as the file has it into the one that is to be
-    seen.
-    """
+    """Turns an image `(rows, columns, channels)`, as stored in a file, upright."""
     import tensorflow as tf
 
     def turn() -> tf.Tensor:
@@ -184,7 +179,7 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _mirrored(orientation: tf.Tensor) -> tf.Tensor:
-    """Whether the rows and whether the columns are mirrored, after the transposition."""
+    """Checks whether the rows and the columns are mirrored, after the transposition."""
     import tensorflow as tf
 
     return tf.stack(

@@ -16,8 +16,10 @@ SHUFFLE_BYTES = 512 * 2**20
 
 
 def check_batching(batch_size: Any, image_size: Any) -> None:
-    """Raises `ValueError` unless the batch size is positive and the image size None or (height,
-    width) of at least 1.
+    """Checks a batch size, at least 1, and an image size, None or (height, width) of at least 1.
+
+    Raises:
+        ValueError: If one is out of range.
     """
     check_whole_number("batch_size", batch_size, at_least=1)
     if image_size is not None:
@@ -25,7 +27,11 @@ def check_batching(batch_size: Any, image_size: Any) -> None:
 
 
 def check_some_batch(num_examples: int, batch_size: int, drop_remainder: bool) -> None:
-    """Raises `ValueError` if the only batch would be left out."""
+    """Checks that the only batch would not be dropped.
+
+    Raises:
+        ValueError: If it would.
+    """
     if drop_remainder and num_examples < batch_size:
         raise ValueError(
             "`batch_size` should be at most the number of examples with `drop_remainder=True`. "
@@ -49,27 +55,27 @@ def batches(
     """Shuffles, decodes, resizes, batches and prefetches single examples.
 
     Args:
-        examples: uint8 images `(height, width, channels)`, or what `decode` makes them of, with
-            integer labels.
-        num_examples: How many there are.
-        class_names: Becomes the attribute `class_names` of the result, as
-            `keras.utils.image_dataset_from_directory` does.
+        examples: uint8 images `(height, width, channels)`, or the inputs of `decode`, with integer
+            labels.
+        num_examples: Number of examples.
+        class_names: Becomes the attribute `class_names` of the result, as for
+            `keras.utils.image_dataset_from_directory`.
         batch_size: Images in a batch.
-        image_size: Size to which the largest centred rectangle of that aspect is resized, or None.
+        image_size: Size to which the largest centered rectangle of that aspect is resized, or None.
         shuffle: Whether to shuffle, in a new order for every epoch.
-        seed: Fixes the orders; None for other ones each time.
-        drop_remainder: Whether to leave out a last batch that is not full.
-        decode: Function from the first part of an example, such as a file's bytes or its name, to
-            the image. It is called after the shuffle buffer, which then holds the examples
-            undecoded.
-        num_bytes: Size of what `decode` takes; None lets the buffer hold all examples.
+        seed: Determines the orders; None for other ones each time.
+        drop_remainder: Whether to drop a last batch that is not full.
+        decode: Function from the first part of an example, such as the bytes of a file or its name,
+            to the image. It is called after the shuffle buffer, which then holds the undecoded
+            examples.
+        num_bytes: Size of an input of `decode`; None lets the buffer hold all examples.
 
     Returns:
         Batches of uint8 `(batch, height, width, channels)` and int64 `(batch,)`.
 
     Raises:
-        ValueError: If the images differ in size and `image_size` is None, or there are fewer than a
-            batch and no other batch is kept.
+        ValueError: If the images differ in size and `image_size` is None, or the only batch would
+            be dropped.
     """
     import tensorflow as tf
 
@@ -77,7 +83,7 @@ def batches(
 
     def finish(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = image if decode is None else decode(image)
-        return image if image_size is None else centre_resize(image, image_size), tf.cast(
+        return image if image_size is None else center_resize(image, image_size), tf.cast(
             label, "int64"
         )
 
@@ -104,22 +110,39 @@ def batches(
     return dataset
 
 
-def centre_resize(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Cuts the largest centred rectangle of the target's aspect and resizes it, antialiased; uint8
-    in and out.
+def center_resize(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """Crops the largest centered rectangle of the target's aspect and resizes it with antialiasing.
+
+    Input and output are uint8 `(height, width, channels)`.
     """
     import tensorflow as tf
 
     if tuple(image.shape[:2]) == tuple(image_size):
         return image
-    height, width = image_size
-    in_height, in_width = tf.unstack(tf.shape(image)[:2])
-    crop_height = tf.minimum(in_height, tf.maximum(in_width * height // width, 1))
-    crop_width = tf.minimum(in_width, tf.maximum(in_height * width // height, 1))
-    top, left = (in_height - crop_height) // 2, (in_width - crop_width) // 2
-    channels = image.shape[-1]
-    image = tf.slice(image, (top, left, 0), (crop_height, crop_width, channels))
-    image = tf.image.resize(image, image_size, antialias=True)
-    return tf.ensure_shape(
-        tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8"), (height, width, channels)
-    )
+    begin, size = center_window(tf.shape(image)[:2], image_size, tf)
+    window = tf.slice(image, tf.pad(begin, [[0, 1]]), tf.pad(size, [[0, 1]], constant_values=-1))
+    window = tf.image.resize(window, image_size, antialias=True)
+    return as_pixels(window, (*image_size, image.shape[-1]))
+
+
+def center_window(whole: Any, image_size: tuple[int, int], numpy: Any) -> tuple[Any, Any]:
+    """Returns the largest centered window of an image that has the aspect of a target.
+
+    Args:
+        whole: `(height, width)` of the image, or `(n, 2)` of several; whole numbers.
+        image_size: `(height, width)` of the target.
+        numpy: The module that computes: `numpy` or `tensorflow`.
+
+    Returns:
+        `(begin, size)`: `(top, left)` and `(height, width)` of the window, of the shape of `whole`.
+    """
+    same_aspect = whole[..., ::-1] * image_size // image_size[::-1]
+    size = numpy.minimum(whole, numpy.maximum(same_aspect, 1))
+    return (whole - size) // 2, size
+
+
+def as_pixels(image: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Rounds floats to uint8 pixels of a static shape."""
+    import tensorflow as tf
+
+    return tf.ensure_shape(tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8"), shape)

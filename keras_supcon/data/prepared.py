@@ -1,6 +1,4 @@
-"""Data sets that TensorFlow Datasets has prepared: where they are, what they hold, and their
-records before decoding.
-"""
+"""Data sets that TensorFlow Datasets has prepared, and their undecoded records."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
+from keras_supcon.arguments import name_some
 from keras_supcon.data.downloads import why_unreachable
 
 # Files of a split that are read at the same time where the order is shuffled; each has a buffer of
@@ -37,7 +36,7 @@ class PreparedSplit(NamedTuple):
 
     @property
     def bytes_per_example(self) -> int:
-        """Size of a record of the split, at least 1. Files of other splits need not be there."""
+        """Size of a record of the split, at least 1; files of other splits need not be there."""
         splits = self.builder.info.splits
         files = set(splits[self.split].filepaths)
         whole = [part for part in splits.values() if not files.isdisjoint(part.filepaths)]
@@ -64,12 +63,12 @@ class PreparedSplit(NamedTuple):
     def read(
         self, *, shuffle_files: bool = False, seed: Any = None, reshuffle: bool | None = None
     ) -> Any:
-        """Gives `(bytes of the image, int64 label)`, in one order unless the files are shuffled.
+        """Reads `(bytes of the image, int64 label)`, in one order unless the files are shuffled.
 
         Args:
             shuffle_files: Whether to take the files of the split in a random order, several at a
                 time.
-            seed: An integer or an int64 tensor that fixes that order; with None there is another
+            seed: An integer or an int64 tensor that determines that order; None for another one
                 each time.
             reshuffle: Whether each iteration has another order.
         """
@@ -81,7 +80,7 @@ class PreparedSplit(NamedTuple):
                 shuffle_seed=seed,
                 shuffle_reshuffle_each_iteration=reshuffle,
                 interleave_cycle_length=_FILES_AT_ONCE,
-                # of data sets that were written in an order, such as that of their classes
+                # Of data sets that were written in an order, such as that of their classes.
                 enable_ordering_guard=False,
             )
         decoders: Any = tfds.decode.SkipDecoding()
@@ -99,13 +98,12 @@ class PreparedSplit(NamedTuple):
 
 
 def prepared_split(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> PreparedSplit:
-    """Opens a split of a TFDS data set, which is downloaded and prepared first if it is not on the
-    disk.
+    """Opens a split of a TFDS data set, which is downloaded and prepared first if necessary.
 
     Raises:
-        ValueError: If TFDS does not know the name or the split, the split is empty, or it is not
-            clear which one image and one class label an example has.
-        RuntimeError: If TFDS cannot prepare the data set, or what is prepared is damaged.
+        ValueError: If TFDS does not know the name or the split, the split is empty, or an example
+            does not have a unique image and class label.
+        RuntimeError: If TFDS cannot prepare the data set, or the prepared files are damaged.
     """
     if data_dir is not None:
         if not isinstance(data_dir, (str, os.PathLike)):
@@ -134,7 +132,7 @@ def _find_builder(name: str, data_dir: str | None) -> Any:
         return tfds.builder(name, data_dir=data_dir)
     except ImportError:
         raise
-    except Exception as raised:  # anything from a slip in the name to a broken JSON file
+    except Exception as raised:  # anything from a typo in the name to a broken JSON file
         error = raised
     folders = _matching_folders(name, data_dir)
     for folder in folders.values():
@@ -143,8 +141,7 @@ def _find_builder(name: str, data_dir: str | None) -> Any:
         except Exception as damage:
             raise RuntimeError(
                 f"The prepared data set {name!r} in {os.fspath(folder)!r} cannot be read. Copy or "
-                "prepare it anew. "
-                f"TensorFlow Datasets says: {damage}"
+                f"prepare it again. TensorFlow Datasets says: {damage}"
             ) from damage
     configs = {full_name.partition(":")[0] for full_name in folders}
     if isinstance(error, tfds.core.DatasetNotFoundError) and "/" not in name and len(configs) == 1:
@@ -157,9 +154,9 @@ def _find_builder(name: str, data_dir: str | None) -> Any:
         says = says.splitlines()[0]  # more than a thousand names follow
     raise ValueError(
         "`name` should be 'digits', a data set prepared in `data_dir`, or an image-classification "
-        "data set that TensorFlow "
-        f"Datasets knows. Received: name={name!r}.{_similar_names(name)}{_hint(name, data_dir)} "
-        f"TensorFlow Datasets says: {says}"
+        "data set that TensorFlow Datasets knows. Received: "
+        f"name={name!r}.{_similar_names(name)}{_hint(name, data_dir)} TensorFlow Datasets says: "
+        f"{says}"
     ) from error
 
 
@@ -167,9 +164,8 @@ def _prepare(builder: Any, name: str, data_dir: str | None) -> None:
     if builder.data_path.exists():
         if not builder.is_prepared():
             raise RuntimeError(
-                f"The prepared data set {name!r} in {builder.data_dir!r} is not complete: there "
-                "is no dataset_info.json. Copy "
-                "it anew, or remove the folder to prepare it again."
+                f"The prepared data set {name!r} in {builder.data_dir!r} is not complete: there is "
+                "no dataset_info.json. Copy it again, or remove the folder to prepare it again."
             )
         return
     where = f"The data set {name!r} is not in {builder.data_dir!r}"
@@ -177,8 +173,7 @@ def _prepare(builder: Any, name: str, data_dir: str | None) -> None:
     if unreachable:
         raise RuntimeError(
             f"{where}, and {unreachable} to download it. Prepare it where there is a network and "
-            "copy the folder there, or "
-            "give the folder that holds it as `data_dir`. Received: "
+            "copy the folder there, or give the folder that holds it as `data_dir`. Received: "
             f"data_dir={data_dir!r}.{_hint(name, data_dir)}"
         )
     try:
@@ -205,19 +200,17 @@ def _check_split(found: PreparedSplit, name: str) -> None:
         )
     missing = sorted(set(info.filenames) - {file.name for file in builder.data_path.iterdir()})
     if missing:
-        named = ", ".join(missing[:_MOST_NAMED]) + (
-            f" and {len(missing) - _MOST_NAMED} more" * (len(missing) > _MOST_NAMED)
-        )
         raise RuntimeError(
             f"The prepared data set {name!r} in {builder.data_dir!r} is not complete: of "
-            f"split={split!r} there is no {named}. "
-            "Copy or prepare it anew."
+            f"split={split!r} there is no {name_some(missing, _MOST_NAMED)}. Copy or prepare it "
+            "anew."
         )
 
 
 def _find_image_and_label(builder: Any, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The keys that TFDS is told to supervise by, else those of the only image and the only class
-    label.
+    """Finds the keys of the image and the class label of an example.
+
+    They are the supervised keys of TFDS, or else those of the only image and the only class label.
     """
     import tensorflow_datasets as tfds
 
@@ -241,17 +234,16 @@ def _find_image_and_label(builder: Any, name: str) -> tuple[tuple[str, ...], tup
     if len(images) == 1 and len(labels) == 1:
         return images[0], labels[0]
     raise ValueError(
-        "`name` should be a data set of images with one class label each: with one uint8 image "
-        "and one class label among its "
-        "features, or `supervised_keys` that name them. "
-        f"Received: name={name!r}, with the images {['/'.join(path) for path in images]}, the "
-        "class labels "
-        f"{['/'.join(path) for path in labels]}, supervised_keys={keys} and {builder.info.features}"
+        "`name` should be a data set of images with one class label each: with one uint8 image and "
+        "one class label among its features, or `supervised_keys` that name them. Received: "
+        f"name={name!r}, with the images {['/'.join(path) for path in images]}, the class labels "
+        f"{['/'.join(path) for path in labels]}, supervised_keys={keys} and "
+        f"{builder.info.features}"
     )
 
 
 def _leaves(features: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """The features of an example, by their keys; a list of features is one."""
+    """Lists the features of an example by their keys; a list of features counts as one."""
     import tensorflow_datasets as tfds
 
     if not isinstance(features, tfds.features.FeaturesDict):
@@ -270,7 +262,7 @@ def _value_at(tree: Any, path: tuple[str, ...]) -> Any:
 
 
 def _folders(name: str, data_dir: str | None) -> dict[str, Any]:
-    """The folders that look like versions of this data set, by the name under which to load them."""
+    """Lists the folders that look like versions of this data set, by the names that load them."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.utils import file_utils
 
@@ -302,7 +294,7 @@ def _is_version(folder: Any) -> bool:
 
 
 def _matching_folders(name: str, data_dir: str | None) -> dict[str, Any]:
-    """Those of the folders that the name could mean."""
+    """Selects the folders that the name could mean."""
     parts = _NAME.fullmatch(name)
     if not parts:
         return {}
@@ -328,7 +320,7 @@ def _similar_names(name: str) -> str:
 
 
 def _hint(name: str, data_dir: str | None) -> str:
-    """What there is on the disk instead."""
+    """Names the data sets that are on the disk instead."""
     import tensorflow_datasets as tfds
 
     prepared = list(_folders(name, data_dir))
@@ -338,7 +330,10 @@ def _hint(name: str, data_dir: str | None) -> str:
         try:
             root = tfds.core.Path(data_dir)
             if _is_version(root) or (root.exists() and any(map(_is_version, root.iterdir()))):
-                return " `data_dir` looks like the folder of one data set; it should be the folder that holds those of all."
+                return (
+                    " `data_dir` looks like the folder of one data set; it should be the folder "
+                    "that holds those of all."
+                )
         except OSError:
             pass
     return ""

@@ -1,6 +1,4 @@
-"""How each file of a folder is brought to one size, worked out before it is decoded from what its
-header says.
-"""
+"""Plans from their headers how the files of a folder are brought to one size."""
 
 from __future__ import annotations
 
@@ -17,30 +15,30 @@ from keras_supcon.data.orientation import (
     MIRRORED_ROWS,
     turn_upright,
 )
-from keras_supcon.data.pipeline import centre_resize
+from keras_supcon.data.pipeline import center_resize, center_window
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# By which TensorFlow's decoder of JPEG divides height and width. A file's way is its place here.
+# Divisors of height and width that TensorFlow's JPEG decoder has. A file's way is its index here.
 _RATIOS = (1, 2, 4, 8)
-# After them come those for windows between pixels.
+# The ways for windows between pixels follow.
 _OTHER = 2 * len(_RATIOS)
 # TensorFlow's own choice is off by up to four levels, and not faster.
 _DCT_METHOD = "INTEGER_ACCURATE"
 
 
 class ReadingPlan:
-    """Decodes the files of a folder to one size: each image's largest centered window of the
-    target's aspect, resized.
+    """Decodes the files of a folder to one size.
 
-    Of a JPEG file at least twice as large as the target the decoder makes a half, a quarter or an
-    eighth, which takes less time than the whole and averages over the pixels. What is left to do,
-    less than a factor of two, is bilinear. All that depends on the header alone is worked out once,
-    and only what some file needs is in the graph.
+    The largest centered window of each image with the target's aspect is resized. The decoder
+    reduces a JPEG file that is at least twice as large as the target to a half, a quarter or an
+    eighth, which is faster than decoding the whole and averages over the pixels. The remaining
+    factor, less than two, is bilinear. Everything that depends on the header alone is computed
+    once, and the graph holds only the branches that some file needs.
 
-    A window that does not begin and end at whole pixels of the reduced image is cut out between
-    them, which takes longer.
+    A window that does not begin and end at whole pixels of the reduced image is cropped between
+    them, which is slower.
 
     Attributes:
         num_bytes: The length of each file, int32: TensorFlow holds no longer strings.
@@ -49,7 +47,7 @@ class ReadingPlan:
         headers: Of each file.
         image_size: (height, width) of the output.
         channels: 3 for color, 1 for gray.
-        background: Color of transparent pixels.
+        background: Color behind transparent pixels.
         antialias: Whether JPEG files, too, are decoded whole and resized with antialiasing.
     """
 
@@ -77,19 +75,16 @@ class ReadingPlan:
         )
 
         def swap(pairs: np.ndarray) -> np.ndarray:
-            """From the upright image to the file, or back."""
+            """Converts from the upright image to the file, or back."""
             return np.where(is_transposed, pairs[:, ::-1], pairs)
 
         stored = np.array([(header.height, header.width) for header in headers], "int64")
         whole = swap(stored)
-        sizes = np.minimum(
-            whole, np.maximum(whole[:, ::-1] * image_size // np.array(image_size[::-1]), 1)
-        )
-        begins = (whole - sizes) // 2
+        begins, sizes = center_window(whole, image_size, np)
         begins, sizes = swap(np.where(is_mirrored, whole - sizes - begins, begins)), swap(sizes)
         targets = swap(np.broadcast_to(image_size, stored.shape))
 
-        # Gray of four colors, or of another number, is not made by TensorFlow's decoder.
+        # TensorFlow's decoder cannot convert four colors to gray.
         is_jpeg = np.array(
             [header.is_jpeg and (channels == 3 or header.channels != 4) for header in headers]
         )
@@ -102,9 +97,8 @@ class ReadingPlan:
         begins = np.floor(exact_begins).astype("int64")
         ends = np.minimum(np.ceil(exact_begins + exact_sizes).astype("int64"), reduced)
         is_whole = ((exact_begins == begins) & (exact_begins + exact_sizes == ends)).all(axis=1)
-        is_reduced_again = (ends - begins >= 2 * targets).any(axis=1) & (
-            powers > 0
-        )  # then a part of a pixel is little
+        # Then a fraction of a pixel is negligible.
+        is_reduced_again = (ends - begins >= 2 * targets).any(axis=1) & (powers > 0)
         is_between = ~is_whole & ~is_reduced_again
 
         ways = np.where(is_jpeg, powers + np.where(is_between, len(_RATIOS), 0), _OTHER)
@@ -112,9 +106,8 @@ class ReadingPlan:
         self._is_reduced_again = bool(np.any(is_jpeg & is_reduced_again))
         self._is_turned = bool(np.any(is_jpeg & (orientations != 1)))
         self._ways, self._orientations = tf.constant(ways, "int32"), tf.constant(orientations)
-        self._windows = tf.constant(
-            np.concatenate([begins, ends - begins], axis=1), "int32"
-        )  # that are decoded
+        # The windows that are decoded.
+        self._windows = tf.constant(np.concatenate([begins, ends - begins], axis=1), "int32")
         self._targets = tf.constant(targets, "int32")
         self.num_bytes = tf.constant([header.num_bytes for header in headers], "int32")
         # For `CropAndResize`, which counts from the center of the first pixel to that of the last:
@@ -148,7 +141,7 @@ class ReadingPlan:
         return tf.ensure_shape(image, (*self.image_size, self.channels))
 
     def is_same(self, encoded: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-        """Whether contents have the length that the file at an index had."""
+        """Checks whether contents have the length that the file at an index had."""
         import tensorflow as tf
 
         return tf.equal(tf.strings.length(encoded), tf.gather(self.num_bytes, index))
@@ -181,7 +174,7 @@ class ReadingPlan:
             )
         elif self.antialias:
             image = tf.image.resize(image, target, antialias=True)
-        else:  # as `tf.image.resize` does it, with fewer steps, which count for small images
+        else:  # as `tf.image.resize`, with fewer steps, which matter for small images
             image = tf.raw_ops.ResizeBilinear(
                 images=image[None], size=target, half_pixel_centers=True
             )[0]
@@ -193,7 +186,7 @@ class ReadingPlan:
     def _decode_other(self, encoded: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
-        image = centre_resize(decode_other(encoded, self.background), self.image_size)
+        image = center_resize(decode_other(encoded, self.background), self.image_size)
         if self.channels == 3:
             return image
         # The weights of ITU-R BT.601, as those of JPEG. They add up to one, so gray keeps its

@@ -1,4 +1,4 @@
-"""Splits of files that do not move when files are added."""
+"""Splits of files that are stable when files are added."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def assign_splits(
 ) -> list[str]:
     """Assigns each file of a class to a split by a hash of its name.
 
-    The hash is a number from 0 to 1. Below `test_fraction` it is of a test file, whatever
-    `validation_fraction`; among the others below `test_fraction + validation_fraction` it is of a
+    The hash is a number from 0 to 1. Below `test_fraction` the file is a test file, whatever
+    `validation_fraction`. Among the others, below `test_fraction + validation_fraction` it is a
     validation file. So a file keeps its split when others are added or removed, and the fractions
-    hold on the average.
+    hold on average.
 
-    A split that would be left without a file of the class takes the one whose hash is nearest,
-    first "train", then "test", then "validation". That file goes back when others are added whose
+    A split that would have no file of the class takes the one with the nearest hash; "train"
+    chooses first, then "test", then "validation". That file moves back when files are added whose
     hashes are of that split.
 
     Args:
-        names: Names of the files of one class, each different.
-        test_fraction: Share of "test", in [0, 1).
-        validation_fraction: Share of "validation".
+        names: Names of the files of one class, all different.
+        test_fraction: Fraction of "test", in [0, 1).
+        validation_fraction: Fraction of "validation".
         seed: Whole number; another one gives another assignment.
 
     Returns:
@@ -50,13 +50,13 @@ def assign_splits(
 
 
 def _first(by_place: list[int], places: list[float], bound: float) -> list[int]:
-    """Those of which the place is below a bound: at least one, if that is wanted, and not all."""
+    """Returns the files below a bound: at least one for a positive bound, and never all."""
     number = sum(places[i] < bound for i in by_place)
     return by_place[: max(min(max(number, 1 if bound else 0), len(by_place) - 1), 0)]
 
 
 def _place(name: str, key: bytes) -> float:
-    """A number in [0, 1) that depends on the name and the key alone, whatever the system."""
+    """Returns a number in [0, 1) that depends on the name and the key alone, on any system."""
     name = unicodedata.normalize("NFC", name)  # macOS writes accents as characters of their own
     return (
         int.from_bytes(hashlib.blake2b(os.fsencode(name), key=key, digest_size=7).digest(), "big")

@@ -2,17 +2,18 @@
 
 from typing import Any
 
+from keras_supcon._keras_internals import is_tracing_for_xla
 from keras_supcon.distribution.replicas import replica_context
-from keras_supcon.distribution.xla import is_tracing_for_xla
+from keras_supcon.typing import Tensor
 
 
-def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
+def gather_across_replicas(*tensors: Tensor) -> tuple[tuple[Tensor, ...], Tensor | int]:
     """Concatenates tensors over the replicas of a `tf.distribute` strategy.
 
     The gradient flows back to the replica that each row came from, so that a loss over the gathered
-    rows has the gradient of one replica that holds the global batch. Without a strategy, with one
-    replica, and on JAX (where `keras.distribution` gives every array its global meaning) and
-    PyTorch the tensors come back unchanged.
+    rows has the gradient of a single replica that holds the global batch. The tensors are returned
+    unchanged without a strategy, with one replica, on JAX (where `keras.distribution` gives every
+    array its global meaning) and on PyTorch.
 
     On TPUs and in programs for XLA, where shapes are static, all replicas must hold the same number
     of rows.
@@ -21,8 +22,8 @@ def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
         *tensors: Tensors of one length on axis 0. The length may differ between replicas.
 
     Returns:
-        `(gathered, offset)`: the tensors over all replicas in the order of the replicas, and how
-        many rows lie before this replica's own.
+        `(gathered, offset)`: the tensors over all replicas, in the order of the replicas, and the
+        number of rows before this replica's own.
 
     Raises:
         ValueError: If XLA compiles and the number of rows is not static.
@@ -45,8 +46,7 @@ def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
         if num_rows is None:
             raise ValueError(
                 "Programs for XLA should get batches of a static size, as of `dataset.batch(size, "
-                "drop_remainder=True)`. "
-                f"Received: a tensor of shape {tuple(tensors[0].shape)}"
+                f"drop_remainder=True)`. Received: a tensor of shape {tuple(tensors[0].shape)}"
             )
         gathered = tuple(_gather_by_sum(context, tensor) for tensor in tensors)
         return gathered, context.replica_id_in_sync_group * num_rows
@@ -60,12 +60,11 @@ def gather_across_replicas(*tensors: Any) -> tuple[tuple[Any, ...], Any]:
     return gathered, tf.reduce_sum(lengths[: context.replica_id_in_sync_group])
 
 
-def _gather_by_sum(context: Any, tensor: Any) -> Any:
-    """Every replica puts its rows into zeros of the size of all rows, and the sum over the replicas
-    is the concatenation.
+def _gather_by_sum(context: Any, tensor: Tensor) -> Tensor:
+    """Gathers a tensor by a sum over the replicas.
 
-    It moves more than `all_gather`, but XLA has the sum and its gradient wherever there are
-    replicas.
+    Every replica places its rows into zeros of the size of all rows. The sum moves more data than
+    `all_gather`, but XLA supports it and its gradient wherever there are replicas.
     """
     import tensorflow as tf
 
@@ -77,20 +76,21 @@ def _gather_by_sum(context: Any, tensor: Any) -> Any:
     return tf.reshape(summed, (-1, *tensor.shape[1:]))
 
 
-def whole_batch_factor(count: Any, is_of_rows: bool = False) -> Any:
-    """What a replica's mean must be multiplied by, so that the mean over replicas is the mean over
-    the global batch.
+def whole_batch_factor(count: Tensor, is_of_rows: bool = False) -> Tensor | None:
+    """Computes the factor that turns means over replicas into the mean over the global batch.
 
-    `tf.distribute` averages the replicas' means alike, although the last batch may be shared out
-    unevenly: with counts n and R replicas the factor is n R / sum(n), which is 1 for equal shares.
+    `tf.distribute` averages the means of the replicas with equal weights, although the shards of
+    the last batch may differ in size. With counts n and R replicas the factor is n R / sum(n),
+    which is 1 for equal shards.
 
     Args:
-        count: Float scalar, what this replica's mean is divided by.
-        is_of_rows: Whether it is a number of rows, which all replicas have alike where shapes are
+        count: Float scalar, the divisor of this replica's mean.
+        is_of_rows: Whether it is a number of rows, which is equal on all replicas where shapes are
             static.
 
     Returns:
-        Float scalar; None where there is one replica, and where all are known to have as many rows.
+        Float scalar. None for a single replica, and where all replicas are known to have as many
+        rows.
     """
     context = replica_context()
     if context is None:

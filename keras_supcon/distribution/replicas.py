@@ -1,4 +1,4 @@
-"""Which replica this is."""
+"""The replica that runs."""
 
 from typing import Any
 
@@ -6,11 +6,10 @@ import keras
 
 
 def replica_context() -> Any | None:
-    """The `tf.distribute.ReplicaContext` of the running replica, or None where there is one replica
-    only.
+    """Returns the `tf.distribute.ReplicaContext` of one of several running replicas, or None.
 
-    None too on the other backends, and outside of the replicas, where Keras calls layers and losses
-    once to find shapes.
+    It is None on the other backends, for a single replica, and outside of replicas, where Keras
+    calls layers and losses once to learn shapes.
     """
     if keras.backend.backend() != "tensorflow":
         return None

@@ -1,6 +1,4 @@
-"""The choice of what a model is trained on: one device, the GPUs of a machine, several machines, a
-TPU.
-"""
+"""The choice of devices: one device, the GPUs of a machine, several machines, or a TPU."""
 
 import contextlib
 import json
@@ -11,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_supcon.arguments import check_whole_number
+from keras_supcon.typing import Strategy
 
 _KINDS = ("auto", "default", "mirrored", "multi_worker", "tpu")
 _TPU_PORT = 8470
@@ -19,45 +18,45 @@ _CONNECTION_SECONDS = 10
 
 def strategy(
     kind: str = "auto", tpu: str | None = None, num_virtual_cpus: int | None = None
-) -> Any:
-    """What to build and compile models under, `with strategy.scope():`.
+) -> Strategy:
+    """Returns the strategy in whose scope models are built and compiled.
 
     Call it before anything else that computes. On TensorFlow the result is a
-    `tf.distribute.Strategy`, on JAX a `keras.distribution.DataParallel`, which becomes the global
-    distribution; one device needs neither, and PyTorch has neither.
+    `tf.distribute.Strategy`. On JAX it is a `keras.distribution.DataParallel`, which becomes the
+    global distribution. One device needs neither, and PyTorch has neither.
 
     Args:
-        kind: What to train on.
-
+        kind: The devices to train on.
             - `"auto"`: a TPU if `tpu` or the environment variable `TPU_NAME` names one, several
               workers if `TF_CONFIG` lists more than one, the GPUs of this machine if there are
               several, one device otherwise.
             - `"default"`: one device.
-            - `"mirrored"`: all GPUs of this machine; without a GPU all (virtual) processors. On JAX
-                all devices.
+            - `"mirrored"`: all GPUs of this machine; without a GPU all (virtual) CPUs. On JAX
+              all devices.
             - `"multi_worker"`: the machines in the environment variable `TF_CONFIG`. On JAX the
               processes that `keras.distribution.initialize` finds.
-            - `"tpu"`: a Cloud TPU, by `tf.distribute.TPUStrategy`. On JAX all TPU devices; those of
-              several hosts after `jax.distributed.initialize()`.
-        tpu: Name of the TPU or its address `grpc://host:port`; `"local"` on a TPU virtual machine.
-            None takes `TPU_NAME` from the environment, and `"local"` without that.
-        num_virtual_cpus: Splits this machine's processor into so many devices, to try several
-            replicas without GPUs. TensorFlow only.
+            - `"tpu"`: a Cloud TPU, by `tf.distribute.TPUStrategy`. On JAX all TPU devices;
+              those of several hosts after `jax.distributed.initialize()`.
+        tpu: Name of the TPU, or its address `grpc://host:port`; `"local"` on a TPU virtual machine.
+            None takes `TPU_NAME` from the environment, or `"local"` if that is not set.
+        num_virtual_cpus: Number of devices into which the CPU of this machine is split, to try
+            several replicas without GPUs. TensorFlow only.
 
     Returns:
-        An object with a method `scope()`. `num_replicas` tells how many replicas it has.
+        An object with a method `scope()`. `num_replicas` returns its number of replicas.
 
     Raises:
-        ValueError: If an argument is none of the above, the backend has no such thing, or
-            `TF_CONFIG` is not what TensorFlow documents.
-        RuntimeError: If the TPU cannot be reached, or TensorFlow has computed something already.
+        ValueError: If an argument is none of the above, the backend does not support it, or
+            `TF_CONFIG` is not in the form that TensorFlow documents.
+        RuntimeError: If the TPU cannot be reached, or TensorFlow has already computed something.
 
     Example:
 
     >>> import keras_supcon
     >>> strategy = keras_supcon.distribution.strategy("default")
     >>> with strategy.scope():
-    ...     model = keras_supcon.ContrastiveModel(keras_supcon.encoders.ResNet(10, width=0.125, stem="cifar"))
+    ...     encoder = keras_supcon.encoders.ResNet(10, width=0.125, stem="cifar")
+    ...     model = keras_supcon.ContrastiveModel(encoder)
     ...     model.compile(optimizer="adam", loss=keras_supcon.SupConLoss())
     """
     if kind not in _KINDS:
@@ -72,19 +71,18 @@ def strategy(
     if num_virtual_cpus is not None or tpu is not None:
         raise ValueError(
             "`num_virtual_cpus` and `tpu` should be None on other backends than TensorFlow; JAX "
-            "finds its TPU, and splits the "
-            "processor by the environment variable "
-            "XLA_FLAGS=--xla_force_host_platform_device_count=2. "
-            f"Received: num_virtual_cpus={num_virtual_cpus!r}, tpu={tpu!r}, KERAS_BACKEND={backend}"
+            "finds its TPU itself, and splits the CPU by the environment variable "
+            "XLA_FLAGS=--xla_force_host_platform_device_count=2. Received: "
+            f"num_virtual_cpus={num_virtual_cpus!r}, tpu={tpu!r}, KERAS_BACKEND={backend}"
         )
     return _jax_distribution(kind) if backend == "jax" else _torch_device(kind)
 
 
-def num_replicas(strategy: Any) -> int:
-    """How many replicas share a batch.
+def num_replicas(strategy: Strategy) -> int:
+    """Returns the number of replicas that share a batch.
 
     Args:
-        strategy: What `keras_supcon.distribution.strategy` gave.
+        strategy: A result of `keras_supcon.distribution.strategy`.
 
     Returns:
         At least 1.
@@ -100,12 +98,11 @@ def num_replicas(strategy: Any) -> int:
     return getattr(strategy, "num_replicas_in_sync", 1)
 
 
-def worker(strategy: Any) -> tuple[int, int]:
-    """Which of the processes that train together this is.
+def worker(strategy: Strategy) -> tuple[int, int]:
+    """Returns the index of this process among those that train together, and their number.
 
     Args:
-        strategy: What `keras_supcon.distribution.strategy` gave; the other backends than TensorFlow
-            know without it.
+        strategy: A result of `keras_supcon.distribution.strategy`; used on TensorFlow only.
 
     Returns:
         `(index, count)`. The worker of index 0 is the chief, which writes what is written once.
@@ -125,22 +122,28 @@ def worker(strategy: Any) -> tuple[int, int]:
 
         initialized = distributed.is_available() and distributed.is_initialized()
         return (distributed.get_rank(), distributed.get_world_size()) if initialized else (0, 1)
-    resolver = getattr(strategy, "cluster_resolver", None)
-    if resolver is None or not getattr(strategy.extended, "_in_multi_worker_mode", bool)():
+    import tensorflow as tf
+
+    # A TPU is driven by one process, whatever its number of hosts.
+    is_one_process = isinstance(
+        strategy, (tf.distribute.MirroredStrategy, tf.distribute.TPUStrategy)
+    )
+    resolver = None if is_one_process else getattr(strategy, "cluster_resolver", None)
+    if resolver is None:
         return 0, 1
     tasks = [
         (kind, index)
         for kind in ("chief", "worker")
         for index in range(len(_tasks(resolver.cluster_spec(), kind)))
     ]
-    return tasks.index((resolver.task_type, resolver.task_id)), len(tasks)
+    return (tasks.index((resolver.task_type, resolver.task_id)), len(tasks)) if tasks else (0, 1)
 
 
 def _tasks(cluster: Any, kind: str) -> list[str]:
     return cluster.as_dict().get(kind, [])
 
 
-def _tensorflow_strategy(kind: str, tpu: str | None) -> Any:
+def _tensorflow_strategy(kind: str, tpu: str | None) -> Strategy:
     import tensorflow as tf
 
     if kind == "auto":
@@ -176,10 +179,10 @@ def _kind_of_environment(tpu: str | None, num_gpus: int) -> str:
 
 
 def _read_tf_config(required: bool) -> list[str]:
-    """Addresses of the workers in the environment variable TF_CONFIG.
+    """Returns the addresses of the workers in the environment variable TF_CONFIG.
 
     Raises:
-        ValueError: If it is not what TensorFlow documents.
+        ValueError: If it is not in the form that TensorFlow documents.
     """
     text = os.environ.get("TF_CONFIG", "")
     if not text and not required:
@@ -188,7 +191,8 @@ def _read_tf_config(required: bool) -> list[str]:
     def wrong(reason: str) -> ValueError:
         return ValueError(
             "The environment variable TF_CONFIG should be JSON such as "
-            '{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]}, "task": {"type": "worker", "index": 0}}: '
+            '{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]}, '
+            '"task": {"type": "worker", "index": 0}}: '
             f"{reason}. Received: TF_CONFIG={text!r}"
         )
 
@@ -215,11 +219,11 @@ def _read_tf_config(required: bool) -> list[str]:
     return [address for kind in ("chief", "worker") for address in cluster.get(kind, [])]
 
 
-def _tpu_strategy(tpu: str) -> Any:
+def _tpu_strategy(tpu: str) -> Strategy:
     import tensorflow as tf
 
     try:
-        if tpu.startswith("grpc://"):  # connecting to nobody would wait for ever
+        if tpu.startswith("grpc://"):  # connecting to nobody would wait forever
             host, _, port = tpu.removeprefix("grpc://").partition(":")
             socket.create_connection(
                 (host, int(port or _TPU_PORT)), timeout=_CONNECTION_SECONDS
@@ -250,7 +254,7 @@ def _split_processor(num_virtual_cpus: int) -> None:
         ) from error
 
 
-def _jax_distribution(kind: str) -> Any:
+def _jax_distribution(kind: str) -> Strategy:
     if kind == "multi_worker":
         keras.distribution.initialize()
     try:
@@ -262,14 +266,13 @@ def _jax_distribution(kind: str) -> Any:
         ) from error
     if kind == "default" or (kind == "auto" and len(devices) == 1):
         return _OneDevice()
-    # The data of several processes are shared out when they are read, see
-    # `keras_supcon.data.load_epochs`.
+    # Data are sharded over processes when they are read, see `keras_supcon.data.load_epochs`.
     distribution = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
     keras.distribution.set_distribution(distribution)
     return distribution
 
 
-def _torch_device(kind: str) -> Any:
+def _torch_device(kind: str) -> Strategy:
     if kind not in ("auto", "default"):
         raise ValueError(
             "`kind` should be 'auto' or 'default' on PyTorch, which Keras does not distribute. "

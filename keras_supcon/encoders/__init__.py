@@ -1,4 +1,4 @@
-"""Networks that turn images into features. Any other Keras model serves as well."""
+"""Networks that turn images into features; any other Keras model works as well."""
 
 from keras_supcon.encoders.resnet import ResNet
 from keras_supcon.encoders.standardization import ImageStandardization

@@ -6,6 +6,7 @@ import keras
 
 from keras_supcon.arguments import check_below_1, check_choice, is_number, is_whole
 from keras_supcon.encoders.standardization import ImageStandardization
+from keras_supcon.typing import Tensor
 
 # Blocks in each of the four stages. Depths below 50 use basic blocks, the others bottlenecks.
 _STAGES = {
@@ -34,8 +35,8 @@ class ConvNorm(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        # "same" pads a strided convolution on the right and bottom only, which shifts the picture
-        # at every stage.
+        # "same" pads a strided convolution on the right and bottom only, which shifts the image at
+        # every stage.
         policy = {"dtype": self.dtype_policy}
         pads = strides > 1 and kernel_size > 1
         self.padding = (
@@ -53,7 +54,7 @@ class ConvNorm(keras.layers.Layer):
         self.normalization = keras.layers.BatchNormalization(**batch_norm, **policy)
         self.activation = keras.layers.ReLU(**policy) if activate else None
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         if self.padding is not None:
             x = self.padding(x)
         x = self.normalization(self.convolution(x), training=training)
@@ -76,8 +77,10 @@ class ConvNorm(keras.layers.Layer):
 
 
 class ResidualBlock(keras.layers.Layer):
-    """`relu(shortcut(x) + residual(x))`; the last batch normalization starts at zero, so the block
-    starts as identity.
+    """Computes `relu(shortcut(x) + residual(x))`.
+
+    The scale of the last batch normalization starts at zero, so that the block starts as its
+    shortcut.
     """
 
     def __init__(
@@ -126,7 +129,7 @@ class ResidualBlock(keras.layers.Layer):
             shape = layer.compute_output_shape(shape)
         self.activation.build(shape)
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         shortcut = x if self.shortcut is None else self.shortcut(x, training=training)
         for layer in self.residual:
             x = layer(x, training=training)
@@ -142,18 +145,18 @@ class ResidualBlock(keras.layers.Layer):
 class ResNet(keras.Model):
     """ResNet v1 without a classifier: images to globally pooled features.
 
-    The first layer standardizes each image (`ImageStandardization`), so uint8, 0..255 and 0..1
-    images are the same to the encoder. Any number of channels works; it is fixed at the first call.
+    The first layer standardizes each image (`ImageStandardization`), so that uint8, 0..255 and 0..1
+    images are the same to the encoder. Any number of channels works; the first call fixes it.
 
     Args:
         depth: 18, 34, 50, 101, 152 or 200, or 10 for a small network that trains on two CPU cores
             (`depth=10, width=0.25`).
-        width: Multiplier of the number of channels, positive. 64 `width` channels leave the stem.
+        width: Positive multiplier of the number of channels. The stem has 64 `width` channels.
         stem: `"imagenet"`: 7x7 convolution of stride 2 and 3x3 max pooling of stride 2; `"cifar"`:
-            3x3 convolution of stride 1 and no pooling, for images of about 8 to 64 pixels.
-        batch_norm_momentum: Share of the old value in the moving averages. 0.9 follows the authors'
-            code: with Keras' 0.99 the averages of a run of a few hundred steps are still far from
-            the truth.
+            3x3 convolution of stride 1 without pooling, for images of about 8 to 64 pixels.
+        batch_norm_momentum: Weight of the old value in the moving averages. 0.9 follows the
+            authors' code; with the 0.99 of Keras the averages of a run of a few hundred steps have
+            not converged.
         synchronized_batch_norm: Whether batch statistics cover all replicas of a strategy
             (TensorFlow only).
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
@@ -166,7 +169,7 @@ class ResNet(keras.Model):
 
     Reference:
         He et al., Deep Residual Learning for Image Recognition, CVPR 2016, table 1; with the stride
-        on the 3x3 convolution and the zero start of the last scale of each block of Goyal et al.,
+        on the 3x3 convolution and the zero-initialized last scale of each block of Goyal et al.,
         2017.
 
     Example:
@@ -248,7 +251,7 @@ class ResNet(keras.Model):
             shape = layer.compute_output_shape(shape)
         self.built = True
 
-    def call(self, images: Any, training: bool = False) -> Any:
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         x = self.standardization(images)
         for layer in self.stem_layers:
             x = layer(x, training=training) if isinstance(layer, ConvNorm) else layer(x)

@@ -1,12 +1,13 @@
-"""The first layer of our encoders."""
+"""The first layer of the encoders of this package."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-# A standard deviation below this share of the root mean square is taken as rounding noise of a flat
-# image.
+from keras_supcon.typing import Tensor
+
+# A standard deviation below this fraction of the root mean square is rounding noise.
 _FLAT = 1e-3
 
 
@@ -15,8 +16,8 @@ class ImageStandardization(keras.layers.Layer):
     """Gives every image mean 0 and standard deviation 1 over its pixels and channels together.
 
     The result does not depend on the scale of the pixels: uint8, float 0..255 and float 0..1 images
-    give the same output, so that an encoder trained on augmented images in [0, 1] reads raw
-    pipelines as well. A flat image gives zeros.
+    give the same output, so that an encoder trained on augmented images in [0, 1] also reads raw
+    pipelines. A flat image gives zeros.
 
     Input and output shape: `(batch, height, width, channels)`. The output has the compute dtype of
     the layer.
@@ -34,14 +35,14 @@ class ImageStandardization(keras.layers.Layer):
         super().__init__(**kwargs)
         self.built = True
 
-    def call(self, images: Any) -> Any:
+    def call(self, images: Tensor) -> Tensor:
         # float16 cannot hold the sum of squares of 0..255 pixels.
         images = ops.cast(images, "float32")
-        centred = images - ops.mean(images, axis=(1, 2, 3), keepdims=True)
-        variance = ops.mean(ops.square(centred), axis=(1, 2, 3), keepdims=True)
+        centered = images - ops.mean(images, axis=(1, 2, 3), keepdims=True)
+        variance = ops.mean(ops.square(centered), axis=(1, 2, 3), keepdims=True)
         mean_square = ops.mean(ops.square(images), axis=(1, 2, 3), keepdims=True)
         floor = ops.maximum(_FLAT**2 * mean_square, 1e-30)
-        return ops.cast(centred * ops.rsqrt(ops.maximum(variance, floor)), self.compute_dtype)
+        return ops.cast(centered * ops.rsqrt(ops.maximum(variance, floor)), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)

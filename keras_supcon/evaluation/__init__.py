@@ -1,4 +1,4 @@
-"""What a trained encoder is worth."""
+"""Measures of the quality of a trained encoder."""
 
 from keras_supcon.evaluation.embedding import embed
 from keras_supcon.evaluation.knn import knn_accuracy

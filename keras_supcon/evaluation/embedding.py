@@ -11,26 +11,27 @@ from keras_supcon.arguments import check_whole_number
 from keras_supcon.models import ContrastiveModel, LinearClassifier
 from keras_supcon.models.encoder_inputs import cast_for_encoder
 from keras_supcon.models.encoder_model import augment, one_view
+from keras_supcon.typing import Dataset, Tensor, TensorTree
 
 
 def embed(
     model: keras.layers.Layer,
-    dataset: Iterable[tuple[Any, Any]] | tuple[Any, Any],
+    dataset: Iterable[tuple[TensorTree, Tensor]] | tuple[TensorTree, Tensor],
     batch_size: int = 256,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Computes the encoder's features of every image, in inference mode and without augmentation.
 
-    Pixels: images reach the encoder as they are given, integers as floats of the same values, by
-    way of the model's augmenter in its inference form if it has one; nothing scales them. See
+    Pixels: images reach the encoder as they are given, integers as floats of the same values. They
+    pass through the inference form of the model's augmenter if it has one; nothing scales them. See
     `ContrastiveModel`.
 
     Args:
-        model: A `ContrastiveModel` or `LinearClassifier`, whose encoder and preparation of the
-            images are used, or an encoder.
+        model: A `ContrastiveModel` or `LinearClassifier`, whose encoder and image preparation are
+            used, or an encoder.
         dataset: Batches `(images, labels)`, for instance a `tf.data.Dataset`. It is read once, so
-            shuffled data keep their labels. Or a pair of arrays `(images, labels)` with all of
-            them. In the place of images stands whatever the encoder takes, such as texts, or a
-            dictionary of tensors.
+            that shuffled data keep their labels. Or a pair of arrays `(images, labels)` with all of
+            them. Images may be any inputs of the encoder, such as texts, or a dictionary of
+            tensors.
         batch_size: Images in a batch of the arrays, at least 1; ignored for batches.
 
     Returns:
@@ -61,7 +62,7 @@ def embed(
     return np.concatenate(embeddings).astype("float32"), np.concatenate(labels)
 
 
-def _batches(dataset: Any, batch_size: int) -> Iterable[tuple[Any, Any]]:
+def _batches(dataset: Dataset, batch_size: int) -> Iterable[tuple[TensorTree, Tensor]]:
     is_pair = isinstance(dataset, tuple) and len(dataset) == 2 and hasattr(dataset[1], "shape")
     if not is_pair or not all(hasattr(array, "shape") for array in tree.flatten(dataset[0])):
         return dataset
@@ -70,9 +71,8 @@ def _batches(dataset: Any, batch_size: int) -> Iterable[tuple[Any, Any]]:
     if any(len(array) != number for array in tree.flatten(dataset[0])):
         shapes = [tuple(array.shape) for array in tree.flatten(dataset[0])]
         raise ValueError(
-            "`dataset` should be inputs and labels of one length. "
-            f"Received: inputs of shape {', '.join(map(str, shapes))}, "
-            f"labels.shape={tuple(dataset[1].shape)}"
+            "`dataset` should be inputs and labels of one length. Received: inputs of shape "
+            f"{', '.join(map(str, shapes))}, labels.shape={tuple(dataset[1].shape)}"
         )
     starts = range(0, number, batch_size)
     return (
@@ -80,8 +80,11 @@ def _batches(dataset: Any, batch_size: int) -> Iterable[tuple[Any, Any]]:
     )
 
 
-def _as_batch(inputs: Any) -> Any:
-    """A NumPy array, but strings as the backend has them: NumPy's are not known to Keras."""
+def _as_batch(inputs: Tensor) -> Tensor:
+    """Converts inputs to a NumPy array, or strings to a tensor of the backend.
+
+    Keras does not support NumPy's strings.
+    """
     array = np.asarray(inputs)
     return keras.ops.convert_to_tensor(inputs) if array.dtype.kind in "OSU" else array
 
@@ -97,6 +100,6 @@ class Embedder(keras.Model):
     def build(self, input_shape: Any) -> None:
         self.built = True  # the encoder builds itself
 
-    def call(self, images: Any) -> Any:
+    def call(self, images: TensorTree) -> Tensor:
         images = augment(self.augmenter, images, training=False)
         return tree.flatten(self.encoder(cast_for_encoder(self.encoder, images), training=False))[0]

@@ -1,6 +1,6 @@
 """The pictures of a report, as matplotlib figures.
 
-`narrow` draws a picture for a telephone: as wide as its screen with letters that can be read there.
+`narrow` draws a picture for a phone: as wide as its screen, with legible letters.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ _NARROW = 3.9  # inches
 def draw_curves(
     histories: Mapping[str, Mapping[str, Sequence[float]]], narrow: bool = False
 ) -> Figure:
-    """Draws the loss and, where there is one, the accuracy of every training stage against the
-    epoch.
-    """
+    """Draws the loss and, where recorded, the accuracy of every training stage by epoch."""
     names = draw_names(list(histories))
     titles = dict(zip(histories, names.texts, strict=True))
     if narrow:
@@ -81,17 +79,17 @@ def _draw_metric(axes: Axes, history: Mapping[str, Sequence[float]], kind: str) 
 def place_embeddings(
     embeddings: np.ndarray, labels: np.ndarray, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Brings at most 2,000 embeddings to two dimensions by t-SNE on cosine distance.
+    """Maps at most 2,000 embeddings to two dimensions by t-SNE on cosine distance.
 
     Returns:
-        `(points, labels)`: `(n, 2)`, and the labels of those that were chosen.
+        `(points, labels)`: `(n, 2)`, and the labels of the chosen embeddings.
     """
     from sklearn.manifold import TSNE
 
     chosen = np.random.default_rng(seed).permutation(len(embeddings))[:_MOST_POINTS]
     embeddings, labels = embeddings[chosen], labels[chosen]
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    if len(embeddings) < 2:  # of which t-SNE makes nothing
+    if len(embeddings) < 2:  # t-SNE needs two
         return np.zeros((len(embeddings), 2)), labels
     perplexity = min(30, max(1, (len(embeddings) - 1) / 3))
     init = "pca" if embeddings.shape[1] > 1 else "random"
@@ -104,7 +102,7 @@ def place_embeddings(
 def draw_embedding_map(
     points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], narrow: bool = False
 ) -> Figure:
-    """Draws points `(n, 2)`, coloured by class."""
+    """Draws points `(n, 2)`, colored by class."""
     from matplotlib import colormaps
 
     figure = _figure(*((_NARROW, 4.6) if narrow else (8.6, 6.4)))
@@ -116,12 +114,12 @@ def draw_embedding_map(
     ]
     for label in classes:
         members = labels == label
-        colour = (
+        color = (
             palette(int(label))
             if len(class_names) <= 20
             else palette(label / (len(class_names) - 1))
         )
-        axes.scatter(*points[members].T, s=9, color=colour, label=str(label), linewidths=0)
+        axes.scatter(*points[members].T, s=9, color=color, label=str(label), linewidths=0)
     if len(classes) <= MOST_NAMED_CLASSES:
         if narrow:
             columns = max(1, 36 // (6 + max(map(len, names.texts))))
@@ -134,9 +132,8 @@ def draw_embedding_map(
             )
         else:
             legend = figure.legend(frameon=False, markerscale=3, loc="outside right center")
-        for text, label in zip(
-            legend.get_texts(), classes, strict=True
-        ):  # a label with `_` would be left out
+        # Here, since the legend would skip labels that begin with `_`.
+        for text, label in zip(legend.get_texts(), classes, strict=True):
             text.set(text=names.texts[label], **names.properties)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -169,14 +166,14 @@ def draw_confusion(
             return figure  # no room for numbers
         for row, column in np.argwhere(percent >= (0.5 if narrow else 0.05)):
             value = percent[row, column]
-            colour = "white" if value > 50 else "black"
+            color = "white" if value > 50 else "black"
             text = f"{value:.0f}" if narrow else f"{value:.1f}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
     return figure
 
 
 def draw_views(images: np.ndarray, views: np.ndarray, narrow: bool = False) -> Figure:
-    """Draws images beside their augmented views, a row for each image; both in 0..255 or [0, 1]."""
+    """Draws images beside their augmented views, a row per image; both in 0..255 or [0, 1]."""
     images, views = _in_unit_range(images), _in_unit_range(views[:, :3] if narrow else views)
     rows, columns = views.shape[0], views.shape[1] + 1
     side = _NARROW / columns if narrow else 1.3

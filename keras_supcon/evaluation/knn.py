@@ -1,4 +1,4 @@
-"""Accuracy of the nearest neighbours in the embedding."""
+"""Accuracy of the nearest neighbors in the embedding space."""
 
 import numpy as np
 
@@ -12,16 +12,15 @@ def knn_accuracy(
     test_labels: np.ndarray,
     num_neighbors: int = 20,
 ) -> float:
-    """Share of test images whose nearest training images, by cosine similarity, vote for the right
-    class.
+    """Computes the accuracy of a vote of the nearest training images, by cosine similarity.
 
     Args:
         train_embeddings: `(train, features)`.
         train_labels: `(train,)` class ids.
         test_embeddings: `(test, features)`.
         test_labels: `(test,)` class ids.
-        num_neighbors: How many neighbours vote, with equal weight; at most the number of training
-            images.
+        num_neighbors: Number of neighbors that vote, with equal weight; at most the number of
+            training images.
 
     Returns:
         Accuracy in [0, 1].
@@ -39,7 +38,8 @@ def knn_accuracy(
     >>> import numpy as np
     >>> from keras_supcon.evaluation import knn_accuracy
     >>> train = np.array([[1.0, 0.0], [9.0, 1.0], [0.0, 1.0], [1.0, 9.0]])
-    >>> knn_accuracy(train, np.array([0, 0, 1, 1]), np.array([[5.0, 1.0]]), np.array([0]), num_neighbors=1)
+    >>> labels = np.array([0, 0, 1, 1])
+    >>> knn_accuracy(train, labels, np.array([[5.0, 1.0]]), np.array([0]), num_neighbors=1)
     1.0
     """
     require_extra("report", "sklearn", by="`knn_accuracy`")
@@ -48,8 +48,7 @@ def knn_accuracy(
     if not 1 <= num_neighbors <= len(train_labels):
         raise ValueError(
             "`num_neighbors` should be between 1 and the number of training images, "
-            f"{len(train_labels)}. "
-            f"Received: num_neighbors={num_neighbors!r}"
+            f"{len(train_labels)}. Received: num_neighbors={num_neighbors!r}"
         )
     neighbors = KNeighborsClassifier(num_neighbors, metric="cosine", algorithm="brute").fit(
         train_embeddings, train_labels

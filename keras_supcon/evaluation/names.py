@@ -1,6 +1,4 @@
-"""Names of classes and stages as pictures and pages can show them: whatever a user calls them, in
-any script.
-"""
+"""Names of classes and stages, in any script, as pictures and pages can show them."""
 
 from __future__ import annotations
 
@@ -12,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 _LONGEST = 20
-# Marks and letters of scripts that are written from right to left, or joined: matplotlib lays them
+# Marks, and letters of scripts that are written from right to left or joined. matplotlib lays them
 # out since 3.11.
 _RIGHT_TO_LEFT = ("R", "AL", "AN")
 _MARKS = ("Mn", "Mc", "Me")
-# They would turn round the text behind them.
+# They would reverse the text behind them.
 _DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
@@ -25,10 +23,10 @@ class DrawnNames:
     """Names in the form in which a picture shows them.
 
     Args:
-        texts: A text for each name, all different: the name, or its beginning, or its number, such
-            as `#3`.
-        properties: Properties of a `matplotlib.text.Text` that draws them as they are, by fonts
-            that have them.
+        texts: A text for each name, all different: the name, its beginning, or its number, such as
+            `#3`.
+        properties: Properties of a `matplotlib.text.Text` that draws them verbatim, with fonts that
+            have their characters.
         key: From a text to the name that it stands for, where the two differ.
     """
 
@@ -40,8 +38,8 @@ class DrawnNames:
 def draw_names(names: Sequence[Any]) -> DrawnNames:
     """Chooses texts and fonts for names.
 
-    A name becomes its number where no installed font has all of its characters, or where it is
-    blank. The page beside the picture, whose fonts are the browser's, says what numbers stand for.
+    A name becomes its number if no installed font has all of its characters, or if it is blank. The
+    page beside the picture, whose fonts are the browser's, explains the numbers.
     """
     import matplotlib
 
@@ -50,9 +48,7 @@ def draw_names(names: Sequence[Any]) -> DrawnNames:
 
 
 def visible(text: Any, spaces: str = "\n\t") -> str:
-    """A text in which what cannot be shown or stored, such as control characters, is escaped:
-    `\\x00`.
-    """
+    """Escapes characters that cannot be shown or stored, such as control characters: `\\x00`."""
 
     def show(character: str) -> str:
         is_hidden = unicodedata.category(character) in ("Cc", "Cs") or character in _DIRECTION_MARKS
@@ -69,7 +65,10 @@ def visible(text: Any, spaces: str = "\n\t") -> str:
 def _draw_names(
     names: tuple[str, ...], usual_families: tuple[str, ...], usual_files: tuple[str, ...]
 ) -> DrawnNames:
-    """As `draw_names`; the files tell the cache which fonts names such as "sans-serif" stand for."""
+    """Chooses texts and fonts, as `draw_names`, with a cache.
+
+    The files tell the cache the fonts that names such as "sans-serif" stand for.
+    """
     full = [visible(unicodedata.normalize("NFC", name), spaces="") for name in names]
     short = [
         name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rstrip()}…" for name in full
@@ -118,14 +117,16 @@ def _needs_layout(character: str) -> bool:
 
 
 def _families_with(text: str, usual_families: tuple[str, ...]) -> tuple[tuple[str, ...], set[str]]:
-    """The usual families with those of installed fonts that have what is missing there, and the
-    characters they can draw.
+    """Adds installed fonts to the usual families, for the characters that these lack.
+
+    Returns:
+        `(families, drawable)`: the families, and the characters of the text that they can draw.
     """
     from matplotlib import font_manager
 
     families, wanted = list(usual_families), set(text)
     missing = wanted - _drawn_by(families, wanted)
-    if missing:  # to look into all fonts takes a while
+    if missing:  # searching all fonts is slow
         fonts = {
             (entry.name, entry.fname): _drawn_by_file(entry.fname, missing)
             for entry in font_manager.fontManager.ttflist
@@ -152,16 +153,13 @@ def _font_file(family: str) -> str:
 
 
 def _drawn_by_file(font_file: str, wanted: set[str]) -> set[str]:
-    """Those of the characters that a font can draw; none if it is made of pictures, as those of
-    emoji in color are.
-    """
+    """Returns the characters that a font can draw; none for color emoji and other pictures."""
     from matplotlib import ft2font
 
     try:
         font = ft2font.FT2Font(font_file)
-        draws = font.scalable and not font.family_name.startswith(
-            "Last Resort"
-        )  # which has a box for every character
+        # Last Resort has a box for every character.
+        draws = font.scalable and not font.family_name.startswith("Last Resort")
         return {character for character in wanted if draws and font.get_char_index(ord(character))}
     except (OSError, RuntimeError, ValueError):
         return set()

@@ -20,24 +20,28 @@ from keras_supcon.evaluation import figures
 from keras_supcon.evaluation.names import draw_names, visible
 from keras_supcon.extras import require_extra
 from keras_supcon.files import make_writable, whole_file
+from keras_supcon.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# On a narrow screen each row of the result table becomes a block, in which every cell names its
-# column.
+# On a narrow screen each row of the result table becomes a block whose cells name their columns.
 _NARROW = "(max-width: 40rem)"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #222; --soft: #555; --line: #ddd; --ground: #fff; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --soft: #b0b0b0; --line: #444; --ground: #181818; } }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e6e6; --soft: #b0b0b0; --line: #444; --ground: #181818; }
+}
 * { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem; overflow-wrap: anywhere; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground);
+  max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.25; }
 h2 { font-size: 1.2rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: 0.3rem 0.9rem; border-bottom: 1px solid var(--line); text-align: right; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child, .settings td, .settings th { text-align: left; vertical-align: top; }
+th, td { padding: 0.3rem 0.9rem; border-bottom: 1px solid var(--line); text-align: right;
+  font-variant-numeric: tabular-nums; }
+th:first-child, td:first-child, .settings td, .settings th { text-align: left;
+  vertical-align: top; }
 .settings th { font-weight: normal; color: var(--soft); padding-left: 0; }
 figure { margin: 2rem 0; }
 img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
@@ -71,17 +75,17 @@ def write_report(
     settings: Mapping[str, object] | None = None,
     note: str = "",
 ) -> pathlib.Path:
-    """Writes `report.html`, which carries its pictures inside, and the pictures as `figures/*.png`.
+    """Writes `report.html`, which embeds its pictures, and the pictures as `figures/*.png`.
 
-    The page can be read on a telephone and on a dark screen. It names its date and the versions of
+    The page can be read on a phone and on a dark screen. It states its date and the versions of
     this package, Keras, the backend, NumPy and Python.
 
-    Names of classes and stages are shown as they are: no name is taken for TeX, and none for HTML.
-    In the pictures a long name is shortened, and one that no installed font can draw is a number;
-    the page says what they stand for.
+    Names of classes and stages are shown verbatim: none is parsed as TeX or HTML. In the pictures a
+    long name is shortened, and a name that no installed font can draw becomes a number; the page
+    explains both.
 
     Args:
-        output_dir: Folder to write to; it is made if it is missing.
+        output_dir: Folder to write to, created if missing.
         title: Heading of the page.
         table: Rows of the result table, each from column name to text, all with the same columns.
         histories: From the name of a training stage to its `keras.callbacks.History.history`.
@@ -92,9 +96,9 @@ def write_report(
         images: A few images `(k, height, width, channels)`, in 0..255 or in [0, 1].
         views: Augmented views of them `(k, num_views, height, width, channels)`, in 0..255 or in
             [0, 1].
-        seed: Fixes the map of the embeddings.
-        settings: What the experiment was run with, from name to value, its seed included.
-        note: What a reader of the table should know, a paragraph under it.
+        seed: Determines the map of the embeddings.
+        settings: The settings of the experiment, from name to value, its seed included.
+        note: A paragraph under the table, for its readers.
 
     Returns:
         The path of `report.html`.
@@ -102,7 +106,7 @@ def write_report(
     Raises:
         ValueError: If arrays differ in length or have another shape, a class has no name, the
             embeddings are not finite, or the table is empty or has rows with different columns.
-        OSError: If `output_dir` cannot be written to; it is looked at first.
+        OSError: If `output_dir` cannot be written to, which is checked first.
         ImportError: If matplotlib or scikit-learn is missing (`pip install keras-supcon[report]`).
     """
     require_extra("report", "matplotlib", "sklearn", by="`write_report`")
@@ -116,7 +120,7 @@ def write_report(
     output_dir = pathlib.Path(output_dir)
     make_writable(output_dir / "figures")
     points, point_labels = figures.place_embeddings(embeddings, labels, seed)
-    # From the name of a picture to what draws it, narrow or not, and its caption.
+    # From the name of a picture to the function that draws it, narrow or not, and its caption.
     pictures = {
         "curves": (
             lambda narrow: figures.draw_curves(histories, narrow),
@@ -124,9 +128,8 @@ def write_report(
         ),
         "embedding_map": (
             lambda narrow: figures.draw_embedding_map(points, point_labels, class_names, narrow),
-            "The encoder's features of test images, brought to two dimensions by t-SNE. Each dot "
-            "is an image that "
-            "training never saw; its colour is its true class.",
+            "The encoder's features of test images, mapped to two dimensions by t-SNE. Each dot "
+            "is an image that training never saw; its color is its true class.",
         ),
         "confusion": (
             lambda narrow: figures.draw_confusion(labels, predictions, class_names, narrow),
@@ -141,7 +144,7 @@ def write_report(
 
     for name, (png, _) in encoded.items():
         _write(output_dir / "figures" / f"{name}.png", png)
-    # From the name of a picture to what its texts stand for.
+    # From the name of a picture to the meaning of its texts.
     keys = {"curves": draw_names(list(histories)).key}
     if len(class_names) <= figures.MOST_NAMED_CLASSES:
         keys["confusion"] = draw_names(class_names).key
@@ -156,22 +159,21 @@ def write_report(
     body += ["<h2>Settings</h2>", _html_settings(settings)] if settings else []
     page = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{_escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_escape(title)}</title>\n"
         f"<style>{_STYLE}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
     )
     return _write(output_dir / "report.html", page.encode())
 
 
 def _made() -> str:
-    """Date and versions."""
+    """Returns date and versions."""
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     backend = keras.backend.backend()
-    # By name: no room imports the whole package.
-    ours, theirs = (importlib.import_module(name).__version__ for name in ("keras_supcon", backend))
+    version_of_backend = importlib.import_module(backend).__version__
     return (
-        f"Made on {date} with keras_supcon {ours}, Keras {keras.__version__} on {backend} "
-        f"{theirs}, "
-        f"NumPy {np.__version__} and Python {platform.python_version()}."
+        f"Made on {date} with keras_supcon {__version__}, Keras {keras.__version__} on {backend} "
+        f"{version_of_backend}, NumPy {np.__version__} and Python {platform.python_version()}."
     )
 
 
@@ -193,8 +195,8 @@ def _check_table(table: Sequence[Mapping[str, str]]) -> None:
     for row in table:
         if list(row) != list(table[0]):
             raise ValueError(
-                f"`table` should have the same columns in all rows. Received: {list(table[0])} "
-                f"and {list(row)}"
+                f"`table` should have the same columns in all rows. Received: {list(table[0])} and "
+                f"{list(row)}"
             )
 
 
@@ -203,8 +205,8 @@ def _check_arrays(
 ) -> None:
     if not len(embeddings) == len(labels) == len(predictions):
         raise ValueError(
-            "`embeddings`, `labels` and `predictions` should have the same length. "
-            f"Received: {len(embeddings)}, {len(labels)} and {len(predictions)}"
+            "`embeddings`, `labels` and `predictions` should have the same length. Received: "
+            f"{len(embeddings)}, {len(labels)} and {len(predictions)}"
         )
     if embeddings.ndim != 2 or not len(embeddings):
         raise ValueError(
@@ -214,8 +216,8 @@ def _check_arrays(
     if not np.isfinite(embeddings).all():
         bad = (~np.isfinite(embeddings).all(axis=1)).sum()
         raise ValueError(
-            f"`embeddings` should be finite. Received: {bad} of {len(embeddings)} rows with NaN "
-            "or infinity"
+            f"`embeddings` should be finite. Received: {bad} of {len(embeddings)} rows with NaN or "
+            "infinity"
         )
     for name, ids in (("labels", labels), ("predictions", predictions)):
         if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
@@ -227,8 +229,7 @@ def _check_arrays(
             wrong = ids.min() if ids.min() < 0 else ids.max()
             raise ValueError(
                 f"`{name}` should be from 0 to {num_classes - 1}, since `class_names` has "
-                f"{num_classes} names. "
-                f"Received: {name} with {wrong}"
+                f"{num_classes} names. Received: {name} with {wrong}"
             )
 
 
@@ -237,8 +238,8 @@ def _check_pictures(images: np.ndarray, views: np.ndarray) -> None:
     if not (is_right and images.shape[-1] in (1, 3, 4) and views.shape[-1] in (1, 3, 4)):
         raise ValueError(
             "`images` should be (k, height, width, channels) and `views` (k, num_views, height, "
-            "width, channels), with 1, 3 or "
-            f"4 channels. Received: shapes {images.shape} and {views.shape}"
+            f"width, channels), with 1, 3 or 4 channels. Received: shapes {images.shape} and "
+            f"{views.shape}"
         )
 
 
@@ -247,7 +248,7 @@ def _escape(text: object) -> str:
 
 
 def _html_key(key: Mapping[str, str]) -> list[str]:
-    """What the texts of a picture stand for, where they are not the names themselves."""
+    """Explains the texts of a picture that are not the names themselves."""
     entries = (
         f"{_escape(text)}: <bdi>{_escape(name) or '(a blank)'}</bdi>" for text, name in key.items()
     )
@@ -264,7 +265,8 @@ def _html_table(table: Sequence[Mapping[str, str]]) -> str:
         for row in table
     )
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<table class="results">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
+    head = f"<thead><tr>{head}</tr></thead>"
+    return f'<table class="results">\n{head}\n<tbody>\n{body}\n</tbody>\n</table>'
 
 
 def _html_settings(settings: Mapping[str, object]) -> str:

@@ -5,8 +5,7 @@ from typing import Any
 
 import keras
 
-# Keras has no public way to add a name: `keras.losses.get` looks up strings here alone.
-from keras.src.losses import ALL_OBJECTS_DICT
+from keras_supcon._keras_internals import name_loss
 
 
 def add_names(*losses: Callable[..., Any]) -> None:
@@ -17,4 +16,4 @@ def add_names(*losses: Callable[..., Any]) -> None:
     for loss in losses:
         if not isinstance(loss, type):  # classes are registered where they are defined
             keras.saving.register_keras_serializable(package="keras_supcon")(loss)
-        ALL_OBJECTS_DICT.setdefault(loss.__name__, loss)
+        name_loss(loss.__name__, loss)

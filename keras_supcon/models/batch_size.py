@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_supcon import distribution
+from keras_supcon._keras_internals import strategy_of
 from keras_supcon.typing import Dataset
 
 _KERAS_DEFAULT = 32
@@ -42,7 +43,7 @@ def replicas_of(model: keras.Model) -> int:
     """How many replicas share the batches of a model."""
     if keras.backend.backend() == "jax":
         return distribution.num_replicas(keras.distribution.distribution())
-    return distribution.num_replicas(getattr(model, "_distribute_strategy", None))
+    return distribution.num_replicas(strategy_of(model))
 
 
 def _known_batch_size(x: Any, batch_size: int | None) -> int | None:

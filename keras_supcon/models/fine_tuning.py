@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_supcon._keras_internals import keep_default_mark, set_own_trainable
 from keras_supcon.arguments import check_whole_number
 
 
@@ -27,10 +28,10 @@ def watch_trainable(encoder: keras.layers.Layer) -> Any:
     any more.
     """
     if encoder.trainable is True:
-        encoder._trainable = _AsItWas(True)
+        set_own_trainable(encoder, _AsItWas(True))
         # The value should not get into files. Keras asks of `get_config` whether it is its own.
         get_config = functools.partial(_config_without_mark, encoder)
-        get_config._is_default = getattr(type(encoder).get_config, "_is_default", False)
+        keep_default_mark(encoder, get_config)
         encoder.get_config = get_config
     return encoder.trainable
 

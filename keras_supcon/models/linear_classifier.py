@@ -6,6 +6,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_supcon._keras_internals import (
+    nested_layers,
+    own_trainable,
+    set_own_trainable,
+    variables_in_training,
+)
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.layers.quantized_parts import SavesQuantizedParts
@@ -132,7 +138,7 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
         """Layers that `fit` runs in inference mode, so that replicas do not take statistics of
         their own in them.
         """
-        return [] if self._fits_in_training_mode else list(self.encoder._flatten_layers())
+        return [] if self._fits_in_training_mode else nested_layers(self.encoder)
 
     @property
     def _fits_in_training_mode(self) -> bool:
@@ -179,12 +185,12 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
         if (
             optimizer is not None
             and optimizer.built
-            and {*weights} != {id(one) for one in optimizer._trainable_variables}
+            and {*weights} != {id(one) for one in variables_in_training(optimizer)}
         ):
             raise ValueError(
                 "`compile` should be called again after a change of what is trained, such as "
                 "`encoder.trainable`. Received: an "
-                f"optimizer for {len(optimizer._trainable_variables)} weights, of {len(weights)} "
+                f"optimizer for {len(variables_in_training(optimizer))} weights, of {len(weights)} "
                 "to be trained"
             )
 
@@ -192,11 +198,12 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
     # fine-tuned.
     @property
     def trainable(self) -> bool:
-        return self._trainable
+        return own_trainable(self)
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = self.head.trainable = bool(value)
+        set_own_trainable(self, bool(value))
+        self.head.trainable = bool(value)
 
     @property
     def trainable_variables(self) -> list[Any]:

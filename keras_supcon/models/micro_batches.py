@@ -19,11 +19,10 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops, tree
 
+from keras_supcon._keras_internals import is_tracing_for_xla, without_autocast
 from keras_supcon.distribution.batch_normalization import batch_normalizations
-from keras_supcon.distribution.empty_shares import is_on_placeholder_row
+from keras_supcon.distribution.empty_replicas import is_on_placeholder_row
 from keras_supcon.distribution.replicas import replica_context
-from keras_supcon.distribution.xla import is_tracing_for_xla
-from keras_supcon.models._internals import without_autocast
 from keras_supcon.models.view_groups import ViewGroup
 from keras_supcon.typing import Tensor, TensorTree
 
@@ -88,15 +87,15 @@ class _Passes:
         self._changed: list[int] = []
         self._adds_losses = False
 
-        self._trainable = model.trainable_variables
-        known = {id(one) for one in (*self._trainable, *model.metrics_variables)}
+        self._trained = model.trainable_variables
+        known = {id(one) for one in (*self._trained, *model.metrics_variables)}
         state = {id(one): one for one in model.variables if id(one) not in known}.values()
         self._averaged = [one for one in state if _is_float(one)]
         self._handed_on = [one for one in state if not _is_float(one)]
         # On TensorFlow Keras takes its variables for tensors.
         read = ops.copy if keras.backend.backend() == "tensorflow" else ops.convert_to_tensor
         with without_autocast():
-            self._weights = [read(one) for one in self._trainable]
+            self._weights = [read(one) for one in self._trained]
             self._first = [read(one) for one in self._averaged]
             # Copies, since a tensor may share the memory of its variable.
             handed_on = [ops.copy(one) for one in self._handed_on]
@@ -127,7 +126,7 @@ class _Passes:
 
     def _run(self, make: Callable[[], TensorTree], handed_on: list[Tensor], weights: Any) -> Any:
         mapping = [
-            *zip(self._trainable, weights, strict=True),
+            *zip(self._trained, weights, strict=True),
             *zip(self._averaged, self._first, strict=True),
             *zip(self._handed_on, handed_on, strict=True),
         ]

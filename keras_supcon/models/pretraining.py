@@ -5,11 +5,16 @@ from typing import Any
 import keras
 from keras import ops, tree
 
+from keras_supcon._keras_internals import (
+    added_losses,
+    compiled_loss,
+    is_validation_of_fit,
+    nested_layers,
+)
 from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.views import check_num_views
 from keras_supcon.distribution.reporting import reported_by_trainer
-from keras_supcon.models._internals import added_losses, compiled_loss
 from keras_supcon.models.batch_size import check_batch_size, replicas_of
 from keras_supcon.models.compiled_checks import (
     check_first_labels,
@@ -205,7 +210,7 @@ class PretrainingModel(EncoderModel):
         return super().prepare_fit({**arguments, "x": x, "validation_data": validation_data})
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which has checked them
+        if not is_validation_of_fit(kwargs):  # `fit` has checked them
             check_metrics(self)
             check_labels(self, y)
             x = check_first_labels(self, x)
@@ -255,7 +260,7 @@ class PretrainingModel(EncoderModel):
 
 def _computes_in_float16(encoder: Any) -> bool:
     is_layer = isinstance(encoder, keras.layers.Layer)
-    layers = encoder._flatten_layers() if is_layer else []
+    layers = nested_layers(encoder) if is_layer else []
     return any(layer.dtype_policy.name == "mixed_float16" for layer in layers)
 
 

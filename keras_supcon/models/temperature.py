@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_supcon._keras_internals import leave_out_of_weight_decay
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.temperature import temperature_in_use
 
@@ -87,7 +88,9 @@ class LearnsTemperature:
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.learnable_temperature:
-            _leave_out_of_weight_decay(self.optimizer, self._log_scale)
+            optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+            if getattr(optimizer, "weight_decay", None) is not None:  # ours decays no single number
+                leave_out_of_weight_decay(optimizer, self._log_scale)
         return super().make_train_function(force)
 
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
@@ -128,15 +131,3 @@ class _LogTemperature(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs["temperature"] = self.model.temperature
-
-
-def _leave_out_of_weight_decay(optimizer: Any, variable: keras.Variable) -> None:
-    """Adds a variable to those of `exclude_from_weight_decay`, a call of which would forget those
-    of earlier calls.
-    """
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if getattr(optimizer, "weight_decay", None) is None:  # ours decays no single number
-        return
-    excluded = getattr(optimizer, "_exclude_from_weight_decay", ())
-    optimizer._exclude_from_weight_decay = {*excluded, optimizer._var_key(variable)}
-    optimizer._exclude_from_weight_decay_cache = {}

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
+from keras_supcon._keras_internals import is_in_symbolic_scope
 from keras_supcon.ops.normalization import convert_rows
 from keras_supcon.typing import Tensor
 
@@ -263,7 +263,7 @@ def _require(condition: Any, values: Tensor, name: str, sentence: str) -> Any:
         name: Name of their argument.
         sentence: Requirement that follows the name, such as "should hold whole class ids".
     """
-    if in_symbolic_scope():
+    if is_in_symbolic_scope():
         # Keras only infers shapes, on PyTorch with labels that are all 1.
         return values
     sentence = f"`{name}` {sentence}"

@@ -32,7 +32,8 @@ EPOCH = "epoch-0001-batch-000000.npz"
 # Takes the lock as a training does, says so and waits for its end.
 OTHER_PROCESS = """
 import pathlib, runpy, sys
-lock = runpy.run_path(sys.argv[1])["DirectoryLock"](pathlib.Path(sys.argv[2]))  # without Keras, which takes seconds
+# Without Keras, which takes seconds.
+lock = runpy.run_path(sys.argv[1])["DirectoryLock"](pathlib.Path(sys.argv[2]))
 lock.acquire()
 print("ready", flush=True)
 sys.stdin.read()
@@ -41,7 +42,7 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def one_epoch(tmp_path_factory) -> tuple[dict, dict[str, bytes]]:
-    """The description and the arrays of a checkpoint."""
+    """Returns the description and the arrays of a checkpoint."""
     directory = tmp_path_factory.mktemp("one_epoch")
     trained(directory, epochs=1, keep=1)
     with zipfile.ZipFile(directory / EPOCH) as archive:
@@ -110,7 +111,9 @@ def test_a_file_that_holds_no_checkpoint_is_refused_and_nothing_restored(tmp_pat
             assert "delete all to begin again" in str(caught.value)
         assert_same_bits(state(model), before)
     write(tmp_path, one_epoch[0], one_epoch[1], "epoch-0000-batch-000001.npz")
-    with pytest.raises(RuntimeError, match="Delete it to go on from 'epoch-0000-batch-000001.npz'"):
+    with pytest.raises(
+        RuntimeError, match="Delete it to resume from 'epoch-0000-batch-000001.npz'"
+    ):
         Checkpoint(tmp_path).restore(model)
     (tmp_path / EPOCH).unlink()
     assert Checkpoint(tmp_path).restore(model) == Position(1, 0)
@@ -152,7 +155,7 @@ def test_notes_come_back_with_the_position_that_they_were_of(tmp_path):
     checkpoint = Checkpoint(tmp_path / "new")
     checkpoint.notes["model"] = small_model()
     with pytest.raises(
-        ValueError, match="`checkpoint.notes` should be what JSON holds: <Sequential"
+        ValueError, match="`checkpoint.notes` should be JSON-serializable: <Sequential"
     ):
         checkpoint.fit(small_model(), batches, EPOCHS, STEPS, verbose=0)
 
@@ -263,7 +266,7 @@ def test_within_a_process_the_training_that_runs_keeps_the_directory(tmp_path):
             with pytest.raises(
                 RuntimeError, match="another thread of this process trains in this folder"
             ):
-                Checkpoint(tmp_path)._lock.acquire()
+                Checkpoint(tmp_path)._directory_lock.acquire()
             refused.append(epoch)
 
         thread = threading.Thread(target=run)
@@ -289,7 +292,7 @@ def test_within_a_process_the_training_that_runs_keeps_the_directory(tmp_path):
     }
     with pytest.raises(InterruptError):
         model.fit(batches((1, 0)), callbacks=[ended, interrupt_after(2)], **arguments)
-    assert ended._lock.is_held
+    assert ended._directory_lock.is_held
     trained(tmp_path, epochs=2)
     with pytest.raises(
         RuntimeError, match="a later training of this thread has taken it over. Nothing was written"

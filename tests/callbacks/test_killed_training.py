@@ -67,7 +67,7 @@ def checkpoints(directory: pathlib.Path) -> list[str]:
 
 
 def position(name: str) -> int:
-    """In batches since the start."""
+    """Counts batches since the start."""
     _, epoch, _, batch = name.removesuffix(".npz").split("-")
     return int(epoch) * EPOCH_STEPS + int(batch)
 

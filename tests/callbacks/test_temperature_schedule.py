@@ -246,7 +246,7 @@ def test_a_loss_that_another_model_schedules_is_refused(rng):
     models[0].fit(
         x, np.arange(8) % 2, callbacks=[TemperatureSchedule(lambda epoch: 0.5)], verbose=0
     )
-    with pytest.raises(ValueError, match="should be compiled with a loss object of its own"):
+    with pytest.raises(ValueError, match="should be compiled with its own loss object"):
         models[1].fit(
             x, np.arange(8) % 2, callbacks=[TemperatureSchedule(lambda epoch: 0.5)], verbose=0
         )

@@ -1,5 +1,6 @@
-"""A training that is meant to be killed and started again: `python -m
-tests.callbacks.training_program DIRECTORY`.
+"""A training that is meant to be killed and started again.
+
+    python -m tests.callbacks.training_program DIRECTORY
 
 With `--serve` it imports TensorFlow once and then, for each line with a directory on its standard
 input, forks a process that trains there; the import takes longer than the training. No operation
@@ -50,9 +51,7 @@ def make_model() -> keras_supcon.ContrastiveModel:
 
 
 def train(directory: pathlib.Path) -> None:
-    """Trains to the end from whatever the directory holds, and leaves the last checkpoint and the
-    file `done`.
-    """
+    """Trains to the end from the state of the directory, and leaves a checkpoint and `done`."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(

@@ -26,7 +26,7 @@ def digits(epochs: int = 3, batch_size: int = 100, split: str = "train", **optio
 
 
 def noisy(image, seed):
-    """What a random crop would do: pixels that depend on the seed."""
+    """Stands for a random crop: pixels that depend on the seed."""
     import tensorflow as tf
 
     return tf.cast(image, "float32") + tf.random.stateless_uniform((8, 8, 1), seed)
@@ -217,9 +217,7 @@ def test_tensorflow_datasets_give_the_images_that_load_gives(photographs_dir):
 
 
 def test_each_epoch_takes_the_files_in_its_own_order(tmp_path, monkeypatch):
-    """The buffer holds one batch; the rest of the mixing is that of the 40 files, one for each
-    class.
-    """
+    """The buffer holds one batch; the 40 files, one per class, provide all other mixing."""
     write(tmp_path, picture_features(40), pictures(40, 5), num_files=40)
     monkeypatch.setattr(epochs_module, "SHUFFLE_BYTES", 1)
 
@@ -255,7 +253,7 @@ def test_each_epoch_takes_the_files_in_its_own_order(tmp_path, monkeypatch):
         ({"seed": True}, "`seed` should be a whole number. Received: seed=True"),
         (
             {"start": (0, 15)},
-            r"`start` should be .* no more than the 14 batches of an epoch. Received: start=\(0, 15\)",
+            r"`start` should be .* more than the 14 batches of an epoch. Received: start=\(0, 15\)",
         ),
         ({"start": (-1, 0)}, "`start` should be"),
         ({"start": 3}, "`start` should be"),

@@ -10,9 +10,7 @@ from keras_supcon import data
 
 @pytest.fixture
 def folder(tmp_path, photographs) -> pathlib.Path:
-    """Pieces of the two photographs of scikit-learn as PNG and JPEG files, a class folder for each
-    photograph.
-    """
+    """Cuts the two photographs of scikit-learn into PNG and JPEG files, a class folder each."""
     from PIL import Image
 
     for name, photograph in zip(("temple", "flower"), photographs, strict=True):
@@ -81,7 +79,7 @@ def test_splits_share_nothing_cover_everything_and_hold_to_the_seed(folder):
 
 @pytest.fixture
 def many(tmp_path) -> pathlib.Path:
-    """Ten classes of 60 images of one pixel, which says the class and the number."""
+    """Makes ten classes of 60 images of one pixel, which encodes the class and the number."""
     from PIL import Image
 
     for label in range(10):
@@ -156,9 +154,7 @@ def test_nothing_is_decoded_before_its_batch(many, monkeypatch):
 )
 @pytest.mark.parametrize("broken", [[0], [1], range(600)])
 def test_broken_files_at_the_ends_are_noticed(many, broken, shuffle, drop_remainder):
-    """Wherever the first and the last file come in the order of an epoch, and if nothing can be
-    read.
-    """
+    """The first and the last file may be anywhere in an epoch, and all files may be broken."""
     import tensorflow as tf
 
     dataset = data.load_folder(
@@ -185,7 +181,7 @@ def test_a_file_that_is_damaged_after_the_check_is_named(folder, shuffle):
     )  # within the tables, after the size
     with pytest.raises(
         tf.errors.InvalidArgumentError,
-        match=r"1 image in .* cannot be read: temple/0.JPG \(.*\). Mend or",
+        match=r"1 image in .* cannot be read: temple/0.JPG \(.*\). Repair or",
     ):
         list(dataset)
     # Its beginning and its end look whole.
@@ -194,7 +190,7 @@ def test_a_file_that_is_damaged_after_the_check_is_named(folder, shuffle):
         ValueError, match=r"1 of 20 images in .* cannot be read: temple/0.JPG \(Pillow says: .*\)"
     ):
         data.load_folder(folder, "all", 8, (32, 32), check_contents=True)
-    with pytest.warns(UserWarning, match=r"Left out: 1 of 20"):
+    with pytest.warns(UserWarning, match=r"Skipped: 1 of 20"):
         assert (
             len(gathered(data.load_folder(folder, "all", 8, (32, 32), on_unreadable="skip"))[0])
             == 19
@@ -250,13 +246,13 @@ def test_a_class_of_which_nothing_can_be_read_is_named(folder):
     for path in (folder / "flower").rglob("*.*"):
         path.write_bytes(b"")
     with (
-        pytest.warns(UserWarning, match="Left out: 10 of 20"),
+        pytest.warns(UserWarning, match="Skipped: 10 of 20"),
         pytest.raises(
             ValueError, match=r"Every class folder .*that can be read; .* with none in \['flower'\]"
         ),
     ):
         data.load_folder(folder, "all", 8, (32, 32), on_unreadable="skip")
-    with pytest.warns(UserWarning, match="Left out: 10 of 20"):
+    with pytest.warns(UserWarning, match="Skipped: 10 of 20"):
         dataset = data.load_folder(
             folder, "all", 8, (32, 32), class_names=["temple", "flower"], on_unreadable="skip"
         )
@@ -290,7 +286,7 @@ def test_unreadable_files_are_all_named_in_one_error(folder):
     named = ", ".join(rf"{name} \({reason}\)" for name, reason in reasons.items())
     with pytest.raises(
         ValueError,
-        match=f"4 of 24 images in .* cannot be read: {named}. Mend or remove them, or pass",
+        match=f"4 of 24 images in .* cannot be read: {named}. Repair or remove them, or pass",
     ):
         data.load_folder(folder, "all", 8, (32, 32))
 
@@ -298,7 +294,7 @@ def test_unreadable_files_are_all_named_in_one_error(folder):
 def test_unreadable_files_can_be_skipped_with_a_counted_warning(folder):
     (folder / "flower" / "text.png").write_text("hello")
     with pytest.warns(
-        UserWarning, match=r"Left out: 1 of 21 images in .* cannot be read: flower/text.png"
+        UserWarning, match=r"Skipped: 1 of 21 images in .* cannot be read: flower/text.png"
     ):
         dataset = data.load_folder(folder, "all", 8, (32, 32), on_unreadable="skip")
     assert len(gathered(dataset)[0]) == 20

@@ -16,7 +16,7 @@ EXACT, LOSSY = 1.0, 3.0
 
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory, photographs) -> pathlib.Path:
-    """One picture in a class folder, as a file of every kind; the other class has one file."""
+    """Writes one image as a file of every kind in one class folder, and a file in another."""
     from PIL import Image, ImageDraw
 
     folder = tmp_path_factory.mktemp("kinds")
@@ -81,7 +81,7 @@ def kinds(tmp_path_factory, photographs) -> pathlib.Path:
 
 
 def shown(path: str, size: tuple[int, int], background: str, mode: str) -> np.ndarray:
-    """What Pillow makes of a file."""
+    """Returns the image that Pillow decodes from a file."""
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(Image.open(path))

@@ -20,7 +20,7 @@ from tests.data.tfds_folders import picture_features, pictures, write
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
-    """The folder of one version: 3 classes of 4 gray pictures."""
+    """Returns the folder of one version: 3 classes of 4 gray images."""
     return write(tmp_path_factory.mktemp("tfds"), picture_features(3), pictures(3, 4))
 
 
@@ -114,9 +114,7 @@ LOADERS = {
 
 @pytest.fixture(scope="module", params=["sizes recorded", "sizes not recorded"])
 def train_alone(request, tmp_path_factory):
-    """The folder above a copy of the first two of the three files of `train`, without those of
-    `test`.
-    """
+    """Returns a folder with the first two of three files of `train`, without those of `test`."""
     folder = write(
         tmp_path_factory.mktemp("tfds"), picture_features(3), pictures(3, 4), 3, test=pictures(3, 1)
     )
@@ -261,7 +259,7 @@ def test_refuses_what_gives_nothing(toys, arguments, message):
 
 @pytest.mark.parametrize("num_files", [1, 5])
 def test_the_shuffle_buffer_holds_encoded_images(tmp_path, monkeypatch, num_files):
-    """All 100 take some 10 KB; of decoded pictures five would fit."""
+    """All 100 take some 10 KB, which would hold five decoded images."""
     write(tmp_path, picture_features(10), pictures(10, 10, size=64), num_files)
     monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", 5 * 64 * 64)
 
@@ -280,8 +278,9 @@ def test_the_shuffle_buffer_holds_encoded_images(tmp_path, monkeypatch, num_file
 def test_a_set_in_one_order_is_shuffled_beyond_the_buffer_where_it_has_several_files(
     tmp_path, monkeypatch
 ):
-    """The buffer holds one picture; without an order of files a pass would begin with the first
-    file each time.
+    """The buffer holds one image.
+
+    With a fixed order of files every pass would begin with the first file.
     """
     write(tmp_path, picture_features(40), pictures(40, 5), num_files=40)
     monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", 1)
@@ -339,7 +338,7 @@ def download():
 
 @pytest.fixture
 def address():
-    """The address of a server, and what ends it."""
+    """Returns the address of a server, and a function that ends it."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Files)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/file", server.shutdown

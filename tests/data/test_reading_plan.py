@@ -10,7 +10,7 @@ from keras_supcon import data
 
 
 def write(folder: pathlib.Path, pictures: list, **options) -> pathlib.Path:
-    """JPEG files of one class, in their order, and one of another class after them."""
+    """Writes JPEG files of one class, in their order, and then one of another class."""
     from PIL import Image
 
     for name in ("a", "b"):
@@ -23,7 +23,7 @@ def write(folder: pathlib.Path, pictures: list, **options) -> pathlib.Path:
 
 @pytest.mark.parametrize("options", [{}, {"antialias": True}])
 def test_the_window_is_that_of_the_upright_image(tmp_path, options):
-    """To the pixel, also where it cannot be in the middle."""
+    """The window agrees to the pixel, also where it cannot be exactly in the middle."""
     from PIL import Image, ImageOps
 
     picture = Image.fromarray(np.tile(18 * np.arange(14), (9, 1)).astype("uint8"))
@@ -40,7 +40,7 @@ def test_the_window_is_that_of_the_upright_image(tmp_path, options):
 
 
 def test_no_image_is_read_worse_than_by_bilinear_resizing(tmp_path, photographs):
-    """Whatever its size and aspect, on which it depends whether the window lies between pixels."""
+    """Size and aspect determine whether the window lies between pixels."""
     import tensorflow as tf
     from PIL import Image, ImageOps
 

@@ -75,8 +75,9 @@ def test_few_files_are_shared_out(number):
 
 
 def test_the_assignment_is_the_same_everywhere():
-    """Else a file would go from one split to another with the system or the version; accents come
-    in two spellings.
+    """Files do not change splits with the system or the version.
+
+    Accents come in two spellings.
     """
     assert [
         splits(["a/0.png", "a/1.png", "b/0.png", "b/1.png"], 0.5, 0, seed)["a/0.png"]

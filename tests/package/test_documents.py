@@ -1,6 +1,4 @@
-"""The documents: their Python runs as printed, and the commands, files and flags that they name
-exist.
-"""
+"""Python in the documents prints what they say; commands, files and flags in them exist."""
 
 import ast
 import os
@@ -122,8 +120,9 @@ def test_the_commands_that_are_checked_are_those_of_the_readme():
 
 
 def commands(path: pathlib.Path) -> Iterator[str]:
-    """Lines of the shell blocks and code within the text; of a program those of its docstring.
-    Without comments.
+    """Returns the shell lines and the code in the text, or in the docstring of a program.
+
+    Comments are removed.
     """
     text = path.read_text()
     if path.suffix == ".py":
@@ -140,7 +139,7 @@ def commands(path: pathlib.Path) -> Iterator[str]:
 
 
 def flags_of(program: pathlib.Path) -> set[str]:
-    """The flags that a program and the modules beside it that it imports define."""
+    """Returns the flags that a program, and the modules beside it that it imports, define."""
     source = program.read_text()
     flags = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source))
     for module in re.findall(r"^(?:import|from) (\w+)", source, re.MULTILINE):

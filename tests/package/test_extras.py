@@ -46,7 +46,7 @@ CALLS = {
         "tensorflow",
         "tensorflow",
     ),
-    "decode_and_centre": (lambda: data.decode_and_centre(b"", (8, 8)), "tensorflow", "tensorflow"),
+    "decode_and_center": (lambda: data.decode_and_center(b"", (8, 8)), "tensorflow", "tensorflow"),
     "knn_accuracy": (
         lambda: evaluation.knn_accuracy(*[np.ones((2, 2)), np.arange(2)] * 2, num_neighbors=1),
         "sklearn",
@@ -63,7 +63,8 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(name, monk
     call, package, extra = CALLS[name]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, package, None)
-    sentence = rf"`{name.split()[0]}` needs .*{package}.* not installed: `pip install 'keras-supcon\[{extra}\]'`"
+    command = rf"`pip install 'keras-supcon\[{extra}\]'`"
+    sentence = rf"`{name.split()[0]}` needs .*{package}.* not installed: {command}"
     with pytest.raises(ImportError, match=sentence):
         call()
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all. Who may write to a directory is in
-tests/callbacks/test_directory.py.
+"""Files appear whole or not at all.
+
+tests/callbacks/test_directory.py covers who may write to a directory.
 """
 
 import errno

@@ -32,7 +32,7 @@ ROOMS = (
 
 
 def public_objects() -> dict[str, object]:
-    """Every class and function that a room exports, by its public path."""
+    """Lists every class and function that a room exports, by its public path."""
     objects = {}
     for room in ROOMS:
         module = importlib.import_module(f"keras_supcon.{room}")

@@ -6,7 +6,8 @@ import sys
 
 PROGRAM = pathlib.Path(__file__).parents[2] / "tools" / "test_times.py"
 JUNIT = """<testsuites><testsuite>
-<testcase file="tests/a.py" name="test_one[1]" time="1.5"/><testcase file="tests/a.py" name="test_two" time="0.25"/>
+<testcase file="tests/a.py" name="test_one[1]" time="1.5"/>
+<testcase file="tests/a.py" name="test_two" time="0.25"/>
 <testcase file="tests/b.py" name="test_three" time="2.0"/>
 </testsuite></testsuites>"""
 
@@ -20,7 +21,8 @@ def run(folder: pathlib.Path, *flags: str) -> subprocess.CompletedProcess:
 def test_prints_the_slowest_first_and_the_sum_of_each_part(tmp_path):
     (tmp_path / "test-jax.xml").write_text(JUNIT)
     (tmp_path / "doctest.xml").write_text(
-        '<testsuites><testsuite><testcase classname="x" name="y" time="9"/></testsuite></testsuites>'
+        '<testsuites><testsuite><testcase classname="x" name="y" time="9"/>'
+        "</testsuite></testsuites>"
     )
     header, _, *lines = run(tmp_path, "--tests=1").stdout.splitlines()
     assert header.startswith(f"The parts of {tmp_path} ended between 2")

@@ -1,7 +1,6 @@
-"""Trains the same models on the same data with one or several replicas, and writes what became of
-them.
+"""Trains the same models on the same data with any number of replicas, and writes the results.
 
-    python -m tests.distributed.replica_program --engine=mirrored --replicas=2 --output_dir=folder
+    python -m tests.distribution.replica_program --engine=mirrored --replicas=2 --output_dir=folder
 
 Each engine needs a process of its own: devices and strategies are chosen before the first tensor.
 """
@@ -107,7 +106,7 @@ class HalfMendedModel(keras_supcon.distribution.DistributedFit, keras.Model):
 
 
 def fails(cls, strategy):
-    """Whether a model cannot be fitted."""
+    """Checks whether a model cannot be fitted."""
     with strategy.scope():
         inputs = keras.Input((FEATURES,))
         model = cls(inputs, keras.layers.Dense(1)(inputs))

@@ -1,5 +1,6 @@
-"""A loss tells Keras' trainer from other callers by a name that is private to Keras. These laws
-fail if Keras changes it.
+"""A loss recognizes Keras' trainer by a name that is private to Keras.
+
+These laws fail if Keras changes it.
 """
 
 import keras

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.covering import representatives
-from tests.distributed.engines import run_program, worker_environments
+from tests.distribution.engines import run_program, worker_environments
 
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
 
@@ -30,7 +30,7 @@ ENGINES = {"jax": ["mirrored 2"], "tensorflow": ["mirrored 4", "multi_worker 2"]
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """A function from the engine and the number of replicas to what every worker wrote."""
+    """Returns a function from the engine and the number of replicas to all workers' results."""
 
     @functools.cache
     def run(engine: str, replicas: int, losses: str) -> list[dict[str, np.ndarray]]:
@@ -46,7 +46,7 @@ def results(tmp_path_factory):
             f"--output_dir={folder}",
             f"--losses={losses}",
         ]
-        run_program("tests.distributed.replica_program", arguments, environments, folder)
+        run_program("tests.distribution.replica_program", arguments, environments, folder)
         files = sorted(folder.glob("*.npz"))
         assert len(files) == len(environments)
         return [dict(np.load(file)) for file in files]
@@ -78,7 +78,7 @@ def test_replicas_train_what_one_device_trains(results, engine):
 
 
 def test_training_moves_every_weight_that_is_compared(results):
-    """The comparison above would hold of models that do not train."""
+    """The comparison above would also hold for models that do not train."""
     (single,) = results("default", 1, SOME_LOSSES)
     weights = [name for name in single if "/weight" in name]
     assert len(weights) > 30
@@ -89,8 +89,9 @@ def test_training_moves_every_weight_that_is_compared(results):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.distribute")
 def test_keras_cannot_yet_train_on_several_workers_by_itself(results):
-    """When this fails, Keras needs `distribution/fit.py` no more: (a plain model, one that is
-    mended in one place only).
+    """Fails when Keras no longer needs `distribution/fit.py`.
+
+    The models are a plain one, and one with half of the workaround.
     """
     np.testing.assert_array_equal(
         results("multi_worker", 2, SOME_LOSSES)[0]["Keras alone fails"], [True, True]

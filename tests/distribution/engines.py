@@ -16,9 +16,7 @@ SECONDS = 900
 def run_program(
     module: str, arguments: list[str], environments: list[dict[str, str]], log_dir: pathlib.Path
 ) -> None:
-    """Runs `python -m module` in each environment at the same time; raises if one fails or takes
-    too long.
-    """
+    """Runs `python -m module` in all environments at once; fails if one fails or is too slow."""
     logs = [log_dir / f"worker-{number}.log" for number in range(len(environments))]
     processes = []
     for environment, log in zip(environments, logs, strict=True):
@@ -41,7 +39,7 @@ def run_program(
 
 
 def worker_environments(count: int) -> list[dict[str, str]]:
-    """`TF_CONFIG` for workers on this machine."""
+    """Returns `TF_CONFIG` for workers on this machine."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = [f"127.0.0.1:{taken.getsockname()[1]}" for taken in sockets]
     for taken in sockets:

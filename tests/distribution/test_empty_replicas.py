@@ -1,4 +1,4 @@
-"""A last batch that leaves replicas without rows trains, evaluates and predicts as on one device."""
+"""A last batch that leaves replicas empty trains, evaluates and predicts as on one device."""
 
 import contextlib
 
@@ -20,8 +20,10 @@ def images(rng):
 
 
 def encoder(synchronized):
-    """With convolutions, which oneDNN refuses to compute for no image, and a row of zeros is not
-    one of zeros after a bias.
+    """Makes an encoder with a convolution and batch normalization.
+
+    oneDNN refuses convolutions of an empty batch. The bias keeps a row of zeros from being one of
+    zeros after it.
     """
     keras.utils.set_random_seed(0)
     convolution = keras.layers.Conv2D(4, 3, bias_initializer="ones")
@@ -73,7 +75,7 @@ def test_statistics_of_a_replica_without_rows_stay_where_they_are(
 ):
     model = contrastive(strategy.scope(), synchronized=False, micro_batch_size=micro_batch_size)
     with pytest.warns(
-        UserWarning, match="Batch normalization takes its statistics from each of 2 replicas alone"
+        UserWarning, match=r"BatchNormalization layers use per-replica statistics \(2 replicas\)"
     ):
         model.fit(images[:1], np.zeros(1), batch_size=BATCH_SIZE, verbose=0)
     normalization = model.encoder.layers[1]
@@ -92,7 +94,7 @@ def test_statistics_of_a_replica_without_rows_stay_where_they_are(
 
 
 def test_gradient_caching(images, strategy):
-    """Moving averages of synchronized layers too: a pass on no rows is none."""
+    """Averages of synchronized layers agree too: a pass on no rows does not count."""
     labels = np.arange(ROWS) % 3
     single = results(
         contrastive(contextlib.nullcontext(), synchronized=False, micro_batch_size=4),
@@ -120,7 +122,7 @@ def test_the_linear_classifier(images, strategy):
 
 
 def test_masks_of_outputs_are_kept(rng, strategy):
-    """A Keras loss leaves out the steps of a sequence that are masked."""
+    """A Keras loss ignores the masked steps of a sequence."""
 
     class Model(DistributedFit, keras.Model):
         pass

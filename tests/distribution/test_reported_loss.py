@@ -100,5 +100,5 @@ def test_the_loss_of_uneven_shares_is_that_of_one_replica(rng, strategy, model, 
     ],
 )
 def test_a_traced_step_reports_as_an_eager_one_does(rng, strategy, model, reduction, samples):
-    """Each trainer once, and each way in which the loss weighs its values."""
+    """Covers each trainer once, and each way in which the loss weights its values."""
     check_reported(rng, strategy, model, reduction, samples, run_eagerly=False)

@@ -16,7 +16,7 @@ def augmenter(**options) -> RandomResizedCrop:
 
 
 def numbered(batch_size=2, **options):
-    """The same image many times, so that differences come from the layer, numbered by its label."""
+    """Repeats an image, numbered by its label, so that differences come from the layer."""
     import tensorflow as tf
 
     images = same_images(size=8, number=NUMBER)
@@ -27,7 +27,7 @@ def numbered(batch_size=2, **options):
 
 
 def epoch(dataset) -> np.ndarray:
-    """The views of one pass in the order of their labels, whatever the order of the data set."""
+    """Returns the views of one pass in the order of their labels, whatever that of the data set."""
     views, labels, _ = (
         np.concatenate(part) for part in zip(*dataset.as_numpy_iterator(), strict=True)
     )
@@ -126,7 +126,7 @@ def test_keeps_the_structure_around_the_images(form, batch_size):
 
 
 def split(element):
-    """The images of an element, and the rest."""
+    """Separates the images of an element from its other parts."""
     if isinstance(element, tuple):
         return element[0], element[1:]
     if isinstance(element, dict):
@@ -150,7 +150,7 @@ def test_keeps_the_class_names():
 
 
 def test_workers_of_a_distributed_run_share_the_elements(tmp_path):
-    """Auto-sharding tries files first, and must find them whole when it turns to elements."""
+    """Auto-sharding tries files first, and must find them unsharded when it turns to elements."""
     import tensorflow as tf
     from tensorflow.python.data.experimental.ops.distribute import _AutoShardDataset
 

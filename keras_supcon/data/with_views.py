@@ -9,8 +9,8 @@ from keras_supcon.arguments import check_whole_number
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.seeding import stateless_seeds
 from keras_supcon.augmentation.views import check_num_views
-from keras_supcon.data.seeding import check_seed, int64_of, seed_of
 from keras_supcon.extras import require_extra
+from keras_supcon.seeds import as_int64, check_seed, fold_in
 
 if TYPE_CHECKING:
     import keras
@@ -25,22 +25,20 @@ def with_views(
     *,
     start: int | None = None,
 ) -> tf.data.Dataset:
-    """Augments the images of a data set several times, in parallel, on the processor that feeds the
-    model.
+    """Augments the images of a data set several times, in parallel, in the input pipeline.
 
     The layers of this package draw from `seed`, the epoch and the position of the element alone,
-    not from their own seeds: one seed gives the same views in every run, whatever the timing, and
-    every pass over the data set gives new ones. Layers of Keras and of keras-cv draw from their own
-    generators, in an order that is left to chance. Where `tf.random.set_seed` is set, some of
-    keras-cv draw the same in every pass: give them `dataset.repeat()`.
+    and not from their own seeds. One seed gives the same views in every run, whatever the timing,
+    and every pass over the data set gives new ones. Layers of Keras and of keras-cv draw from their
+    own generators, in an order that depends on timing. Where `tf.random.set_seed` is set, some
+    keras-cv layers draw the same in every pass: give them `dataset.repeat()`.
 
-    Views that a recipe makes are in [0, 1], and a model takes views in the range that they have.
-    Stage two should see its images in that range too, unless the encoder tells no scales apart, as
-    ours: by `keras.layers.Rescaling(1 / 255)` as its augmenter.
+    Views of a recipe are in [0, 1], and models take views in the range that they have. Stage two
+    should then see its images in that range too, by `keras.layers.Rescaling(1 / 255)` as its
+    augmenter, unless the encoder is independent of the scale, as the encoders of this package are.
 
-    Where `tf.distribute` shards the data set among several workers, it does so by elements, as
-    after `dataset.enumerate()`. To read different files, shard before, and give each worker a seed
-    of its own.
+    Where `tf.distribute` shards the data set over several workers, it does so by elements, as after
+    `dataset.enumerate()`. To read different files, shard before, and give each worker its own seed.
 
     Args:
         dataset: Images of shape `(batch, height, width, channels)` or `(height, width, channels)`:
@@ -48,17 +46,17 @@ def with_views(
             or as `"images"` in a dictionary.
         augmenter: A layer, a list of layers, one for each view, or a `MultiView`.
         num_views: Number of views, at least 1. None takes the number of a list or a `MultiView`,
-            and 2 of a single layer.
-        seed: Whole number, of any sign and size, that fixes the views, together with
+            and 2 for a single layer.
+        seed: Whole number, of any sign and size, that determines the views, together with
             `tf.random.set_seed` where that is set; None for a random one.
-        start: For a data set that holds all epochs, such as that of `load_epochs`: how many of its
-            elements came before a restart, 0 at the first start. The views of an element then
-            depend on `seed` and its number since the first start alone, so those after a restart
-            are those without one; and each pass over the data set gives the same. Needs a `seed`.
+        start: For a data set that holds all epochs, such as that of `load_epochs`: the number of
+            its elements before a restart, 0 at the first start. The views of an element then depend
+            only on `seed` and its index since the first start, so that a restart does not change
+            them; and each pass over the data set gives the same views. Needs a `seed`.
 
     Returns:
-        The data set with views in the place of the images, `(batch, num_views, height, width,
-        channels)` or `(num_views, height, width, channels)`, and the attributes `class_names`,
+        The data set with views in place of the images, `(batch, num_views, height, width,
+        channels)` or `(num_views, height, width, channels)`, and with the attributes `class_names`,
         `steps_per_epoch` and `num_examples` if it had them.
 
     Raises:
@@ -72,7 +70,8 @@ def with_views(
     >>> import keras_supcon
     >>> from keras_supcon.augmentation import SimAugment
     >>> train = keras_supcon.data.load("digits", "train", batch_size=32)
-    >>> train = keras_supcon.data.with_views(train, SimAugment(image_size=(8, 8), flip_probability=0.0), seed=1)
+    >>> augmenter = SimAugment(image_size=(8, 8), flip_probability=0.0)
+    >>> train = keras_supcon.data.with_views(train, augmenter, seed=1)
     >>> views, labels = next(iter(train))
     >>> views.shape, labels.shape
     (TensorShape([32, 2, 8, 8, 1]), TensorShape([32]))
@@ -109,11 +108,11 @@ def with_views(
 
 
 def _seeds(seed: int | None, start: int | None) -> tf.data.Dataset:
-    """An endless data set of pairs of integers, one for each element."""
+    """Makes an endless data set of pairs of integers, one for each element."""
     import tensorflow as tf
 
-    if start is None:  # 32 random bits each, new ones each time that the data set is iterated
-        return tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True).batch(
+    if start is None:  # 32 random bits each, new ones for each iteration of the data set
+        return tf.data.Dataset.random(as_int64(seed), rerandomize_each_iteration=True).batch(
             2, drop_remainder=True
         )
     start = check_whole_number("start", start, 0)
@@ -123,7 +122,7 @@ def _seeds(seed: int | None, start: int | None) -> tf.data.Dataset:
             f"seed=None, start={start}"
         )
     return tf.data.Dataset.counter(start).map(
-        lambda number: tf.cast(seed_of(seed, number), "int64")
+        lambda number: tf.cast(fold_in(seed, number), "int64")
     )
 
 
@@ -136,7 +135,6 @@ def _check_images(element_spec: Any) -> None:
     if getattr(getattr(images, "shape", None), "rank", None) not in (3, 4):
         raise ValueError(
             "`dataset` should give images of shape (height, width, channels) or (batch, height, "
-            "width, channels): alone, "
-            "first in a tuple, or as 'images' in a dictionary. Received: "
+            "width, channels): alone, first in a tuple, or as 'images' in a dictionary. Received: "
             f"dataset.element_spec={element_spec}"
         )
