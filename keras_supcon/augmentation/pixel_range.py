@@ -6,16 +6,23 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from keras_supcon.augmentation.base import ImageAugmentation
-from keras_supcon.augmentation.calling import keras_cv_classes, layers_within
-from keras_supcon.augmentation.views import MultiView
+from keras_supcon.augmentation._keras_internals import flatten_layers
+from keras_supcon.augmentation.adapters import (
+    adapter_of,
+    is_library_layer,
+    keeps_range,
+    layers_within,
+    rescales,
+)
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
+from keras_supcon.augmentation.layers.multi_view import MultiView
 
-# Layers of Keras and keras-cv that leave the range of pixels as it is, beside those whose names
-# begin with Random.
+# Layers of Keras that keep the range of pixels, beside those whose names begin with Random.
 _KEEP_RANGE = {
-    "AugMix", "AutoContrast", "CenterCrop", "CutMix", "Dropout", "Equalization", "GaussianNoise", "Grayscale", "GridMask",
-    "InputLayer", "MixUp", "Posterization", "RandAugment", "Resizing", "Solarization",
+    "AugMix", "AutoContrast", "CenterCrop", "CutMix", "Dropout", "Equalization", "GaussianNoise",
+    "InputLayer", "MixUp", "RandAugment", "Resizing", "Solarization",
 }  # fmt: skip
+_RESCALE = {"Rescaling", "Normalization"}
 
 
 def restore_pixel_range(augmenter: keras.layers.Layer, images: Any) -> Any:
@@ -88,14 +95,14 @@ def layer_of_other_range(augmenter: keras.layers.Layer) -> keras.layers.Layer | 
             None,
         )
     rescaling = (
-        layer for layer in layers_within(augmenter) if _is_of(layer, {"Rescaling", "Normalization"})
-    )
-    recipes = (
         layer
-        for layer in augmenter._flatten_layers()
-        if getattr(layer, "ends_in_unit_range", False)
+        for layer in layers_within(augmenter)
+        if _is_of_keras(layer, _RESCALE) or rescales(layer)
     )
-    found = next(rescaling, None) or next(recipes, None)
+    policies = (
+        layer for layer in flatten_layers(augmenter) if getattr(layer, "ends_in_unit_range", False)
+    )
+    found = next(rescaling, None) or next(policies, None)
     return None if unit_range_layer(augmenter) is not None else found
 
 
@@ -117,17 +124,11 @@ def check_pixel_range(augmenter: keras.layers.Layer | None) -> None:
                 f"{[one.name for one in augmenter.augmenters]}"
             )
     for layer in [] if augmenter is None else layers_within(augmenter):
-        chosen = [
-            *getattr(layer, "layers", []),
-            getattr(layer, "layer", None),
-            getattr(layer, "_layer", None),
-        ]
-        is_chain = isinstance(layer, (keras.Sequential, keras.layers.Pipeline))
-        if (
-            keras_cv_classes(layer)
-            and not is_chain
-            and any(getattr(one, "ends_in_unit_range", False) for one in chosen)
-        ):
+        adapter = adapter_of(layer)
+        if adapter is None or isinstance(layer, (keras.Sequential, keras.layers.Pipeline)):
+            continue
+        optional = adapter.optional_layers(layer)
+        if any(getattr(one, "ends_in_unit_range", False) for one in optional):
             raise ValueError(
                 "`augmenter` should give pixels of one range: a recipe in a layer that chooses "
                 "whether to apply it gives "
@@ -147,16 +148,12 @@ def _steps(augmenter: Any) -> list[Any]:
 def _keeps_range(layer: Any) -> bool:
     if isinstance(layer, ImageAugmentation):
         return True
-    return _is_of(layer, _KEEP_RANGE) or (
-        type(layer).__name__.startswith("Random") and _is_of(layer, {type(layer).__name__})
-    )
+    is_random = type(layer).__name__.startswith("Random") and is_library_layer(layer)
+    return is_random or _is_of_keras(layer, _KEEP_RANGE) or keeps_range(layer)
 
 
-def _is_of(layer: Any, names: set[str]) -> bool:
-    return (
-        type(layer).__module__.split(".")[0] in ("keras", "keras_cv")
-        and type(layer).__name__ in names
-    )
+def _is_of_keras(layer: Any, names: set[str]) -> bool:
+    return type(layer).__module__.split(".")[0] == "keras" and type(layer).__name__ in names
 
 
 def _stretch(images: Any, low: float, high: float) -> Any:

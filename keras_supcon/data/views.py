@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.seeding import stateless_seeds
-from keras_supcon.augmentation.views import check_num_views
+from keras_supcon.augmentation.layers.multi_view import check_num_views
+from keras_supcon.augmentation.stateless_seeds import stateless_seeds
 from keras_supcon.data.seeding import check_seed, int64_of, seed_of
 from keras_supcon.extras import require_extra
 

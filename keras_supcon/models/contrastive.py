@@ -9,9 +9,13 @@ from keras import ops, tree
 
 from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter, holds_keras_cv
+from keras_supcon.augmentation.any_layer import (
+    as_augmenter,
+    deserialize_augmenter,
+    draws_outside_keras,
+)
+from keras_supcon.augmentation.layers.multi_view import check_num_views
 from keras_supcon.augmentation.pixel_range import check_pixel_range
-from keras_supcon.augmentation.views import check_num_views
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.batch_size import check_batch_size, num_replicas
 from keras_supcon.models.compiled_checks import (
@@ -277,7 +281,7 @@ class ContrastiveModel(LearnsTemperature, EncoderModel):
         """
         images, augmenter = as_tensors(images), self.augmenter
         are_views = holds_views(self.encoder, images)
-        if not are_views and augmenter is not None and holds_keras_cv(augmenter):
+        if not are_views and augmenter is not None and draws_outside_keras(augmenter):
             images, are_views = self._views(images, training=True), True
         if are_views:
 

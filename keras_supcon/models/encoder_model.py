@@ -9,9 +9,9 @@ import keras
 from keras import ops, tree
 
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.calling import call_augmenter, keras_layers_within
+from keras_supcon.augmentation.any_layer import call_augmenter, keras_layers_within
 from keras_supcon.augmentation.pixel_range import readers_of_pixels, restore_pixel_range
-from keras_supcon.augmentation.recipe import Recipe
+from keras_supcon.augmentation.policies.augmentation_policy import AugmentationPolicy
 from keras_supcon.distribution import DistributedFit
 from keras_supcon.models.encoder_inputs import (
     as_floats,
@@ -133,7 +133,7 @@ def augment(augmenter: keras.layers.Layer | None, inputs: Any, training: bool) -
             inputs = as_floats(inputs)
         elif isinstance(inputs, dict) and "images" in inputs:
             inputs = {**inputs, "images": as_floats(inputs["images"])}
-    if not training and isinstance(augmenter, Recipe):
+    if not training and isinstance(augmenter, AugmentationPolicy):
         return augmenter.crop(inputs, training=False)  # to [0, 1] and back would round
     return restore_pixel_range(augmenter, call_augmenter(augmenter, inputs, training))
 

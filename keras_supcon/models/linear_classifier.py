@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number
-from keras_supcon.augmentation.calling import as_augmenter, deserialize_augmenter
+from keras_supcon.augmentation.any_layer import as_augmenter, deserialize_augmenter
 from keras_supcon.augmentation.pixel_range import check_pixel_range
 from keras_supcon.layers.quantized_parts import SavesQuantizedParts
 from keras_supcon.models.encoder_inputs import check_encoder

@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_supcon.augmentation.operations.geometric import FILL
-from keras_supcon.augmentation.resampling import per_channel
+from keras_supcon.augmentation.operations.resampling import per_channel
 
 # Half the side of the largest square, as a share of the image's shorter side: 40 of 224 pixels.
 _LARGEST_HALF = 40 / 224

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_supcon.augmentation.color import LUMA, apply_color_map, mean_grey
+from keras_supcon.augmentation.operations.color_maps import LUMA, apply_color_map, mean_luma
 
 # The degenerate forms: the grey image, its mean grey, black, and the image smoothed by [[1, 1, 1],
 # [1, 5, 1], [1, 1, 1]] / 13.
@@ -47,7 +47,7 @@ def apply_enhancement(
     )
     matrix = factor * identity + share("Color") * to_grey
     offset = (
-        share("Contrast") * numpy.reshape(mean_grey(backend, images), (-1, 1, 1))
+        share("Contrast") * numpy.reshape(mean_luma(backend, images), (-1, 1, 1))
         if "Contrast" in names
         else None
     )

@@ -8,7 +8,7 @@ numbers.
 import math
 from typing import Any
 
-from keras_supcon.augmentation.resampling import bilinear, per_channel
+from keras_supcon.augmentation.operations.resampling import bilinear, per_channel
 
 # What is shown where the image does not reach, and under a cutout, of 255.
 FILL = 128.0

@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_supcon.augmentation.operations import cutout, enhance, geometric, tone
-from keras_supcon.augmentation.selection import where_chosen
+from keras_supcon.augmentation.operations.masked_map import map_where
 
 # In the order of the families, so that the operations of one family stand together.
 OPERATIONS = (*geometric.MAPS, *tone.TABLES, *enhance.NAMES, "Cutout")
@@ -49,7 +49,7 @@ def _move(backend: Any, names: tuple[str, ...], images: Any, steps: list[dict[st
             geometric.affine_map(backend, family, images, choice, step["magnitude"] * step["sign"])
         )
         moves = chosen if moves is None else backend.numpy.logical_or(moves, chosen)
-    return where_chosen(
+    return map_where(
         backend, moves, lambda *some: geometric.apply_maps(backend, *some), images, *maps
     )
 
@@ -68,11 +68,11 @@ def _change_pixels(backend: Any, names: tuple[str, ...], images: Any, step: dict
             ) -> Any:
                 return apply(backend, family, some, choice, magnitude)
 
-            images = where_chosen(backend, chosen, change, images, choice, step["magnitude"])
+            images = map_where(backend, chosen, change, images, choice, step["magnitude"])
     if "Cutout" in names:
         chosen, _ = _choice(backend, names, ("Cutout",), step)
         parameters = step["center"], step["magnitude"]
-        images = where_chosen(
+        images = map_where(
             backend, chosen, lambda *some: cutout.apply_cutout(backend, *some), images, *parameters
         )
     return images

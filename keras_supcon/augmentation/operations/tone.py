@@ -8,7 +8,7 @@ magnitudes `(batch, 1, 1)`. They give tables that broadcast to `(batch, channels
 
 from typing import Any
 
-from keras_supcon.augmentation.resampling import gather
+from keras_supcon.augmentation.operations.resampling import gather
 
 _LEVELS = 256
 

@@ -5,18 +5,18 @@ from typing import Any
 import keras
 
 from keras_supcon.arguments import check_between, check_probability, check_whole_number
-from keras_supcon.augmentation.base import ImageAugmentation
-from keras_supcon.augmentation.blur import RandomGaussianBlur
-from keras_supcon.augmentation.color import RandomColorJitter, RandomGrayscale
-from keras_supcon.augmentation.operations.layers import draw_places
+from keras_supcon.augmentation.layers.blur import RandomGaussianBlur
+from keras_supcon.augmentation.layers.color import RandomColorJitter, RandomGrayscale
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
+from keras_supcon.augmentation.layers.operations import draw_places
+from keras_supcon.augmentation.layers.warp import RandomWarp
 from keras_supcon.augmentation.operations.sequence import OPERATIONS
-from keras_supcon.augmentation.recipe import OperationsRecipe
-from keras_supcon.augmentation.sim_augment import jitter_spreads, used_parts
-from keras_supcon.augmentation.warp import RandomWarp
+from keras_supcon.augmentation.policies.augmentation_policy import OperationsPolicy
+from keras_supcon.augmentation.policies.sim_augment import jitter_spreads, used_parts
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class RandAugment(OperationsRecipe):
+class RandAugment(OperationsPolicy):
     """Random-resized crop, left-right flip, then `num_ops` operations, drawn for each image, all at
     one magnitude.
 

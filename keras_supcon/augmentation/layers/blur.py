@@ -5,9 +5,9 @@ from typing import Any
 import keras
 
 from keras_supcon.arguments import check_probability, check_range, is_whole
-from keras_supcon.augmentation.base import ImageAugmentation
-from keras_supcon.augmentation.resampling import blur_axis
-from keras_supcon.augmentation.selection import where_chosen
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
+from keras_supcon.augmentation.operations.masked_map import map_where
+from keras_supcon.augmentation.operations.resampling import blur_axis
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -88,7 +88,7 @@ class RandomGaussianBlur(ImageAugmentation):
             )
             return self.backend.numpy.transpose(some, columns_first)
 
-        return where_chosen(self.backend, draws["chosen"], blur, images, draws["sigma"])
+        return map_where(self.backend, draws["chosen"], blur, images, draws["sigma"])
 
     def get_config(self) -> dict[str, Any]:
         return {

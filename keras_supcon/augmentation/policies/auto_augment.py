@@ -4,14 +4,14 @@ from typing import Any
 
 import keras
 
-from keras_supcon.augmentation.operations.layers import draw_places
+from keras_supcon.augmentation.layers.operations import draw_places
 from keras_supcon.augmentation.operations.sequence import NONE, OPERATIONS
-from keras_supcon.augmentation.policies import read_policy
-from keras_supcon.augmentation.recipe import OperationsRecipe
+from keras_supcon.augmentation.policies.augmentation_policy import OperationsPolicy
+from keras_supcon.augmentation.policies.auto_augment_policies import read_policy
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class AutoAugment(OperationsRecipe):
+class AutoAugment(OperationsPolicy):
     """Random-resized crop, left-right flip, then one of the policy's sub-policies, drawn for each
     image.
 

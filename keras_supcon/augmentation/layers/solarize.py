@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_supcon.arguments import check_probability
-from keras_supcon.augmentation.base import ImageAugmentation
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")

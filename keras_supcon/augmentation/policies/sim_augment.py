@@ -5,15 +5,16 @@ from typing import Any
 import keras
 
 from keras_supcon.arguments import check_between, check_probability
-from keras_supcon.augmentation.base import ImageAugmentation
-from keras_supcon.augmentation.blur import RandomGaussianBlur
-from keras_supcon.augmentation.color import RandomColorJitter, RandomGrayscale, apply_color_map
-from keras_supcon.augmentation.recipe import Recipe
-from keras_supcon.augmentation.warp import RandomWarp
+from keras_supcon.augmentation.layers.blur import RandomGaussianBlur
+from keras_supcon.augmentation.layers.color import RandomColorJitter, RandomGrayscale
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
+from keras_supcon.augmentation.layers.warp import RandomWarp
+from keras_supcon.augmentation.operations.color_maps import apply_color_map
+from keras_supcon.augmentation.policies.augmentation_policy import AugmentationPolicy
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class SimAugment(Recipe):
+class SimAugment(AugmentationPolicy):
     """Random-resized crop, left-right flip, colour jitter, random grey, and optionally a warp and a
     blur.
 

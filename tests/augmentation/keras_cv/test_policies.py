@@ -14,7 +14,7 @@ from keras_supcon.augmentation import (
     RandomResizedCrop,
     SimAugment,
 )
-from keras_supcon.augmentation.calling import as_augmenter
+from keras_supcon.augmentation.any_layer import as_augmenter
 from keras_supcon.augmentation.keras_cv import KerasCVRandAugment, KerasCVSimAugment
 from tests.covering import every_value, representatives
 from tests.public_classes import same_images
@@ -317,3 +317,11 @@ def test_our_layers_work_beside_those_of_keras_cv(ours, name):
     np.testing.assert_array_equal(out["labels"], labels)
     assert number_of_different(out["images"]) > 1
     assert np.any(np.asarray(out["images"]) != data["images"])
+
+
+def test_the_old_name_of_the_base_still_works():
+    from keras_supcon.augmentation import keras_cv
+    from keras_supcon.augmentation.keras_cv.keras_cv_policy import KerasCVPolicy
+
+    with pytest.warns(DeprecationWarning, match="`.*KerasCVRecipe` is now `.*KerasCVPolicy`"):
+        assert keras_cv.KerasCVRecipe is KerasCVPolicy

@@ -6,7 +6,7 @@ from typing import Any
 from keras_supcon.ops.compiling import is_for_xla
 
 
-def where_chosen(
+def map_where(
     backend: Any, chosen: Any, function: Callable[..., Any], images: Any, *parameters: Any
 ) -> Any:
     """Replaces the chosen images by `function(images, *parameters)`.

@@ -5,10 +5,8 @@ from typing import Any
 import keras
 
 from keras_supcon.arguments import check_probability
-from keras_supcon.augmentation.base import ImageAugmentation
-from keras_supcon.augmentation.calling import as_augmenter, call_augmenter, deserialize_augmenter
-from keras_supcon.augmentation.crop import CenterCropResize
-from keras_supcon.augmentation.recipe import Recipe
+from keras_supcon.augmentation.any_layer import as_augmenter, call_augmenter, deserialize_augmenter
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -43,7 +41,7 @@ class RandomApply(ImageAugmentation):
     def __init__(self, layer: keras.layers.Layer, probability: float = 0.5, **kwargs: Any) -> None:
         if not isinstance(layer, keras.layers.Layer):
             raise ValueError(f"`layer` should be a Keras layer. Received: layer={layer!r}")
-        if isinstance(layer, (Recipe, CenterCropResize)):
+        if getattr(layer, "ends_in_unit_range", False):
             raise ValueError(
                 "`layer` should give images of the range that it takes, and recipes give [0, 1]. "
                 "Apply what they are made of. "

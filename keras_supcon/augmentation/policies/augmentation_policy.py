@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from keras_supcon.augmentation.base import ImageAugmentation, has_floats, nan_unless_finite
-from keras_supcon.augmentation.crop import RandomResizedCrop
+from keras_supcon.augmentation.layers.crop import RandomResizedCrop
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
+from keras_supcon.augmentation.operations.not_finite import has_floats, nan_unless_finite
 from keras_supcon.augmentation.operations.sequence import OPERATIONS, apply_operations
-
-# Far more than the seeds that a user gives to neighbouring layers differ by.
-_PART_STRIDE = 15_485_863
+from keras_supcon.augmentation.seeds import seed_of_part
 
 
-class Recipe(ImageAugmentation):
+class AugmentationPolicy(ImageAugmentation):
     """Base of the recipes.
 
     Subclasses make their layers by `part` and write `draw_views` and `transform_views`, for images
@@ -46,7 +45,7 @@ class Recipe(ImageAugmentation):
         With one seed the draws of all parts, and of the recipe itself, would be the same numbers.
         """
         self._num_parts += 1
-        seed = None if self.seed is None else (self.seed + self._num_parts * _PART_STRIDE) % 2**31
+        seed = seed_of_part(self.seed, self._num_parts)
         part = layer_class(*args, seed=seed, dtype=self.dtype_policy, **kwargs)
         part.backend = self.backend
         part.built = True
@@ -97,7 +96,7 @@ class Recipe(ImageAugmentation):
         }
 
 
-class OperationsRecipe(Recipe):
+class OperationsPolicy(AugmentationPolicy):
     """Base of the recipes whose draws are operations; `_names` are those that may be drawn."""
 
     _names: tuple[str, ...] = OPERATIONS

@@ -7,34 +7,12 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import check_between, check_not_negative, check_probability
-from keras_supcon.augmentation.base import ImageAugmentation, nan_unless_finite
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
+from keras_supcon.augmentation.operations.color_maps import LUMA, apply_color_map, mean_luma
+from keras_supcon.augmentation.operations.not_finite import nan_unless_finite
 
-# ITU-R BT.601 luma, the grey of Pillow, OpenCV and torchvision.
-LUMA = np.array([0.299, 0.587, 0.114])
 _RGB_TO_YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
-
-
-def mean_grey(backend: Any, pixels: Any) -> Any:
-    """The mean luma of each image, `(batch,)`."""
-    mean = backend.numpy.mean(pixels, axis=(1, 2))
-    weights = backend.convert_to_tensor(
-        LUMA if pixels.shape[-1] == 3 else np.ones(1), dtype="float32"
-    )
-    return backend.numpy.sum(mean * weights, axis=1)
-
-
-def apply_color_map(
-    backend: Any, pixels: Any, matrix: Any, offset: Any = None, high: float | None = None
-) -> Any:
-    """Float32 `color @ matrix + offset` for every pixel, clipped to [0, high] if that is given."""
-    numpy = backend.numpy
-    _, height, width, channels = backend.shape(pixels)
-    colors = numpy.reshape(pixels, (-1, height * width, channels))
-    colors = colors * matrix if channels == 1 else numpy.matmul(colors, matrix)
-    colors = colors if offset is None else colors + offset
-    colors = colors if high is None else numpy.clip(colors, 0.0, high)
-    return numpy.reshape(colors, (-1, height, width, channels))
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -139,7 +117,7 @@ class RandomColorJitter(ImageAugmentation):
         numpy = self.backend.numpy
         is_rgb = pixels.shape[-1] == 3
         gain = numpy.reshape(draws["contrast"] * draws["brightness"], (-1, 1, 1))
-        mean = numpy.reshape(mean_grey(self.backend, pixels), (-1, 1, 1))
+        mean = numpy.reshape(mean_luma(self.backend, pixels), (-1, 1, 1))
         mean = mean + nan_unless_finite(mean)
         # Saturation and hue keep greys as they are, so the offset of the contrast passes through
         # them.

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from tests.augmentation.test_every_layer import make
+from tests.augmentation.layers.test_every_layer import make
 from tests.covering import representatives
 from tests.public_classes import AUGMENTATIONS, same_images
 

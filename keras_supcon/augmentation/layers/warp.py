@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import check_not_negative, check_probability, check_whole_number
-from keras_supcon.augmentation.base import ImageAugmentation
-from keras_supcon.augmentation.resampling import bilinear
-from keras_supcon.augmentation.selection import where_chosen
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
+from keras_supcon.augmentation.operations.masked_map import map_where
+from keras_supcon.augmentation.operations.resampling import bilinear
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -75,7 +75,7 @@ class RandomWarp(ImageAugmentation):
 
     def transform(self, images: Any, draws: dict[str, Any]) -> Any:
         images = self.backend.cast(images, "float32")
-        return where_chosen(
+        return map_where(
             self.backend, draws["chosen"], self._warp, images, draws["across"], draws["down"]
         )
 

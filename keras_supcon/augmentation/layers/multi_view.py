@@ -7,8 +7,10 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number, is_whole
-from keras_supcon.augmentation.base import is_symbolic_tensorflow, warn_of_plain_images_in_tf_data
-from keras_supcon.augmentation.calling import as_augmenter, call_augmenter, deserialize_augmenter
+from keras_supcon.augmentation._keras_internals import keep_inputs_as_they_are
+from keras_supcon.augmentation.any_layer import as_augmenter, call_augmenter, deserialize_augmenter
+from keras_supcon.augmentation.input_warnings import warn_of_missing_training
+from keras_supcon.augmentation.tracing import is_symbolic_tensorflow
 
 _DEFAULT_NUM_VIEWS = 2
 
@@ -83,10 +85,7 @@ class MultiView(keras.layers.Layer):
         super().__init__(**{"dtype": augmenters[0].dtype_policy, **kwargs})
         self.num_views = num_views
         self.augmenters = augmenters if is_list else augmenters * num_views
-        # As `keras.layers.Pipeline`: inputs reach the augmenters as they came, TensorFlow's tensors
-        # inside tf.data included.
-        self._convert_input_args = False
-        self._allow_non_tensor_positional_args = True
+        keep_inputs_as_they_are(self)
 
     def build(self, input_shape: Any) -> None:
         self.built = True
@@ -96,7 +95,7 @@ class MultiView(keras.layers.Layer):
             return {**images, "images": self.call(images["images"], training)}
         axis = _view_axis(tuple(images.shape))
         if training is None:
-            warn_of_plain_images_in_tf_data(self)
+            warn_of_missing_training(self)
         training = bool(training)
         # One call a view, not one call on repeated images: some layers draw once for a whole batch.
         views = [call_augmenter(augmenter, images, training) for augmenter in self.augmenters]

@@ -14,8 +14,8 @@ from keras_supcon.arguments import (
     check_range,
     check_whole_number,
 )
-from keras_supcon.augmentation.base import ImageAugmentation
-from keras_supcon.augmentation.resampling import resample_box
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
+from keras_supcon.augmentation.operations.resampling import resample_box
 
 # Draws of area and aspect ratio until one fits into the image, as in the usual implementations.
 _ATTEMPTS = 10

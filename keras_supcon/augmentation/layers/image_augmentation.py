@@ -1,35 +1,27 @@
-"""What all augmentation layers share."""
+"""Base of all augmentation layers."""
 
-import sys
-import warnings
 import weakref
-import zlib
 from typing import Any
 
 import keras
-import numpy as np
-
-# Not exported by Keras. It alone knows the outermost call of a layer, and whether it only wants to
-# know a shape.
-from keras.src.backend.common.global_state import get_global_attribute
-from keras.src.backend.common.symbolic_scope import in_symbolic_scope
-
-# Not exported by Keras, but the only way to a layer that runs both in a model and in `tf.data` on
-# every backend.
-from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import (
-    BaseImagePreprocessingLayer,
-)
 
 from keras_supcon.arguments import is_number, is_pair, is_whole
-from keras_supcon.augmentation.calling import keras_cv_classes
-from keras_supcon.augmentation.seeding import current_seed_sequence
+from keras_supcon.augmentation._keras_internals import (
+    BaseImagePreprocessingLayer,
+    call_in_tensorflow_graph,
+    entry_layer,
+    in_symbolic_scope,
+    outermost_call,
+)
+from keras_supcon.augmentation.adapters import always_augments
+from keras_supcon.augmentation.input_warnings import warn_of_dark_pixels, warn_of_missing_training
+from keras_supcon.augmentation.operations.not_finite import has_floats, nan_unless_finite
+from keras_supcon.augmentation.seeds import seed_of_class
+from keras_supcon.augmentation.stateless_seeds import current_seed_sequence
+from keras_supcon.augmentation.tracing import is_symbolic_tensorflow
 from keras_supcon.distribution import ReplicaSeedGenerator
-from keras_supcon.user_lines import stacklevel_of_user
 
-# Images of a batch that tell of what range the pixels are.
-_LOOKED_AT = 64
-
-# The ranges that were warned of in an outermost call of a layer, which may hold several layers.
+# Ranges that were warned of in an outermost call of a layer, which may hold several layers.
 _WARNED_OF: weakref.WeakKeyDictionary[Any, set[tuple[float, float]]] = weakref.WeakKeyDictionary()
 
 
@@ -92,32 +84,22 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         if seed is not None and not is_whole(seed):
             raise ValueError(f"`seed` should be a whole number, or None. Received: seed={seed!r}")
         self.seed = None if seed is None else int(seed)
-        self.generator = ReplicaSeedGenerator(self._own_seed())
+        self.generator = ReplicaSeedGenerator(seed_of_class(self.seed, type(self)))
         self._other_generator = None
         self._pixels_are_known = False
 
     def __call__(self, images: Any, **kwargs: Any) -> Any:
         if isinstance(images, dict):  # labels stay what they are
             return {**images, "images": self(images["images"], **kwargs)}
-        if (
-            not in_symbolic_scope()
-        ):  # of a container that Keras builds on the images of its first call, before it calls it
-            outermost = get_global_attribute("current_call_ctx")
-            self.look_at(
-                images, set() if outermost is None else _WARNED_OF.setdefault(outermost, set())
-            )
+        if not in_symbolic_scope():
+            outermost = outermost_call()
+            warned_of = set() if outermost is None else _WARNED_OF.setdefault(outermost, set())
+            self.look_at(images, warned_of)
         if not is_symbolic_tensorflow(images):
             return super().__call__(images, **kwargs)
-        # Keras' own way here casts the whole input first.
-        self.backend.set_backend("tensorflow")
-        converts, self._convert_input_args = self._convert_input_args, False
-        try:
-            return keras.layers.Layer.__call__(
-                self, self.backend.convert_to_tensor(images), **kwargs
-            )
-        finally:
-            self.backend.reset()
-            self._convert_input_args = converts
+        with call_in_tensorflow_graph(self):
+            images = self.backend.convert_to_tensor(images)
+            return keras.layers.Layer.__call__(self, images, **kwargs)
 
     def look_at(self, images: Any, warned_of: set[tuple[float, float]]) -> None:
         """Warns of pixels that do not span `value_range`, where they can be seen, until some were
@@ -136,9 +118,9 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
     def call(self, images: Any, training: bool | None = None) -> Any:
         self._check_channels(tuple(images.shape))
         if training is None:
-            training = bool(keras_cv_classes(self._get_call_context().entry_layer))
+            training = always_augments(entry_layer(self))
             if self.draws_at_random and not training:
-                warn_of_plain_images_in_tf_data(self)
+                warn_of_missing_training(self)
         return super().call(images, training=bool(training))
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
@@ -190,26 +172,17 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         return self.backend.random.normal(shape, dtype="float32", seed=self._seeds())
 
     def _seeds(self) -> Any:
-        return current_seed_sequence() or self._get_seed_generator(self.backend._backend)
+        return current_seed_sequence() or self._generator_of_backend()
 
-    def _own_seed(self) -> int | None:
-        """The seed with the name of the class in it: layers of one seed, such as one in another,
-        draw other numbers.
-        """
-        return (
-            None
-            if self.seed is None
-            else (self.seed + zlib.crc32(type(self).__name__.encode())) % 2**31
-        )
-
-    def _get_seed_generator(self, backend: str | None = None) -> Any:
-        if backend in (None, keras.backend.backend()):
+    def _generator_of_backend(self) -> keras.random.SeedGenerator:
+        if self.backend.name == keras.backend.backend():
             return self.generator
         if self._other_generator is None:  # inside tf.data, with another backend of Keras
-            generator = keras.random.SeedGenerator(self._own_seed(), backend=self.backend)
-            object.__setattr__(
-                self, "_other_generator", generator
-            )  # Keras would take its state for a weight of the layer
+            generator = keras.random.SeedGenerator(
+                seed_of_class(self.seed, type(self)), backend=self.backend
+            )
+            # Keras would take its state for a weight of the layer.
+            object.__setattr__(self, "_other_generator", generator)
         return self._other_generator
 
     def _constant(self, values: Any) -> Any:
@@ -238,106 +211,3 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
                 "(height, width, channels) with 1 or 3 channels. Received: "
                 f"images.shape={tuple(shape)}"
             )
-
-
-def warn_of_dark_pixels(
-    images: Any, value_range: tuple[float, float], name: str, warned_of: set[tuple[float, float]]
-) -> bool:
-    """Warns where float pixels, if they can be seen, are within 1 of 0 and should span a range such
-    as 0..255.
-
-    Args:
-        images: An array, or a tensor of any kind.
-        value_range: The lowest and highest pixel that they are taken to have.
-        name: What takes them so.
-        warned_of: The ranges that the user has been warned of for these images; `value_range` is
-            added.
-
-    Returns:
-        Whether pixels were seen that tell the range.
-    """
-    low, high = value_range
-    if high - low <= 2:
-        return True
-    kind = str(getattr(images, "dtype", ""))
-    if "int" in kind or "bool" in kind:
-        return True
-    if (
-        "float" not in kind
-        or isinstance(images, keras.KerasTensor)
-        or is_symbolic_tensorflow(images)
-        or _is_torch_compiling()
-    ):
-        return False
-    try:
-        few = images[:_LOOKED_AT] if len(images.shape) > 3 else images
-        pixels = few if isinstance(few, np.ndarray) else keras.ops.convert_to_numpy(few)
-    # whatever a backend says of a tensor that it traces or exports: without pixels there is no
-    # warning
-    except Exception:
-        return False
-    highest = np.max(np.abs(pixels.astype("float32")), initial=0.0)
-    if 0 < highest <= 1 and value_range not in warned_of:
-        warned_of.add(value_range)
-        warnings.warn(
-            f"`{name}` takes its pixels for {low:g} to {high:g}, and got floats of no more than "
-            f"{highest:.3g}: nearly black "
-            "pictures. For pixels in [0, 1] give `value_range=(0, 1)`.",
-            stacklevel=stacklevel_of_user(),
-        )
-    return bool(highest > 0)
-
-
-def has_floats(images: Any) -> bool:
-    """Whether pixels may be other than finite by their dtype."""
-    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(images.dtype))
-
-
-def nan_unless_finite(images: Any) -> Any:
-    """0 where a pixel is finite and NaN where it is not: added to pixels it leaves them, or makes
-    them NaN.
-
-    Masks of booleans take TensorFlow and PyTorch several times as long.
-    """
-    return images - images
-
-
-def is_symbolic_tensorflow(images: Any) -> bool:
-    """Whether the images are in a TensorFlow graph, such as that of `tf.data`, with any backend of
-    Keras.
-    """
-    tensorflow = sys.modules.get("tensorflow")
-    return (
-        tensorflow is not None
-        and tensorflow.is_tensor(images)
-        and not tensorflow.executing_eagerly()
-    )
-
-
-def _is_torch_compiling() -> bool:
-    """Whether PyTorch compiles or exports; a program that slices a batch of any size to look at it
-    takes no other sizes.
-    """
-    torch = sys.modules.get("torch")
-    return torch is not None and torch.compiler.is_compiling()
-
-
-def warn_of_plain_images_in_tf_data(layer: keras.layers.Layer) -> None:
-    """Warns where a layer that was not told whether to augment is in a map of `tf.data`, which has
-    no training of its own.
-    """
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None or tensorflow.executing_eagerly():
-        return
-    graph = tensorflow.compat.v1.get_default_graph()
-    while graph is not None:
-        if getattr(graph, "name", "").startswith("Dataset_"):
-            warnings.warn(
-                f"`{layer.name}` does not augment in this map of `tf.data`, which does not say "
-                "`training`. For training images "
-                "write `data.map(lambda images: layer(images, training=True))`, for others "
-                "`training=False`.",
-                stacklevel=stacklevel_of_user(),
-            )
-            return
-        graph = getattr(graph, "outer_graph", None)

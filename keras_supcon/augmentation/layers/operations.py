@@ -5,8 +5,9 @@ from typing import Any
 import keras
 
 from keras_supcon.arguments import check_probability
-from keras_supcon.augmentation.base import ImageAugmentation, has_floats, nan_unless_finite
+from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 from keras_supcon.augmentation.operations import geometric, tone
+from keras_supcon.augmentation.operations.not_finite import has_floats, nan_unless_finite
 from keras_supcon.augmentation.operations.sequence import NONE, apply_operations
 
 

@@ -4,7 +4,7 @@ from keras import ops
 
 from keras_supcon.augmentation import AutoAugment, RandAugment
 from keras_supcon.augmentation.operations.sequence import NONE, OPERATIONS
-from keras_supcon.augmentation.policies import POLICY_NAMES, read_policy
+from keras_supcon.augmentation.policies.auto_augment_policies import POLICY_NAMES, read_policy
 
 pytestmark = pytest.mark.neutral
 
