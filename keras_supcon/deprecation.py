@@ -5,12 +5,14 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from keras_supcon.user_lines import stacklevel_of_user
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-def deprecate_positional(function: Callable[..., Any]) -> Callable[..., Any]:
+
+def deprecate_positional(function: _Function) -> _Function:
     """Accepts keyword-only arguments by position, in the order of the signature, with a warning.
 
     Args:
@@ -28,10 +30,10 @@ def deprecate_positional(function: Callable[..., Any]) -> Callable[..., Any]:
     >>> scale(3, 4)  # DeprecationWarning: `factor` of `scale` should be given by keyword.
     12
     """
-    parameters = inspect.signature(function).parameters.values()
+    signature = inspect.signature(function)
+    parameters = signature.parameters.values()
     allowed = [one for one in parameters if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     by_keyword = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
-    name = function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -40,6 +42,9 @@ def deprecate_positional(function: Callable[..., Any]) -> Callable[..., Any]:
         names = by_keyword[: len(excess)]
         if not excess or len(excess) > len(by_keyword) or not kwargs.keys().isdisjoint(names):
             return function(*args, **kwargs)
+        # Of an inherited constructor, the class that is made.
+        is_constructor = function.__name__ == "__init__"
+        name = type(args[0]).__name__ if is_constructor else function.__qualname__
         warnings.warn(
             f"{', '.join(f'`{one}`' for one in names)} of `{name}` should be given by keyword; "
             "the next version will not take them by position.",
@@ -49,6 +54,9 @@ def deprecate_positional(function: Callable[..., Any]) -> Callable[..., Any]:
         given = dict(zip(names, excess, strict=True))
         return function(*args[: len(allowed)], **given, **kwargs)
 
+    # Keras reads the arguments of a constructor by `getfullargspec`, which does not look through
+    # wrappers.
+    call.__signature__ = signature
     return call
 
 

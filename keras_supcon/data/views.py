@@ -88,7 +88,7 @@ def with_views(
         check_num_views(num_views, augmenter.num_views)
         multi_view = augmenter
     else:
-        multi_view = MultiView(augmenter, num_views)
+        multi_view = MultiView(augmenter, num_views=num_views)
 
     def make_views(element_seed: tf.Tensor, element: Any) -> Any:
         with stateless_seeds(element_seed):

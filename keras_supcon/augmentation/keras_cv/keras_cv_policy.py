@@ -39,11 +39,14 @@ class KerasCVPolicy(AugmentationPolicy):
     def __init__(
         self,
         image_size: tuple[int, int],
+        *,
         crop_area: tuple[float, float],
         flip_probability: float,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_size, crop_area, flip_probability, **kwargs)
+        super().__init__(
+            image_size, crop_area=crop_area, flip_probability=flip_probability, **kwargs
+        )
         self.supports_jit = False
 
     def make_pipeline(self) -> keras.layers.Layer:

@@ -6,6 +6,7 @@ import keras
 
 from keras_supcon.arguments import check_probability, check_whole_number
 from keras_supcon.augmentation.keras_cv.keras_cv_policy import VALUE_RANGE, KerasCVPolicy
+from keras_supcon.deprecation import deprecate_positional
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -51,16 +52,20 @@ class KerasCVRandAugment(KerasCVPolicy):
     (4, 32, 32, 3)
     """
 
+    @deprecate_positional
     def __init__(
         self,
         image_size: tuple[int, int] = (224, 224),
+        *,
         num_ops: int = 2,
         magnitude: float = 0.5,
         crop_area: tuple[float, float] = (0.08, 1.0),
         flip_probability: float = 0.5,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_size, crop_area, flip_probability, **kwargs)
+        super().__init__(
+            image_size, crop_area=crop_area, flip_probability=flip_probability, **kwargs
+        )
         self.num_ops = check_whole_number("num_ops", num_ops, 1)
         self.magnitude = check_probability("magnitude", magnitude)
         self.pipeline = self.make_pipeline()

@@ -6,6 +6,7 @@ import keras
 
 from keras_supcon.arguments import check_between, check_probability
 from keras_supcon.augmentation.keras_cv.keras_cv_policy import VALUE_RANGE, KerasCVPolicy
+from keras_supcon.deprecation import deprecate_positional
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -59,9 +60,11 @@ class KerasCVSimAugment(KerasCVPolicy):
     ((4, 32, 32, 3), True)
     """
 
+    @deprecate_positional
     def __init__(
         self,
         image_size: tuple[int, int] = (224, 224),
+        *,
         strength: float = 1.0,
         crop_area: tuple[float, float] = (0.08, 1.0),
         grayscale_probability: float = 0.2,
@@ -69,7 +72,9 @@ class KerasCVSimAugment(KerasCVPolicy):
         flip_probability: float = 0.5,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_size, crop_area, flip_probability, **kwargs)
+        super().__init__(
+            image_size, crop_area=crop_area, flip_probability=flip_probability, **kwargs
+        )
         self.strength = check_between("strength", strength, 0, 1.25)
         self.grayscale_probability = check_probability(
             "grayscale_probability", grayscale_probability

@@ -7,6 +7,7 @@ import keras
 from keras_supcon.arguments import check_probability
 from keras_supcon.augmentation.any_layer import as_augmenter, call_augmenter, deserialize_augmenter
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
+from keras_supcon.deprecation import deprecate_positional
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -38,7 +39,10 @@ class RandomApply(ImageAugmentation):
 
     reads_value_range = False
 
-    def __init__(self, layer: keras.layers.Layer, probability: float = 0.5, **kwargs: Any) -> None:
+    @deprecate_positional
+    def __init__(
+        self, layer: keras.layers.Layer, *, probability: float = 0.5, **kwargs: Any
+    ) -> None:
         if not isinstance(layer, keras.layers.Layer):
             raise ValueError(f"`layer` should be a Keras layer. Received: layer={layer!r}")
         if getattr(layer, "ends_in_unit_range", False):

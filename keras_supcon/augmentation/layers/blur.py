@@ -8,6 +8,7 @@ from keras_supcon.arguments import check_probability, check_range, is_whole
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 from keras_supcon.augmentation.operations.masked_map import map_where
 from keras_supcon.augmentation.operations.resampling import blur_axis
+from keras_supcon.deprecation import deprecate_positional
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -50,9 +51,11 @@ class RandomGaussianBlur(ImageAugmentation):
 
     reads_value_range = False
 
+    @deprecate_positional
     def __init__(
         self,
         sigma: tuple[float, float] = (0.1, 2.0),
+        *,
         kernel_size: int | None = None,
         probability: float = 0.5,
         **kwargs: Any,

@@ -10,6 +10,7 @@ from keras_supcon.arguments import check_between, check_not_negative, check_prob
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 from keras_supcon.augmentation.operations.color_maps import LUMA, apply_color_map, mean_luma
 from keras_supcon.augmentation.operations.not_finite import nan_unless_finite
+from keras_supcon.deprecation import deprecate_positional
 
 _RGB_TO_YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
@@ -61,9 +62,11 @@ class RandomColorJitter(ImageAugmentation):
 
     makes_nan = True  # by the mean
 
+    @deprecate_positional
     def __init__(
         self,
         brightness: float = 0.4,
+        *,
         contrast: float = 0.4,
         saturation: float = 0.4,
         hue: float = 0.1,

@@ -16,6 +16,7 @@ from keras_supcon.arguments import (
 )
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 from keras_supcon.augmentation.operations.resampling import resample_box
+from keras_supcon.deprecation import deprecate_positional
 
 # Draws of area and aspect ratio until one fits into the image, as in the usual implementations.
 _ATTEMPTS = 10
@@ -62,9 +63,11 @@ class RandomResizedCrop(ImageAugmentation):
 
     reads_value_range = False
 
+    @deprecate_positional
     def __init__(
         self,
         image_size: tuple[int, int],
+        *,
         crop_area: tuple[float, float] = (0.08, 1.0),
         aspect_ratio: tuple[float, float] = (3 / 4, 4 / 3),
         flip_probability: float = 0.5,
@@ -185,9 +188,11 @@ class CenterCropResize(ImageAugmentation):
     ends_in_unit_range = True
     draws_at_random = False
 
+    @deprecate_positional
     def __init__(
         self,
         image_size: tuple[int, int] = (224, 224),
+        *,
         method: str = "resize_then_crop",
         crop_padding: int = 32,
         **kwargs: Any,

@@ -68,7 +68,11 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
     ends_in_unit_range = False
 
     def __init__(
-        self, value_range: tuple[float, float] = (0, 255), seed: int | None = None, **kwargs: Any
+        self,
+        *,
+        value_range: tuple[float, float] = (0, 255),
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(data_format="channels_last", **kwargs)
         if not (

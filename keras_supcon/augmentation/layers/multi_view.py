@@ -11,6 +11,7 @@ from keras_supcon.augmentation._keras_internals import keep_inputs_as_they_are
 from keras_supcon.augmentation.any_layer import as_augmenter, call_augmenter, deserialize_augmenter
 from keras_supcon.augmentation.input_warnings import warn_of_missing_training
 from keras_supcon.augmentation.tracing import is_symbolic_tensorflow
+from keras_supcon.deprecation import deprecate_positional
 
 _DEFAULT_NUM_VIEWS = 2
 
@@ -66,9 +67,11 @@ class MultiView(keras.layers.Layer):
     (4, 2, 16, 16, 3)
     """
 
+    @deprecate_positional
     def __init__(
         self,
         augmenter: keras.layers.Layer | Sequence[keras.layers.Layer],
+        *,
         num_views: int | None = None,
         **kwargs: Any,
     ) -> None:

@@ -9,6 +9,7 @@ from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentatio
 from keras_supcon.augmentation.operations import geometric, tone
 from keras_supcon.augmentation.operations.not_finite import has_floats, nan_unless_finite
 from keras_supcon.augmentation.operations.sequence import NONE, apply_operations
+from keras_supcon.deprecation import deprecate_positional
 
 
 class Operation(ImageAugmentation):
@@ -73,8 +74,9 @@ class OperationWithMagnitude(Operation):
         **kwargs: `value_range`, `seed`, `name`, `dtype`.
     """
 
-    def __init__(self, magnitude: float = 0.5, probability: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(probability, **kwargs)
+    @deprecate_positional
+    def __init__(self, magnitude: float = 0.5, *, probability: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(probability=probability, **kwargs)
         self.magnitude = check_probability("magnitude", magnitude)
 
     def get_config(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import keras
 
 from keras_supcon.arguments import check_probability
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
+from keras_supcon.deprecation import deprecate_positional
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -36,7 +37,8 @@ class RandomSolarize(ImageAugmentation):
     [0.25, 0.5, 0.0]
     """
 
-    def __init__(self, threshold: float = 0.5, probability: float = 0.2, **kwargs: Any) -> None:
+    @deprecate_positional
+    def __init__(self, threshold: float = 0.5, *, probability: float = 0.2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.threshold = check_probability("threshold", threshold)
         self.probability = check_probability("probability", probability)

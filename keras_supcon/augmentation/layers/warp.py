@@ -9,6 +9,7 @@ from keras_supcon.arguments import check_not_negative, check_probability, check_
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 from keras_supcon.augmentation.operations.masked_map import map_where
 from keras_supcon.augmentation.operations.resampling import bilinear
+from keras_supcon.deprecation import deprecate_positional
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -49,9 +50,11 @@ class RandomWarp(ImageAugmentation):
 
     reads_value_range = False
 
+    @deprecate_positional
     def __init__(
         self,
         max_length: float = 23 / 224,
+        *,
         grid_size: int = 2,
         probability: float = 0.5,
         **kwargs: Any,

@@ -29,6 +29,7 @@ class AugmentationPolicy(ImageAugmentation):
     def __init__(
         self,
         image_size: tuple[int, int],
+        *,
         crop_area: tuple[float, float],
         flip_probability: float,
         **kwargs: Any,
@@ -36,7 +37,10 @@ class AugmentationPolicy(ImageAugmentation):
         super().__init__(**kwargs)
         self._num_parts = 0
         self.crop = self.part(
-            RandomResizedCrop, image_size, crop_area, flip_probability=flip_probability
+            RandomResizedCrop,
+            image_size=image_size,
+            crop_area=crop_area,
+            flip_probability=flip_probability,
         )
 
     def part(self, layer_class: type[ImageAugmentation], *args: Any, **kwargs: Any) -> Any:

@@ -8,6 +8,7 @@ from keras_supcon.augmentation.layers.operations import draw_places
 from keras_supcon.augmentation.operations.sequence import NONE, OPERATIONS
 from keras_supcon.augmentation.policies.augmentation_policy import OperationsPolicy
 from keras_supcon.augmentation.policies.auto_augment_policies import read_policy
+from keras_supcon.deprecation import deprecate_positional
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -51,15 +52,19 @@ class AutoAugment(OperationsPolicy):
     >>> own = AutoAugment(image_size=(32, 32), policy=[[("Rotate", 0.5, 0.3), ("Invert", 0.1, None)]])
     """
 
+    @deprecate_positional
     def __init__(
         self,
         image_size: tuple[int, int] = (224, 224),
+        *,
         policy: str | list[list[tuple[str, float, float | None]]] = "imagenet",
         crop_area: tuple[float, float] = (0.08, 1.0),
         flip_probability: float = 0.5,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_size, crop_area, flip_probability, **kwargs)
+        super().__init__(
+            image_size, crop_area=crop_area, flip_probability=flip_probability, **kwargs
+        )
         sub_policies = read_policy(policy)
         self.policy = policy if isinstance(policy, str) else tuple(map(tuple, sub_policies))
         used = {name for sub_policy in sub_policies for name, _, _ in sub_policy}

@@ -13,6 +13,7 @@ from keras_supcon.augmentation.layers.warp import RandomWarp
 from keras_supcon.augmentation.operations.sequence import OPERATIONS
 from keras_supcon.augmentation.policies.augmentation_policy import OperationsPolicy
 from keras_supcon.augmentation.policies.sim_augment import jitter_spreads, used_parts
+from keras_supcon.deprecation import deprecate_positional
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -55,16 +56,20 @@ class RandAugment(OperationsPolicy):
     ((4, 32, 32, 3), True)
     """
 
+    @deprecate_positional
     def __init__(
         self,
         image_size: tuple[int, int] = (224, 224),
+        *,
         num_ops: int = 2,
         magnitude: float = 0.5,
         crop_area: tuple[float, float] = (0.08, 1.0),
         flip_probability: float = 0.5,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_size, crop_area, flip_probability, **kwargs)
+        super().__init__(
+            image_size, crop_area=crop_area, flip_probability=flip_probability, **kwargs
+        )
         self.num_ops = check_whole_number("num_ops", num_ops, 1)
         self.magnitude = check_probability("magnitude", magnitude)
 
@@ -133,9 +138,11 @@ class StackedRandAugment(RandAugment):
     True
     """
 
+    @deprecate_positional
     def __init__(
         self,
         image_size: tuple[int, int] = (224, 224),
+        *,
         num_ops: int = 2,
         magnitude: float = 1.0,
         strength: float = 1.0,
@@ -146,12 +153,19 @@ class StackedRandAugment(RandAugment):
         flip_probability: float = 0.5,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_size, num_ops, magnitude, crop_area, flip_probability, **kwargs)
+        super().__init__(
+            image_size,
+            num_ops=num_ops,
+            magnitude=magnitude,
+            crop_area=crop_area,
+            flip_probability=flip_probability,
+            **kwargs,
+        )
         self.strength = check_between("strength", strength, 0, 2)
         own_range = {
             "value_range": (0.0, self.value_range[1] - self.value_range[0])
         }  # of what the crop hands on
-        self.jitter = self.part(RandomColorJitter, *jitter_spreads(self.strength), **own_range)
+        self.jitter = self.part(RandomColorJitter, **jitter_spreads(self.strength), **own_range)
         self.grayscale = self.part(
             RandomGrayscale, check_probability("grayscale_probability", grayscale_probability)
         )

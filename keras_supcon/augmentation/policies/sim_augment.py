@@ -11,6 +11,7 @@ from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentatio
 from keras_supcon.augmentation.layers.warp import RandomWarp
 from keras_supcon.augmentation.operations.color_maps import apply_color_map
 from keras_supcon.augmentation.policies.augmentation_policy import AugmentationPolicy
+from keras_supcon.deprecation import deprecate_positional
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -57,9 +58,11 @@ class SimAugment(AugmentationPolicy):
     ((4, 32, 32, 3), True)
     """
 
+    @deprecate_positional
     def __init__(
         self,
         image_size: tuple[int, int] = (224, 224),
+        *,
         strength: float = 1.0,
         crop_area: tuple[float, float] = (0.08, 1.0),
         grayscale_probability: float = 0.2,
@@ -68,9 +71,11 @@ class SimAugment(AugmentationPolicy):
         flip_probability: float = 0.5,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_size, crop_area, flip_probability, **kwargs)
+        super().__init__(
+            image_size, crop_area=crop_area, flip_probability=flip_probability, **kwargs
+        )
         self.strength = check_between("strength", strength, 0, 2)
-        self.jitter = self.part(RandomColorJitter, *jitter_spreads(self.strength))
+        self.jitter = self.part(RandomColorJitter, **jitter_spreads(self.strength))
         self.grayscale = self.part(
             RandomGrayscale, check_probability("grayscale_probability", grayscale_probability)
         )
@@ -110,9 +115,10 @@ class SimAugment(AugmentationPolicy):
         }
 
 
-def jitter_spreads(strength: float) -> tuple[float, float, float, float]:
-    """Brightness, contrast, saturation and hue of SimCLR's jitter at a strength."""
-    return (0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength)
+def jitter_spreads(strength: float) -> dict[str, float]:
+    """Returns the arguments of SimCLR's `RandomColorJitter` at a strength."""
+    spread = 0.8 * strength
+    return {"brightness": spread, "contrast": spread, "saturation": spread, "hue": 0.2 * strength}
 
 
 def used_parts(**parts: ImageAugmentation) -> dict[str, ImageAugmentation]:

@@ -42,7 +42,7 @@ def test_refuses_what_is_no_layer_and_layers_that_change_the_shape():
     with pytest.raises(
         ValueError, match="`probability` should be between 0 and 1. Received: probability=1.5"
     ):
-        RandomApply(Invert(), 1.5)
+        RandomApply(Invert(), probability=1.5)
     with pytest.raises(
         ValueError,
         match="`layer` should give images of the shape that it takes. Received: layer=smaller",

@@ -81,7 +81,9 @@ def test_one_matrix_equals_the_four_steps_in_float64(photographs):
 
 
 def test_draws_follow_the_stated_distribution():
-    draws = RandomColorJitter(0.4, 0.2, 1.5, 0.1, probability=0.7, seed=1).draw(20_000, (8, 8, 3))
+    draws = RandomColorJitter(
+        0.4, contrast=0.2, saturation=1.5, hue=0.1, probability=0.7, seed=1
+    ).draw(20_000, (8, 8, 3))
     draws = {name: ops.convert_to_numpy(value) for name, value in draws.items()}
     changed = draws["brightness"] != 1
     assert abs(changed.mean() - 0.7) < 0.012
@@ -143,7 +145,7 @@ def test_infinity_is_no_pixel_to_be_clipped(rng, channels):
     images = rng.uniform(0, 255, (3, 6, 6, channels)).astype("float32")
     images[0, 2, 3, 0], images[1, 2, 3, 0] = np.inf, -np.inf
     for layer in (
-        RandomColorJitter(0.8, 0.8, 0.8, 0.2, probability=1.0, seed=1),
+        RandomColorJitter(0.8, contrast=0.8, saturation=0.8, hue=0.2, probability=1.0, seed=1),
         SimAugment((6, 6), crop_area=(1, 1), seed=1),
         StackedRandAugment((6, 6), crop_area=(1, 1), seed=1),
     ):

@@ -72,7 +72,9 @@ def test_a_layer_without_a_training_argument_augments_only_when_training(rng):
 
 def test_one_image_gives_its_views():
     image = same_images()[0]
-    assert tuple(MultiView(RandomResizedCrop((12, 10)), 3)(image, training=True).shape) == (
+    assert tuple(
+        MultiView(RandomResizedCrop((12, 10)), num_views=3)(image, training=True).shape
+    ) == (
         3,
         12,
         10,
@@ -96,7 +98,7 @@ def test_dictionaries_keep_their_other_entries_once():
 @pytest.mark.parametrize("shape", [(4, 16, 16, 3), (None, None, None, 1), (16, 16, 3)])
 def test_declares_the_shape_of_its_views(shape):
     views = (3, 12, 10, shape[-1])
-    layer = MultiView(RandomResizedCrop((12, 10)), 3)
+    layer = MultiView(RandomResizedCrop((12, 10)), num_views=3)
     assert layer.compute_output_shape(shape) == ((shape[0], *views) if len(shape) == 4 else views)
     assert layer.compute_output_shape({"images": shape, "labels": (4,)})["labels"] == (4,)
 
@@ -152,7 +154,7 @@ def test_mixed_precision():
 )
 def test_refuses_impossible_arguments(augmenter, num_views, message):
     with pytest.raises(ValueError, match=message):
-        MultiView(augmenter, num_views)
+        MultiView(augmenter, num_views=num_views)
 
 
 @pytest.mark.parametrize(

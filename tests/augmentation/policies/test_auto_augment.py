@@ -23,7 +23,7 @@ def test_sub_policies_and_their_operations_are_drawn_as_often_as_stated():
         [("Color", 0.0, 1.0)],
         [("Cutout", 1.0, 0.7), ("Rotate", 1.0, 0.1)],
     ]
-    layer = AutoAugment((8, 8), policy, seed=1)
+    layer = AutoAugment((8, 8), policy=policy, seed=1)
     assert layer._names == ("Rotate", "Invert", "Color", "Cutout")
     first, second = layer.draw_views(12_000, (8, 8, 3))
     choices = [ops.convert_to_numpy(step["choice"]) for step in (first, second)]
@@ -92,4 +92,4 @@ def test_rand_augment_draws_17_outcomes_equally_often():
 )
 def test_refuses_other_policies(policy, message):
     with pytest.raises(ValueError, match=message):
-        AutoAugment((8, 8), policy)
+        AutoAugment((8, 8), policy=policy)

@@ -49,7 +49,7 @@ def test_sim_augment_is_crop_jitter_grey_and_blur(images):
 
 
 def test_auto_augment_does_the_policy_after_the_crop(images):
-    layer = AutoAugment(SIZE, [[("Invert", 1.0, None)]], seed=3)
+    layer = AutoAugment(SIZE, policy=[[("Invert", 1.0, None)]], seed=3)
     draws, actual = draw_and_transform(layer, images)
     expected = ops.convert_to_numpy(Invert(value_range=(0, 1))(crop(images, draws), training=True))
     np.testing.assert_allclose(actual, expected, atol=1e-4)
@@ -110,7 +110,7 @@ def pillow_center(image, box, size):
     ],
 )
 def test_center_crop_equals_pillow(photographs, method, box):
-    layer = CenterCropResize((224, 224), method)
+    layer = CenterCropResize((224, 224), method=method)
     actual = ops.convert_to_numpy(layer(photographs[0]))
     difference = np.abs(actual - pillow_center(photographs[0], box, (224, 224)))
     # As for random crops: Pillow cuts its filter at whole pixels.
@@ -124,7 +124,7 @@ def test_center_crop_equals_pillow(photographs, method, box):
 def test_center_crop_without_padding_at_its_own_size_is_the_image(rng):
     images = rng.integers(0, 256, (2, 20, 30, 1)).astype("uint8")
     for method in ("resize_then_crop", "crop_then_resize", "crop_then_distort"):
-        same = CenterCropResize((20, 30), method, crop_padding=0)(images)
+        same = CenterCropResize((20, 30), method=method, crop_padding=0)(images)
         np.testing.assert_allclose(ops.convert_to_numpy(same), images / 255, atol=1e-5)
 
 
