@@ -37,6 +37,14 @@ def test_the_first_argument_is_positional_and_the_rest_are_keywords(name):
     ]
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_every_argument_is_documented_with_the_class_or_its_constructor(name):
+    cls = CASES[name].cls
+    documents = f"{inspect.getdoc(cls)}\n{inspect.getdoc(cls.__init__)}"
+    for parameter in named_parameters(cls):
+        assert f"\n    {parameter.name}: " in documents, parameter.name
+
+
 @pytest.mark.parametrize(
     "name", [name for name in CASES if len(named_parameters(CASES[name].cls)) > 1]
 )

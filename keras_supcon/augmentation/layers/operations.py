@@ -1,4 +1,7 @@
-"""The sixteen operations of AutoAugment and RandAugment as layers."""
+"""The sixteen operations of AutoAugment and RandAugment as layers.
+
+The arguments stand with the constructors of `Operation` and `OperationWithMagnitude`.
+"""
 
 from typing import Any
 
@@ -10,33 +13,44 @@ from keras_supcon.augmentation.operations import geometric, tone
 from keras_supcon.augmentation.operations.not_finite import has_floats, nan_unless_finite
 from keras_supcon.augmentation.operations.sequence import NONE, apply_operations
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor
 
 
 class Operation(ImageAugmentation):
-    """An operation that is named like its class.
+    """Base of the operations: changes an image with a probability, by the function of its name.
 
-    Images are taken as levels 0 to 255 of `value_range` and given back in `value_range`; they are
-    not rounded, except by the operations that work on grey levels (`AutoContrast` to
-    `SolarizeAdd`), which round to whole levels first.
+    Images are taken as levels 0 to 255 of `value_range` and returned in `value_range`. Levels are
+    not rounded, except by the operations on gray levels (`AutoContrast` to `SolarizeAdd`), which
+    round to whole levels first.
 
-    Args:
-        probability: Probability that an image is changed.
-        **kwargs: `value_range`, `seed`, `name`, `dtype`.
+    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
+
+    Raises:
+        ValueError: For an argument out of its range, and for images of another rank or number of
+            channels.
+
+    Reference:
+        Cubuk et al., AutoAugment, CVPR 2019, table 6.
     """
 
     magnitude = 0.0
 
-    @property
-    def makes_nan(self) -> bool:
-        return (
-            type(self).__name__ in tone.TABLES
-        )  # where it would have to be kept from the tables anyway
-
     def __init__(self, probability: float = 1.0, **kwargs: Any) -> None:
+        """Makes the layer.
+
+        Args:
+            probability: Probability that an image is changed, 0 to 1.
+            **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
+        """
         super().__init__(**kwargs)
         self.probability = check_probability("probability", probability)
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+    @property
+    def makes_nan(self) -> bool:
+        # Tables have no place for NaN anyway.
+        return type(self).__name__ in tone.TABLES
+
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> dict[str, Tensor]:
         numpy = self.backend.numpy
         chosen = self.uniform((batch_size,)) < self.probability
         return {
@@ -45,7 +59,7 @@ class Operation(ImageAugmentation):
             **draw_places(self, (type(self).__name__,), batch_size),
         }
 
-    def transform(self, images: Any, draws: dict[str, Any]) -> Any:
+    def transform(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
         low, high = self.value_range
         scale = 255.0 / (high - low)
         levels = self.backend.cast(images, "float32")
@@ -53,11 +67,8 @@ class Operation(ImageAugmentation):
         levels = levels - low if low else levels
         levels = levels * scale if scale != 1 else levels
         changed = apply_operations(self.backend, (type(self).__name__,), levels, [draws])
-        levels = (
-            changed + nan_unless_finite(levels)
-            if self.makes_nan and has_floats(images)
-            else changed
-        )
+        keeps_nan = self.makes_nan and has_floats(images)
+        levels = changed + nan_unless_finite(levels) if keeps_nan else changed
         levels = levels / scale if scale != 1 else levels
         return levels + low if low else levels
 
@@ -66,16 +77,18 @@ class Operation(ImageAugmentation):
 
 
 class OperationWithMagnitude(Operation):
-    """An operation of which there is more and less.
-
-    Args:
-        magnitude: 0 to 1, a tenth of the level in the papers' tables.
-        probability: Probability that an image is changed.
-        **kwargs: `value_range`, `seed`, `name`, `dtype`.
-    """
+    """Base of the operations that have a magnitude."""
 
     @deprecate_positional
     def __init__(self, magnitude: float = 0.5, *, probability: float = 1.0, **kwargs: Any) -> None:
+        """Makes the layer.
+
+        Args:
+            magnitude: 0 to 1, a tenth of the level in the papers' tables. The class says what it
+                means.
+            probability: Probability that an image is changed, 0 to 1.
+            **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
+        """
         super().__init__(probability=probability, **kwargs)
         self.magnitude = check_probability("magnitude", magnitude)
 
@@ -84,10 +97,13 @@ class OperationWithMagnitude(Operation):
 
 
 def draw_places(
-    layer: ImageAugmentation, names: tuple[str, ...], batch_size: Any
-) -> dict[str, Any]:
-    """What geometric operations and cutout need beside a magnitude: `sign` and `center`, of those
-    that `names` need.
+    layer: ImageAugmentation, names: tuple[str, ...], batch_size: Tensor
+) -> dict[str, Tensor]:
+    """Draws what operations need beside a choice and a magnitude, for those that are named.
+
+    Returns:
+        `sign`, 1 or -1 for the geometric operations, `(batch,)`, and `center`, row and column as
+        fractions of the size for `Cutout`, `(batch, 2)`.
     """
     numpy = layer.backend.numpy
     draws = {}
@@ -100,24 +116,10 @@ def draw_places(
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class ShearX(OperationWithMagnitude):
-    """Moves each row sideways by a share of its distance from the top: `0.3 magnitude`, to either
-    side.
+    """Shears images horizontally: rows move in proportion to their distance from the top.
 
-    Bilinear; what the image does not reach is grey (128 of 255).
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    A row moves by `0.3 * magnitude` of its distance, to a random side. Sampling is bilinear;
+    uncovered pixels become gray (128 of 255).
 
     Example:
 
@@ -133,23 +135,10 @@ class ShearX(OperationWithMagnitude):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class ShearY(OperationWithMagnitude):
-    """Moves each column up or down by a share of its distance from the left: `0.3 magnitude`.
+    """Shears images vertically: columns move in proportion to their distance from the left.
 
-    Bilinear; what the image does not reach is grey (128 of 255).
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    A column moves by `0.3 * magnitude` of its distance, up or down at random. Sampling is
+    bilinear; uncovered pixels become gray (128 of 255).
 
     Example:
 
@@ -165,86 +154,47 @@ class ShearY(OperationWithMagnitude):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class TranslateX(OperationWithMagnitude):
-    """Moves the image sideways by `magnitude 150/331` of its width, in whole pixels, to either
-    side.
+    """Moves images horizontally by `magnitude * 150/331` of their width.
 
-    The share is the paper's 150 of 331 pixels: the authors' code moves by pixels, whatever the size
-    of the image. What the image does not reach is grey (128 of 255).
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    The distance is rounded to whole pixels, to a random side. The fraction is the paper's 150 of
+    331 pixels; the authors' code moves by pixels, whatever the size of the image. Uncovered pixels
+    become gray (128 of 255).
 
     Example:
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import TranslateX
     >>> image = np.full((10, 100, 1), 7, "uint8")
-    >>> int((np.asarray(TranslateX(magnitude=1.0)(image, training=True)) == 128).sum(axis=1).max())
+    >>> moved = np.asarray(TranslateX(magnitude=1.0)(image, training=True))
+    >>> int((moved == 128).sum(axis=1).max())
     45
     """
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class TranslateY(OperationWithMagnitude):
-    """Moves the image up or down by `magnitude 150/331` of its height, in whole pixels.
+    """Moves images vertically by `magnitude * 150/331` of their height.
 
-    The share is the paper's 150 of 331 pixels: the authors' code moves by pixels, whatever the size
-    of the image. What the image does not reach is grey (128 of 255).
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    The distance is rounded to whole pixels, up or down at random. The fraction is the paper's 150
+    of 331 pixels; the authors' code moves by pixels, whatever the size of the image. Uncovered
+    pixels become gray (128 of 255).
 
     Example:
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import TranslateY
     >>> image = np.full((100, 10, 1), 7, "uint8")
-    >>> int((np.asarray(TranslateY(magnitude=1.0)(image, training=True)) == 128).sum(axis=0).max())
+    >>> moved = np.asarray(TranslateY(magnitude=1.0)(image, training=True))
+    >>> int((moved == 128).sum(axis=0).max())
     45
     """
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Rotate(OperationWithMagnitude):
-    """Turns the image about its centre by `30 magnitude` degrees, to either side.
+    """Rotates images about their center by `30 * magnitude` degrees.
 
-    Bilinear; what the image does not reach is grey (128 of 255).
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    The direction is random. Sampling is bilinear; uncovered pixels become gray (128 of 255).
 
     Example:
 
@@ -263,19 +213,6 @@ class AutoContrast(Operation):
 
     A channel of one level does not change.
 
-    Args:
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
-
     Example:
 
     >>> import numpy as np
@@ -288,22 +225,9 @@ class AutoContrast(Operation):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Equalize(Operation):
-    """Spreads the levels of each channel so that all are about equally frequent.
+    """Equalizes the histogram of each channel, so that all levels are about equally frequent.
 
     The table of levels is that of Pillow's `ImageOps.equalize`, for each channel.
-
-    Args:
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
 
     Example:
 
@@ -318,136 +242,72 @@ class Equalize(Operation):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Invert(Operation):
-    """Turns every level into 255 minus itself.
-
-    Args:
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    """Inverts images: every level becomes 255 minus itself.
 
     Example:
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Invert
-    >>> np.asarray(Invert()(np.array([[[0], [255], [100]]], "uint8"), training=True)).ravel().tolist()
+    >>> image = np.array([[[0], [255], [100]]], "uint8")
+    >>> np.asarray(Invert()(image, training=True)).ravel().tolist()
     [255.0, 0.0, 155.0]
     """
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Posterize(OperationWithMagnitude):
-    """Keeps the highest `floor(4 magnitude)` bits of every level, at least one.
+    """Keeps the highest `floor(4 * magnitude)` bits of every level, at least one.
 
     As published, a higher magnitude is a weaker change.
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
 
     Example:
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Posterize
     >>> levels = np.array([[[63], [64], [255]]], "uint8")
-    >>> np.asarray(Posterize(magnitude=0.5)(levels, training=True)).ravel().tolist()  # two bits
+    >>> two_bits = Posterize(magnitude=0.5)(levels, training=True)
+    >>> np.asarray(two_bits).ravel().tolist()
     [0.0, 64.0, 192.0]
     """
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Solarize(OperationWithMagnitude):
-    """Inverts the levels from `floor(256 magnitude)` on.
+    """Inverts the levels from `floor(256 * magnitude)` up.
 
     As published, a higher magnitude is a weaker change, and 1 is none. `RandomSolarize` has a
     threshold instead.
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
 
     Example:
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Solarize
-    >>> np.asarray(Solarize(magnitude=0.5)(np.array([[[127], [128], [255]]], "uint8"), training=True)).ravel().tolist()
+    >>> levels = np.array([[[127], [128], [255]]], "uint8")
+    >>> np.asarray(Solarize(magnitude=0.5)(levels, training=True)).ravel().tolist()
     [127.0, 127.0, 0.0]
     """
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class SolarizeAdd(OperationWithMagnitude):
-    """Adds `floor(110 magnitude)` to the levels below 128.
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    """Adds `floor(110 * magnitude)` to the levels below 128.
 
     Example:
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import SolarizeAdd
-    >>> np.asarray(SolarizeAdd(magnitude=1.0)(np.array([[[10], [127], [128]]], "uint8"), training=True)).ravel().tolist()
+    >>> levels = np.array([[[10], [127], [128]]], "uint8")
+    >>> np.asarray(SolarizeAdd(magnitude=1.0)(levels, training=True)).ravel().tolist()
     [120.0, 237.0, 128.0]
     """
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Color(OperationWithMagnitude):
-    """Blends the image with its grey: `grey + f (image - grey)`, `f = 0.1 + 1.8 magnitude`.
+    """Blends images with their gray: `gray + f * (image - gray)`.
 
-    Magnitude 0.5 changes nothing, less takes colour away, more adds it.
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    The factor is `f = 0.1 + 1.8 * magnitude`. Magnitude 0.5 changes nothing, less removes color,
+    more adds it.
 
     Example:
 
@@ -461,84 +321,45 @@ class Color(OperationWithMagnitude):
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Contrast(OperationWithMagnitude):
-    """Blends the image with its mean grey: `mean + f (image - mean)`, `f = 0.1 + 1.8 magnitude`.
+    """Blends images with their mean gray: `mean + f * (image - mean)`.
 
-    Magnitude 0.5 changes nothing. The mean is that of the luma of the image; the authors' code
-    divides its histogram by 256 and blends with a level that depends on the size of the image.
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    The factor is `f = 0.1 + 1.8 * magnitude`. Magnitude 0.5 changes nothing. The mean is that of
+    the luma of the image; the authors' code divides its histogram by 256 and blends with a level
+    that depends on the size of the image.
 
     Example:
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Contrast
-    >>> np.asarray(Contrast(magnitude=0.0)(np.array([[[0], [200]]], "uint8"), training=True)).ravel().round(3).tolist()
+    >>> image = np.array([[[0], [200]]], "uint8")
+    >>> np.asarray(Contrast(magnitude=0.0)(image, training=True)).ravel().round(3).tolist()
     [90.0, 110.0]
     """
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Brightness(OperationWithMagnitude):
-    """Blends the image with black: `f image`, `f = 0.1 + 1.8 magnitude`.
+    """Blends images with black: `f * image`.
 
-    Magnitude 0.5 changes nothing.
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    The factor is `f = 0.1 + 1.8 * magnitude`. Magnitude 0.5 changes nothing.
 
     Example:
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Brightness
-    >>> np.asarray(Brightness(magnitude=0.0)(np.array([[[100], [200]]], "uint8"), training=True)).ravel().round(3).tolist()
+    >>> image = np.array([[[100], [200]]], "uint8")
+    >>> np.asarray(Brightness(magnitude=0.0)(image, training=True)).ravel().round(3).tolist()
     [10.0, 20.0]
     """
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Sharpness(OperationWithMagnitude):
-    """Blends the image with a smoothed one: `smooth + f (image - smooth)`, `f = 0.1 + 1.8
-    magnitude`.
+    """Blends images with a smoothed copy: `smooth + f * (image - smooth)`.
 
-    Magnitude 0.5 changes nothing, less blurs, more sharpens. Smooth is `[[1, 1, 1], [1, 5, 1], [1,
-    1, 1]] / 13`; the pixels at the border stay.
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
-
-    Reference:
-        Cubuk et al., AutoAugment, CVPR 2019, table 6.
+    The factor is `f = 0.1 + 1.8 * magnitude`. Magnitude 0.5 changes nothing, less blurs, more
+    sharpens. The smoothing kernel is `[[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13`; pixels at the
+    border do not change.
 
     Example:
 
@@ -546,28 +367,18 @@ class Sharpness(OperationWithMagnitude):
     >>> from keras_supcon.augmentation import Sharpness
     >>> image = np.zeros((3, 3, 1), "uint8")
     >>> image[1, 1] = 130
-    >>> np.asarray(Sharpness(magnitude=0.0)(image, training=True))[1, 1].round(3).tolist()  # 0.9 * 50 + 0.1 * 130
+    >>> blurred = np.asarray(Sharpness(magnitude=0.0)(image, training=True))
+    >>> blurred[1, 1].round(3).tolist()  # 0.9 * 50 + 0.1 * 130
     [58.0]
     """
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class Cutout(OperationWithMagnitude):
-    """Covers a square of grey (128 of 255) about a uniform place.
+    """Covers a square around a random place with gray (128 of 255).
 
-    The side is `2 floor(magnitude 40/224 s)` pixels, with `s` the shorter side of the image; what
-    lies beyond the border is cut off.
-
-    Args:
-        magnitude: 0 to 1.
-        probability: Probability that an image is changed, 0 to 1.
-        **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
-
-    Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
-
-    Raises:
-        ValueError: For an argument out of its range, and for images of another rank or number of
-            channels.
+    The side is `2 * floor(magnitude * 40/224 * s)` pixels for a shorter side `s` of the image. The
+    part beyond the border is cut off.
 
     Reference:
         DeVries and Taylor, Improved Regularization with Cutout, 2017; Cubuk et al., AutoAugment,
@@ -577,7 +388,8 @@ class Cutout(OperationWithMagnitude):
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Cutout
-    >>> covered = np.asarray(Cutout(magnitude=1.0, seed=0)(np.zeros((224, 224, 1), "uint8"), training=True)) == 128
+    >>> black = np.zeros((224, 224, 1), "uint8")
+    >>> covered = np.asarray(Cutout(magnitude=1.0, seed=0)(black, training=True)) == 128
     >>> bool(0 < covered.sum() <= 80 * 80)
     True
     """
