@@ -9,26 +9,25 @@ from keras_supcon.augmentation.operations.sequence import NONE, OPERATIONS
 from keras_supcon.augmentation.policies.augmentation_policy import OperationsPolicy
 from keras_supcon.augmentation.policies.auto_augment_policies import read_policy
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class AutoAugment(OperationsPolicy):
-    """Random-resized crop, left-right flip, then one of the policy's sub-policies, drawn for each
-    image.
+    """Crops, flips and applies one of the policy's sub-policies, drawn for each image.
 
-    A sub-policy is a short list of operations, each done with a probability of its own at a
-    magnitude of its own; its layer of the same name says what it does. The output is float in [0,
-    1] whatever the range of the input. When not training the images are only resized to
-    `image_size` and scaled to [0, 1].
+    A sub-policy is a short list of operations, each with its probability and magnitude. The layer
+    of the same name says what an operation does. The output is float in [0, 1] whatever the range
+    of the input. When not training, images are only resized to `image_size` and scaled to [0, 1].
 
     Args:
         image_size: Height and width of the output, in pixels.
-        policy: `"imagenet"` (the one of SupCon's published code, 25 pairs), `"cifar10"`, `"svhn"`
+        policy: `"imagenet"` (that of SupCon's published code, 25 pairs), `"cifar10"`, `"svhn"`
             (tables 7 and 8 of the AutoAugment paper), or a list of sub-policies, each a list of
-            `(operation, probability, magnitude)` with both numbers in [0, 1]; the magnitude may be
+            `(operation, probability, magnitude)` with both numbers in [0, 1]. The magnitude may be
             None for AutoContrast, Equalize and Invert. Magnitudes are a tenth of the levels in the
             published tables.
-        crop_area: Smallest and largest share of the area that a crop keeps, in (0, 1].
+        crop_area: Smallest and largest fraction of the area that a crop keeps, in (0, 1].
         flip_probability: Probability of a left-right flip.
         **kwargs: `value_range` of the input, `(0, 255)` unless given; `seed`, `name`, `dtype`.
 
@@ -47,9 +46,11 @@ class AutoAugment(OperationsPolicy):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import AutoAugment
     >>> images = np.random.default_rng(0).integers(0, 256, (4, 48, 40, 3)).astype("uint8")
-    >>> AutoAugment(image_size=(32, 32), policy="cifar10")(images, training=True).shape == (4, 32, 32, 3)
-    True
-    >>> own = AutoAugment(image_size=(32, 32), policy=[[("Rotate", 0.5, 0.3), ("Invert", 0.1, None)]])
+    >>> augment = AutoAugment(image_size=(32, 32), policy="cifar10")
+    >>> tuple(augment(images, training=True).shape)
+    (4, 32, 32, 3)
+    >>> own_policy = [[("Rotate", 0.5, 0.3), ("Invert", 0.1, None)]]
+    >>> augment = AutoAugment(image_size=(32, 32), policy=own_policy)
     """
 
     @deprecate_positional
@@ -69,8 +70,8 @@ class AutoAugment(OperationsPolicy):
         self.policy = policy if isinstance(policy, str) else tuple(map(tuple, sub_policies))
         used = {name for sub_policy in sub_policies for name, _, _ in sub_policy}
         self._names = tuple(name for name in OPERATIONS if name in used)
-        # A row for each step of the policy, with a number for each sub-policy; shorter sub-policies
-        # end with no operation.
+        # A row for each step of the policy, with a number for each sub-policy. Shorter sub-policies
+        # end with steps that do nothing.
         length = max(map(len, sub_policies))
         padded = [
             (*sub_policy, *[(None, 0.0, 0.0)] * (length - len(sub_policy)))
@@ -88,7 +89,7 @@ class AutoAugment(OperationsPolicy):
         ]
 
     def draw_views(
-        self, batch_size: Any, views_shape: tuple[int, int, int]
+        self, batch_size: Tensor, views_shape: tuple[int, int, int]
     ) -> list[dict[str, Any]]:
         backend, numpy = self.backend, self.backend.numpy
         num_sub_policies = len(self._steps[0]["choice"])

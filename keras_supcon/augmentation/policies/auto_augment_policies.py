@@ -1,4 +1,4 @@
-"""Learned sequences of operations as data: the policies of AutoAugment."""
+"""The learned policies of AutoAugment as tables."""
 
 import difflib
 from typing import Any
@@ -105,7 +105,7 @@ POLICY_NAMES = tuple(_POLICIES)
 
 
 def read_policy(policy: Any) -> tuple[SubPolicy, ...]:
-    """The sub-policies of a named policy or of a user's own list.
+    """Returns the sub-policies of a named policy or of a user's own list.
 
     Args:
         policy: `"imagenet"`, `"cifar10"`, `"svhn"`, or a list of sub-policies, each a list of

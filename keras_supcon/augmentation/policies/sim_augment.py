@@ -4,32 +4,27 @@ from typing import Any
 
 import keras
 
-from keras_supcon.arguments import check_between, check_probability
-from keras_supcon.augmentation.layers.blur import RandomGaussianBlur
-from keras_supcon.augmentation.layers.color import RandomColorJitter, RandomGrayscale
-from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
-from keras_supcon.augmentation.layers.warp import RandomWarp
 from keras_supcon.augmentation.operations.color_maps import apply_color_map
-from keras_supcon.augmentation.policies.augmentation_policy import AugmentationPolicy
+from keras_supcon.augmentation.policies.sim_parts import SimParts
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor, TensorTree
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class SimAugment(AugmentationPolicy):
-    """Random-resized crop, left-right flip, colour jitter, random grey, and optionally a warp and a
-    blur.
+class SimAugment(SimParts):
+    """Crops, flips, jitters colors, removes color and optionally warps and blurs at random.
 
-    Crop and flip are one resampling, jitter and grey one matrix for each image; colours are clipped
-    once, after both. The output is float in [0, 1] whatever the range of the input. When not
-    training the images are only resized to `image_size` and scaled to [0, 1].
+    Crop and flip are one resampling, jitter and grayscale one matrix for each image. Colors are
+    clipped once, after both. The output is float in [0, 1] whatever the range of the input. When
+    not training, images are only resized to `image_size` and scaled to [0, 1].
 
     Args:
         image_size: Height and width of the output, in pixels.
-        strength: Strength of the colour jitter, 0 to 2: brightness, contrast and saturation 0.8
-            `strength`, hue 0.2 `strength`, each image with probability 0.8. 1 for ImageNet, 0.5 for
-            CIFAR.
-        crop_area: Smallest and largest share of the area that a crop keeps, in (0, 1].
-        grayscale_probability: Probability that an image loses its colour.
+        strength: Strength of the color jitter, 0 to 2: brightness, contrast and saturation 0.8
+            `strength`, hue 0.2 `strength`, each image with probability 0.8. 1 for ImageNet, 0.5
+            for CIFAR.
+        crop_area: Smallest and largest fraction of the area that a crop keeps, in (0, 1].
+        grayscale_probability: Probability that an image loses its color.
         blur_probability: Probability of a `RandomGaussianBlur`; it has no effect below 20 pixels.
             The paper has 0 for CIFAR.
         warp_probability: Probability of a `RandomWarp`.
@@ -74,53 +69,30 @@ class SimAugment(AugmentationPolicy):
         super().__init__(
             image_size, crop_area=crop_area, flip_probability=flip_probability, **kwargs
         )
-        self.strength = check_between("strength", strength, 0, 2)
-        self.jitter = self.part(RandomColorJitter, **jitter_spreads(self.strength))
-        self.grayscale = self.part(
-            RandomGrayscale, check_probability("grayscale_probability", grayscale_probability)
-        )
-        self.warp = self.part(
-            RandomWarp, probability=check_probability("warp_probability", warp_probability)
-        )
-        self.blur = self.part(
-            RandomGaussianBlur, probability=check_probability("blur_probability", blur_probability)
+        self.make_sim_parts(
+            strength=strength,
+            grayscale_probability=grayscale_probability,
+            blur_probability=blur_probability,
+            warp_probability=warp_probability,
         )
 
-    def draw_views(self, batch_size: Any, views_shape: tuple[int, int, int]) -> dict[str, Any]:
+    def draw_views(
+        self, batch_size: Tensor, views_shape: tuple[int, int, int]
+    ) -> dict[str, TensorTree]:
         parts = {
             "jitter": self.jitter,
             "grayscale": self.grayscale,
-            **used_parts(warp=self.warp, blur=self.blur),
+            **self.used_parts("warp", "blur"),
         }
         return {name: part.draw(batch_size, views_shape) for name, part in parts.items()}
 
-    def transform_views(self, images: Any, draws: dict[str, Any]) -> Any:
+    def transform_views(self, images: Tensor, draws: dict[str, TensorTree]) -> Tensor:
         low, high = self.value_range
         matrix, offset = self.jitter.color_map(images, draws["jitter"])
         if images.shape[-1] == 3:
             matrix = self.backend.numpy.matmul(matrix, self.grayscale.matrix(draws["grayscale"]))
         scale = 1.0 / (high - low)
-        images = apply_color_map(self.backend, images, matrix * scale, offset * scale, 1.0)
-        for name, part in used_parts(warp=self.warp, blur=self.blur).items():
+        images = apply_color_map(self.backend, images, matrix * scale, offset * scale, high=1.0)
+        for name, part in self.used_parts("warp", "blur").items():
             images = part.transform(images, draws[name])
         return images
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "strength": self.strength,
-            "grayscale_probability": self.grayscale.probability,
-            "blur_probability": self.blur.probability,
-            "warp_probability": self.warp.probability,
-        }
-
-
-def jitter_spreads(strength: float) -> dict[str, float]:
-    """Returns the arguments of SimCLR's `RandomColorJitter` at a strength."""
-    spread = 0.8 * strength
-    return {"brightness": spread, "contrast": spread, "saturation": spread, "hue": 0.2 * strength}
-
-
-def used_parts(**parts: ImageAugmentation) -> dict[str, ImageAugmentation]:
-    """The parts that are ever applied."""
-    return {name: part for name, part in parts.items() if part.probability > 0}
