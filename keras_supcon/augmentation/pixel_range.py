@@ -1,4 +1,4 @@
-"""The range of the pixels that an augmenter gives, and the way back to the range that came in."""
+"""The range of the pixels in the output of an augmenter, and how to restore that of the input."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +16,7 @@ from keras_supcon.augmentation.adapters import (
 )
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 from keras_supcon.augmentation.layers.multi_view import MultiView
+from keras_supcon.typing import Tensor, TensorTree
 
 # Layers of Keras that keep the range of pixels, beside those whose names begin with Random.
 _KEEP_RANGE = {
@@ -25,15 +26,15 @@ _KEEP_RANGE = {
 _RESCALE = {"Rescaling", "Normalization"}
 
 
-def restore_pixel_range(augmenter: keras.layers.Layer, images: Any) -> Any:
-    """Brings what an augmenter gave in [0, 1] back to the `value_range` of what it was given.
+def restore_pixel_range(augmenter: keras.layers.Layer, images: TensorTree) -> TensorTree:
+    """Maps the output of an augmenter from [0, 1] back to the `value_range` of its input.
 
-    Recipes and `CenterCropResize` end in [0, 1], other layers keep the range. See
+    Policies and `CenterCropResize` end in [0, 1], other layers keep the range. See
     `unit_range_layer` for containers.
 
     Args:
         augmenter: A layer.
-        images: What it gave, floats of any shape.
+        images: Its output, floats of any shape.
 
     Returns:
         Floats of the same shape and dtype.
@@ -48,11 +49,10 @@ def restore_pixel_range(augmenter: keras.layers.Layer, images: Any) -> Any:
 
 
 def unit_range_layer(augmenter: keras.layers.Layer) -> ImageAugmentation | None:
-    """The layer of an augmenter after which pixels are in [0, 1] instead of its `value_range`; None
-    if there is none.
+    """Returns the layer of an augmenter whose output is in [0, 1], or None.
 
     That is the augmenter itself, one view of a `MultiView`, or a step of a `keras.Sequential` or
-    `keras.layers.Pipeline` of which all later steps are known to keep the range.
+    `keras.layers.Pipeline` if all later steps are known to keep the range.
     """
     if isinstance(augmenter, MultiView):
         return unit_range_layer(augmenter.augmenters[0])
@@ -65,25 +65,22 @@ def unit_range_layer(augmenter: keras.layers.Layer) -> ImageAugmentation | None:
 
 
 def readers_of_pixels(augmenter: keras.layers.Layer) -> Iterator[ImageAugmentation]:
-    """Yields the layers of this package in an augmenter that get pixels of the range in which they
-    come to the augmenter.
-    """
+    """Yields the layers of this package that get pixels in the range of the augmenter's input."""
     for one in augmenter.augmenters if isinstance(augmenter, MultiView) else [augmenter]:
         for step in _steps(one):
             layers = list(layers_within(step))
             if not all(_keeps_range(layer) for layer in layers if layer is not step):
-                break  # in what order a model calls them is not known
+                break  # the order in which a model calls them is not known
             yield from (layer for layer in layers if isinstance(layer, ImageAugmentation))
             if getattr(step, "ends_in_unit_range", False) or not _keeps_range(step):
                 break
 
 
 def layer_of_other_range(augmenter: keras.layers.Layer) -> keras.layers.Layer | None:
-    """A layer that makes the range of an augmenter one that its user chose and nobody else knows,
-    or None.
+    """Returns a layer after which the range of pixels is known to the user alone, or None.
 
-    That is `Rescaling` or `Normalization` of Keras or keras-cv; a recipe that layers follow which
-    may scale; and a recipe in a layer of the user.
+    That is a layer such as `Rescaling` or `Normalization`; a policy that is followed by layers
+    which may scale; or a policy within a layer of the user.
     """
     if isinstance(augmenter, MultiView):
         return next(
@@ -107,9 +104,7 @@ def layer_of_other_range(augmenter: keras.layers.Layer) -> keras.layers.Layer | 
 
 
 def check_pixel_range(augmenter: keras.layers.Layer | None) -> None:
-    """Raises `ValueError` if an augmenter gives pixels of one range now and of another one then, or
-    in another view.
-    """
+    """Raises `ValueError` if the range of pixels may differ between images or views."""
     if isinstance(augmenter, MultiView):
         units = [unit_range_layer(one) for one in augmenter.augmenters]
         ranges = [
@@ -118,10 +113,9 @@ def check_pixel_range(augmenter: keras.layers.Layer | None) -> None:
         ]
         if len(set(ranges)) > 1:
             raise ValueError(
-                "`augmenter` should give pixels of one range in every view: recipes turn their "
-                "`value_range` into [0, 1], "
-                f"single operations keep the range. Received: value_range {ranges} (None: kept) of "
-                f"{[one.name for one in augmenter.augmenters]}"
+                "`augmenter` should give pixels of one range in every view: policies turn their "
+                "`value_range` into [0, 1], single operations keep the range. Received: "
+                f"value_range {ranges} (None: kept) of {[one.name for one in augmenter.augmenters]}"
             )
     for layer in [] if augmenter is None else layers_within(augmenter):
         adapter = adapter_of(layer)
@@ -130,16 +124,14 @@ def check_pixel_range(augmenter: keras.layers.Layer | None) -> None:
         optional = adapter.optional_layers(layer)
         if any(getattr(one, "ends_in_unit_range", False) for one in optional):
             raise ValueError(
-                "`augmenter` should give pixels of one range: a recipe in a layer that chooses "
-                "whether to apply it gives "
-                f"[0, 1] or the range that came in. Received: a recipe in {layer.name!r}"
+                "`augmenter` should give pixels of one range: a policy in a layer that chooses "
+                "whether to apply it gives [0, 1] or the range of the input. "
+                f"Received: a policy in {layer.name!r}"
             )
 
 
 def _steps(augmenter: Any) -> list[Any]:
-    """The layers that an augmenter calls one after the other; itself if it is not known to be such
-    a chain.
-    """
+    """Returns the layers of a chain in order, or the augmenter itself if it is none."""
     if not isinstance(augmenter, (keras.Sequential, keras.layers.Pipeline)):
         return [augmenter]
     return [step for layer in augmenter.layers for step in _steps(layer)]
@@ -156,6 +148,6 @@ def _is_of_keras(layer: Any, names: set[str]) -> bool:
     return type(layer).__module__.split(".")[0] == "keras" and type(layer).__name__ in names
 
 
-def _stretch(images: Any, low: float, high: float) -> Any:
+def _stretch(images: Tensor, low: float, high: float) -> Tensor:
     stretched = images * (high - low)
     return ops.cast(stretched + low if low else stretched, images.dtype)

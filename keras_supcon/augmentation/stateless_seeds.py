@@ -1,29 +1,30 @@
-"""Random numbers that depend on a given seed and on nothing else."""
+"""Lets layers draw random numbers from a given seed instead of their own generators."""
 
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
 
+from keras_supcon.typing import Tensor
+
 
 class SeedSequence(keras.random.SeedGenerator):
-    """The seeds (a, b), (a, b + 1), (a, b + 2), ... for the draws of one trace, in place of a
-    generator with a state.
+    """Gives the seeds (a, b), (a, b + 1), (a, b + 2), ... to the draws of one trace.
+
+    It stands in for a seed generator, without a state.
 
     Args:
         seed: Pair (a, b) of integers, a TensorFlow tensor.
     """
 
-    def __init__(
-        self, seed: Any
-    ) -> None:  # not that of the base, which makes the variable that is not wanted here
+    # The constructor of the base would make a variable for the state.
+    def __init__(self, seed: Tensor) -> None:
         self._seed = seed
         self._num_drawn = 0
 
-    def next(self, ordered: bool = True) -> Any:
+    def next(self, ordered: bool = True) -> Tensor:
         seed = self._seed + np.array([0, self._num_drawn])
         self._num_drawn += 1
         return seed
@@ -35,13 +36,13 @@ _SEQUENCE: contextvars.ContextVar[SeedSequence | None] = contextvars.ContextVar(
 
 
 @contextlib.contextmanager
-def stateless_seeds(seed: Any) -> Iterator[None]:
-    """Makes the layers of this package draw from `seed` alone, for what is called or traced within.
+def stateless_seeds(seed: Tensor) -> Iterator[None]:
+    """Makes all layers of this package that are called or traced within draw from `seed` alone.
 
-    A layer's own generator moves on with each draw. In a parallel `tf.data` map it would be chance
-    which element draws first; with a seed for each element it does not matter. The seeds of the
-    layers have no effect within. Draws in the body of a TensorFlow loop, which is traced once,
-    would be the same in each turn.
+    A layer's own generator advances with each draw. In a parallel `tf.data` map the order of the
+    elements is left to chance; a seed for each element makes it irrelevant. The seeds of the layers
+    have no effect within. Draws in the body of a TensorFlow loop, which is traced once, would be
+    the same in each iteration.
 
     Args:
         seed: Pair of integers `(2,)`, a TensorFlow tensor.
@@ -54,5 +55,5 @@ def stateless_seeds(seed: Any) -> Iterator[None]:
 
 
 def current_seed_sequence() -> SeedSequence | None:
-    """The sequence of the innermost `stateless_seeds`, or None outside."""
+    """Returns the sequence of the innermost `stateless_seeds`, or None outside."""
     return _SEQUENCE.get()

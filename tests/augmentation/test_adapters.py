@@ -104,5 +104,5 @@ def test_the_adapter_restores_configs_within_containers():
 def test_the_adapter_tells_what_happens_to_the_range_of_pixels():
     policy = SimAugment((4, 4))
     assert layer_of_other_range(keras.layers.Pipeline([policy, Add()])) is None
-    with pytest.raises(ValueError, match="a recipe in a layer that chooses whether to apply it"):
+    with pytest.raises(ValueError, match="a policy in a layer that chooses whether to apply it"):
         check_pixel_range(Add(layer=policy))

@@ -1,4 +1,4 @@
-"""Derived seeds are the numbers that they were: a seed repeats the views of earlier versions."""
+"""Derived seeds do not change between versions, so that a seed repeats earlier views."""
 
 import pytest
 

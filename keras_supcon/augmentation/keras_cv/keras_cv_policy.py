@@ -1,6 +1,6 @@
-"""The recipes built of keras-cv layers, for those who work with keras-cv.
+"""Base of the policies built of keras-cv layers.
 
-keras-cv is imported when a recipe is made, not with this module.
+keras-cv is imported when a policy is made, not with this module.
 """
 
 from typing import Any
@@ -13,25 +13,26 @@ from keras_supcon.augmentation.operations.not_finite import has_floats, nan_unle
 from keras_supcon.augmentation.policies.augmentation_policy import AugmentationPolicy
 from keras_supcon.augmentation.seeds import seed_of_keras_cv_part
 from keras_supcon.extras import require_extra
+from keras_supcon.typing import Tensor, TensorTree
 
 VALUE_RANGE = (0, 255)  # of what the keras-cv layers read and write
 
 
 class KerasCVPolicy(AugmentationPolicy):
-    """Base of the recipes: keras-cv layers with the manners of our own.
+    """Base of the policies of keras-cv layers, which behave as our own policies do.
 
     keras-cv layers augment whether Keras trains or not, and cast the labels of a dictionary to
-    float. Here the images alone go through them, and only when training; otherwise the recipe does
-    what our own recipes do.
+    float. Here the images alone go through them, and only when training. Otherwise images are
+    resized and scaled, as by our own policies.
 
-    Subclasses write `keras_cv_layers` and set `pipeline` to what `make_pipeline` makes of them.
-    keras-cv computes with TensorFlow: on other backends of Keras the recipes work eagerly and in
-    `tf.data`, not in a compiled training step. XLA does not compile some of the keras-cv layers,
-    which Keras is told.
+    Subclasses write `keras_cv_layers` and set `pipeline` to the output of `make_pipeline`. keras-cv
+    computes with TensorFlow: on other backends of Keras the policies work eagerly and in
+    `tf.data`, not in a compiled training step. XLA cannot compile some of the keras-cv layers, so
+    that `supports_jit` is False.
 
     Args:
         image_size: Height and width of the output, in pixels.
-        crop_area: Smallest and largest share of the area that a crop keeps, in (0, 1].
+        crop_area: Smallest and largest fraction of the area that a crop keeps, in (0, 1].
         flip_probability: Probability of a left-right flip.
         **kwargs: `value_range` of the input, `(0, 255)` unless given; `seed`, `name`, `dtype`.
     """
@@ -50,13 +51,13 @@ class KerasCVPolicy(AugmentationPolicy):
         self.supports_jit = False
 
     def make_pipeline(self) -> keras.layers.Layer:
-        """Crop, flip and the layers of the recipe, from images of 0..255 to such images."""
+        """Makes a pipeline of crop, flip and the policy's layers, for images of 0..255."""
         require_extra("tensorflow", "tensorflow", "keras_cv", by=f"`{type(self).__name__}`")
         import keras_cv
 
-        policy = keras.config.dtype_policy()
-        # HSV loses too much in half precision. The layers that keras-cv's layers make take no
-        # policy but the global one.
+        dtype_policy = keras.config.dtype_policy()
+        # HSV loses too much in half precision. Layers made by keras-cv's layers take the global
+        # policy alone.
         keras.config.set_dtype_policy("float32")
         try:
             crop = keras_cv.layers.RandomCropAndResize(
@@ -65,45 +66,47 @@ class KerasCVPolicy(AugmentationPolicy):
                 self.crop.aspect_ratio,
                 seed=self.part_seed(0),
             )
-            crop.auto_vectorize = (
-                False  # vectorized it is a loop as well, at two thirds of the speed
-            )
+            # Vectorized it is a loop as well, at two thirds of the speed.
+            crop.auto_vectorize = False
             flip = keras_cv.layers.RandomFlip(
                 rate=self.crop.flip_probability, seed=self.part_seed(1)
             )
             pipeline = keras.layers.Pipeline([crop, flip, *self.keras_cv_layers(keras_cv.layers)])
         finally:
-            keras.config.set_dtype_policy(policy)
+            keras.config.set_dtype_policy(dtype_policy)
         _draw_from_generator(pipeline, self.part_seed(len(pipeline.layers)))
         return pipeline
 
     def keras_cv_layers(self, layers: Any) -> list[keras.layers.Layer]:
-        """What follows crop and flip, made from the module `keras_cv.layers`; its seeds are the
-        parts from 2 on.
+        """Makes the layers that follow crop and flip.
+
+        Args:
+            layers: The module `keras_cv.layers`.
+
+        Returns:
+            Layers with the seeds of parts from 2 up.
         """
         raise NotImplementedError
 
     def part_seed(self, part: int) -> int | None:
-        """The seed of a layer: with one for all, the numbers that cut the images would flip them
-        too.
-        """
+        """Returns the seed of a layer; with one for all, crop and flip would share their draws."""
         return seed_of_keras_cv_part(self.seed, part)
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> TensorTree:
         return None  # each layer draws its own numbers
 
-    def transform(self, images: Any, draws: Any) -> Any:
+    def transform(self, images: Tensor, draws: TensorTree) -> Tensor:
         numpy = self.backend.numpy
         low, high = self.value_range
         pixels = (self.backend.cast(images, "float32") - low) * (255.0 / (high - low))
         if not has_floats(images):
             return self._views(pixels)
-        # keras-cv takes pixels for places in tables, where NaN has none; afterwards all of the
-        # image is NaN.
+        # keras-cv uses pixels as indices of tables, where NaN has none; afterwards the whole image
+        # is NaN.
         views = self._views(numpy.where(numpy.isnan(pixels), 0.0, pixels))
         return views + numpy.sum(nan_unless_finite(pixels), axis=(1, 2, 3), keepdims=True)
 
-    def _views(self, pixels: Any) -> Any:
+    def _views(self, pixels: Tensor) -> Tensor:
         return (
             self.backend.cast(call_augmenter(self.pipeline, pixels, training=True), "float32")
             / 255.0
@@ -113,15 +116,14 @@ class KerasCVPolicy(AugmentationPolicy):
         if len(shape) not in (3, 4) or shape[-1] != 3:
             raise ValueError(
                 f"`{type(self).__name__}` should be called on RGB images, (batch, height, width, "
-                "3) or (height, width, 3). "
-                f"Received: images.shape={tuple(shape)}"
+                f"3) or (height, width, 3). Received: images.shape={tuple(shape)}"
             )
 
 
 class _Sampler:
-    """Draws what a sampler of keras-cv draws, from a generator with a state.
+    """Draws from the distribution of a keras-cv sampler, by a generator with a state.
 
-    keras-cv's samplers know no state, and some no seed. Seeded, be it by
+    keras-cv's samplers have no state, and some no seed. With a seed, even that of
     `keras.utils.set_random_seed`, they draw the same numbers in each loop of a graph, hence in both
     views, and in each pass over a data set.
     """
@@ -130,7 +132,7 @@ class _Sampler:
         self._sampler = sampler
         self._generator = generator
 
-    def __call__(self, shape: Any = (), dtype: str = "float32") -> Any:
+    def __call__(self, shape: Any = (), dtype: str = "float32") -> Tensor:
         import tensorflow as tf
 
         sampler = self._sampler

@@ -1,4 +1,4 @@
-"""RandAugment of keras-cv."""
+"""RandAugment, built of keras-cv layers."""
 
 from typing import Any
 
@@ -11,26 +11,21 @@ from keras_supcon.deprecation import deprecate_positional
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class KerasCVRandAugment(KerasCVPolicy):
-    """Random-resized crop and left-right flip, then keras-cv's RandAugment.
+    """Does what `RandAugment` does, by layers of keras-cv.
 
-    The output is float in [0, 1] whatever the range of the input. When not training the images are
-    only resized to `image_size` and scaled to [0, 1]. The crop is that of `KerasCVSimAugment`.
+    With keras-cv 0.9 the outputs differ from those of `RandAugment`:
 
-    keras-cv's policy has ten operations: auto-contrast, equalize, solarize, colour, contrast,
-    brightness, and shear and translation along either axis; rotation, posterize and sharpness of
-    the paper are missing. For the paper's identity each operation is left out in 1 of 11 cases. The
-    magnitude of solarize, colour and shear varies normally around `magnitude` with a standard
-    deviation of 0.15; contrast, brightness and translation are uniform up to it, either way. Shear
-    and translation reach further than the paper's, by the whole image at 1, and fill in reflected
-    pixels.
+    - Crops are those of `KerasCVSimAugment`.
+    - There are ten operations: auto-contrast, equalize, solarize, color, contrast, brightness, and
+      shear and translation along either axis. Rotation, posterize and sharpness of the paper are
+      missing. For the paper's identity each operation is skipped in 1 of 11 cases.
+    - The magnitude of solarize, color and shear varies normally around `magnitude` with a standard
+      deviation of 0.15. Contrast, brightness and translation are uniform up to it, to either side.
+    - Shear and translation reach further than the paper's, by the whole image at 1, and fill in
+      reflected pixels.
 
     Args:
-        image_size: Height and width of the output, in pixels.
-        num_ops: Operations on each image, one after another, at least 1.
-        magnitude: Strength of the operations, 0 to 1.
-        crop_area: Smallest and largest share of the area that a crop keeps, in (0, 1].
-        flip_probability: Probability of a left-right flip, 0 to 1.
-        **kwargs: `value_range` of the input, `(0, 255)` unless given; `seed`, `name`, `dtype`.
+        image_size: As in `RandAugment`, and so are the other arguments.
 
     Input shape: `(batch, height, width, 3)`. Output shape: `(batch, *image_size, 3)`.
 

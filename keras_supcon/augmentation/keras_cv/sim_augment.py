@@ -1,4 +1,4 @@
-"""The augmentation of SimCLR, of keras-cv layers."""
+"""The augmentation of SimCLR, built of keras-cv layers."""
 
 from typing import Any
 
@@ -11,33 +11,23 @@ from keras_supcon.deprecation import deprecate_positional
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class KerasCVSimAugment(KerasCVPolicy):
-    """SimCLR's recipe of keras-cv layers: random-resized crop, left-right flip, colour jitter,
-    random grey, random blur.
+    """Does what `SimAugment` does, without the warp, by layers of keras-cv.
 
-    The output is float in [0, 1] whatever the range of the input. When not training the images are
-    only resized to `image_size` and scaled to [0, 1]. With keras-cv 0.9 the recipe differs from
-    `SimAugment` in this:
+    With keras-cv 0.9 the outputs differ from those of `SimAugment`:
 
-    - Crops have a uniform, not log-uniform, aspect ratio, relative to that of the image; a
+    - Crops have a uniform, not log-uniform, aspect ratio, relative to that of the image. A
       rectangle that does not fit is cut off at the border instead of drawn again. Resizing has no
       filter, so shrinking aliases.
     - Brightness is added to the pixels, not multiplied with them. Contrast keeps the mean of each
-      channel, not the mean grey. Saturation and hue change in HSV; the saturation is multiplied by
-      `f / (1 - f)` with `f` uniform between the values that stand for 1 - 0.8 `strength` and 1 +
-      0.8 `strength`. The images are clipped after brightness, after contrast and after hue.
-    - The blur takes the pixels beyond the border for black, which darkens the border.
+      channel, not the mean gray. Saturation and hue change in HSV; the saturation is multiplied by
+      `f / (1 - f)` with `f` uniform between the values that correspond to 1 - 0.8 `strength` and
+      1 + 0.8 `strength`. The images are clipped after brightness, after contrast and after hue.
+    - The blur takes black pixels beyond the border, which darkens the border.
 
     Args:
-        image_size: Height and width of the output, in pixels.
-        strength: Strength of the colour jitter, 0 to 1.25, the most that keras-cv's brightness and
-            contrast allow: brightness, contrast and saturation 0.8 `strength`, hue 0.2 `strength`.
-            1 for ImageNet, 0.5 for CIFAR.
-        crop_area: Smallest and largest share of the area that a crop keeps, in (0, 1].
-        grayscale_probability: Probability that an image loses its colour, 0 to 1.
-        blur_probability: Probability that an image is blurred, 0 to 1; it has no effect below 20
-            pixels.
-        flip_probability: Probability of a left-right flip, 0 to 1.
-        **kwargs: `value_range` of the input, `(0, 255)` unless given; `seed`, `name`, `dtype`.
+        image_size: As in `SimAugment`, and so are the probabilities, `crop_area` and `**kwargs`.
+        strength: Strength of the color jitter, 0 to 1.25, the most that keras-cv's brightness and
+            contrast allow.
 
     Input shape: `(batch, height, width, 3)`. Output shape: `(batch, *image_size, 3)`.
 

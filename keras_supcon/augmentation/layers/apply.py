@@ -1,4 +1,4 @@
-"""Any layer with a probability for each image."""
+"""Applies any layer to a random part of the images."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from keras_supcon.arguments import check_probability
 from keras_supcon.augmentation.any_layer import as_augmenter, call_augmenter, deserialize_augmenter
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor, TensorTree
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandomApply(ImageAugmentation):
-    """Gives an image what a layer makes of it, with a probability for each image, and leaves the
-    others as they are.
+    """Applies a layer to each image with a probability, independently of the other images.
 
     Args:
         layer: A layer from images to images of the same shape and range of values: one of this
-            package, of Keras or of keras-cv. Recipes change the range.
-        probability: Probability that an image is replaced.
+            package, of Keras or of keras-cv. Policies are refused, since they change the range.
+        probability: Probability that the layer is applied to an image.
         **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
 
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
@@ -32,8 +32,8 @@ class RandomApply(ImageAugmentation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import Invert, RandomApply
     >>> images = np.zeros((1000, 1, 1, 1), "uint8")
-    >>> share = (np.asarray(RandomApply(Invert(), probability=0.3, seed=0)(images, training=True)) == 255).mean()
-    >>> bool(abs(share - 0.3) < 0.05)
+    >>> inverted = RandomApply(Invert(), probability=0.3, seed=0)(images, training=True)
+    >>> bool(abs((np.asarray(inverted) == 255).mean() - 0.3) < 0.05)
     True
     """
 
@@ -47,18 +47,17 @@ class RandomApply(ImageAugmentation):
             raise ValueError(f"`layer` should be a Keras layer. Received: layer={layer!r}")
         if getattr(layer, "ends_in_unit_range", False):
             raise ValueError(
-                "`layer` should give images of the range that it takes, and recipes give [0, 1]. "
-                "Apply what they are made of. "
-                f"Received: layer={layer.name}"
+                "`layer` should give images of the range that it takes, and policies give [0, 1]: "
+                f"apply the layers that they are made of. Received: layer={layer.name}"
             )
         super().__init__(**kwargs)
         self.layer = as_augmenter(layer)
         self.probability = check_probability("probability", probability)
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> TensorTree:
         return self.uniform((batch_size,)) < self.probability
 
-    def transform(self, images: Any, draws: Any) -> Any:
+    def transform(self, images: Tensor, draws: TensorTree) -> Tensor:
         changed = call_augmenter(self.layer, images, training=True)
         if tuple(changed.shape[1:]) != tuple(images.shape[1:]):
             raise ValueError(

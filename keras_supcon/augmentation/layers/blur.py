@@ -1,4 +1,4 @@
-"""Gaussian blur of its own width for each image."""
+"""Gaussian blur of a random width for each image."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentatio
 from keras_supcon.augmentation.operations.masked_map import map_where
 from keras_supcon.augmentation.operations.resampling import blur_axis
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandomGaussianBlur(ImageAugmentation):
-    """Blurs an image by a Gaussian whose standard deviation is uniform in `sigma`, drawn for each
-    image.
+    """Blurs each image by a Gaussian whose standard deviation is uniform in `sigma`.
 
-    The kernel has `kernel_size` taps in each direction, normalised to a sum of 1. At the border the
-    taps that lie outside are left out and the others normalised again, so that a constant image
-    stays constant; the authors' code takes black pixels there.
+    The kernel has `kernel_size` taps in each direction, normalized to a sum of 1. Taps beyond the
+    border are skipped and the others normalized again, so that a constant image stays constant;
+    the authors' code takes black pixels there.
 
     Args:
         sigma: Smallest and largest standard deviation in pixels, positive.
@@ -72,18 +72,18 @@ class RandomGaussianBlur(ImageAugmentation):
         self.kernel_size = kernel_size
         self.probability = check_probability("probability", probability)
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> dict[str, Any]:
-        """Which images are blurred, and their standard deviation."""
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+        """Draws which images are blurred, and their standard deviation."""
         chosen = self.uniform((batch_size,)) < self.probability
         return {"chosen": chosen, "sigma": self.uniform((batch_size,), *self.sigma)}
 
-    def transform(self, images: Any, draws: dict[str, Any]) -> Any:
+    def transform(self, images: Tensor, draws: dict[str, Any]) -> Tensor:
         images = self.backend.cast(images, "float32")
         radius = self._radius(images.shape)
         if radius == 0:
             return images
 
-        def blur(some: Any, sigma: Any) -> Any:
+        def blur(some: Tensor, sigma: Tensor) -> Tensor:
             columns_first = (0, 2, 1, 3)
             some = blur_axis(self.backend, some, sigma, radius)
             some = blur_axis(
@@ -106,8 +106,7 @@ class RandomGaussianBlur(ImageAugmentation):
         if None in size:
             raise ValueError(
                 "`RandomGaussianBlur` should be called on images of known height and width: "
-                "resize or crop them first. "
-                f"Received: images.shape={tuple(shape)}"
+                f"resize or crop them first. Received: images.shape={tuple(shape)}"
             )
         if self.kernel_size is None:
             return min(size) // 20

@@ -1,4 +1,4 @@
-"""Random changes of colour, as one affine map of the channels for each image."""
+"""Random changes of color, as one affine map of the channels for each image."""
 
 import math
 from typing import Any
@@ -11,6 +11,7 @@ from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentatio
 from keras_supcon.augmentation.operations.color_maps import LUMA, apply_color_map, mean_luma
 from keras_supcon.augmentation.operations.not_finite import nan_unless_finite
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor, TensorTree
 
 _RGB_TO_YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
@@ -18,14 +19,16 @@ _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandomColorJitter(ImageAugmentation):
-    """Changes brightness, contrast, saturation and hue of every image by its own random amounts.
+    """Changes brightness, contrast, saturation and hue of each image by random amounts.
 
     With probability `probability`, in this order and without rounding between the steps:
 
-    1. brightness: pixels are multiplied by `b`, uniform in `[max(0, 1 - brightness), 1 +
-    brightness]`; 2. contrast: pixels are blended with the mean grey of the image, `c x + (1 - c)
-    mean`; 3. saturation: pixels are blended with their own grey, `s x + (1 - s) grey(x)`; 4. hue:
-    the colour plane (I, Q of YIQ) is turned by `h` of a full turn, `h` uniform in `[-hue, hue]`.
+    1. brightness: pixels are multiplied by `b`, uniform in `[max(0, 1 - brightness),
+       1 + brightness]`;
+    2. contrast: pixels are blended with the mean gray of the image, `c x + (1 - c) mean`;
+    3. saturation: pixels are blended with their own gray, `s x + (1 - s) gray(x)`;
+    4. hue: the color plane (I, Q of YIQ) is rotated by `h` of a full turn, `h` uniform in
+       `[-hue, hue]`.
 
     Contrast and saturation factors have ranges like the brightness factor's. The four steps are
     linear in the pixel, so they are one 3x3 matrix and one offset for each image; the result is
@@ -54,7 +57,7 @@ class RandomColorJitter(ImageAugmentation):
 
     >>> import numpy as np
     >>> from keras_supcon.augmentation import RandomColorJitter
-    >>> jitter = RandomColorJitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, value_range=(0, 1), seed=0)
+    >>> jitter = RandomColorJitter(brightness=0.8, contrast=0.8, value_range=(0, 1), seed=0)
     >>> images = jitter(np.full((4, 8, 8, 3), 0.5, "float32"), training=True)
     >>> tuple(images.shape), bool(np.max(images) <= 1)
     ((4, 8, 8, 3), True)
@@ -80,9 +83,10 @@ class RandomColorJitter(ImageAugmentation):
         self.hue = check_between("hue", hue, 0, 0.5)
         self.probability = check_probability("probability", probability)
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
-        """The four amounts of every image, each `(batch,)`; 1, 1, 1 and 0 for an image that is left
-        alone.
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> TensorTree:
+        """Draws the four amounts of every image, each `(batch,)`.
+
+        They are 1, 1, 1 and 0 for an image that is not changed.
         """
         numpy = self.backend.numpy
         apply = self.uniform((batch_size,)) < self.probability
@@ -98,20 +102,19 @@ class RandomColorJitter(ImageAugmentation):
         draws["hue"] = numpy.where(apply, turn, numpy.zeros_like(turn))
         return draws
 
-    def transform(self, images: Any, draws: Any) -> Any:
+    def transform(self, images: Tensor, draws: TensorTree) -> Tensor:
         low, high = self.value_range
         pixels = self.backend.cast(images, "float32")
         pixels = pixels - low if low else pixels
         pixels = apply_color_map(self.backend, pixels, *self.color_map(pixels, draws), high - low)
         return pixels + low if low else pixels
 
-    def color_map(self, pixels: Any, draws: Any) -> tuple[Any, Any]:
-        """The affine map of each image's colours, `color @ matrix + offset`, for pixels whose black
-        is 0.
+    def color_map(self, pixels: Tensor, draws: TensorTree) -> tuple[Tensor, Tensor]:
+        """Returns the affine map of each image's colors, `color @ matrix + offset`.
 
         Args:
-            pixels: Float32 `(batch, height, width, channels)`.
-            draws: What `draw` gave.
+            pixels: Float32 `(batch, height, width, channels)`, with 0 for black.
+            draws: The output of `draw`.
 
         Returns:
             Matrices `(batch, channels, channels)` and offsets `(batch, 1, 1)`, NaN for images that
@@ -122,7 +125,7 @@ class RandomColorJitter(ImageAugmentation):
         gain = numpy.reshape(draws["contrast"] * draws["brightness"], (-1, 1, 1))
         mean = numpy.reshape(mean_luma(self.backend, pixels), (-1, 1, 1))
         mean = mean + nan_unless_finite(mean)
-        # Saturation and hue keep greys as they are, so the offset of the contrast passes through
+        # Saturation and hue do not change grays, so the offset of the contrast passes through
         # them.
         offset = numpy.reshape((1 - draws["contrast"]) * draws["brightness"], (-1, 1, 1)) * mean
         return gain * self._chroma_matrix(
@@ -139,31 +142,28 @@ class RandomColorJitter(ImageAugmentation):
             "probability": self.probability,
         }
 
-    def _chroma_matrix(self, saturation: Any, hue: Any) -> Any:
-        """Matrices `(batch, 3, 3)` that scale the distance of a colour from its grey and turn its
-        hue.
-        """
+    def _chroma_matrix(self, saturation: Tensor, hue: Tensor) -> Tensor:
+        """Returns matrices `(batch, 3, 3)` that scale the saturation and rotate the hue."""
         numpy = self.backend.numpy
         angle = 2 * math.pi * hue
-        # Y stays; the plane (I, Q) is turned by the angle and scaled by the saturation. Each of the
-        # three terms is constant.
-        grey = np.outer(_YIQ_TO_RGB[:, 0], _RGB_TO_YIQ[0]).T
+        # Y does not change; the plane (I, Q) is rotated by the angle and scaled by the saturation.
+        # Each of the three matrices is constant.
+        gray = np.outer(_YIQ_TO_RGB[:, 0], _RGB_TO_YIQ[0]).T
         upright = (_YIQ_TO_RGB[:, 1:] @ _RGB_TO_YIQ[1:]).T
         turned = (_YIQ_TO_RGB[:, 1:] @ np.array([[0.0, -1.0], [1.0, 0.0]]) @ _RGB_TO_YIQ[1:]).T
         cosine = numpy.reshape(saturation * numpy.cos(angle), (-1, 1, 1))
         sine = numpy.reshape(saturation * numpy.sin(angle), (-1, 1, 1))
         return (
-            self._constant(grey) + cosine * self._constant(upright) + sine * self._constant(turned)
+            self._constant(gray) + cosine * self._constant(upright) + sine * self._constant(turned)
         )
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandomGrayscale(ImageAugmentation):
-    """Replaces the colours of an image by its luma, in all three channels, with a probability for
-    each image.
+    """Replaces the colors of an image by its luma in all three channels, with a probability.
 
     Args:
-        probability: Probability that an image loses its colour.
+        probability: Probability that an image loses its color.
         **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
 
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels; images of one
@@ -178,8 +178,9 @@ class RandomGrayscale(ImageAugmentation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import RandomGrayscale
     >>> red = np.array([[[[255, 0, 0]]]], "uint8")
-    >>> np.asarray(RandomGrayscale(probability=1.0)(red, training=True)).ravel().round(1).tolist()  # 0.299 of 255
-    [76.19999694824219, 76.19999694824219, 76.19999694824219]
+    >>> gray = np.asarray(RandomGrayscale(probability=1.0)(red, training=True))
+    >>> gray.ravel().astype("int32").tolist()  # 0.299 of 255
+    [76, 76, 76]
     """
 
     reads_value_range = False
@@ -188,10 +189,10 @@ class RandomGrayscale(ImageAugmentation):
         super().__init__(**kwargs)
         self.probability = check_probability("probability", probability)
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> TensorTree:
         return self.uniform((batch_size,)) < self.probability
 
-    def transform(self, images: Any, draws: Any) -> Any:
+    def transform(self, images: Tensor, draws: TensorTree) -> Tensor:
         pixels = self.backend.cast(images, "float32")
         return (
             pixels
@@ -199,12 +200,10 @@ class RandomGrayscale(ImageAugmentation):
             else apply_color_map(self.backend, pixels, self.matrix(draws))
         )
 
-    def matrix(self, draws: Any) -> Any:
-        """What turns the colours of the drawn images into their luma, and no others: `color @
-        matrix`, `(batch, 3, 3)`.
-        """
-        is_grey = self.backend.numpy.reshape(self.backend.cast(draws, "float32"), (-1, 1, 1))
-        return self._constant(np.eye(3)) + is_grey * self._constant(
+    def matrix(self, draws: TensorTree) -> Tensor:
+        """Returns matrices `(batch, 3, 3)`: `color @ matrix` is the luma in the drawn images."""
+        is_gray = self.backend.numpy.reshape(self.backend.cast(draws, "float32"), (-1, 1, 1))
+        return self._constant(np.eye(3)) + is_gray * self._constant(
             np.repeat(LUMA[:, None], 3, axis=1) - np.eye(3)
         )
 

@@ -1,6 +1,4 @@
-"""Crops that set the size: random-resized with flip for training, centred for evaluation; each is
-one resampling.
-"""
+"""Crops that set the size: random for training, centered for evaluation; each one resampling."""
 
 import math
 from typing import Any
@@ -17,6 +15,7 @@ from keras_supcon.arguments import (
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 from keras_supcon.augmentation.operations.resampling import resample_box
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor, TensorTree
 
 # Draws of area and aspect ratio until one fits into the image, as in the usual implementations.
 _ATTEMPTS = 10
@@ -24,20 +23,20 @@ _ATTEMPTS = 10
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandomResizedCrop(ImageAugmentation):
-    """Cuts a random rectangle out of every image, resizes it, and flips it left to right.
+    """Crops a random rectangle out of each image, resizes it, and flips it at random.
 
-    The share of the image's area and the logarithm of the rectangle's aspect ratio are uniform,
-    independent for each image, drawn up to ten times until the rectangle fits; an image for which
-    none fits gives its largest centred rectangle of an allowed aspect. Crop, resize and flip are
-    one separable resampling, written as products with small matrices, so that XLA compiles it;
-    shrinking uses a triangle filter as wide as the step (antialiasing), enlarging is bilinear.
+    The fraction of the image's area and the logarithm of the rectangle's aspect ratio are uniform,
+    independent for each image, drawn up to ten times until the rectangle fits. If none fits, the
+    largest centered rectangle of an allowed aspect is taken. Crop, resize and flip are one
+    separable resampling, written as products with small matrices, so that XLA compiles it.
+    Shrinking uses a triangle filter as wide as the step (antialiasing), enlarging is bilinear.
 
-    When not training the whole image is resized to `image_size`; an image that has that size stays
-    as it is.
+    When not training, the whole image is resized to `image_size`; an image of that size does not
+    change.
 
     Args:
         image_size: Height and width of the output, in pixels.
-        crop_area: Smallest and largest share of the image's area, in (0, 1].
+        crop_area: Smallest and largest fraction of the image's area, in (0, 1].
         aspect_ratio: Smallest and largest width / height of the rectangle in pixels, positive.
         flip_probability: Probability of a left-right flip.
         **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
@@ -79,9 +78,11 @@ class RandomResizedCrop(ImageAugmentation):
         self.aspect_ratio = check_range("aspect_ratio", aspect_ratio, 0)
         self.flip_probability = check_probability("flip_probability", flip_probability)
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
-        """Top, left, height and width of the rectangles in pixels, and 1 where the image is
-        flipped; each `(batch,)`.
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> TensorTree:
+        """Draws the rectangles, and which images are flipped.
+
+        Returns:
+            `top`, `left`, `height` and `width` in pixels, and `flip`, 0 or 1; each `(batch,)`.
         """
         numpy = self.backend.numpy
         in_height, in_width = (self.backend.cast(size, "float32") for size in image_shape[:2])
@@ -95,20 +96,20 @@ class RandomResizedCrop(ImageAugmentation):
             numpy.argmax(self.backend.cast(fits, "int32"), axis=1), _ATTEMPTS, dtype="float32"
         )
         any_fits = numpy.any(fits, axis=1)
-        # The largest centred rectangle whose aspect is the nearest allowed one.
+        # The largest centered rectangle whose aspect is the nearest allowed one.
         nearest_ratio = numpy.clip(in_width / in_height, *self.aspect_ratio)
         full_height = numpy.minimum(in_height, in_width / nearest_ratio)
         full_width = numpy.minimum(in_width, in_height * nearest_ratio)
         height = numpy.where(any_fits, numpy.sum(heights * first, axis=1), full_height)
         width = numpy.where(any_fits, numpy.sum(widths * first, axis=1), full_width)
 
-        centre = 0.5 * numpy.ones_like(height)
-        top = (in_height - height) * numpy.where(any_fits, self.uniform((batch_size,)), centre)
-        left = (in_width - width) * numpy.where(any_fits, self.uniform((batch_size,)), centre)
+        center = 0.5 * numpy.ones_like(height)
+        top = (in_height - height) * numpy.where(any_fits, self.uniform((batch_size,)), center)
+        left = (in_width - width) * numpy.where(any_fits, self.uniform((batch_size,)), center)
         flip = self.backend.cast(self.uniform((batch_size,)) < self.flip_probability, "float32")
         return {"top": top, "left": left, "height": height, "width": width, "flip": flip}
 
-    def transform(self, images: Any, draws: Any) -> Any:
+    def transform(self, images: Tensor, draws: TensorTree) -> Tensor:
         flip = draws["flip"]
         # A flipped rectangle starts at its right edge and has a negative width.
         left, width = draws["left"] + flip * draws["width"], (1 - 2 * flip) * draws["width"]
@@ -116,7 +117,7 @@ class RandomResizedCrop(ImageAugmentation):
             self.backend, images, draws["top"], left, draws["height"], width, self.image_size
         )
 
-    def transform_for_inference(self, images: Any) -> Any:
+    def transform_for_inference(self, images: Tensor) -> Tensor:
         if tuple(images.shape[1:3]) == self.image_size:
             return images
         batch, height, width = self.backend.shape(images)[:3]
@@ -142,25 +143,24 @@ _METHODS = ("resize_then_crop", "crop_then_resize", "crop_then_distort")
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class CenterCropResize(ImageAugmentation):
-    """Takes the centre of every image at a fixed size, for evaluation; the same with and without
-    `training`.
+    """Crops the center of each image at a fixed size, for evaluation.
 
-    The output is float in [0, 1] whatever the range of the input. With `S` the output size and `P`
-    the padding:
+    `training` changes nothing. The output is float in [0, 1] whatever the range of the input. With
+    `S` the output size and `P` the padding:
 
-    - `"resize_then_crop"`: the image is scaled until it covers `S + P` and the centre of size `S`
-      is cut out (for ImageNet: the short side to 256, the centre 224). Both are one resampling: the
+    - `"resize_then_crop"`: the image is scaled until it covers `S + P` and its center of size `S`
+      is cropped (for ImageNet: the short side to 256, the center 224). Both are one resampling: the
       rectangle is not rounded to pixels.
-    - `"crop_then_resize"`: the largest centred rectangle of the aspect of `S`, times `S / (S + P)`
-      and rounded down to whole pixels, is cut out and resized to `S`.
-    - `"crop_then_distort"`: the share `S / (S + P)` of height and width about the centre is resized
-      to `S`, whatever the aspect of the image.
+    - `"crop_then_resize"`: the largest centered rectangle of the aspect of `S`, times `S / (S + P)`
+      and rounded down to whole pixels, is cropped and resized to `S`.
+    - `"crop_then_distort"`: the fraction `S / (S + P)` of height and width around the center is
+      resized to `S`, whatever the aspect of the image.
 
     Shrinking has antialiasing.
 
     Args:
         image_size: Height and width of the output, in pixels.
-        method: One of the three.
+        method: One of the three names.
         crop_padding: `P`, a whole number of at least 0, in pixels of the output.
         **kwargs: `value_range` of the input, `(0, 255)` unless given; `name`, `dtype`.
 
@@ -202,13 +202,13 @@ class CenterCropResize(ImageAugmentation):
         self.method = check_choice("method", method, _METHODS)
         self.crop_padding = check_whole_number("crop_padding", crop_padding, 0)
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> None:
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> None:
         return None
 
-    def transform(self, images: Any, draws: None) -> Any:
+    def transform(self, images: Tensor, draws: None) -> Tensor:
         return self.transform_for_inference(images)
 
-    def transform_for_inference(self, images: Any) -> Any:
+    def transform_for_inference(self, images: Tensor) -> Tensor:
         numpy = self.backend.numpy
         batch, *sizes = self.backend.shape(images)[:3]
         sizes = [self.backend.cast(size, "float32") for size in sizes]

@@ -20,6 +20,7 @@ from keras_supcon.augmentation.seeds import seed_of_class
 from keras_supcon.augmentation.stateless_seeds import current_seed_sequence
 from keras_supcon.augmentation.tracing import is_symbolic_tensorflow
 from keras_supcon.distribution import ReplicaSeedGenerator
+from keras_supcon.typing import Tensor, TensorTree
 
 # Ranges that were warned of in an outermost call of a layer, which may hold several layers.
 _WARNED_OF: weakref.WeakKeyDictionary[Any, set[tuple[float, float]]] = weakref.WeakKeyDictionary()
@@ -28,41 +29,39 @@ _WARNED_OF: weakref.WeakKeyDictionary[Any, set[tuple[float, float]]] = weakref.W
 class ImageAugmentation(BaseImagePreprocessingLayer):
     """Base of the layers that draw once for each image of a batch.
 
-    Subclasses write `draw(batch_size, shape)`, the random numbers of a batch, and
-    `transform(images, draws)`, both in terms of `self.backend`, which is TensorFlow inside
-    `tf.data` whatever the backend of Keras. `transform` computes in float32 and takes the images as
-    they came, integers included: a crop of integers moves a quarter of the bytes.
+    Subclasses write `draw(batch_size, image_shape)`, which returns the random numbers of a batch,
+    and `transform(images, draws)`. Both use `self.backend`, which is TensorFlow inside `tf.data`
+    whatever the backend of Keras. `transform` computes in float32 and takes the images in the dtype
+    of the input: a crop of uint8 moves a quarter of the bytes.
 
     Args:
         value_range: Lowest and highest pixel value of the images, `(0, 255)` or `(0, 1)`.
-        seed: Integer that fixes the random numbers, or None. Layers of one class need seeds that
-            differ.
+        seed: Integer that fixes the random numbers, or None. Layers of one class need different
+            seeds.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
         images: `(batch, height, width, channels)` or one image `(height, width, channels)` with 1
             or 3 channels; or a dictionary with `"images"` and, unchanged by the layer, `"labels"`.
-        training: True augments, False gives the inference form of the layer. A call that does not
-            say it takes what the model or layer around it was told, and False where nobody was
-            told: other than Keras' own image layers, ours leave images alone in a model that is
-            called directly, and in an exported one. In a layer of keras-cv, which always augments,
-            they augment too.
+        training: True augments, False applies the inference form of the layer. None takes the
+            value of the model or layer around it, and False without one: unlike Keras' own image
+            layers, ours do not augment in a model that is called directly, nor in an exported one.
+            In a layer of keras-cv, which always augments, they augment too.
 
-    When augmenting, what is not finite becomes NaN, and stays in its image.
+    When augmenting, pixels that are not finite become NaN, and change no other image.
 
     Warns:
-        UserWarning: In a map of `tf.data` that does not say `training`; and once for floats in [0,
-            1], where `value_range` is wider and their values can be seen, which graphs and programs
-            for XLA do not show.
+        UserWarning: In a map of `tf.data` without `training`; and once for floats in [0, 1] under a
+            wider `value_range`, if their values can be seen, which traced programs hide.
     """
 
     _USE_BASE_FACTOR = False
-    # Whether training changes what the layer does.
+    # Whether training changes the output.
     draws_at_random = True
-    # Whether what the layer does depends on `value_range`.
+    # Whether the output depends on `value_range`.
     reads_value_range = True
-    # Whether `transform` itself makes NaN of what is not finite; for other layers it is made
-    # beforehand.
+    # Whether `transform` itself turns pixels that are not finite into NaN; for other layers this
+    # happens before it.
     makes_nan = False
     # Whether the output is in [0, 1] whatever `value_range` is; other layers keep the range.
     ends_in_unit_range = False
@@ -92,8 +91,8 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         self._other_generator = None
         self._pixels_are_known = False
 
-    def __call__(self, images: Any, **kwargs: Any) -> Any:
-        if isinstance(images, dict):  # labels stay what they are
+    def __call__(self, images: TensorTree, **kwargs: Any) -> TensorTree:
+        if isinstance(images, dict):  # labels do not change
             return {**images, "images": self(images["images"], **kwargs)}
         if not in_symbolic_scope():
             outermost = outermost_call()
@@ -105,13 +104,12 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
             images = self.backend.convert_to_tensor(images)
             return keras.layers.Layer.__call__(self, images, **kwargs)
 
-    def look_at(self, images: Any, warned_of: set[tuple[float, float]]) -> None:
-        """Warns of pixels that do not span `value_range`, where they can be seen, until some were
-        seen.
+    def look_at(self, images: TensorTree, warned_of: set[tuple[float, float]]) -> None:
+        """Warns of pixels that do not span `value_range`, in the first images that can be seen.
 
         Args:
-            images: What the layer is called on, or will be.
-            warned_of: The ranges that the user has been warned of for these images; that of this
+            images: Inputs of a call, present or future.
+            warned_of: Ranges that the user has been warned of for these images; that of this
                 layer is added.
         """
         if self.reads_value_range and not self._pixels_are_known:
@@ -119,7 +117,7 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
                 images, self.value_range, self.name, warned_of
             )
 
-    def call(self, images: Any, training: bool | None = None) -> Any:
+    def call(self, images: Tensor, training: bool | None = None) -> TensorTree:
         self._check_channels(tuple(images.shape))
         if training is None:
             training = always_augments(entry_layer(self))
@@ -127,13 +125,17 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
                 warn_of_missing_training(self)
         return super().call(images, training=bool(training))
 
-    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
+    def get_random_transformation(
+        self, data: Tensor, training: bool = True, seed: Any = None
+    ) -> TensorTree:
         if not training:
             return None
         shape = self.backend.shape(data)
         return self.draw(1 if len(shape) == 3 else shape[0], tuple(shape[-3:]))
 
-    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+    def transform_images(
+        self, images: Tensor, transformation: TensorTree, training: bool = True
+    ) -> Tensor:
         if training and not self.makes_nan and has_floats(images):
             # Infinity would be clipped to a pixel like others.
             images = images + nan_unless_finite(images)
@@ -144,38 +146,46 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         )
         return self.backend.cast(images, self.compute_dtype)
 
-    def transform_single_image(self, image: Any, transformation: Any, training: bool = True) -> Any:
-        # Keras would squeeze, which needs to know that the batch is of one image; reshaping may
-        # lose that.
+    def transform_single_image(
+        self, image: Tensor, transformation: TensorTree, training: bool = True
+    ) -> Tensor:
+        # Keras would squeeze, which fails where reshaping has lost that the batch is of one image.
         return self.transform_images(
             self.backend.numpy.expand_dims(image, 0), transformation, training
         )[0]
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
-        """The random numbers of a batch: tensors whose first axis is the batch."""
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> TensorTree:
+        """Draws the random numbers of a batch: tensors whose first axis is the batch."""
         raise NotImplementedError
 
-    def transform(self, images: Any, draws: Any) -> Any:
-        """Applies the draws to `(batch, height, width, channels)` images of any dtype; gives any
-        float dtype.
+    def transform(self, images: Tensor, draws: TensorTree) -> Tensor:
+        """Applies the draws to images.
+
+        Args:
+            images: `(batch, height, width, channels)` of any dtype.
+            draws: The output of `draw`.
+
+        Returns:
+            Images of any float dtype.
         """
         raise NotImplementedError
 
-    def transform_for_inference(self, images: Any) -> Any:
-        """What the layer does when it does not augment: nothing, unless it also sets the size."""
+    def transform_for_inference(self, images: Tensor) -> Tensor:
+        """Applies the inference form: the identity unless the layer sets the image size."""
         return images
 
-    def uniform(self, shape: tuple[Any, ...], low: float = 0.0, high: float = 1.0) -> Any:
-        """Draws float32 numbers in [low, high) from the layer's own generator, or from the seed of
-        `stateless_seeds`.
+    def uniform(self, shape: tuple[Any, ...], low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Draws float32 numbers in [low, high).
+
+        The generator is the layer's own, or that of `stateless_seeds`.
         """
         return self.backend.random.uniform(shape, low, high, dtype="float32", seed=self._seeds())
 
-    def normal(self, shape: tuple[Any, ...]) -> Any:
+    def normal(self, shape: tuple[Any, ...]) -> Tensor:
         """Draws standard normal float32 numbers, like `uniform`."""
         return self.backend.random.normal(shape, dtype="float32", seed=self._seeds())
 
-    def _seeds(self) -> Any:
+    def _seeds(self) -> keras.random.SeedGenerator:
         return current_seed_sequence() or self._generator_of_backend()
 
     def _generator_of_backend(self) -> keras.random.SeedGenerator:
@@ -189,13 +199,12 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
             object.__setattr__(self, "_other_generator", generator)
         return self._other_generator
 
-    def _constant(self, values: Any) -> Any:
+    def _constant(self, values: Any) -> Tensor:
         return self.backend.convert_to_tensor(values, dtype="float32")
 
     def build(self, input_shape: Any) -> None:
-        if (
-            input_shape is not None
-        ):  # which it is for TensorFlow's tensors with another backend of Keras
+        # None for tensors of TensorFlow with another backend of Keras.
+        if input_shape is not None:
             self._check_channels(tuple(input_shape))
         self.built = True
 
@@ -211,7 +220,6 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         if len(shape) not in (3, 4) or shape[-1] not in (1, 3):
             raise ValueError(
                 f"`{type(self).__name__}` should be called on images of shape (batch, height, "
-                "width, channels) or "
-                "(height, width, channels) with 1 or 3 channels. Received: "
-                f"images.shape={tuple(shape)}"
+                "width, channels) or (height, width, channels) with 1 or 3 channels. "
+                f"Received: images.shape={tuple(shape)}"
             )

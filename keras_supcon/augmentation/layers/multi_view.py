@@ -1,4 +1,4 @@
-"""Several views of every image."""
+"""Several augmented views of each image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,26 +12,27 @@ from keras_supcon.augmentation.any_layer import as_augmenter, call_augmenter, de
 from keras_supcon.augmentation.input_warnings import warn_of_missing_training
 from keras_supcon.augmentation.tracing import is_symbolic_tensorflow
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor, TensorTree
 
 _DEFAULT_NUM_VIEWS = 2
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class MultiView(keras.layers.Layer):
-    """Augments every image several times: one view after the other on a new axis.
+    """Augments each image several times and stacks the views on a new axis.
 
-    With one augmenter every view is a new draw of it. With a list each view has its own recipe, as
-    in BYOL. Runs eagerly, in models and, with every backend of Keras, inside `tf.data`;
-    `keras_supcon.data.with_views` does the latter with views that a seed repeats. When not training
-    every view is its augmenter's inference form of the image; an augmenter that takes no `training`
-    has none and is left out.
+    With one augmenter each view is a new draw of it. With a list each view has its own policy, as
+    in BYOL. The layer runs eagerly, in models and, with every backend of Keras, inside `tf.data`;
+    `keras_supcon.data.with_views` does the latter with views that a seed repeats. When not
+    training, each view is its augmenter's inference form of the image; an augmenter without a
+    `training` argument has none and is skipped.
 
     Args:
         augmenter: A Keras layer from images to images, or a list of different ones, one for each
-            view, that give the same shape and dtype. Where their seeds are set these should differ,
-            or the views would share their draws.
-        num_views: Number of views, at least 1. None takes one for each layer of a list, and 2 of a
-            single layer.
+            view, with outputs of one shape and dtype. Seeds that are set should differ, or the
+            views would share their draws.
+        num_views: Number of views, at least 1. None is the length of a list, and 2 for a single
+            layer.
         **kwargs: `name`, `dtype` of the views (that of the augmenter if not given) and the other
             arguments of `keras.layers.Layer`.
 
@@ -41,9 +42,9 @@ class MultiView(keras.layers.Layer):
 
     Call arguments:
         images: `(batch, height, width, channels)` or one image `(height, width, channels)`; or a
-            dictionary with `"images"`, whose other entries stay as they are.
-        training: True augments, False gives the inference form; so does None, unless the model or
-            layer around it is told True.
+            dictionary with `"images"`, whose other entries do not change.
+        training: True augments, False applies the inference form; so does None, unless the model
+            or layer around it is called with True.
 
     Output shape: `(batch, num_views, height, width, channels)`, or `(num_views, height, width,
     channels)`.
@@ -53,7 +54,7 @@ class MultiView(keras.layers.Layer):
             shapes or dtypes, and images of another rank.
 
     Reference:
-        Grill et al., Bootstrap Your Own Latent, NeurIPS 2020, appendix B, for recipes that differ.
+        Grill et al., Bootstrap Your Own Latent, NeurIPS 2020, appendix B, for policies that differ.
 
     Example:
 
@@ -62,7 +63,8 @@ class MultiView(keras.layers.Layer):
     >>> images = np.zeros((4, 40, 32, 3), "uint8")
     >>> tuple(MultiView(SimAugment(image_size=(16, 16)), num_views=3)(images, training=True).shape)
     (4, 3, 16, 16, 3)
-    >>> strong, weak = SimAugment(image_size=(16, 16)), SimAugment(image_size=(16, 16), strength=0.2)
+    >>> strong = SimAugment(image_size=(16, 16))
+    >>> weak = SimAugment(image_size=(16, 16), strength=0.2)
     >>> tuple(MultiView([strong, weak])(images, training=True).shape)
     (4, 2, 16, 16, 3)
     """
@@ -93,14 +95,14 @@ class MultiView(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         self.built = True
 
-    def call(self, images: Any, training: bool | None = None) -> Any:
+    def call(self, images: Tensor, training: bool | None = None) -> TensorTree:
         if isinstance(images, dict):
             return {**images, "images": self.call(images["images"], training)}
         axis = _view_axis(tuple(images.shape))
         if training is None:
             warn_of_missing_training(self)
         training = bool(training)
-        # One call a view, not one call on repeated images: some layers draw once for a whole batch.
+        # One call for each view: on repeated images some layers would draw once for a whole batch.
         views = [call_augmenter(augmenter, images, training) for augmenter in self.augmenters]
         dtypes = [keras.backend.standardize_dtype(view.dtype) for view in views]
         _check_alike([tuple(view.shape) for view in views], dtypes, len(images.shape))
@@ -136,12 +138,12 @@ class MultiView(keras.layers.Layer):
 
 
 def check_num_views(num_views: int | None, given: int | None = None) -> int:
-    """The number of views, where None stands for the number that is given anyway, or else for 2.
+    """Returns the number of views; None is the given number, or 2.
 
     Args:
-        num_views: What the user said, or None.
-        given: The number that a list of augmenters or a `MultiView` has; None if a single layer may
-            make any number.
+        num_views: Number chosen by the user, or None.
+        given: Number of views of a list of augmenters or a `MultiView`; None for a single layer,
+            which makes any number.
 
     Raises:
         ValueError: If `num_views` is not a positive whole number, or not the given one.
@@ -161,16 +163,14 @@ def _check_independent(augmenters: list[keras.layers.Layer]) -> None:
     if len({id(augmenter) for augmenter in augmenters}) < len(augmenters):
         raise ValueError(
             "`augmenter` should be one layer, with `num_views` for its repetition, or a list of "
-            "different layers. "
-            f"Received: augmenter={augmenters}"
+            f"different layers. Received: augmenter={augmenters}"
         )
     seeds = [getattr(augmenter, "seed", None) for augmenter in augmenters]
     seeds = [seed for seed in seeds if is_whole(seed)]
     if len(set(seeds)) < len(seeds):
         raise ValueError(
             "`augmenter` should be layers of different seeds: those of one seed draw the same "
-            "numbers, and the views would "
-            f"share their crops. Received: seeds={seeds}"
+            f"numbers, and the views would share their crops. Received: seeds={seeds}"
         )
 
 
@@ -178,14 +178,13 @@ def _view_axis(shape: tuple[int | None, ...]) -> int:
     if len(shape) not in (3, 4):
         raise ValueError(
             "`MultiView` should be called on images of shape (batch, height, width, channels) or "
-            "(height, width, channels). "
-            f"Received: images.shape={shape}"
+            f"(height, width, channels). Received: images.shape={shape}"
         )
     return len(shape) - 3
 
 
 def _check_alike(shapes: list[tuple[int | None, ...]], dtypes: list[str], rank: int) -> None:
-    """Raises `ValueError` where the views are known not to fit into one tensor."""
+    """Raises `ValueError` if views are known not to fit into one tensor."""
     is_image = all(len(shape) == rank for shape in shapes)
     # A size that is not known yet agrees with all others.
     sizes = [{size for size in axis if size is not None} for axis in zip(*shapes, strict=False)]
@@ -199,7 +198,7 @@ def _check_alike(shapes: list[tuple[int | None, ...]], dtypes: list[str], rank: 
         )
 
 
-def _stack(views: list[Any], axis: int, dtype: str) -> Any:
+def _stack(views: list[Tensor], axis: int, dtype: str) -> Tensor:
     # Inside tf.data the views are TensorFlow's, whatever the backend of Keras.
     if is_symbolic_tensorflow(views[0]):
         import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Solarization, as BYOL uses it."""
+"""Solarization, as in BYOL."""
 
 from typing import Any
 
@@ -7,14 +7,15 @@ import keras
 from keras_supcon.arguments import check_probability
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor, TensorTree
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandomSolarize(ImageAugmentation):
-    """Inverts the bright pixels of an image: `x` from the threshold on becomes `low + high - x`.
+    """Inverts the bright pixels of an image: `x` from the threshold up becomes `low + high - x`.
 
     Args:
-        threshold: From where pixels are inverted, as a share of `value_range`, 0 (all) to 1.
+        threshold: Lowest pixel that is inverted, as a fraction of `value_range`, 0 (all) to 1.
         probability: Probability that an image is solarized.
         **kwargs: `value_range`, `(0, 255)` unless given; `seed`, `name`, `dtype`.
 
@@ -33,7 +34,8 @@ class RandomSolarize(ImageAugmentation):
     >>> import numpy as np
     >>> from keras_supcon.augmentation import RandomSolarize
     >>> solarize = RandomSolarize(probability=1.0, value_range=(0, 1))
-    >>> np.asarray(solarize(np.array([[[0.25], [0.5], [1.0]]], "float32"), training=True)).ravel().tolist()
+    >>> image = np.array([[[0.25], [0.5], [1.0]]], "float32")
+    >>> np.asarray(solarize(image, training=True)).ravel().tolist()
     [0.25, 0.5, 0.0]
     """
 
@@ -43,14 +45,14 @@ class RandomSolarize(ImageAugmentation):
         self.threshold = check_probability("threshold", threshold)
         self.probability = check_probability("probability", probability)
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> Any:
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> TensorTree:
         return self.uniform((batch_size,)) < self.probability
 
-    def transform(self, images: Any, draws: Any) -> Any:
+    def transform(self, images: Tensor, draws: TensorTree) -> Tensor:
         numpy = self.backend.numpy
         low, high = self.value_range
         images = self.backend.cast(images, "float32")
-        # An image that is left alone has its threshold beyond all pixels.
+        # An image that is not solarized has its threshold above all pixels.
         threshold = numpy.where(draws, low + self.threshold * (high - low), float("inf"))
         return numpy.where(
             images >= numpy.reshape(threshold, (-1, 1, 1, 1)), low + high - images, images

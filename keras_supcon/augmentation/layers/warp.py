@@ -1,4 +1,4 @@
-"""Smooth random bending of images."""
+"""Smooth random warps of images."""
 
 from typing import Any
 
@@ -10,22 +10,23 @@ from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentatio
 from keras_supcon.augmentation.operations.masked_map import map_where
 from keras_supcon.augmentation.operations.resampling import bilinear
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class RandomWarp(ImageAugmentation):
-    """Bends an image by moving a grid of points at random.
+    """Warps an image by moving a grid of points at random.
 
     Each of `grid_size x grid_size` points, evenly inside the image, is displaced by `l n`: `l` is
     uniform in `[0, max_length]`, one for each image, `n` is standard normal, for each point and
-    direction. Between and beyond the points the displacement is the thin-plate spline through them,
-    and the image is sampled bilinearly there; beyond its border the border pixel is taken. The
-    authors' length is up to 23 pixels of any image; here it is a share of the size.
+    direction. Between and beyond the points the displacement is the thin-plate spline through them.
+    Sampling is bilinear; positions beyond the border take the border pixel. The authors' length is
+    up to 23 pixels of any image; here it is a fraction of the size.
 
     Args:
-        max_length: Largest length, as a share of height and width, at least 0.
+        max_length: Largest length, as a fraction of height and width, at least 0.
         grid_size: Points in each direction, at least 2.
-        probability: Probability that an image is bent.
+        probability: Probability that an image is warped.
         **kwargs: `value_range` (not used by this layer), `seed`, `name`, `dtype`.
 
     Input and output shape: `(batch, height, width, channels)` with 1 or 3 channels.
@@ -64,9 +65,10 @@ class RandomWarp(ImageAugmentation):
         self.grid_size = check_whole_number("grid_size", grid_size, 2)
         self.probability = check_probability("probability", probability)
 
-    def draw(self, batch_size: Any, image_shape: tuple[int, int, int]) -> dict[str, Any]:
-        """Which images are bent, and the displacement of their points, `(batch, points)` across and
-        down, as shares.
+    def draw(self, batch_size: Tensor, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+        """Draws which images are warped, and how far their points move.
+
+        The displacements across and down are fractions of the size, `(batch, points)` each.
         """
         num_points = self.grid_size**2
         length = self.uniform((batch_size, 1), 0.0, self.max_length)
@@ -76,13 +78,13 @@ class RandomWarp(ImageAugmentation):
             "down": length * self.normal((batch_size, num_points)),
         }
 
-    def transform(self, images: Any, draws: dict[str, Any]) -> Any:
+    def transform(self, images: Tensor, draws: dict[str, Any]) -> Tensor:
         images = self.backend.cast(images, "float32")
         return map_where(
             self.backend, draws["chosen"], self._warp, images, draws["across"], draws["down"]
         )
 
-    def _warp(self, images: Any, across: Any, down: Any) -> Any:
+    def _warp(self, images: Tensor, across: Tensor, down: Tensor) -> Tensor:
         numpy = self.backend.numpy
         _, height, width, _ = self.backend.shape(images)
         rows, columns = (self.backend.cast(size, "float32") for size in (height, width))
@@ -95,16 +97,17 @@ class RandomWarp(ImageAugmentation):
         ]
         return bilinear(self.backend, images, x - columns * field[0], y - rows * field[1])
 
-    def _influence(self, x: Any, y: Any) -> Any:
-        """Displacement of each pixel for a unit displacement of each point, `(points, height *
-        width)`.
+    def _influence(self, x: Tensor, y: Tensor) -> Tensor:
+        """Returns how far each pixel moves for a unit displacement of each point.
+
+        The shape is `(points, height * width)`.
         """
         numpy = self.backend.numpy
         places = (np.arange(self.grid_size) + 1) / (self.grid_size + 1)
         points = np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2)  # x, y
         num_points = len(points)
-        # The spline: radial functions about the points and a plane, through given values at the
-        # points.
+        # The spline is a sum of radial functions about the points and a plane, with given values at
+        # the points.
         squared = np.sum((points[:, None] - points[None]) ** 2, axis=2)
         radial = 0.5 * squared * np.log(np.where(squared > 0, squared, 1.0))
         plane = np.concatenate([np.ones((num_points, 1)), points], axis=1)

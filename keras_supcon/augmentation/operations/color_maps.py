@@ -1,15 +1,15 @@
 """Affine maps of the colors of each image."""
 
-from typing import Any
-
 import numpy as np
 
-# ITU-R BT.601 luma, the grey of Pillow, OpenCV and torchvision.
+from keras_supcon.typing import Backend, Tensor
+
+# ITU-R BT.601 luma, the gray of Pillow, OpenCV and torchvision.
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def mean_luma(backend: Any, pixels: Any) -> Any:
-    """The mean luma of each image, `(batch,)`."""
+def mean_luma(backend: Backend, pixels: Tensor) -> Tensor:
+    """Returns the mean luma of each image, `(batch,)`."""
     mean = backend.numpy.mean(pixels, axis=(1, 2))
     weights = backend.convert_to_tensor(
         LUMA if pixels.shape[-1] == 3 else np.ones(1), dtype="float32"
@@ -18,9 +18,24 @@ def mean_luma(backend: Any, pixels: Any) -> Any:
 
 
 def apply_color_map(
-    backend: Any, pixels: Any, matrix: Any, offset: Any = None, high: float | None = None
-) -> Any:
-    """Float32 `color @ matrix + offset` for every pixel, clipped to [0, high] if that is given."""
+    backend: Backend,
+    pixels: Tensor,
+    matrix: Tensor,
+    offset: Tensor | None = None,
+    high: float | None = None,
+) -> Tensor:
+    """Computes `color @ matrix + offset` for every pixel.
+
+    Args:
+        backend: Module of backend functions.
+        pixels: Float32 `(batch, height, width, channels)`.
+        matrix: `(batch, channels, channels)`.
+        offset: `(batch, 1, 1)`, or None for none.
+        high: Clips to [0, high] if given.
+
+    Returns:
+        Float32 pixels of the same shape.
+    """
     numpy = backend.numpy
     _, height, width, channels = backend.shape(pixels)
     colors = numpy.reshape(pixels, (-1, height * width, channels))

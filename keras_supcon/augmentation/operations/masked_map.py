@@ -1,25 +1,28 @@
-"""Work on some images of a batch."""
+"""Applies a function to some images of a batch."""
 
 from collections.abc import Callable
-from typing import Any
 
 from keras_supcon.ops.compiling import is_for_xla
+from keras_supcon.typing import Backend, Tensor
 
 
 def map_where(
-    backend: Any, chosen: Any, function: Callable[..., Any], images: Any, *parameters: Any
-) -> Any:
+    backend: Backend,
+    chosen: Tensor,
+    function: Callable[..., Tensor],
+    images: Tensor,
+    *parameters: Tensor,
+) -> Tensor:
     """Replaces the chosen images by `function(images, *parameters)`.
 
-    Where the program may have shapes that are known only when it runs (TensorFlow outside XLA,
-    torch), the function sees the chosen images alone and costs nothing for the others. XLA has no
-    such shapes: there all images are computed, in loops that it fuses, and the chosen ones are
-    kept.
+    Where shapes may depend on data (TensorFlow outside XLA, torch), the function sees the chosen
+    images alone and costs nothing for the others. XLA has no such shapes: there all images are
+    computed, in loops that it fuses, and the chosen ones are kept.
 
     Args:
         backend: Module of backend functions.
         chosen: Boolean `(batch,)`.
-        function: From images and parameters to images of the same shape, each image by itself;
+        function: Maps images and parameters to images of the same shape, each image by itself.
             TensorFlow's batch may be empty.
         images: Float32 `(batch, height, width, channels)`.
         *parameters: Tensors whose first axis is the batch.

@@ -1,33 +1,33 @@
-"""Resampling of whole batches, with a rectangle, a map or a displacement of its own for each image.
-
-Every function takes the module of Keras' backend functions first, as layers may run on TensorFlow
-inside `tf.data`.
-"""
+"""Resamples whole batches, with another rectangle, map or displacement for each image."""
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 from keras_supcon.ops.compiling import is_for_xla
+from keras_supcon.typing import Backend, Tensor
 
 # Output pixels that share a band of input pixels. 8 to 32 take about the same time at 224 pixels; a
 # band of 16 rows needs a fifteenth of the products of a full matrix.
 _TILE = 16
-# Below this the full matrix is as quick as its band.
+# Below this the full matrix is as fast as its band.
 _SMALL = 48
 
 
 def resample_box(
-    backend: Any,
-    images: Any,
-    top: Any,
-    left: Any,
-    height: Any,
-    width: Any,
+    backend: Backend,
+    images: Tensor,
+    top: Tensor,
+    left: Tensor,
+    height: Tensor,
+    width: Tensor,
     image_size: tuple[int, int],
-) -> Any:
-    """Cuts a rectangle out of each image and resizes it; float32 `(batch, *image_size, channels)`.
+) -> Tensor:
+    """Crops a rectangle out of each image and resizes it.
 
-    Places and extents are in pixels, `(batch,)` each; see `resample_axis`.
+    Positions and extents are in pixels, `(batch,)` each; see `resample_axis`.
+
+    Returns:
+        Float32 `(batch, *image_size, channels)`.
     """
     columns_first = (0, 2, 1, 3)
     images = resample_axis(backend, images, top, height, image_size[0])
@@ -37,7 +37,9 @@ def resample_box(
     return backend.numpy.transpose(images, columns_first)
 
 
-def resample_axis(backend: Any, images: Any, start: Any, extent: Any, out_size: int) -> Any:
+def resample_axis(
+    backend: Backend, images: Tensor, start: Tensor, extent: Tensor, out_size: int
+) -> Tensor:
     """Resamples rows: `[start, start + extent)` of the second axis becomes `out_size` pixels.
 
     Shrinking uses a triangle filter as wide as the step (antialiasing), enlarging is bilinear;
@@ -46,9 +48,9 @@ def resample_axis(backend: Any, images: Any, start: Any, extent: Any, out_size: 
     Args:
         backend: Module of backend functions.
         images: `(batch, height, width, channels)` of any dtype.
-        start: Where the interval of each image begins, in pixels, `(batch,)`; pixel j covers [j, j
-            + 1).
-        extent: Its length, `(batch,)`, of absolute value at most the height.
+        start: Start of the interval of each image, in pixels, `(batch,)`; pixel j covers
+            [j, j + 1).
+        extent: Length of the interval, `(batch,)`, of absolute value at most the height.
         out_size: Number of pixels to make.
 
     Returns:
@@ -59,19 +61,19 @@ def resample_axis(backend: Any, images: Any, start: Any, extent: Any, out_size: 
     step = numpy.expand_dims(extent / out_size, 1)
     num_tiles = -(-out_size // _TILE)
     tile = -(-out_size // num_tiles)
-    centres = (
+    centers = (
         numpy.expand_dims(start, 1)
         + step * (numpy.arange(num_tiles * tile, dtype="float32") + 0.5)
         - 0.5
     )
     last = backend.cast(in_size, "float32") - 1.0
-    centres = numpy.minimum(numpy.maximum(centres, 0.0), last)
+    centers = numpy.minimum(numpy.maximum(centers, 0.0), last)
     radius = numpy.maximum(numpy.abs(step), 1.0)
 
-    def weigh(distance: Any) -> Any:
+    def weigh(distance: Tensor) -> Tensor:
         return numpy.maximum(1.0 - numpy.abs(distance) / numpy.reshape(radius, (-1, 1, 1, 1)), 0.0)
 
-    # Centres of a tile span (tile - 1) steps, and no step is longer than in_size / out_size.
+    # Centers of a tile span (tile - 1) steps, and no step is longer than in_size / out_size.
     longest_step = (
         in_size / out_size
         if isinstance(in_size, int)
@@ -81,7 +83,7 @@ def resample_axis(backend: Any, images: Any, start: Any, extent: Any, out_size: 
     return _apply_bands(
         backend,
         images,
-        numpy.reshape(centres, (-1, num_tiles, tile)),
+        numpy.reshape(centers, (-1, num_tiles, tile)),
         radius,
         reach,
         weigh,
@@ -89,9 +91,10 @@ def resample_axis(backend: Any, images: Any, start: Any, extent: Any, out_size: 
     )
 
 
-def blur_axis(backend: Any, images: Any, sigma: Any, radius: int) -> Any:
-    """Blurs along the second axis with a Gaussian of `2 * radius + 1` taps; taps beyond the border
-    are left out.
+def blur_axis(backend: Backend, images: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Blurs along the second axis with a Gaussian of `2 * radius + 1` taps.
+
+    Taps beyond the border are skipped, and the others normalized again.
 
     Args:
         backend: Module of backend functions.
@@ -111,44 +114,50 @@ def blur_axis(backend: Any, images: Any, sigma: Any, radius: int) -> Any:
         )
     num_tiles = -(-size // _TILE)
     tile = -(-size // num_tiles)
-    centres = numpy.minimum(numpy.arange(num_tiles * tile, dtype="float32"), size - 1.0)
-    centres = numpy.broadcast_to(
-        numpy.expand_dims(centres, 0), (backend.shape(images)[0], num_tiles * tile)
+    centers = numpy.minimum(numpy.arange(num_tiles * tile, dtype="float32"), size - 1.0)
+    centers = numpy.broadcast_to(
+        numpy.expand_dims(centers, 0), (backend.shape(images)[0], num_tiles * tile)
     )
     exponent = numpy.reshape(-0.5 / numpy.square(sigma), (-1, 1, 1, 1))
 
-    def weigh(distance: Any) -> Any:
+    def weigh(distance: Tensor) -> Tensor:
         inside = backend.cast(numpy.abs(distance) <= radius, "float32")
         return numpy.exp(exponent * numpy.square(distance)) * inside
 
-    centres = numpy.reshape(centres, (-1, num_tiles, tile))
+    centers = numpy.reshape(centers, (-1, num_tiles, tile))
     return _apply_bands(
-        backend, images, centres, float(radius + 1), tile + 2 * radius + 2, weigh, size
+        backend, images, centers, float(radius + 1), tile + 2 * radius + 2, weigh, size
     )
 
 
 def _apply_bands(
-    backend: Any, images: Any, centres: Any, radius: Any, reach: Any, weigh: Any, out_size: int
-) -> Any:
-    """Weighted sums of rows: one product with a small matrix for each tile of output rows.
+    backend: Backend,
+    images: Tensor,
+    centers: Tensor,
+    radius: Tensor,
+    reach: float | Tensor,
+    weigh: Callable[[Tensor], Tensor],
+    out_size: int,
+) -> Tensor:
+    """Computes weighted sums of rows: one product with a small matrix for each tile of output.
 
     Args:
         backend: Module of backend functions.
         images: `(batch, in_size, width, channels)`.
-        centres: Input position of each output row, `(batch, tiles, tile)`.
+        centers: Input position of each output row, `(batch, tiles, tile)`.
         radius: Beyond this distance weights are 0; a number or `(batch, 1)`.
         reach: Upper bound of the input rows that a tile needs.
-        weigh: Function from distances `(batch, tiles, tile, rows)` to weights.
+        weigh: Maps distances `(batch, tiles, tile, rows)` to weights.
         out_size: Rows to return, at most tiles * tile.
     """
     numpy = backend.numpy
     batch, in_size, width, channels = backend.shape(images)
-    num_tiles, tile = centres.shape[1:]
+    num_tiles, tile = centers.shape[1:]
     row_size = width * channels
     if isinstance(in_size, int) and (in_size <= _SMALL or reach * num_tiles >= 2 * in_size):
         num_tiles, tile = 1, out_size  # all at once
-        centres = numpy.reshape(centres, (-1, centres.shape[1] * centres.shape[2]))[:, :out_size]
-        weights = weigh(numpy.expand_dims(centres, (1, 3)) - numpy.arange(in_size, dtype="float32"))
+        centers = numpy.reshape(centers, (-1, centers.shape[1] * centers.shape[2]))[:, :out_size]
+        weights = weigh(numpy.expand_dims(centers, (1, 3)) - numpy.arange(in_size, dtype="float32"))
         weights = numpy.reshape(weights, (-1, out_size, in_size))
         rows = backend.cast(numpy.reshape(images, (-1, in_size, row_size)), "float32")
     else:
@@ -158,12 +167,12 @@ def _apply_bands(
         else:
             num_rows = numpy.minimum(backend.cast(numpy.ceil(reach), "int32"), in_size)
             room = backend.cast(in_size - num_rows, "float32")
-        first = numpy.minimum(centres[:, :, 0], centres[:, :, -1])  # centres of a tile rise or fall
+        # The centers of a tile rise or fall.
+        first = numpy.minimum(centers[:, :, 0], centers[:, :, -1])
         first = numpy.minimum(numpy.maximum(numpy.floor(first - radius) + 1.0, 0.0), room)
-        rows_of_tile = numpy.expand_dims(first, 2) + numpy.arange(
-            num_rows, dtype="float32"
-        )  # (batch, tiles, rows)
-        weights = weigh(numpy.expand_dims(centres, 3) - numpy.expand_dims(rows_of_tile, 2))
+        offsets = numpy.arange(num_rows, dtype="float32")
+        rows_of_tile = numpy.expand_dims(first, 2) + offsets  # (batch, tiles, rows)
+        weights = weigh(numpy.expand_dims(centers, 3) - numpy.expand_dims(rows_of_tile, 2))
         weights = numpy.reshape(weights, (-1, tile, num_rows))
         index = backend.cast(rows_of_tile, "int32") + numpy.reshape(
             numpy.arange(batch, dtype="int32") * in_size, (-1, 1, 1)
@@ -176,15 +185,15 @@ def _apply_bands(
     return result if num_made == out_size else result[:, :out_size]
 
 
-def bilinear(backend: Any, images: Any, x: Any, y: Any) -> Any:
-    """Values of float32 images between their pixels; beyond the border the border pixel.
+def bilinear(backend: Backend, images: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Samples images bilinearly; positions beyond the border take the border pixel.
 
     Args:
         backend: Module of backend functions.
         images: Float32 `(batch, height, width, channels)`.
-        x: Where to look, in pixels from the left edge, `(batch, out_height, out_width)`; pixel
-            centres are at j + 0.5.
-        y: The same from the top edge.
+        x: Positions in pixels from the left edge, `(batch, out_height, out_width)`; pixel
+            centers are at j + 0.5.
+        y: Positions from the top edge.
 
     Returns:
         Float32 `(batch, out_height, out_width, channels)`.
@@ -192,7 +201,7 @@ def bilinear(backend: Any, images: Any, x: Any, y: Any) -> Any:
     numpy = backend.numpy
     batch, height, width, channels = backend.shape(images)
     (left, right, across), (top, bottom, down) = (
-        _neighbours(backend, position, size) for position, size in ((x, width), (y, height))
+        _neighbors(backend, position, size) for position, size in ((x, width), (y, height))
     )
     across, down = per_channel(backend, across, channels), per_channel(backend, down, channels)
     origin = numpy.reshape(numpy.arange(batch, dtype="int32") * (height * width), (-1, 1, 1))
@@ -206,8 +215,8 @@ def bilinear(backend: Any, images: Any, x: Any, y: Any) -> Any:
     return above + down * (below - above)
 
 
-def _neighbours(backend: Any, position: Any, size: Any) -> tuple[Any, Any, Any]:
-    """The pixels on both sides of a position, and how far it is from the first to the second."""
+def _neighbors(backend: Backend, position: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the pixels on both sides of a position, and its distance from the first."""
     numpy = backend.numpy
     last = backend.cast(size, "float32") - 1.0
     position = numpy.minimum(numpy.maximum(position - 0.5, 0.0), last)
@@ -216,30 +225,25 @@ def _neighbours(backend: Any, position: Any, size: Any) -> tuple[Any, Any, Any]:
     return backend.cast(before, "int32"), backend.cast(after, "int32"), position - before
 
 
-def gather(backend: Any, table: Any, index: Any) -> Any:
-    """Rows of a table at indices that are known to be inside it."""
-    if (
-        backend.name == "tensorflow"
-    ):  # `take` would first look for negative indices, which takes longer than the rest
+def gather(backend: Backend, table: Tensor, index: Tensor) -> Tensor:
+    """Returns the rows of a table at indices that are known to be inside it."""
+    if backend.name == "tensorflow":
         import tensorflow as tf
 
-        return tf.gather_nd(
-            table, tf.expand_dims(index, -1)
-        )  # quicker than `gather` for single pixels
+        # `take` would first look for negative indices, which takes longer than the rest; `gather`
+        # is slower for single pixels.
+        return tf.gather_nd(table, tf.expand_dims(index, -1))
     if table.shape[0] == 0:  # JAX would forget the shape of the index
         return backend.numpy.zeros((*index.shape, *table.shape[1:]), "float32")
     return backend.numpy.take(table, index, axis=0)
 
 
-def per_channel(backend: Any, weights: Any, channels: int) -> Any:
-    """Weights `(batch, height, width)` in a form that multiplies `(batch, height, width,
-    channels)`.
-    """
+def per_channel(backend: Backend, weights: Tensor, channels: int) -> Tensor:
+    """Returns weights `(batch, height, width)` in a form that multiplies every channel."""
     if backend.name == "tensorflow" and channels > 1 and not is_for_xla():
         import tensorflow as tf
 
-        # TensorFlow multiplies three channels by one weight slowly: a product with ones is quicker
-        # than that.
+        # TensorFlow broadcasts one weight to three channels slowly: a product with ones is faster.
         shape = tf.concat([tf.shape(weights), [channels]], axis=0)
         spread = tf.reshape(tf.matmul(tf.reshape(weights, (-1, 1)), tf.ones((1, channels))), shape)
         return tf.ensure_shape(spread, (*weights.shape, channels))

@@ -1,4 +1,4 @@
-"""The recipes of keras-cv layers, and our layers within keras-cv's containers."""
+"""The policies of keras-cv layers, and our layers within keras-cv's containers."""
 
 import functools
 import json
@@ -19,7 +19,7 @@ from keras_supcon.augmentation.keras_cv import KerasCVRandAugment, KerasCVSimAug
 from tests.covering import every_value, representatives
 from tests.public_classes import same_images
 
-RECIPES = {
+POLICIES = {
     "SimAugment": (
         KerasCVSimAugment,
         {"image_size": (12, 10), "strength": 0.7, "blur_probability": 0.3},
@@ -29,10 +29,10 @@ RECIPES = {
         {"image_size": (12, 10), "num_ops": 1, "crop_area": (0.3, 0.9)},
     ),
 }
-every_recipe = pytest.mark.parametrize(("recipe", "arguments"), RECIPES.values(), ids=RECIPES)
-# Where the class that both recipes extend does the work.
-one_recipe = representatives(
-    "recipe_and_arguments", [RECIPES["RandAugment"]], [RECIPES["SimAugment"]]
+every_policy = pytest.mark.parametrize(("policy", "arguments"), POLICIES.values(), ids=POLICIES)
+# For the laws of the class that both policies extend.
+one_policy = representatives(
+    "policy_and_arguments", [POLICIES["RandAugment"]], [POLICIES["SimAugment"]]
 )
 
 
@@ -44,14 +44,14 @@ def number_of_different(images) -> int:
     return len({np.asarray(image).tobytes() for image in images})
 
 
-@every_value(recipe_and_arguments=RECIPES, value_range=[(0, 255), (-1, 1)])
+@every_value(policy_and_arguments=POLICIES, value_range=[(0, 255), (-1, 1)])
 def test_gives_images_between_0_and_1_that_differ_within_a_batch_and_between_calls(
-    recipe_and_arguments, value_range
+    policy_and_arguments, value_range
 ):
-    recipe, arguments = recipe_and_arguments
+    policy, arguments = policy_and_arguments
     low, high = value_range
     images = same_images(number=3).astype("float32") / 255 * (high - low) + low
-    layer = recipe(**arguments, value_range=value_range, seed=2)
+    layer = policy(**arguments, value_range=value_range, seed=2)
     views = np.asarray(layer(images, training=True))
     assert views.shape == layer.compute_output_shape(images.shape) == (3, 12, 10, 3)
     assert views.dtype == "float32"
@@ -60,25 +60,25 @@ def test_gives_images_between_0_and_1_that_differ_within_a_batch_and_between_cal
     assert number_of_different([*views, layer(images[0], training=True)]) == 4
 
 
-@every_recipe
-def test_when_not_training_it_does_what_our_recipe_does(photographs, recipe, arguments):
+@every_policy
+def test_when_not_training_it_does_what_our_policy_does(photographs, policy, arguments):
     images = np.stack(photographs)
     ours = np.asarray(SimAugment(arguments["image_size"])(images, training=False))
     np.testing.assert_allclose(
-        np.asarray(recipe(**arguments)(images, training=False)), ours, atol=1e-5
+        np.asarray(policy(**arguments)(images, training=False)), ours, atol=1e-5
     )
 
 
 @pytest.mark.slow
-@every_value(recipe_and_arguments=RECIPES, form=["single", "dictionary"])
-def test_maps_data_sets_and_keeps_labels_that_float32_cannot_hold(recipe_and_arguments, form):
-    recipe, arguments = recipe_and_arguments
+@every_value(policy_and_arguments=POLICIES, form=["single", "dictionary"])
+def test_maps_data_sets_and_keeps_labels_that_float32_cannot_hold(policy_and_arguments, form):
+    policy, arguments = policy_and_arguments
     import tensorflow as tf
 
     labels = 2**24 + 1 + np.arange(8)
     dataset = tf.data.Dataset.from_tensor_slices(in_the_form(form, same_images(), labels))
     dataset = dataset if form == "single" else dataset.batch(8)
-    out = list(dataset.map(functools.partial(recipe(**arguments), training=True)))
+    out = list(dataset.map(functools.partial(policy(**arguments), training=True)))
     if form == "dictionary":
         assert out[0]["labels"].dtype == tf.int64
         np.testing.assert_array_equal(out[0]["labels"], labels)
@@ -88,27 +88,27 @@ def test_maps_data_sets_and_keeps_labels_that_float32_cannot_hold(recipe_and_arg
 
 
 @pytest.mark.slow
-@one_recipe
+@one_policy
 def test_a_seed_repeats_the_views_and_every_pass_over_a_data_set_gives_new_ones(
-    recipe_and_arguments,
+    policy_and_arguments,
 ):
-    recipe, arguments = recipe_and_arguments
+    policy, arguments = policy_and_arguments
     import tensorflow as tf
 
     images = tf.data.Dataset.from_tensors(same_images())
     first, second = (
-        images.map(functools.partial(recipe(**arguments, seed=1), training=True)) for _ in range(2)
+        images.map(functools.partial(policy(**arguments, seed=1), training=True)) for _ in range(2)
     )
     views = next(iter(first)).numpy()
     np.testing.assert_array_equal(next(iter(second)).numpy(), views)
     assert number_of_different([*views, *next(iter(first))]) == 16
 
 
-@every_recipe
-def test_draws_of_one_crop_and_of_two_views_are_independent(recipe, arguments):
+@every_policy
+def test_draws_of_one_crop_and_of_two_views_are_independent(policy, arguments):
     import tensorflow as tf
 
-    crop = recipe(**arguments, seed=3).pipeline.layers[0]
+    crop = policy(**arguments, seed=3).pipeline.layers[0]
 
     def boxes():
         return tf.map_fn(lambda _: tf.stack([*crop.get_random_transformation()[0]]), tf.zeros(400))
@@ -122,9 +122,9 @@ def test_draws_of_one_crop_and_of_two_views_are_independent(recipe, arguments):
     assert abs(np.corrcoef(height, others[2] - others[0])[0, 1]) < 0.2  # four standard errors
 
 
-@every_recipe
-def test_round_trips(tmp_path, recipe, arguments):
-    layer = recipe(**arguments, seed=5, name="mine")
+@every_policy
+def test_round_trips(tmp_path, policy, arguments):
+    layer = policy(**arguments, seed=5, name="mine")
     config = layer.get_config()
     assert all(config[name] == value for name, value in arguments.items())
     again = keras.saving.deserialize_keras_object(
@@ -139,21 +139,21 @@ def test_round_trips(tmp_path, recipe, arguments):
     )
 
 
-@every_recipe
-def test_pixels_that_are_not_finite_stay_in_their_image(recipe, arguments):
+@every_policy
+def test_pixels_that_are_not_finite_stay_in_their_image(policy, arguments):
     images = same_images(number=4).astype("float32")
     images[1, 3, 3], images[2] = np.inf, np.nan
-    views = np.asarray(recipe(**arguments, seed=0)(images, training=True))
+    views = np.asarray(policy(**arguments, seed=0)(images, training=True))
     assert np.isnan(views).all(axis=(1, 2, 3)).tolist() == [False, True, True, False]
     assert np.all(np.isfinite(views[[0, 3]]))
 
 
-@every_recipe
-def test_mixed_precision(recipe, arguments):
+@every_policy
+def test_mixed_precision(policy, arguments):
     policy = "mixed_float16"
     keras.config.set_dtype_policy(policy)
     try:
-        views = recipe(**arguments)(same_images(number=2), training=True)
+        views = policy(**arguments)(same_images(number=2), training=True)
         assert keras.config.dtype_policy().name == policy
     finally:
         keras.config.set_dtype_policy("float32")
@@ -162,14 +162,14 @@ def test_mixed_precision(recipe, arguments):
 
 
 @pytest.mark.slow
-@one_recipe
-def test_trains_in_a_model_that_is_asked_for_xla(recipe_and_arguments):
-    recipe, arguments = recipe_and_arguments
+@one_policy
+def test_trains_in_a_model_that_is_asked_for_xla(policy_and_arguments):
+    policy, arguments = policy_and_arguments
     encoder = keras.Sequential(
         [keras.Input((12, 10, 3)), keras.layers.Flatten(), keras.layers.Dense(6)]
     )
     model = ContrastiveModel(
-        encoder, ProjectionHead(4, ()), augmenter=recipe(**arguments), num_views=1
+        encoder, ProjectionHead(4, ()), augmenter=policy(**arguments), num_views=1
     )
     with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
         model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=True)
@@ -179,11 +179,11 @@ def test_trains_in_a_model_that_is_asked_for_xla(recipe_and_arguments):
     np.testing.assert_allclose(model.embed(images), encoder(255 * resized), rtol=1e-4, atol=1e-3)
 
 
-def test_each_part_of_the_recipe_changes_the_stated_share_of_the_images():
+def test_each_part_of_the_policy_changes_the_stated_fraction_of_the_images():
     import tensorflow as tf
 
     keras.utils.set_random_seed(3)
-    images = np.zeros((400, 20, 20, 3), "float32")  # coloured stripes
+    images = np.zeros((400, 20, 20, 3), "float32")  # colored stripes
     images[..., 0], images[:, :, ::3, 1] = 200.0, 60.0
     augment = KerasCVSimAugment(
         (20, 20), grayscale_probability=0.3, blur_probability=0.6, flip_probability=0.4, seed=1
@@ -210,7 +210,7 @@ def test_the_jitter_draws_from_the_stated_ranges():
 
 
 @pytest.mark.parametrize(
-    ("recipe", "arguments", "message"),
+    ("policy", "arguments", "message"),
     [
         (
             KerasCVSimAugment,
@@ -245,15 +245,15 @@ def test_the_jitter_draws_from_the_stated_ranges():
         ),
     ],
 )
-def test_refuses_impossible_arguments(recipe, arguments, message):
+def test_refuses_impossible_arguments(policy, arguments, message):
     with pytest.raises(ValueError, match=message):
-        recipe(**arguments)
+        policy(**arguments)
 
 
-@every_recipe
-def test_refuses_images_without_colour(recipe, arguments):
+@every_policy
+def test_refuses_images_without_color(policy, arguments):
     with pytest.raises(ValueError, match=r"RGB images.* Received: images.shape=\(2, 8, 8, 1\)"):
-        recipe(**arguments)(np.zeros((2, 8, 8, 1), "uint8"))
+        policy(**arguments)(np.zeros((2, 8, 8, 1), "uint8"))
 
 
 def our_layers() -> list[keras.layers.Layer]:

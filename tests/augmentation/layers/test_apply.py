@@ -8,7 +8,7 @@ from keras_supcon.augmentation import Invert, RandomApply, RandomResizedCrop, Si
 pytestmark = pytest.mark.neutral
 
 
-def test_a_share_of_the_images_is_what_the_layer_makes_of_them(rng):
+def test_the_layer_changes_the_stated_fraction_of_the_images(rng):
     images = rng.integers(0, 256, (4000, 2, 2, 3)).astype("uint8")
     applied = ops.convert_to_numpy(
         RandomApply(Invert(), probability=0.3, seed=1)(images, training=True)
@@ -19,12 +19,12 @@ def test_a_share_of_the_images_is_what_the_layer_makes_of_them(rng):
 
 
 def test_layers_of_one_seed_do_not_share_their_draws():
-    """One in the other: 0.5 of 0.5 of the images change."""
+    """With one layer in the other, 0.5 of 0.5 of the images change."""
     layer = RandomApply(Invert(probability=0.5, seed=7), probability=0.5, seed=7)
-    share = np.mean(
+    fraction = np.mean(
         ops.convert_to_numpy(layer(np.zeros((4000, 1, 1, 1), "uint8"), training=True)) == 255
     )
-    assert abs(share - 0.25) < 0.03
+    assert abs(fraction - 0.25) < 0.03
 
 
 def test_takes_layers_of_keras(rng):

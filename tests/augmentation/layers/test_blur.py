@@ -9,7 +9,7 @@ pytestmark = pytest.mark.neutral
 
 
 def reference(image, sigma, radius):
-    """The Gaussian of the image over the Gaussian of a constant image, in float64."""
+    """Divides the Gaussian of the image by the Gaussian of a constant image, in float64."""
     from scipy.ndimage import correlate1d
 
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)

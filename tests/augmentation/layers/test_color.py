@@ -13,7 +13,7 @@ pytestmark = pytest.mark.neutral
 
 
 def jittered(image: np.ndarray, **factors: float) -> np.ndarray:
-    """The jitter with given factors instead of drawn ones, rounded to uint8."""
+    """Applies the jitter with given factors instead of drawn ones, rounded to whole levels."""
     draws = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0, **factors}
     draws = {name: ops.array([value], dtype="float32") for name, value in draws.items()}
     layer = RandomColorJitter()
@@ -35,11 +35,11 @@ def test_each_factor_equals_pillow_on_photographs(photographs, name, enhancer, f
             getattr(ImageEnhance, enhancer)(Image.fromarray(image)).enhance(factor)
         ).astype("float32")
         difference = np.abs(jittered(image, **{name: factor}) - expected)
-        # Pillow rounds the grey of every pixel and of the mean to whole levels, then truncates.
+        # Pillow rounds the gray of every pixel and of the mean to whole levels, then truncates.
         assert difference.max() <= 2
 
 
-def test_hue_turns_the_chroma_and_keeps_the_luma(photographs):
+def test_hue_rotates_the_chroma_and_keeps_the_luma(photographs):
     image = (
         photographs[0][::8, ::8].astype("float32") * 0.4 + 70
     )  # far from the borders: no clipping
@@ -67,8 +67,8 @@ def test_one_matrix_equals_the_four_steps_in_float64(photographs):
     luma = np.array([0.299, 0.587, 0.114])
     x = image.astype("float64") * b
     x = c * x + (1 - c) * (x @ luma).mean()
-    grey = (x @ luma)[..., None]
-    x = s * x + (1 - s) * grey
+    gray = (x @ luma)[..., None]
+    x = s * x + (1 - s) * gray
     to_yiq = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
     angle = 2 * np.pi * h
     turn = np.array(
@@ -100,7 +100,7 @@ def test_draws_follow_the_stated_distribution():
     np.testing.assert_array_equal(draws["hue"][~changed], 0)
 
 
-def test_grey_images_change_in_brightness_and_contrast_alone(rng):
+def test_gray_images_change_in_brightness_and_contrast_alone(rng):
     image = rng.uniform(60, 120, (8, 8, 1)).astype("float32")
     np.testing.assert_array_equal(jittered(image, saturation=2.0, hue=0.3), np.round(image))
     expected = 0.5 * (1.5 * image) + 0.5 * (1.5 * image).mean()
@@ -125,19 +125,19 @@ def test_grayscale_is_luma_in_all_channels_at_the_stated_rate(photographs):
     from PIL import Image
 
     image = photographs[0]
-    grey = ops.convert_to_numpy(RandomGrayscale(1.0)(image, training=True))
+    gray = ops.convert_to_numpy(RandomGrayscale(1.0)(image, training=True))
     np.testing.assert_allclose(
-        grey[..., 1], np.asarray(Image.fromarray(image).convert("L")), atol=1
+        gray[..., 1], np.asarray(Image.fromarray(image).convert("L")), atol=1
     )
-    assert np.ptp(grey, axis=-1).max() < 1e-3
+    assert np.ptp(gray, axis=-1).max() < 1e-3
     batch = np.broadcast_to(image[:2, :2], (4000, 2, 2, 3))
-    is_grey = (
+    is_gray = (
         np.ptp(
             ops.convert_to_numpy(RandomGrayscale(0.2, seed=1)(batch, training=True)), axis=-1
         ).max(axis=(1, 2))
         < 1e-3
     )
-    assert abs(is_grey.mean() - 0.2) < 0.025
+    assert abs(is_gray.mean() - 0.2) < 0.025
 
 
 @pytest.mark.parametrize("channels", [1, 3])

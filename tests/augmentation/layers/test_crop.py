@@ -36,7 +36,7 @@ def test_equals_pillow_on_photographs(photographs, image_size):
         expected = np.stack(resized, axis=-1)
         expected = expected[:, ::-1] if flip else expected
         # Pillow cuts the filter at whole pixels, which moves single pixels of fine texture by a few
-        # grey levels.
+        # gray levels.
         assert np.abs(actual[i] - expected).mean() < 0.2
         assert np.abs(actual[i] - expected).max() < 6
 
@@ -62,11 +62,11 @@ def test_draws_follow_the_stated_distribution():
     for start, extent, size in (("top", "height", height), ("left", "width", width)):
         assert draws[start].min() >= 0
         assert np.all(draws[start] + draws[extent] <= size * 1.0001)
-        # Where there is room, the place is uniform in it.
+        # Where there is room, the position is uniform in it.
         assert abs((draws[start] / (size - draws[extent])).mean() - 0.5) < 0.01
 
 
-def test_an_image_in_which_nothing_fits_gives_its_largest_centred_rectangle():
+def test_an_image_in_which_nothing_fits_gives_its_largest_centered_rectangle():
     layer = RandomResizedCrop((8, 8), crop_area=(0.99, 1.0), aspect_ratio=(1.0, 1.0))
     draws = layer.draw(4, (40, 100, 3))
     for i in range(4):
@@ -124,7 +124,8 @@ def test_an_xla_program_gives_the_same_as_a_step_by_step_call(photographs):
     [
         (
             {"image_size": (0, 8)},
-            r"`image_size` should be \(height, width\), whole numbers of at least 1. Received: image_size=\(0, 8\)",
+            r"`image_size` should be \(height, width\), whole numbers of at least 1. "
+            r"Received: image_size=\(0, 8\)",
         ),
         ({"image_size": 8}, "`image_size` should be"),
         ({"image_size": (7.9, 7)}, "`image_size` should be"),

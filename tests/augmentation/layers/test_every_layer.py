@@ -1,4 +1,4 @@
-"""What holds for every augmentation layer, beside what holds for every layer."""
+"""The laws of all augmentation layers, beside those of all layers."""
 
 import warnings
 
@@ -14,11 +14,12 @@ from tests.public_classes import AUGMENTATIONS, same_images
 
 pytestmark = pytest.mark.neutral
 
+# Policies whose output is in [0, 1].
 UNIT_RANGE = (
     augmentation.SimAugment,
     augmentation.AutoAugment,
     augmentation.RandAugment,
-)  # what they give
+)
 every_layer = pytest.mark.parametrize("name", AUGMENTATIONS)
 
 
@@ -45,9 +46,8 @@ def test_samples_of_a_batch_and_calls_differ_and_a_seed_repeats_them(name):
 
 @every_value(name=list(AUGMENTATIONS), channels=[1, 3])
 def test_augments_within_the_range_when_told_that_it_is_training(name, channels):
-    images = same_images(
-        channels, size=20
-    )  # of fewer pixels than levels Equalize makes no other image
+    # Equalize does not change images of fewer pixels than levels.
+    images = same_images(channels, size=20)
     layer = make(name)
     high = 1 if isinstance(layer, UNIT_RANGE) else 255
     inference, training, default = (
@@ -55,10 +55,8 @@ def test_augments_within_the_range_when_told_that_it_is_training(name, channels)
         for mode in ({"training": False}, {"training": True}, {})
     )
     assert len({view.tobytes() for view in inference}) == 1
-    if channels == 3 or name not in (
-        "RandomGrayscale",
-        "Color",
-    ):  # which leave grey images as they are
+    changes_gray = name not in ("RandomGrayscale", "Color")
+    if channels == 3 or changes_gray:
         assert not np.array_equal(training, inference)
     np.testing.assert_array_equal(default, inference)
     for views in (inference, training):
@@ -111,7 +109,7 @@ def draws_again(layer, images):
 @pytest.mark.slow
 @every_value(name=[*AUGMENTATIONS, "CenterCropResize"], value=[np.nan, np.inf, -np.inf])
 def test_pixels_that_are_not_finite_become_nan_in_their_image_alone(rng, name, value):
-    """As an index into a table of levels NaN would be any number."""
+    """NaN as an index into a table of levels would be any number."""
     images = rng.integers(0, 256, (6, 16, 16, 3)).astype("float32")
     damaged = images.copy()
     damaged[2, 5:9, 5:9, 0], damaged[4] = value, value
@@ -160,7 +158,7 @@ def test_compilers_do_not_take_the_difference_of_a_pixel_and_itself_for_0(rng, n
     keras.backend.backend() == "torch", reason="PyTorch does not rewrite arithmetic"
 )
 def test_compiled_policies_keep_nan(rng):
-    """The fast minimum of XLA gives numbers for NaN."""
+    """The fast minimum of XLA returns numbers for NaN."""
     images = rng.integers(0, 256, (32, 8, 8, 3)).astype("float32")
     images[::2] = np.nan
     layer = augmentation.RandAugment((8, 8), seed=1)
@@ -187,7 +185,7 @@ def test_floats_up_to_1_in_a_range_up_to_255_are_warned_of_once(rng):
         augmentation.Equalize(),
         augmentation.CenterCropResize((8, 8)),
     ):
-        layer(np.zeros_like(images))  # black pictures tell nothing
+        layer(np.zeros_like(images))  # the range of black images is unknown
         with pytest.warns(
             UserWarning,
             match=r"takes its pixels for 0 to 255, and got floats .*`value_range=\(0, 1\)`",
@@ -201,16 +199,16 @@ def test_floats_up_to_1_in_a_range_up_to_255_are_warned_of_once(rng):
         augmentation.Equalize()(images * 255)
         augmentation.Equalize()((images * 2).astype("uint8"))
         augmentation.Equalize(value_range=(0, 1))(images)
-        augmentation.RandomResizedCrop((8, 8))(images)  # to which the range does not matter
+        augmentation.RandomResizedCrop((8, 8))(images)  # does not depend on the range
 
 
 def test_one_input_is_warned_of_once_and_at_the_line_of_the_user(rng):
     images = rng.uniform(size=(2, 8, 8, 3)).astype("float32")
-    recipes = [augmentation.SimAugment((8, 8)) for _ in range(2)]
+    policies = [augmentation.SimAugment((8, 8)) for _ in range(2)]
     calls = {
         "a dictionary": lambda: augmentation.Invert()({"images": images}, training=True),
         "one image": lambda: augmentation.Invert()(ops.convert_to_tensor(images[0]), training=True),
-        "views": lambda: augmentation.MultiView(recipes)(images, training=True),
+        "views": lambda: augmentation.MultiView(policies)(images, training=True),
         "views of one image": lambda: augmentation.MultiView(augmentation.Equalize())(
             images[0], training=True
         ),
@@ -233,14 +231,11 @@ def test_one_input_is_warned_of_once_and_at_the_line_of_the_user(rng):
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="exports a program of PyTorch")
 def test_torch_exports_the_inference_form(rng):
-    """When augmenting it cannot: Keras seeds PyTorch's generators by numbers that the program would
-    have to know.
-    """
+    """Augmentation cannot be exported: Keras seeds PyTorch's generators by known numbers."""
     import torch
 
-    class Inference(
-        torch.nn.Module
-    ):  # Keras' layers take any arguments, of which PyTorch does not know the shapes
+    # Keras' layers take any arguments, of which PyTorch does not know the shapes.
+    class Inference(torch.nn.Module):
         def __init__(self, layer):
             super().__init__()
             self.layer = layer

@@ -41,7 +41,7 @@ def test_maps_single_images(name):
 
 
 def test_sharpness_of_single_images_of_every_size(rng):
-    """An image of known size has the same inner pixels."""
+    """The inner pixels are those of an image of known size."""
     import tensorflow as tf
 
     from keras_supcon.augmentation import Sharpness
@@ -56,8 +56,8 @@ def test_sharpness_of_single_images_of_every_size(rng):
         np.testing.assert_allclose(next(iter(files.map(augment))), augment(image), atol=1e-3)
 
 
-def test_single_images_of_every_size_come_out_alike(rng):
-    """As decoded files do: nothing is known of their size before the map runs."""
+def test_single_images_of_every_size_give_one_size(rng):
+    """The size of decoded files is unknown before the map runs."""
     import tensorflow as tf
 
     from keras_supcon.augmentation import AutoAugment, CenterCropResize, SimAugment

@@ -13,16 +13,14 @@ def as_array(views) -> np.ndarray:
     return ops.convert_to_numpy(views)
 
 
-def two_recipes() -> MultiView:
-    """A recipe that keeps the range of the pixels, and one that gives [0, 1]: the range of a view
-    tells its recipe.
-    """
+def two_ranges() -> MultiView:
+    """Returns two augmenters, whose views are in the range of the input and in [0, 1]."""
     return MultiView([RandomResizedCrop((12, 10), seed=1), SimAugment((12, 10), seed=2)])
 
 
 @keras.saving.register_keras_serializable(package="tests")
 class WithoutTraining(keras.layers.Layer):
-    """An augmenter of another package, which does not know whether it trains."""
+    """An augmenter of another package, without a `training` argument."""
 
     def call(self, images):
         return images + 1.0
@@ -41,8 +39,8 @@ def test_view_v_is_draw_v_of_the_augmenter():
         assert not np.array_equal(views[:, v], views[:, v - 1])
 
 
-def test_each_view_has_the_recipe_of_its_place():
-    views = as_array(two_recipes()(same_images(), training=True))
+def test_each_view_has_the_augmenter_of_its_place():
+    views = as_array(two_ranges()(same_images(), training=True))
     assert views.shape == (8, 2, 12, 10, 3)
     assert np.all(views[:, 0].max(axis=(1, 2, 3)) > 100)
     assert np.all(views[:, 1] <= 1.0001)
@@ -50,7 +48,7 @@ def test_each_view_has_the_recipe_of_its_place():
 
 def test_when_not_training_every_view_is_the_inference_form():
     images = same_images()
-    layer = two_recipes()
+    layer = two_ranges()
     views = as_array(layer(images, training=False))
     for v, augmenter in enumerate(layer.augmenters):
         np.testing.assert_array_equal(views[:, v], as_array(augmenter(images, training=False)))
@@ -131,7 +129,8 @@ def test_mixed_precision():
         (
             [],
             None,
-            r"`augmenter` should be a Keras layer or a list of them, one for each view. Received: augmenter=\[\]",
+            r"`augmenter` should be a Keras layer or a list of them, one for each view. "
+            r"Received: augmenter=\[\]",
         ),
         (
             "simaugment",
@@ -170,7 +169,7 @@ def test_refuses_views_that_do_not_fit_into_one_tensor(augmenters):
     layer = MultiView(augmenters)
     with pytest.raises(
         ValueError,
-        match="`augmenter` should give images of one shape and dtype in every view. Received: views",
+        match="`augmenter` should give images of one shape and dtype in every view. Received: ",
     ):
         layer(same_images())
 

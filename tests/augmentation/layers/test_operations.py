@@ -1,4 +1,4 @@
-"""Every operation against Pillow, or against plain NumPy where Pillow has none, on photographs."""
+"""Compares every operation with Pillow, or with plain NumPy where Pillow has none."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,13 @@ MAGNITUDES = (0.0, 0.3, 0.7, 1.0)
 
 @pytest.fixture(scope="module")
 def images(photographs) -> np.ndarray:
-    """A detail of each photograph, and the first one once more, darker, with few levels."""
+    """Returns a detail of each photograph, and the first one again, darker, with few levels."""
     details = [photograph[100:190, 200:300] for photograph in photographs]
     return np.stack([*details, details[0] // 5 * 3 + 20])
 
 
 def pillow_of(operation):
-    """What Pillow makes of each image."""
+    """Applies an operation of Pillow to each image."""
     from PIL import Image
 
     return lambda images, *parameters: np.stack(
@@ -36,22 +36,20 @@ def affine(image, a, b, c, d, e, f):
     from PIL import Image
 
     matrix = tuple(map(float, (a, b, c, d, e, f)))
-    grey = (128,) * len(image.getbands())
+    gray = (128,) * len(image.getbands())
     return image.transform(
-        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=grey
+        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=gray
     )
 
 
 def run(layer, images):
-    """The layer's output and draws."""
+    """Returns the layer's output and draws."""
     draws, output = draw_and_transform(layer, images)
     return output, {name: ops.convert_to_numpy(value) for name, value in draws.items()}
 
 
 def expected_maps(name, magnitude, signs, height, width):
-    """The rows that Pillow's affine transformation takes: from places in the result to places in
-    the image.
-    """
+    """Yields maps from positions in the result to positions in the image, as Pillow takes them."""
     for sign in signs:
         m = sign * magnitude
         yield {
@@ -70,8 +68,8 @@ def test_geometry_equals_pillow(images, name, magnitude):
     expected = pillow_of(affine)(
         images, *zip(*expected_maps(name, magnitude, draws["sign"], 90, 100), strict=True)
     )
-    # Pillow rounds to whole levels; a place exactly on the border, of which shearing by 0.3 makes
-    # many, falls to either side.
+    # Pillow rounds to whole levels; positions exactly on the border, of which shearing by 0.3
+    # makes many, fall to either side.
     assert np.mean(np.abs(actual - expected) <= 1) > 0.995
 
 
@@ -151,11 +149,13 @@ def test_enhancement_equals_pillow(images, name, magnitude):
 
 
 @pytest.mark.parametrize("magnitude", MAGNITUDES)
-def test_cutout_covers_the_square_about_its_centre(images, magnitude):
+def test_cutout_covers_the_square_about_its_center(images, magnitude):
     actual, draws = run(augmentation.Cutout(magnitude, seed=2), images)
     half = int(magnitude * 40 / 224 * 90 + 1e-6)
     for image, result, center in zip(images, actual, draws["center"], strict=True):
-        row, column = (int(share * size) for share, size in zip(center, (90, 100), strict=True))
+        row, column = (
+            int(fraction * size) for fraction, size in zip(center, (90, 100), strict=True)
+        )
         expected = image.copy()
         expected[max(row - half, 0) : row + half, max(column - half, 0) : column + half] = 128
         np.testing.assert_array_equal(result, expected)
@@ -163,7 +163,7 @@ def test_cutout_covers_the_square_about_its_centre(images, magnitude):
 
 @pytest.mark.parametrize("name", ["Equalize", "Invert", "Solarize"])
 def test_pixels_beyond_the_value_range_count_as_its_ends(name):
-    """Levels of one image must never be looked up in the table of another, or outside all tables."""
+    """Levels of one image are not looked up in the table of another, or outside all tables."""
     images = np.full((2, 4, 4, 3), 100, "float32")
     images[0, 0], images[1, 3] = -300, 600
     layer = getattr(augmentation, name)()
@@ -177,7 +177,7 @@ def test_flat_channels_stay(name):
 
 
 def test_levels_follow_the_value_range(images):
-    """In [0, 1] or around 0, the same picture."""
+    """Pixels in [0, 1] or around 0 give the same picture."""
     for name, magnitude in (
         ("Rotate", 0.7),
         ("Posterize", 0.7),
@@ -194,15 +194,15 @@ def test_levels_follow_the_value_range(images):
             np.testing.assert_allclose((actual - low) / (high - low) * 255, expected, atol=2e-3)
 
 
-def test_probability_is_the_share_of_changed_images():
+def test_probability_is_the_fraction_of_changed_images():
     images = np.zeros((4000, 2, 2, 1), "uint8")
-    share = np.mean(
+    fraction = np.mean(
         ops.convert_to_numpy(augmentation.Invert(probability=0.3, seed=1)(images, training=True))[
             :, 0, 0, 0
         ]
         == 255
     )
-    assert abs(share - 0.3) < 0.03
+    assert abs(fraction - 0.3) < 0.03
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.neutral
 
 
 def reference(image, across, down, grid_size):
-    """The same by SciPy's thin-plate spline and interpolation, in float64."""
+    """Warps by SciPy's thin-plate spline and interpolation, in float64."""
     from scipy.interpolate import RBFInterpolator
     from scipy.ndimage import map_coordinates
 
@@ -49,7 +49,7 @@ def test_displacements_are_normal_with_a_uniform_length():
     assert across.shape == (20_000, 4)
     # The variance of l n is that of l plus the square of its mean: 0.2^2 / 3.
     assert abs(across.var() - 0.2**2 / 3) < 0.0006
-    # Points of an image share the length: where one moves far, so do the others.
+    # Points of an image have one length: where one moves far, so do the others.
     assert np.corrcoef(np.abs(across[:, 0]), np.abs(across[:, 1]))[0, 1] > 0.15
     assert abs(np.corrcoef(across[:, 0], across[:, 1])[0, 1]) < 0.03
     assert abs(ops.convert_to_numpy(draws["chosen"]).mean() - 0.4) < 0.015

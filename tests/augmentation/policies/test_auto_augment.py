@@ -28,13 +28,13 @@ def test_sub_policies_and_their_operations_are_drawn_as_often_as_stated():
     first, second = layer.draw_views(12_000, (8, 8, 3))
     choices = [ops.convert_to_numpy(step["choice"]) for step in (first, second)]
     pairs, counts = np.unique(np.stack(choices, axis=1), axis=0, return_counts=True)
-    shares = {
+    fractions = {
         tuple(pair): count / 12_000 for pair, count in zip(pairs.tolist(), counts, strict=True)
     }
     expected = {(0, 1): 1 / 6, (NONE, 1): 1 / 6, (NONE, NONE): 1 / 3, (3, 0): 1 / 3}
-    assert set(shares) == set(expected)
+    assert set(fractions) == set(expected)
     assert all(
-        abs(shares[pair] - expected[pair]) < 0.018 for pair in expected
+        abs(fractions[pair] - expected[pair]) < 0.018 for pair in expected
     )  # four standard errors
     # An operation has the magnitude of its own sub-policy.
     magnitude = ops.convert_to_numpy(second["magnitude"])
@@ -60,7 +60,8 @@ def test_rand_augment_draws_17_outcomes_equally_often():
     [
         (
             "imagnet",
-            r"`policy` should be one of \('imagenet', 'cifar10', 'svhn'\), or a list. Received: policy='imagnet'",
+            r"`policy` should be one of \('imagenet', 'cifar10', 'svhn'\), or a list. "
+            "Received: policy='imagnet'",
         ),
         ([], "a list of at least one sub-policy"),
         (3, "a list of at least one sub-policy. Received: policy=3"),
@@ -70,7 +71,8 @@ def test_rand_augment_draws_17_outcomes_equally_often():
         ),
         (
             [("Rotate", 0.5, 0.3)],
-            r"`policy` should hold lists of \(operation, probability, magnitude\). Received: 'Rotate'",
+            r"`policy` should hold lists of \(operation, probability, magnitude\). "
+            "Received: 'Rotate'",
         ),
         (
             [[("Rotat", 0.5, 0.3)]],

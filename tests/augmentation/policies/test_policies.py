@@ -1,4 +1,4 @@
-"""The recipes do what their parts do, in the stated order."""
+"""The policies do what their parts do, in the stated order."""
 
 import numpy as np
 import pytest
@@ -32,8 +32,8 @@ def crop(images, draws):
     return transform(RandomResizedCrop(SIZE), images, draws["crop"]) / 255
 
 
-def test_sim_augment_is_crop_jitter_grey_and_blur(images):
-    # A small strength keeps colours inside the range: the recipe clips once, the layers one by one.
+def test_sim_augment_is_crop_jitter_gray_and_blur(images):
+    # A small strength keeps colors inside the range: the policy clips once, the layers one by one.
     layer = SimAugment(SIZE, strength=0.1, grayscale_probability=0.5, blur_probability=0.5, seed=3)
     images = images // 2 + 50
     draws, actual = draw_and_transform(layer, images)
@@ -65,19 +65,19 @@ def test_stacked_rand_augment_with_nothing_but_the_crop_is_the_crop(images):
     np.testing.assert_allclose(transform(layer, images, draws), crop(images, draws), atol=1e-4)
 
 
-@pytest.mark.parametrize("recipe", [SimAugment, AutoAugment, RandAugment, StackedRandAugment])
-def test_the_value_range_is_that_of_the_input(images, recipe):
-    expected = draw_and_transform(recipe(SIZE, seed=4), images)[1]
+@pytest.mark.parametrize("policy", [SimAugment, AutoAugment, RandAugment, StackedRandAugment])
+def test_the_value_range_is_that_of_the_input(images, policy):
+    expected = draw_and_transform(policy(SIZE, seed=4), images)[1]
     scaled = (images / 127.5 - 1).astype("float32")
-    actual = draw_and_transform(recipe(SIZE, seed=4, value_range=(-1, 1)), scaled)[1]
-    # A pixel that lies between two levels may be rounded to either of them.
+    actual = draw_and_transform(policy(SIZE, seed=4, value_range=(-1, 1)), scaled)[1]
+    # A pixel between two levels may be rounded to either of them.
     assert np.mean(np.abs(actual - expected) > 1e-3) < 0.01
 
 
-@pytest.mark.parametrize("recipe", [SimAugment, AutoAugment, RandAugment, StackedRandAugment])
-def test_seeds_of_the_parts_differ(recipe):
-    """With one seed the place of a crop would tell the colours."""
-    draws = recipe(SIZE, seed=3).draw(64, (60, 60, 3))
+@pytest.mark.parametrize("policy", [SimAugment, AutoAugment, RandAugment, StackedRandAugment])
+def test_seeds_of_the_parts_differ(policy):
+    """With one seed the position of a crop would determine the colors."""
+    draws = policy(SIZE, seed=3).draw(64, (60, 60, 3))
     views = draws["views"] if isinstance(draws["views"], dict) else {"operations": draws["views"]}
     steps = views.pop("operations", [])
     numbers = [
