@@ -17,3 +17,6 @@ Dataset: TypeAlias = Any
 
 Strategy: TypeAlias = Any
 """A `tf.distribute.Strategy` on TensorFlow, a `keras.distribution.Distribution` on JAX."""
+
+Backend: TypeAlias = Any
+"""Functions of one backend of Keras, as `backend.numpy.where`; a layer's `self.backend`."""

@@ -1,12 +1,13 @@
 """Random image layers: one draw for each sample, whole batches at once, compilable by XLA."""
 
+# Registers its classes and its adapter: Keras loads a saved class only once it is registered.
 from keras_supcon.augmentation import keras_cv
-from keras_supcon.augmentation.apply import RandomApply
-from keras_supcon.augmentation.auto_augment import AutoAugment
-from keras_supcon.augmentation.blur import RandomGaussianBlur
-from keras_supcon.augmentation.color import RandomColorJitter, RandomGrayscale
-from keras_supcon.augmentation.crop import CenterCropResize, RandomResizedCrop
-from keras_supcon.augmentation.operations import (
+from keras_supcon.augmentation.layers.apply import RandomApply
+from keras_supcon.augmentation.layers.blur import RandomGaussianBlur
+from keras_supcon.augmentation.layers.color import RandomColorJitter, RandomGrayscale
+from keras_supcon.augmentation.layers.crop import CenterCropResize, RandomResizedCrop
+from keras_supcon.augmentation.layers.multi_view import MultiView
+from keras_supcon.augmentation.layers.operations import (
     AutoContrast,
     Brightness,
     Color,
@@ -24,11 +25,12 @@ from keras_supcon.augmentation.operations import (
     TranslateX,
     TranslateY,
 )
-from keras_supcon.augmentation.rand_augment import RandAugment, StackedRandAugment
-from keras_supcon.augmentation.sim_augment import SimAugment
-from keras_supcon.augmentation.solarize import RandomSolarize
-from keras_supcon.augmentation.views import MultiView
-from keras_supcon.augmentation.warp import RandomWarp
+from keras_supcon.augmentation.layers.solarize import RandomSolarize
+from keras_supcon.augmentation.layers.warp import RandomWarp
+from keras_supcon.augmentation.policies.auto_augment import AutoAugment
+from keras_supcon.augmentation.policies.rand_augment import RandAugment
+from keras_supcon.augmentation.policies.sim_augment import SimAugment
+from keras_supcon.augmentation.policies.stacked_rand_augment import StackedRandAugment
 
 __all__ = [
     "AutoAugment",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.seeding import stateless_seeds
-from keras_supcon.augmentation.views import check_num_views
+from keras_supcon.augmentation.layers.multi_view import check_num_views
+from keras_supcon.augmentation.stateless_seeds import stateless_seeds
 from keras_supcon.extras import require_extra
 from keras_supcon.seeds import as_int64, check_seed, fold_in
 
@@ -87,7 +87,7 @@ def with_views(
         check_num_views(num_views, augmenter.num_views)
         multi_view = augmenter
     else:
-        multi_view = MultiView(augmenter, num_views)
+        multi_view = MultiView(augmenter, num_views=num_views)
 
     def make_views(element_seed: tf.Tensor, element: Any) -> Any:
         with stateless_seeds(element_seed):

@@ -9,7 +9,7 @@ import keras
 from keras import ops, tree
 
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.calling import (
+from keras_supcon.augmentation.any_layer import (
     as_augmenter,
     call_augmenter,
     deserialize_augmenter,
@@ -20,7 +20,7 @@ from keras_supcon.augmentation.pixel_range import (
     readers_of_pixels,
     restore_pixel_range,
 )
-from keras_supcon.augmentation.recipe import Recipe
+from keras_supcon.augmentation.policies.augmentation_policy import AugmentationPolicy
 from keras_supcon.distribution import DistributedFit
 from keras_supcon.models.encoder_inputs import (
     as_floats,
@@ -220,7 +220,7 @@ def augment(augmenter: keras.layers.Layer | None, inputs: TensorTree, training: 
             inputs = as_floats(inputs)
         elif isinstance(inputs, dict) and "images" in inputs:
             inputs = {**inputs, "images": as_floats(inputs["images"])}
-    if not training and isinstance(augmenter, Recipe):
+    if not training and isinstance(augmenter, AugmentationPolicy):
         return augmenter.crop(inputs, training=False)  # to [0, 1] and back would round
     return restore_pixel_range(augmenter, call_augmenter(augmenter, inputs, training))
 

@@ -13,7 +13,7 @@ from keras_supcon._keras_internals import (
 )
 from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.views import check_num_views
+from keras_supcon.augmentation.layers.multi_view import check_num_views
 from keras_supcon.distribution.reporting import reported_by_trainer
 from keras_supcon.models.batch_size import check_batch_size, replicas_of
 from keras_supcon.models.compiled_checks import (

@@ -8,7 +8,7 @@ import keras
 from keras import ops, tree
 
 from keras_supcon.augmentation import MultiView
-from keras_supcon.augmentation.calling import holds_keras_cv
+from keras_supcon.augmentation.any_layer import draws_outside_keras
 from keras_supcon.models.encoder_inputs import holds_views
 from keras_supcon.models.encoder_model import as_tensors, augment, one_view
 from keras_supcon.typing import TensorTree
@@ -72,7 +72,7 @@ def view_groups(
     """
     inputs = as_tensors(inputs)
     are_views = holds_views(encoder, inputs)
-    if not are_views and augmenter is not None and holds_keras_cv(augmenter):
+    if not are_views and augmenter is not None and draws_outside_keras(augmenter):
         # Its generators would not draw the same numbers again.
         inputs, are_views = make_views(encoder, augmenter, inputs, num_views, training=True), True
     if are_views:

@@ -191,7 +191,9 @@ def test_keras_cv_layers_of_a_multi_view_are_left_out_at_inference():
         keras_cv.layers.RandomHue(0.5, (0, 255)),
         keras.Sequential([keras_cv.layers.RandomHue(0.5, (0, 255))]),
     ):
-        np.testing.assert_array_equal(MultiView(layer, 1)(images, training=False)[:, 0], images)
+        np.testing.assert_array_equal(
+            MultiView(layer, num_views=1)(images, training=False)[:, 0], images
+        )
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ def test_keras_cv_layers_of_a_multi_view_are_left_out_at_inference():
     ],
 )
 def test_refuses_numbers_of_views_that_cannot_be(num_views, views_given, message):
-    layer = MultiView(augmenter(), views_given) if views_given else augmenter()
+    layer = MultiView(augmenter(), num_views=views_given) if views_given else augmenter()
     with pytest.raises(ValueError, match=message):
         data.with_views(numbered(), layer, num_views)
 

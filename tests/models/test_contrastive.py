@@ -275,7 +275,7 @@ def test_vectors_and_views_of_vectors_are_welcome_too(rng):
         ),
         ({"num_views": 1.5}, "`num_views` should be"),
         (
-            {"num_views": 2, "augmenter": MultiView(SimAugment(), 3)},
+            {"num_views": 2, "augmenter": MultiView(SimAugment(), num_views=3)},
             "`num_views` should be None or 3.*Received: num_views=2",
         ),
     ],

@@ -55,7 +55,7 @@ def quiet_recipes(value_range):
     jitter = {"strength": 0.0, "blur_probability": 0.0, "grayscale_probability": 0.0, **QUIET}
     quiet = {"SimAugment": SimAugment(value_range=value_range, **jitter)}
     quiet["CenterCropResize"] = CenterCropResize(
-        (4, 4), "crop_then_resize", 0, value_range=value_range
+        (4, 4), method="crop_then_resize", crop_padding=0, value_range=value_range
     )
     quiet["MultiView"] = MultiView(SimAugment(value_range=value_range, **jitter))
     quiet["in a Sequential"] = keras.Sequential([SimAugment(value_range=value_range, **jitter)])

@@ -8,7 +8,7 @@ import pytest
 
 from keras_supcon import ContrastiveModel, LinearClassifier, ProjectionHead, SupConLoss
 from keras_supcon.augmentation import RandomApply
-from keras_supcon.augmentation.calling import as_augmenter, call_augmenter, deserialize_augmenter
+from keras_supcon.augmentation.any_layer import as_augmenter, call_augmenter, deserialize_augmenter
 from tests.covering import every_value
 
 

@@ -3,6 +3,7 @@
 import inspect
 import types
 
+import keras
 import pytest
 
 from keras_supcon.deprecation import deprecate_positional, renamed
@@ -22,6 +23,26 @@ def test_arguments_by_position_reach_the_parameters_of_their_order():
     with pytest.warns(DeprecationWarning, match="`units` of `Layer`") as caught:
         assert Layer(3, (4,), name="b").arguments == (3, (4,), "b")
     assert caught[0].filename == __file__
+
+
+def test_an_inherited_constructor_names_the_class_that_is_made():
+    class Narrow(Layer):
+        pass
+
+    with pytest.warns(DeprecationWarning, match="`units` of `Narrow` should be given by keyword"):
+        assert Narrow(3, (4,)).arguments == (3, (4,), None)
+
+
+def test_layers_of_keras_may_have_such_constructors():
+    class Scale(keras.layers.Layer):
+        @deprecate_positional
+        def __init__(self, factor, *, offset=0, **kwargs):
+            super().__init__(**kwargs)
+
+    for layer in (Scale(2, offset=1), Scale(factor=2, offset=1)):
+        assert {"factor": 2, "offset": 1}.items() <= layer.get_config().items()
+    with pytest.warns(DeprecationWarning, match="`offset` of `Scale` should be given by keyword"):
+        Scale(2, 1)
 
 
 def test_arguments_by_keyword_warn_of_nothing(recwarn):

@@ -1,39 +1,4 @@
-"""The operations of AutoAugment and RandAugment."""
+"""Operations on whole batches of images, as functions of tensors.
 
-from keras_supcon.augmentation.operations.layers import (
-    AutoContrast,
-    Brightness,
-    Color,
-    Contrast,
-    Cutout,
-    Equalize,
-    Invert,
-    Posterize,
-    Rotate,
-    Sharpness,
-    ShearX,
-    ShearY,
-    Solarize,
-    SolarizeAdd,
-    TranslateX,
-    TranslateY,
-)
-
-__all__ = [
-    "AutoContrast",
-    "Brightness",
-    "Color",
-    "Contrast",
-    "Cutout",
-    "Equalize",
-    "Invert",
-    "Posterize",
-    "Rotate",
-    "Sharpness",
-    "ShearX",
-    "ShearY",
-    "Solarize",
-    "SolarizeAdd",
-    "TranslateX",
-    "TranslateY",
-]
+Each takes the module of backend functions first, since layers run on TensorFlow inside `tf.data`.
+"""

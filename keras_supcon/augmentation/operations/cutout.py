@@ -1,23 +1,22 @@
-"""A grey square over a part of the image."""
-
-from typing import Any
+"""Covers a part of an image with a gray square."""
 
 from keras_supcon.augmentation.operations.geometric import FILL
-from keras_supcon.augmentation.resampling import per_channel
+from keras_supcon.augmentation.operations.resampling import per_channel
+from keras_supcon.typing import Backend, Tensor
 
-# Half the side of the largest square, as a share of the image's shorter side: 40 of 224 pixels.
+# Half the side of the largest square, as a fraction of the image's shorter side: 40 of 224 pixels.
 _LARGEST_HALF = 40 / 224
 
 
-def apply_cutout(backend: Any, images: Any, center: Any, magnitude: Any) -> Any:
-    """Fills a square about the centre with grey; what lies beyond the border is cut off.
+def apply_cutout(backend: Backend, images: Tensor, center: Tensor, magnitude: Tensor) -> Tensor:
+    """Fills a square around the center with gray; the part beyond the border is cut off.
 
     Args:
         backend: Module of backend functions.
         images: Float32 `(batch, height, width, channels)` of levels 0 to 255.
-        center: Row and column as shares of height and width, `(batch, 2)`.
-        magnitude: 0 to 1, `(batch,)`; the side is `2 floor(magnitude 40/224 min(height, width))`
-            pixels.
+        center: Row and column as fractions of height and width, `(batch, 2)`.
+        magnitude: 0 to 1, `(batch,)`; the side is `2 * floor(magnitude * 40/224 *
+            min(height, width))` pixels.
     """
     numpy = backend.numpy
     _, height, width, _ = backend.shape(images)

@@ -1,24 +1,23 @@
-"""Operations that blend an image with a degenerate form of itself: `degenerate + factor (image -
-degenerate)`.
+"""Blends images with a degenerate form of themselves.
 
-The factor is `0.1 + 1.8 magnitude`: below 1 it moves towards the degenerate form, at 1 (magnitude
-0.5) the image stays, above it moves away. Results are clipped to 0..255.
+The result is `degenerate + factor * (image - degenerate)`, clipped to 0..255. The factor is
+`0.1 + 1.8 * magnitude`: below 1 it moves towards the degenerate form, at 1 (magnitude 0.5) the
+image does not change, above 1 it moves away.
 """
-
-from typing import Any
 
 import numpy as np
 
-from keras_supcon.augmentation.color import LUMA, apply_color_map, mean_grey
+from keras_supcon.augmentation.operations.color_maps import LUMA, apply_color_map, mean_luma
+from keras_supcon.typing import Backend, Tensor
 
-# The degenerate forms: the grey image, its mean grey, black, and the image smoothed by [[1, 1, 1],
+# The degenerate forms: the gray image, its mean gray, black, and the image smoothed by [[1, 1, 1],
 # [1, 5, 1], [1, 1, 1]] / 13.
 NAMES = ("Color", "Contrast", "Brightness", "Sharpness")
 
 
 def apply_enhancement(
-    backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any
-) -> Any:
+    backend: Backend, names: tuple[str, ...], images: Tensor, choice: Tensor, magnitude: Tensor
+) -> Tensor:
     """Applies to each image its operation of `names`.
 
     Args:
@@ -32,8 +31,8 @@ def apply_enhancement(
     channels = images.shape[-1]
     factor = numpy.reshape(0.1 + 1.8 * magnitude, (-1, 1, 1))
 
-    def share(name: str) -> Any:
-        """How much of the degenerate form of that name enters each image, `(batch, 1, 1)`."""
+    def weight_of(name: str) -> Tensor:
+        """Returns the weight of a degenerate form in each image, `(batch, 1, 1)`."""
         if name not in names:
             return 0.0
         return (1.0 - factor) * numpy.reshape(
@@ -42,24 +41,24 @@ def apply_enhancement(
 
     is_rgb = channels == 3
     identity = backend.convert_to_tensor(np.eye(channels), dtype="float32")
-    to_grey = backend.convert_to_tensor(
+    to_gray = backend.convert_to_tensor(
         np.repeat(LUMA[:, None], 3, axis=1) if is_rgb else np.eye(1), dtype="float32"
     )
-    matrix = factor * identity + share("Color") * to_grey
+    matrix = factor * identity + weight_of("Color") * to_gray
     offset = (
-        share("Contrast") * numpy.reshape(mean_grey(backend, images), (-1, 1, 1))
+        weight_of("Contrast") * numpy.reshape(mean_luma(backend, images), (-1, 1, 1))
         if "Contrast" in names
         else None
     )
     if "Sharpness" not in names:
         return apply_color_map(backend, images, matrix, offset, 255.0)
     enhanced = apply_color_map(backend, images, matrix, offset)
-    weight = numpy.expand_dims(share("Sharpness"), 3)
+    weight = numpy.expand_dims(weight_of("Sharpness"), 3)
     return numpy.clip(enhanced + weight * _smooth(backend, images), 0.0, 255.0)
 
 
-def _smooth(backend: Any, images: Any) -> Any:
-    """The degenerate form of sharpness; pixels at the border stay as they are."""
+def _smooth(backend: Backend, images: Tensor) -> Tensor:
+    """Returns the degenerate form of sharpness, with unchanged pixels at the border."""
     height, width = backend.shape(images)[1:3]
     if isinstance(height, int) and isinstance(width, int) and min(height, width) < 3:
         return images
@@ -67,15 +66,13 @@ def _smooth(backend: Any, images: Any) -> Any:
         return _smooth_of_any_size(backend, images, height, width)
     box = backend.nn.average_pool(images, 3, 1, "valid", "channels_last")
     inner = images[:, 1:-1, 1:-1]
-    # 9 box means and 4 centres make the 13 of the kernel.
+    # 9 box means and 4 centers make the 13 of the kernel.
     change = (box - inner) * (9.0 / 13.0)
     return images + backend.numpy.pad(change, ((0, 0), (1, 1), (1, 1), (0, 0)))
 
 
-def _smooth_of_any_size(backend: Any, images: Any, height: Any, width: Any) -> Any:
-    """The same for a size that is known only when the program runs, and may leave no pixel inside
-    the border.
-    """
+def _smooth_of_any_size(backend: Backend, images: Tensor, height: Tensor, width: Tensor) -> Tensor:
+    """Smooths images of unknown size, which may have no pixel inside the border."""
     numpy = backend.numpy
     framed = numpy.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     box = backend.nn.average_pool(framed, 3, 1, "valid", "channels_last")

@@ -1,43 +1,47 @@
-"""Operations that move pixels: affine maps from places in the result to places in the image.
+"""Moves pixels by affine maps from positions in the result to positions in the image.
 
 A map is a row of six numbers `(a, b, c, d, e, f)` for each image: the result at `(x, y)` shows the
-image at `(a x + b y + c, d x + e y + f)`, in pixels from the top-left corner, pixel centres at half
-numbers.
+image at `(a x + b y + c, d x + e y + f)`, in pixels from the top-left corner. Pixel centers are at
+half numbers.
 """
 
 import math
-from typing import Any
 
-from keras_supcon.augmentation.resampling import bilinear, per_channel
+from keras_supcon.augmentation.operations.resampling import bilinear, per_channel
+from keras_supcon.typing import Backend, Tensor
 
-# What is shown where the image does not reach, and under a cutout, of 255.
+# Gray level of uncovered pixels and of a cutout, of 255.
 FILL = 128.0
 # The paper moves images of 331 pixels by up to 150.
 _LARGEST_TRANSLATION = 150 / 331
 
 
-def shear_x(backend: Any, amount: Any, height: Any, width: Any) -> tuple[Any, ...]:
-    """Rows move by up to 0.3 of their distance from the top."""
+def shear_x(backend: Backend, amount: Tensor, height: Tensor, width: Tensor) -> tuple[Tensor, ...]:
+    """Moves rows by up to 0.3 of their distance from the top."""
     return (1.0, 0.3 * amount, 0.0, 0.0, 1.0, 0.0)
 
 
-def shear_y(backend: Any, amount: Any, height: Any, width: Any) -> tuple[Any, ...]:
-    """Columns move by up to 0.3 of their distance from the left."""
+def shear_y(backend: Backend, amount: Tensor, height: Tensor, width: Tensor) -> tuple[Tensor, ...]:
+    """Moves columns by up to 0.3 of their distance from the left."""
     return (1.0, 0.0, 0.0, 0.3 * amount, 1.0, 0.0)
 
 
-def translate_x(backend: Any, amount: Any, height: Any, width: Any) -> tuple[Any, ...]:
+def translate_x(
+    backend: Backend, amount: Tensor, height: Tensor, width: Tensor
+) -> tuple[Tensor, ...]:
     """Moves by whole pixels, up to 150/331 of the width."""
     return (1.0, 0.0, backend.numpy.round(amount * width * _LARGEST_TRANSLATION), 0.0, 1.0, 0.0)
 
 
-def translate_y(backend: Any, amount: Any, height: Any, width: Any) -> tuple[Any, ...]:
+def translate_y(
+    backend: Backend, amount: Tensor, height: Tensor, width: Tensor
+) -> tuple[Tensor, ...]:
     """Moves by whole pixels, up to 150/331 of the height."""
     return (1.0, 0.0, 0.0, 0.0, 1.0, backend.numpy.round(amount * height * _LARGEST_TRANSLATION))
 
 
-def rotate(backend: Any, amount: Any, height: Any, width: Any) -> tuple[Any, ...]:
-    """Turns about the centre by up to 30 degrees, counter-clockwise for positive amounts."""
+def rotate(backend: Backend, amount: Tensor, height: Tensor, width: Tensor) -> tuple[Tensor, ...]:
+    """Rotates about the center by up to 30 degrees, counterclockwise for positive amounts."""
     angle = amount * math.radians(30)
     cosine, sine = backend.numpy.cos(angle), backend.numpy.sin(angle)
     x, y = width / 2, height / 2
@@ -53,8 +57,10 @@ MAPS = {
 }
 
 
-def affine_map(backend: Any, names: tuple[str, ...], images: Any, choice: Any, amount: Any) -> Any:
-    """The map of each image, `(batch, 6)`; the identity for a choice of none.
+def affine_map(
+    backend: Backend, names: tuple[str, ...], images: Tensor, choice: Tensor, amount: Tensor
+) -> Tensor:
+    """Returns the map of each image, `(batch, 6)`; the identity for a choice of none.
 
     Args:
         backend: Module of backend functions.
@@ -74,11 +80,11 @@ def affine_map(backend: Any, names: tuple[str, ...], images: Any, choice: Any, a
     return numpy.stack(rows, axis=1)
 
 
-def apply_maps(backend: Any, images: Any, *maps: Any) -> Any:
+def apply_maps(backend: Backend, images: Tensor, *maps: Tensor) -> Tensor:
     """Applies maps one after the other, the first one first, in one bilinear resampling.
 
-    A place that any of the maps takes from outside the image is filled with grey, as if each had
-    been applied alone.
+    A position that any of the maps takes from outside the image is filled with gray, as if each
+    map had been applied alone.
 
     Args:
         backend: Module of backend functions.

@@ -1,22 +1,20 @@
-"""Operations on the grey levels of each channel, as a table of 256 levels for each image and
-channel.
+"""Maps gray levels by a table of 256 levels for each image and channel.
 
-The functions take the module of Keras' backend functions, int32 images `(batch, height, width,
-channels)` of levels 0 to 255, the place of each pixel's level in the tables laid end to end, and
-magnitudes `(batch, 1, 1)`. They give tables that broadcast to `(batch, channels, 256)`.
+The functions that make tables take the module of backend functions, int32 images `(batch, height,
+width, channels)` of levels 0 to 255, the index of each pixel's level in the tables laid end to
+end, and magnitudes `(batch, 1, 1)`. They return tables that broadcast to `(batch, channels, 256)`.
 """
 
-from typing import Any
-
-from keras_supcon.augmentation.resampling import gather
+from keras_supcon.augmentation.operations.resampling import gather
+from keras_supcon.typing import Backend, Tensor
 
 _LEVELS = 256
 
 
-def auto_contrast_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
-    """Stretches each channel from its darkest and brightest pixel to 0 and 255; a flat channel
-    stays.
-    """
+def auto_contrast_table(
+    backend: Backend, images: Tensor, index: Tensor, magnitude: Tensor
+) -> Tensor:
+    """Stretches each channel from its darkest and brightest pixel to 0 and 255, unless flat."""
     numpy = backend.numpy
     low, high = (
         numpy.min(images, axis=(1, 2), initial=255),
@@ -28,10 +26,8 @@ def auto_contrast_table(backend: Any, images: Any, index: Any, magnitude: Any) -
     return numpy.where(high > low, stretched, _levels(backend))
 
 
-def equalize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
-    """Spreads the levels of each channel so that they are equally frequent, with the integer steps
-    of Pillow.
-    """
+def equalize_table(backend: Backend, images: Tensor, index: Tensor, magnitude: Tensor) -> Tensor:
+    """Equalizes the histogram of each channel, with the integer steps of Pillow."""
     numpy = backend.numpy
     batch, height, width, channels = backend.shape(images)
     counts = backend.math.segment_sum(
@@ -50,37 +46,38 @@ def equalize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any
         axis=2,
         keepdims=True,
     )
-    step = numpy.floor(
-        (pixels - last + 0.5) / 255.0
-    )  # whole numbers: a half keeps the division clear of them
+    # All are whole numbers: a half keeps the division clear of rounding.
+    step = numpy.floor((pixels - last + 0.5) / 255.0)
     below = numpy.cumsum(counts, axis=2) - counts
     half = numpy.floor(step / 2.0)
     table = numpy.clip(numpy.floor((below + half + 0.5) / numpy.maximum(step, 1.0)), 0.0, 255.0)
     return numpy.where(step > 0, table, _levels(backend))
 
 
-def invert_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
-    """255 - level."""
+def invert_table(backend: Backend, images: Tensor, index: Tensor, magnitude: Tensor) -> Tensor:
+    """Maps a level to 255 minus itself."""
     return 255.0 - _levels(backend)
 
 
-def posterize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
-    """Keeps the `floor(4 magnitude)` highest bits, at least one."""
+def posterize_table(backend: Backend, images: Tensor, index: Tensor, magnitude: Tensor) -> Tensor:
+    """Keeps the `floor(4 * magnitude)` highest bits, at least one."""
     bits = backend.numpy.maximum(backend.numpy.floor(4.0 * magnitude), 1.0)
     width = backend.numpy.power(2.0, 8.0 - bits)
     return backend.numpy.floor(_levels(backend) / width) * width
 
 
-def solarize_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
-    """Inverts the levels from `floor(256 magnitude)` on."""
+def solarize_table(backend: Backend, images: Tensor, index: Tensor, magnitude: Tensor) -> Tensor:
+    """Inverts the levels from `floor(256 * magnitude)` up."""
     threshold = backend.numpy.floor(256.0 * magnitude)
     return backend.numpy.where(
         _levels(backend) < threshold, _levels(backend), 255.0 - _levels(backend)
     )
 
 
-def solarize_add_table(backend: Any, images: Any, index: Any, magnitude: Any) -> Any:
-    """Adds `floor(110 magnitude)` to the levels below 128."""
+def solarize_add_table(
+    backend: Backend, images: Tensor, index: Tensor, magnitude: Tensor
+) -> Tensor:
+    """Adds `floor(110 * magnitude)` to the levels below 128."""
     addition = backend.numpy.floor(110.0 * magnitude)
     brighter = backend.numpy.minimum(_levels(backend) + addition, 255.0)
     return backend.numpy.where(_levels(backend) < 128.0, brighter, _levels(backend))
@@ -97,22 +94,22 @@ TABLES = {
 
 
 def apply_tone(
-    backend: Any, names: tuple[str, ...], images: Any, choice: Any, magnitude: Any
-) -> Any:
+    backend: Backend, names: tuple[str, ...], images: Tensor, choice: Tensor, magnitude: Tensor
+) -> Tensor:
     """Applies to each image its operation of `names`.
 
     Args:
         backend: Module of backend functions.
         names: Keys of `TABLES`.
         images: Float32 `(batch, height, width, channels)` of levels 0 to 255; they are rounded to
-            whole levels. NaN becomes some level.
+            whole levels. NaN becomes any level.
         choice: Position in `names`, `(batch,)`.
         magnitude: 0 to 1, `(batch,)`.
     """
     numpy = backend.numpy
     batch, _, _, channels = backend.shape(images)
     levels = backend.cast(numpy.clip(images, 0.0, _LEVELS - 1.0) + 0.5, "int32")
-    # A level beyond would be of another table: what integer NaN becomes depends on the processor.
+    # The integer that NaN becomes depends on the processor; beyond 255 lies another table.
     levels = numpy.bitwise_and(levels, _LEVELS - 1)
     first = numpy.reshape(
         numpy.arange(batch * channels, dtype="int32") * _LEVELS, (-1, 1, 1, channels)
@@ -126,5 +123,5 @@ def apply_tone(
     return gather(backend, numpy.reshape(table, (-1,)), index)
 
 
-def _levels(backend: Any) -> Any:
+def _levels(backend: Backend) -> Tensor:
     return backend.numpy.arange(_LEVELS, dtype="float32")

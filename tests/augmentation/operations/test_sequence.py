@@ -1,4 +1,4 @@
-"""Operations one after the other."""
+"""Sequences of operations equal the operations one by one."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ def images(photographs) -> np.ndarray:
 
 
 def step(names, operations, magnitude=0.8, sign=1.0, center=(0.3, 0.6)):
-    """A step that gives the images these operations, None for none."""
+    """Returns a step that applies these operations to the images, None for none."""
     number = len(operations)
     return {
         "choice": ops.convert_to_tensor(
@@ -45,7 +45,7 @@ def apply(images, *operations_of_steps, names=OPERATIONS, **arguments):
 
 
 def test_each_image_gets_its_own_operation(images):
-    """All sixteen and none in one batch equal the operations alone."""
+    """All sixteen operations and none in one batch equal the operations alone."""
     batch = np.repeat(images[:1], len(OPERATIONS) + 1, axis=0)
     together = apply(batch, [*OPERATIONS, None])
     np.testing.assert_array_equal(together[-1], images[0])
@@ -75,9 +75,7 @@ def test_a_sequence_is_its_operations_one_by_one(images, operations):
 
 
 def test_two_translations_are_exactly_one_after_the_other(images):
-    """Grey that the first brings in stays grey, although it would come from inside the image in the
-    sum of both.
-    """
+    """Pixels uncovered by the first translation stay gray, although the sum of both covers them."""
     there = apply(images, ["TranslateX"] * 2, sign=1.0)
     back = apply(there, ["TranslateX"] * 2, sign=-1.0)
     names = ("TranslateX",)
@@ -90,7 +88,7 @@ def test_two_translations_are_exactly_one_after_the_other(images):
 
 
 def test_two_rotations_are_one_resampling(images):
-    """Turned there and back, the middle is as it was: two resamplings would have blurred it."""
+    """Rotated there and back, the middle does not change; two resamplings would blur it."""
     names = ("Rotate",)
     steps = [step(names, ["Rotate"] * 2, sign=sign) for sign in (1.0, -1.0)]
     together = apply_steps(images, names, steps)

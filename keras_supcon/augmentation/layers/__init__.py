@@ -1,0 +1,1 @@
+"""Augmentation layers: one draw for each image of a batch."""
