@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_supcon.arguments import check_below_1, check_not_negative, check_positive
+from keras_supcon.deprecation import deprecate_positional
 
 # The last names of the paths of biases and of the scales and shifts of normalization layers.
 _VECTORS = ("bias$", "gamma$", "beta$", "scale$")
@@ -91,9 +92,11 @@ class LARS(keras.optimizers.Optimizer):
     [3.  3.5]
     """
 
+    @deprecate_positional
     def __init__(
         self,
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | Callable[[], Any],
+        *,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         trust_coefficient: float = 0.001,

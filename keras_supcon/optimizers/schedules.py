@@ -4,6 +4,7 @@ The decays themselves are in `keras.optimizers.schedules`.
 """
 
 import math
+import warnings
 from typing import Any
 
 import keras
@@ -15,6 +16,9 @@ from keras_supcon.arguments import (
     check_positive,
     check_whole_number,
 )
+from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor
+from keras_supcon.user_lines import stacklevel_of_user
 
 # The batch for which base rates are given under the linear rule.
 _BASE_BATCH_SIZE = 256
@@ -59,10 +63,12 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     [0.0, 0.6, 1.2, 1.2, 0.6]
     """
 
+    @deprecate_positional
     def __init__(
         self,
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
         warmup_steps: int,
+        *,
         initial_learning_rate: float = 0.0,
     ) -> None:
         super().__init__()
@@ -75,7 +81,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
             "initial_learning_rate", initial_learning_rate
         )
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Tensor) -> Tensor:
         step = ops.convert_to_tensor(step)
         later = self._rate_after(ops.maximum(step - self.warmup_steps, 0))
         share = ops.cast(step, later.dtype) / max(self.warmup_steps, 1)
@@ -85,7 +91,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         )
         return ops.where(step < self.warmup_steps, ramp, later)
 
-    def _rate_after(self, step: Any) -> Any:
+    def _rate_after(self, step: Tensor) -> Tensor:
         is_schedule = callable(self.learning_rate)
         return ops.cast(
             self.learning_rate(step) if is_schedule else self.learning_rate, keras.config.floatx()
@@ -147,10 +153,7 @@ def scale_learning_rate(base_learning_rate: float, batch_size: int, rule: str = 
 
 
 def epochs_to_steps(epochs: float, num_examples: int, batch_size: int) -> int:
-    """Steps in a number of epochs, rounded down once, at the end.
-
-    The published code counts epochs so, with a fraction of a step in each: 90 epochs of ImageNet in
-    batches of 6144 are 18,767 steps, while 90 times the 208 full batches of an epoch are 18,720.
+    """Returns the steps in a number of epochs, rounded down; deprecated.
 
     Args:
         epochs: Number of at least 0, fractions allowed.
@@ -162,16 +165,15 @@ def epochs_to_steps(epochs: float, num_examples: int, batch_size: int) -> int:
 
     Raises:
         ValueError: For an argument out of its range.
-
-    Example:
-
-    >>> from keras_supcon.optimizers import epochs_to_steps
-    >>> epochs_to_steps(90, 1_281_167, 6144)
-    18767
     """
+    warnings.warn(
+        "`epochs_to_steps` is deprecated, and the next version will not have it. Use "
+        "`int(epochs * num_examples / batch_size)`.",
+        DeprecationWarning,
+        stacklevel=stacklevel_of_user(),
+    )
     check_not_negative("epochs", epochs)
     check_whole_number("num_examples", num_examples, 1)
     check_whole_number("batch_size", batch_size, 1)
-    return int(
-        round(epochs * num_examples / batch_size, 6)
-    )  # 0.29 times 100 is a little less than 29
+    # 0.29 times 100 is a little less than 29.
+    return int(round(epochs * num_examples / batch_size, 6))

@@ -2,7 +2,7 @@
 otherwise here.
 """
 
-from keras_supcon.recipes.catalogue import get, names
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
+from keras_supcon.recipes.registry import get, names
 
 __all__ = ["Component", "Recipe", "Stage", "get", "names"]

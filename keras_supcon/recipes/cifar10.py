@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_supcon.recipes import differences
+from keras_supcon.recipes import deviations
 from keras_supcon.recipes.losses import cross_entropy, ntxent, supcon
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
 
@@ -19,13 +19,13 @@ _SIM_AUGMENT = Component(
         "blur_probability": 0.0,
     },
 )
-_DIFFERENCES = (
-    differences.STANDARDIZATION,
-    differences.INITIAL_CONVOLUTIONS,
-    differences.CROPS,
-    differences.JITTER,
-    differences.SGD,
-    differences.DROPPED_TEST_IMAGES.format(scored="9,984", all="10,000"),
+_DEVIATIONS = (
+    deviations.STANDARDIZATION,
+    deviations.INITIAL_CONVOLUTIONS,
+    deviations.CROPS,
+    deviations.JITTER,
+    deviations.SGD,
+    deviations.DROPPED_TEST_IMAGES.format(scored="9,984", all="10,000"),
 )
 
 
@@ -43,7 +43,7 @@ def _pretraining(**fields: Any) -> Stage:
     return _stage(decay="cosine", weight_decay_parts=("encoder", "projection_head"), **fields)
 
 
-def _recipe(*own_differences: str, **fields: Any) -> Recipe:
+def _recipe(*own_deviations: str, **fields: Any) -> Recipe:
     return Recipe(
         dataset="cifar10",
         num_classes=10,
@@ -58,14 +58,14 @@ def _recipe(*own_differences: str, **fields: Any) -> Recipe:
         dtype_policy="mixed_bfloat16",
         num_replicas=32,
         accuracy=None,
-        differences=(*_DIFFERENCES, *own_differences),
+        deviations=(*_DEVIATIONS, *own_deviations),
         **fields,
     )
 
 
 SUPCON = _recipe(
-    differences.INITIAL_HEAD,
-    differences.FROZEN_STATISTICS,
+    deviations.INITIAL_HEAD,
+    deviations.FROZEN_STATISTICS,
     name="supcon_cifar10_resnet50",
     source=_SOURCE.format(run="SupCon"),
     method="supcon",
@@ -96,10 +96,10 @@ SUPCON = _recipe(
     notes=("Pre-training had a base learning rate of 0.125 in the first version.",),
 )
 SIMCLR = _recipe(
-    differences.INITIAL_HEAD,
-    differences.LOCAL_HEAD_STATISTICS,
-    differences.FROZEN_STATISTICS,
-    differences.INITIAL_CLASSIFIER,
+    deviations.INITIAL_HEAD,
+    deviations.LOCAL_HEAD_STATISTICS,
+    deviations.FROZEN_STATISTICS,
+    deviations.INITIAL_CLASSIFIER,
     name="simclr_cifar10_resnet50",
     source=_SOURCE.format(run="SimCLR"),
     method="simclr",

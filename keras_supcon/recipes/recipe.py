@@ -1,7 +1,11 @@
 """What a published training run is made of."""
 
+import functools
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from keras_supcon.user_lines import stacklevel_of_user
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,36 @@ class Stage:
     weight_decay_exclusions: tuple[str, ...]
 
 
+def _take_differences(kind: type["Recipe"]) -> type["Recipe"]:
+    """Lets the constructor take `differences`, the name that `deviations` had in version 0.1."""
+    init = kind.__init__
+
+    @functools.wraps(init)
+    def accept(self: "Recipe", **fields: Any) -> None:
+        if "differences" in fields:  # `dataclasses.replace` gives both
+            _warn_of_differences()
+            fields["deviations"] = fields.pop("differences")
+        init(self, **fields)
+
+    kind.__init__ = accept
+    return kind
+
+
+def _warn_of_differences() -> None:
+    warnings.warn(
+        "`differences` of `Recipe` is now `deviations`; the next version will not have the old "
+        "name.",
+        DeprecationWarning,
+        stacklevel=stacklevel_of_user(),
+    )
+
+
+@_take_differences
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A published training run, as data.
 
-    Numbers are those of the source. `differences` says what comes out otherwise when they are run
+    Numbers are those of the source. `deviations` says what comes out otherwise when they are run
     with this package.
 
     Args:
@@ -129,7 +158,7 @@ class Recipe:
         num_replicas: Processors that shared a batch, or None if the source does not say.
         accuracy: Published top-1 accuracy on the test images (for ImageNet the validation images),
             in [0, 1], or None.
-        differences: What this package does otherwise than the source.
+        deviations: What this package does otherwise than the source.
         notes: What else to know of the source.
 
     Example:
@@ -163,5 +192,11 @@ class Recipe:
     dtype_policy: Literal["float32", "mixed_bfloat16"]
     num_replicas: int | None
     accuracy: float | None
-    differences: tuple[str, ...]
+    deviations: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """Deprecated name of `deviations`."""
+        _warn_of_differences()
+        return self.deviations

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_supcon.recipes import differences
+from keras_supcon.recipes import deviations
 from keras_supcon.recipes.losses import cross_entropy, ntxent, supcon
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
 
@@ -71,7 +71,7 @@ def _linear_classifier(learning_rate: float) -> Stage:
 
 
 def _recipe(
-    method: str, num_classes: int, *own_differences: str, programs: str, **fields: Any
+    method: str, num_classes: int, *own_deviations: str, programs: str, **fields: Any
 ) -> Recipe:
     dataset = f"cifar{num_classes}"
     return Recipe(
@@ -87,12 +87,12 @@ def _recipe(
         evaluation=Component("CenterCropResize", {"crop_padding": 0}),
         dtype_policy="float32",
         num_replicas=None,
-        differences=(
-            differences.STANDARDIZATION,
-            differences.INITIAL_WEIGHTS_OF_TORCH,
-            differences.SGD,
-            differences.RATE_OF_EPOCHS,
-            *own_differences,
+        deviations=(
+            deviations.STANDARDIZATION,
+            deviations.INITIAL_WEIGHTS_OF_TORCH,
+            deviations.SGD,
+            deviations.RATE_OF_EPOCHS,
+            *own_deviations,
         ),
         **_PIXELS[num_classes],
         **fields,
@@ -103,9 +103,9 @@ def _contrastive(method: str, num_classes: int, **fields: Any) -> Recipe:
     return _recipe(
         method,
         num_classes,
-        differences.LAST_BIAS,
-        differences.JITTER,
-        differences.BEST_EPOCH,
+        deviations.LAST_BIAS,
+        deviations.JITTER,
+        deviations.BEST_EPOCH,
         programs="main_supcon.py and main_linear.py",
         head=_HEAD,
         num_views=2,
