@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(
-    r'^__version__ = "(.+)"$', (HERE / "keras_supcon" / "__init__.py").read_text(), re.MULTILINE
+    r'^__version__ = "(.+)"$', (HERE / "keras_supcon" / "version.py").read_text(), re.MULTILINE
 ).group(1)
 
 # tensorflow-datasets 4.9.10 imports importlib_resources without declaring it.

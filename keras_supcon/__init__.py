@@ -26,8 +26,7 @@ from keras_supcon.losses import (
     TripletLoss,
 )
 from keras_supcon.models import ContrastiveModel, LinearClassifier
-
-__version__ = "0.1.0"
+from keras_supcon.version import __version__ as __version__
 
 __all__ = [
     "ContrastiveModel",

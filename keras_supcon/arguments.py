@@ -104,6 +104,21 @@ def check_image_size(name: str, value: Any) -> tuple[int, int]:
     return (int(value[0]), int(value[1]))
 
 
+def name_some(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Joins names for a message, and says how many there are beyond the first few.
+
+    Args:
+        names: Texts.
+        most: How many to name.
+        separator: What stands between them.
+
+    Returns:
+        Such as `"a, b and 3 more"`.
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return separator.join(names[:most]) + more
+
+
 def is_number(value: Any) -> bool:
     """Whether the value is a finite real number."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

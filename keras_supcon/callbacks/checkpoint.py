@@ -27,7 +27,7 @@ from keras_supcon.callbacks.training_state import (
 )
 from keras_supcon.distribution import worker
 from keras_supcon.files import DirectoryLock, InUseError
-from keras_supcon.models.seed_states import generator_states, set_generator_states
+from keras_supcon.seeds import random_states, set_random_states
 
 _NAME = re.compile(r"epoch-(\d+)-batch-(\d+)\.npz")
 
@@ -143,14 +143,14 @@ class Checkpoint(keras.callbacks.Callback):
         self.save_freq = save_freq
         self.keep = check_whole_number("keep", keep, at_least=1)
         self.notes: dict[str, Any] = {}
-        self._lock = DirectoryLock(self.directory)
+        self._directory_lock = DirectoryLock(self.directory)
         self._newest_known = None  # the newest file when this object last read or wrote one
         self._model_at = None  # the model whose state is that of `_position`
         self._position = None  # None: nothing has been done, and training may begin anywhere
         self._is_restored = False  # nothing has happened to that model since `restore`
         self._epoch_steps = None  # batches in a whole epoch, where known
         self._runs_own_fit = False
-        self._generator_states = []  # to be set once more when training begins
+        self._random_states = []  # to be set once more when training begins
 
     def newest(self) -> Position | None:
         """Where training would go on, without a model: nothing is read but the names of the files.
@@ -222,18 +222,18 @@ class Checkpoint(keras.callbacks.Callback):
         Position(epoch=0, batch=0)
         """
         variables = training_state(model)
-        self._generator_states = []
+        self._random_states = []
         self._model_at, self._position, self._epoch_steps = None, None, None
         paths = self._paths()
         if paths:
             description, arrays = _read_newest(paths, read_checkpoint)
             check_same(paths[-1], description, describe(model, variables))
             is_ours = [bool(variable["of"]) for variable in description["variables"]]
-            self._generator_states = [
+            self._random_states = [
                 array for array, ours in zip(arrays, is_ours, strict=True) if not ours
             ]
             try:
-                set_generator_states(self._generator_states)
+                set_random_states(self._random_states)
             except Exception as error:
                 raise RuntimeError(
                     f"The checkpoint {str(paths[-1])!r} has states of random generators that "
@@ -324,7 +324,7 @@ class Checkpoint(keras.callbacks.Callback):
             )
         finally:
             self._runs_own_fit = False
-            self._lock.release()
+            self._directory_lock.release()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._model_at is not self.model:
@@ -349,12 +349,12 @@ class Checkpoint(keras.callbacks.Callback):
             json.dumps(self.notes, default=plain_number)
         except (TypeError, ValueError) as error:
             raise ValueError(f"`checkpoint.notes` should be what JSON holds: {error}") from error
-        self._lock.acquire()
+        self._directory_lock.acquire()
         newest = self._paths()[-1:]
         if [path.name for path in newest] != (
             [] if self._newest_known is None else [self._newest_known]
         ):
-            self._lock.release()
+            self._directory_lock.release()
             raise InUseError(
                 f"{str(self.directory)!r} was changed by another training since the model was "
                 "restored: its newest checkpoint "
@@ -388,9 +388,9 @@ class Checkpoint(keras.callbacks.Callback):
         self._is_first_epoch = False
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._generator_states:  # torch's data loaders have drawn since `restore`
-            set_generator_states(self._generator_states)
-            self._generator_states = []
+        if self._random_states:  # torch's data loaders have drawn since `restore`
+            set_random_states(self._random_states)
+            self._random_states = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         before, self._done = self._done, self._offset + batch + 1
@@ -408,7 +408,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._model_at = self.model
-        self._lock.release()
+        self._directory_lock.release()
 
     def _is_whole_epoch(self) -> bool:
         return self._epoch_steps is not None and self._done >= self._epoch_steps
@@ -479,11 +479,11 @@ class Checkpoint(keras.callbacks.Callback):
         self._position = position
         if not self._is_chief:
             return
-        self._lock.renew()
+        self._directory_lock.renew()
         self._check_not_overtaken()
         model = self.model  # brings the variables up to date on JAX
         variables = training_state(model)
-        generators = generator_states()
+        generators = random_states()
         description = {
             **describe(model, variables),
             "position": position,

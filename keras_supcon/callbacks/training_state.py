@@ -9,7 +9,9 @@ from typing import Any
 
 import keras
 
+from keras_supcon.arguments import name_some
 from keras_supcon.callbacks.checkpoint_file import FORMAT
+from keras_supcon.version import __version__
 
 _MOST_NAMED = 3
 
@@ -47,8 +49,6 @@ def _scope(model: keras.Model) -> Any:
 
 def describe(model: keras.Model, variables: list[keras.Variable]) -> dict[str, Any]:
     """What is told of a checkpoint besides values and position, fit for JSON."""
-    from keras_supcon import __version__
-
     of_optimizer = {id(variable) for variable in model.optimizer.variables}
     optimizers = [model.optimizer, getattr(model.optimizer, "inner_optimizer", None)]
     return {
@@ -92,13 +92,10 @@ def check_same(path: pathlib.Path, stored: dict[str, Any], present: dict[str, An
     if len(olds) != len(news):
         differences.insert(0, f"it has {len(olds)} variables, not {len(news)}")
     if differences:
-        more = (
-            f" and {len(differences) - _MOST_NAMED} more" if len(differences) > _MOST_NAMED else ""
-        )
         raise ValueError(
             f"The checkpoint {str(path)!r} is of another model or optimizer, and nothing was "
             "restored: "
-            f"{'; '.join(differences[:_MOST_NAMED])}{more}"
+            f"{name_some(differences, _MOST_NAMED, '; ')}"
         )
 
 

@@ -2,14 +2,15 @@
 Keras, and as arrays.
 """
 
-from keras_supcon.data.decode import decode_and_centre, decode_and_crop
+from keras_supcon.data.decode import decode_and_center, decode_and_crop
 from keras_supcon.data.epochs import load_epochs
 from keras_supcon.data.folder import load_folder
 from keras_supcon.data.named import load, load_arrays
-from keras_supcon.data.views import with_views
+from keras_supcon.data.with_views import with_views
+from keras_supcon.deprecation import renamed
 
 __all__ = [
-    "decode_and_centre",
+    "decode_and_center",
     "decode_and_crop",
     "load",
     "load_arrays",
@@ -17,3 +18,5 @@ __all__ = [
     "load_folder",
     "with_views",
 ]
+
+__getattr__ = renamed(__name__, {"decode_and_centre": "keras_supcon.data.decode_and_center"})

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from keras_supcon.arguments import name_some
 from keras_supcon.data.image_files import SUFFIXES, is_other_image
 
 # Folders that other programs make beside or among the images: previews of Synology and QNAP, of
@@ -207,5 +208,4 @@ def _printable(name: str) -> str:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{names[:_MOST_NAMED]}{more}"
+    return f"[{name_some(list(map(repr, names)), _MOST_NAMED)}]"

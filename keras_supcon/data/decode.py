@@ -167,7 +167,7 @@ def decode_and_crop(
     return _as_pixels(window, image_size)
 
 
-def decode_and_centre(
+def decode_and_center(
     encoded: tf.Tensor,
     image_size: tuple[int, int],
     crop_padding: int = 32,
@@ -200,10 +200,10 @@ def decode_and_centre(
     >>> import tensorflow as tf
     >>> from keras_supcon import data
     >>> encoded = tf.io.encode_png(tf.fill((300, 400, 1), tf.constant(7, "uint8")))
-    >>> data.decode_and_centre(encoded, image_size=(224, 224))[0, 0].numpy()
+    >>> data.decode_and_center(encoded, image_size=(224, 224))[0, 0].numpy()
     array([7, 7, 7], dtype=uint8)
     """
-    require_extra("tensorflow", "tensorflow", "PIL", by="`decode_and_centre`")
+    require_extra("tensorflow", "tensorflow", "PIL", by="`decode_and_center`")
     import tensorflow as tf
 
     image_size, crop_padding = (

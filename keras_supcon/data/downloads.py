@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+from keras_supcon.arguments import name_some
+
 # TensorFlow Datasets sets no limit for a connection and repeats each ten times, 204 seconds in all
 # where names do not resolve.
 _CONNECT_SECONDS = 10
@@ -43,8 +45,7 @@ def why_unreachable(builder: Any) -> str | None:
         f"{host} cannot be reached ({failure})"
         for host, failure in zip(hosts, failures, strict=True)
     ]
-    more = f" and {len(reasons) - _MOST_NAMED} more hosts" if len(reasons) > _MOST_NAMED else ""
-    return ", ".join(reasons[:_MOST_NAMED]) + more
+    return name_some(reasons, _MOST_NAMED)
 
 
 def _has_downloaded(builder: Any, urls: list[str]) -> bool:

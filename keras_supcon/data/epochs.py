@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from keras_supcon.arguments import check_whole_number, is_pair, is_whole
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 from keras_supcon.data.named import check_names, require_packages_of
-from keras_supcon.data.pipeline import SHUFFLE_BYTES, centre_resize, check_batching
+from keras_supcon.data.pipeline import SHUFFLE_BYTES, center_resize, check_batching
 from keras_supcon.data.prepared import prepared_split
-from keras_supcon.data.seeding import check_seed, seed_of
+from keras_supcon.seeds import check_seed, fold_in
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -138,7 +138,7 @@ def load_epochs(
         tf.random.set_seed(
             1
         )  # of this graph, not of the program: it would go into the order as well
-        order = tf.bitcast(seed_of(seed, epoch, -1 - shard[0]), "int64")
+        order = tf.bitcast(fold_in(seed, epoch, -1 - shard[0]), "int64")
         shuffled = records.read(order).shuffle(
             buffer_size, seed=order, reshuffle_each_iteration=False
         )
@@ -150,10 +150,10 @@ def load_epochs(
         image, label = example
         if map_image is None:
             image = records.decode(image)
-            image = image if image_size is None else centre_resize(image, image_size)
+            image = image if image_size is None else center_resize(image, image_size)
         else:
             image = map_image(
-                image, seed_of(seed, epoch, place * shard[1] + shard[0])
+                image, fold_in(seed, epoch, place * shard[1] + shard[0])
             )  # no two hosts draw alike
         return image, tf.cast(label, "int64")
 

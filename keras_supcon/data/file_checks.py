@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from keras_supcon.arguments import name_some
 from keras_supcon.data.decode import decode, decode_other
 from keras_supcon.data.image_files import Header, decode_with_pillow, read_header
 
@@ -78,11 +79,8 @@ def _reason(encoded: bytes, error: Exception) -> str:
 
 def describe_faults(faults: dict[str, str], folder: str, most_named: int = 20) -> str:
     """The names of files, relative to a folder, each with its reason."""
-    named = [
-        f"{printable_path(path, folder)} ({faults[path]})" for path in sorted(faults)[:most_named]
-    ]
-    more = f" and {len(faults) - most_named} more" if len(faults) > most_named else ""
-    return ", ".join(named) + more
+    named = [f"{printable_path(path, folder)} ({faults[path]})" for path in sorted(faults)]
+    return name_some(named, most_named)
 
 
 def printable_path(path: str | bytes, folder: str) -> str:

@@ -15,9 +15,9 @@ from keras_supcon.data.file_checks import describe_faults, read_headers, reporte
 from keras_supcon.data.image_files import Header
 from keras_supcon.data.pipeline import check_batching, check_some_batch
 from keras_supcon.data.reading_plan import ReadingPlan
-from keras_supcon.data.seeding import check_seed, int64_of
 from keras_supcon.data.splits import SPLITS, assign_splits
 from keras_supcon.extras import require_extra
+from keras_supcon.seeds import as_int64, check_seed
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -311,7 +311,7 @@ def _batches(
         return (end, key), (images, its_labels)
 
     keys = (
-        tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True)
+        tf.data.Dataset.random(as_int64(seed), rerandomize_each_iteration=True)
         .batch(2, drop_remainder=True)
         .take(1)
     )

@@ -10,8 +10,8 @@ import numpy as np
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 from keras_supcon.data.pipeline import batches, check_batching
 from keras_supcon.data.prepared import prepared_split
-from keras_supcon.data.seeding import check_seed, int64_of
 from keras_supcon.extras import require_extra
+from keras_supcon.seeds import as_int64, check_seed
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -83,7 +83,7 @@ def load(
     """
     check_batching(batch_size, image_size)
     check_names(name, split)
-    seed = int64_of(check_seed(seed, or_none=True))
+    seed = as_int64(check_seed(seed, or_none=True))
     require_packages_of(name, by="`load`")
     if shuffle is None:
         shuffle = split.startswith("train")

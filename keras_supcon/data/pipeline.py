@@ -77,7 +77,7 @@ def batches(
 
     def finish(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = image if decode is None else decode(image)
-        return image if image_size is None else centre_resize(image, image_size), tf.cast(
+        return image if image_size is None else center_resize(image, image_size), tf.cast(
             label, "int64"
         )
 
@@ -104,7 +104,7 @@ def batches(
     return dataset
 
 
-def centre_resize(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+def center_resize(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """Cuts the largest centred rectangle of the target's aspect and resizes it, antialiased; uint8
     in and out.
     """

@@ -17,7 +17,7 @@ from keras_supcon.data.orientation import (
     MIRRORED_ROWS,
     turn_upright,
 )
-from keras_supcon.data.pipeline import centre_resize
+from keras_supcon.data.pipeline import center_resize
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -193,7 +193,7 @@ class ReadingPlan:
     def _decode_other(self, encoded: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
-        image = centre_resize(decode_other(encoded, self.background), self.image_size)
+        image = center_resize(decode_other(encoded, self.background), self.image_size)
         if self.channels == 3:
             return image
         # The weights of ITU-R BT.601, as those of JPEG. They add up to one, so gray keeps its

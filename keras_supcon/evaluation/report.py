@@ -20,6 +20,7 @@ from keras_supcon.evaluation import figures
 from keras_supcon.evaluation.names import draw_names, visible
 from keras_supcon.extras import require_extra
 from keras_supcon.files import make_writable, whole_file
+from keras_supcon.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -166,11 +167,10 @@ def _made() -> str:
     """Date and versions."""
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     backend = keras.backend.backend()
-    # By name: no room imports the whole package.
-    ours, theirs = (importlib.import_module(name).__version__ for name in ("keras_supcon", backend))
+    version_of_backend = importlib.import_module(backend).__version__
     return (
-        f"Made on {date} with keras_supcon {ours}, Keras {keras.__version__} on {backend} "
-        f"{theirs}, "
+        f"Made on {date} with keras_supcon {__version__}, Keras {keras.__version__} on {backend} "
+        f"{version_of_backend}, "
         f"NumPy {np.__version__} and Python {platform.python_version()}."
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from keras_supcon.arguments import name_some
 from keras_supcon.callbacks import Checkpoint, Position
 from keras_supcon.files import whole_file
 
@@ -95,9 +96,8 @@ def check_same_run(folder: pathlib.Path, record: dict[str, Any]) -> None:
         if earlier.get(name, value if name in _ADDED_KEYS else None) != value
     ]
     if others:
-        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
         raise ValueError(
-            f"{str(folder)!r} holds another run: {'; '.join(others[:_MOST_NAMED])}{more}. Give "
+            f"{str(folder)!r} holds another run: {name_some(others, _MOST_NAMED, '; ')}. Give "
             "another `output_dir`, or delete that folder"
         )
 

@@ -393,7 +393,7 @@ class TwoStage:
         padding = self.recipe.evaluation.arguments["crop_padding"]
         size = self._plan.image_size
         padding = padding * size[0] // self.recipe.image_size[0]
-        return data.decode_and_centre(to_encoded(image), size, padding)
+        return data.decode_and_center(to_encoded(image), size, padding)
 
     @property
     def _verbose(self) -> bool:

@@ -1,6 +1,4 @@
-"""The states of seed generators in the files of Keras, and of the random generators that lie
-outside a model.
-"""
+"""The states of seed generators in the files of Keras."""
 
 import contextlib
 from collections.abc import Iterator
@@ -98,28 +96,3 @@ def seed_states(model: keras.layers.Layer) -> list[keras.Variable]:
             seen.add(id(variable))
             states.append(variable)
     return states
-
-
-def generator_states() -> list[np.ndarray]:
-    """Random generators outside the model: torch's own, from which its dropout draws where it was
-    not given a seed.
-    """
-    if keras.backend.backend() != "torch":
-        return []
-    import torch
-
-    return [
-        torch.get_rng_state().numpy(),
-        *([torch.cuda.get_rng_state().numpy()] if torch.cuda.is_available() else []),
-    ]
-
-
-def set_generator_states(states: list[np.ndarray]) -> None:
-    """Takes the generators back to what `generator_states` gave."""
-    if not states:
-        return
-    import torch
-
-    torch.set_rng_state(torch.from_numpy(states[0]))
-    if len(states) > 1 and torch.cuda.is_available():
-        torch.cuda.set_rng_state(torch.from_numpy(states[1]))

@@ -78,7 +78,7 @@ def test_the_centre_is_that_of_the_layer(photographs, form, image_size, crop_pad
     content = encoded(photographs[0][:301], form)
     image = tf.io.decode_image(content)
     expected = CenterCropResize(image_size, crop_padding=crop_padding)(image.numpy()[None])
-    centre = data.decode_and_centre(content, image_size, crop_padding).numpy()
+    centre = data.decode_and_center(content, image_size, crop_padding).numpy()
     assert centre.dtype == "uint8"
     difference = np.abs(centre - 255 * np.asarray(expected)[0])
     assert difference.max() < (1.01 if form == "png" else 5)
@@ -96,7 +96,7 @@ def test_every_kind_of_file_becomes_colour(photographs, form, mode):
     image = photographs[0][:96, :96]
     content = encoded(image, form, mode)
     expected = np.asarray(Image.fromarray(image).convert(mode).convert("RGB")).astype(float)
-    centre = data.decode_and_centre(content, (96, 96), crop_padding=0).numpy()
+    centre = data.decode_and_center(content, (96, 96), crop_padding=0).numpy()
     assert np.abs(centre - expected).mean() < (12 if form in ("gif", "jpeg") else 1)
     assert data.decode_and_crop(content, (0, 1), (24, 24)).shape == (24, 24, 3)
 
@@ -108,7 +108,7 @@ def test_runs_inside_tf_data(photographs):
     dataset = tf.data.Dataset.from_tensor_slices(contents).enumerate()
     for make in (
         lambda i, content: data.decode_and_crop(content, (i, 0), (32, 48)),
-        lambda i, content: data.decode_and_centre(content, (32, 48)),
+        lambda i, content: data.decode_and_center(content, (32, 48)),
     ):
         (batch,) = dataset.map(make).batch(2)
         assert batch.shape == (2, 32, 48, 3)
@@ -136,4 +136,9 @@ def test_refuses_impossible_crops(places, arguments, message):
         ValueError,
         match="`crop_padding` should be a whole number of at least 0. Received: crop_padding=-1",
     ):
-        data.decode_and_centre(encoded(places), (8, 8), crop_padding=-1)
+        data.decode_and_center(encoded(places), (8, 8), crop_padding=-1)
+
+
+def test_the_name_of_the_version_before_works():
+    with pytest.warns(DeprecationWarning, match=r"is now `keras_supcon\.data\.decode_and_center`"):
+        assert data.decode_and_centre is data.decode_and_center

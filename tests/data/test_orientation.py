@@ -95,7 +95,7 @@ def test_crops_are_those_of_the_upright_image(picture, orientation):
     file = io.BytesIO()
     Image.fromarray(upright).save(file, "png")
     for crop in (
-        lambda encoded: data.decode_and_centre(encoded, (60, 40), crop_padding=8),
+        lambda encoded: data.decode_and_center(encoded, (60, 40), crop_padding=8),
         lambda encoded: data.decode_and_crop(encoded, (1, 7), (24, 24)),
     ):
         turned, expected = (

@@ -17,7 +17,7 @@ import pytest
 
 import keras_supcon
 from tests.covering import representatives
-from tests.distributed.engines import worker_environments
+from tests.distribution.engines import worker_environments
 from tests.examples import small_imagenet
 from tests.examples.programs import SECONDS, Programs
 
@@ -143,7 +143,7 @@ def scores(model_dir: pathlib.Path, data_dir: pathlib.Path) -> dict[str, float]:
     """Of the saved classifier, on all images of the evaluation split in one batch."""
 
     def decode(encoded, seed):
-        return keras_supcon.data.decode_and_centre(encoded, (32, 32), crop_padding=32 * 32 // 224)
+        return keras_supcon.data.decode_and_center(encoded, (32, 32), crop_padding=32 * 32 // 224)
 
     dataset = keras_supcon.data.load_epochs(
         "imagenet2012",

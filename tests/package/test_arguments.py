@@ -70,3 +70,11 @@ def test_the_ends_of_a_range():
     for bad in ((0, 1), (0.5, 1.5), (1, 0.5)):
         with pytest.raises(ValueError, match="above 0 and at most 1, lowest first"):
             arguments.check_range("width", bad, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [((), ""), (("a",), "a"), (("a", "b"), "a; b"), (("a", "b", "c", "d"), "a; b and 2 more")],
+)
+def test_many_names_are_cut(names, text):
+    assert arguments.name_some(names, 2, "; ") == text

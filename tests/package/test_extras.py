@@ -46,7 +46,7 @@ CALLS = {
         "tensorflow",
         "tensorflow",
     ),
-    "decode_and_centre": (lambda: data.decode_and_centre(b"", (8, 8)), "tensorflow", "tensorflow"),
+    "decode_and_center": (lambda: data.decode_and_center(b"", (8, 8)), "tensorflow", "tensorflow"),
     "knn_accuracy": (
         lambda: evaluation.knn_accuracy(*[np.ones((2, 2)), np.arange(2)] * 2, num_neighbors=1),
         "sklearn",

@@ -8,7 +8,8 @@ import torch
 from keras import tree
 
 from keras_supcon.models.gradient_caching import passes
-from keras_supcon.models.seed_states import generator_states, seed_states, set_generator_states
+from keras_supcon.models.seed_states import seed_states
+from keras_supcon.seeds import random_states, set_random_states
 
 
 def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
     num_views = sum(group.num_views for group in groups)
     seeds, states = seed_states(model), passes.running_states(model)
     first_seeds, first_states = _copies(seeds), _copies(states)
-    generators = generator_states()
+    generators = random_states()
 
     def run(make: Callable[..., Any], view: int, rows: slice) -> torch.Tensor:
         _assign(states, first_states)
@@ -47,7 +48,7 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
     gradient = projections.grad.transpose(0, 1).reshape(num_views * num_rows, -1)
 
     _assign(seeds, first_seeds)
-    set_generator_states(generators)
+    set_random_states(generators)
     changes, activity_loss, done = [torch.zeros_like(state) for state in first_states], 0.0, 0
     for one_pass in plan:
         again = run(*one_pass)

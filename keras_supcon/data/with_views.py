@@ -9,8 +9,8 @@ from keras_supcon.arguments import check_whole_number
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.seeding import stateless_seeds
 from keras_supcon.augmentation.views import check_num_views
-from keras_supcon.data.seeding import check_seed, int64_of, seed_of
 from keras_supcon.extras import require_extra
+from keras_supcon.seeds import as_int64, check_seed, fold_in
 
 if TYPE_CHECKING:
     import keras
@@ -113,7 +113,7 @@ def _seeds(seed: int | None, start: int | None) -> tf.data.Dataset:
     import tensorflow as tf
 
     if start is None:  # 32 random bits each, new ones each time that the data set is iterated
-        return tf.data.Dataset.random(int64_of(seed), rerandomize_each_iteration=True).batch(
+        return tf.data.Dataset.random(as_int64(seed), rerandomize_each_iteration=True).batch(
             2, drop_remainder=True
         )
     start = check_whole_number("start", start, 0)
@@ -123,7 +123,7 @@ def _seeds(seed: int | None, start: int | None) -> tf.data.Dataset:
             f"seed=None, start={start}"
         )
     return tf.data.Dataset.counter(start).map(
-        lambda number: tf.cast(seed_of(seed, number), "int64")
+        lambda number: tf.cast(fold_in(seed, number), "int64")
     )
 
 
