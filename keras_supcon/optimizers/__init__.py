@@ -1,4 +1,4 @@
-"""What large-batch training needs beside Keras' own optimizers and schedules."""
+"""An optimizer and learning rates for large batches, beside those of Keras."""
 
 from keras_supcon.optimizers.lars import LARS
 from keras_supcon.optimizers.schedules import (

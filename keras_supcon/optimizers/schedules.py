@@ -27,10 +27,10 @@ _RULES = ("linear", "square_root", "none")
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Goes linearly from an initial rate to the first rate of another schedule, which counts its
-    steps from there.
+    """Rises linearly from an initial rate to the first rate of another schedule.
 
-    The rate at step `t`, with `W` warm-up steps before the schedule `s`, is
+    That schedule counts its steps from the end of the warm-up. The rate at step `t`, with `W`
+    warm-up steps before the schedule `s`, is
 
         initial_learning_rate + (s(0) - initial_learning_rate) t / W    for t < W
         s(t - W)                                                        from t = W on
@@ -41,8 +41,8 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         learning_rate: The `keras.optimizers.schedules.LearningRateSchedule` after the warm-up, or a
             non-negative float for a constant rate.
-        warmup_steps: Whole number of at least 0, in steps of the optimizer.
-        initial_learning_rate: Non-negative float, the rate at step 0.
+        warmup_steps: Steps of the optimizer, a whole number of at least 0.
+        initial_learning_rate: Rate at step 0, a non-negative float.
 
     Call arguments:
         step: Whole number of at least 0, or a scalar tensor of it.
@@ -57,7 +57,9 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
     >>> import keras
     >>> from keras_supcon.optimizers import WarmUp
-    >>> stairs = keras.optimizers.schedules.ExponentialDecay(1.2, decay_steps=10, decay_rate=0.5, staircase=True)
+    >>> stairs = keras.optimizers.schedules.ExponentialDecay(
+    ...     1.2, decay_steps=10, decay_rate=0.5, staircase=True
+    ... )
     >>> schedule = WarmUp(stairs, warmup_steps=4)
     >>> [round(float(schedule(step)), 4) for step in (0, 2, 4, 13, 14)]
     [0.0, 0.6, 1.2, 1.2, 0.6]
@@ -116,14 +118,13 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def scale_learning_rate(base_learning_rate: float, batch_size: int, rule: str = "linear") -> float:
-    """The learning rate for a batch size, from the base rate of a paper.
+    """Returns the learning rate for a batch size, from the base rate of a paper.
 
     Args:
         base_learning_rate: Positive float.
         batch_size: Images in a batch over all replicas, at least 1.
         rule: `"linear"`: `base_learning_rate * batch_size / 256`, SupCon's rule; `"square_root"`:
-            `base_learning_rate * sqrt(batch_size)`, SimCLR's other rule; `"none"`: the base rate
-            itself.
+            `base_learning_rate * sqrt(batch_size)`, SimCLR's second rule; `"none"`: the base rate.
 
     Returns:
         The learning rate, a float.
@@ -138,8 +139,10 @@ def scale_learning_rate(base_learning_rate: float, batch_size: int, rule: str = 
     Example:
 
     >>> from keras_supcon.optimizers import scale_learning_rate
-    >>> round(scale_learning_rate(0.4, 6144), 4), round(scale_learning_rate(0.075, 4096, "square_root"), 4)
-    (9.6, 4.8)
+    >>> round(scale_learning_rate(0.4, 6144), 4)
+    9.6
+    >>> round(scale_learning_rate(0.075, 4096, "square_root"), 4)
+    4.8
     """
     check_positive("base_learning_rate", base_learning_rate)
     check_whole_number("batch_size", batch_size, 1)

@@ -1,6 +1,4 @@
-"""Published training runs as data: every number of a run, where it is from, and what comes out
-otherwise here.
-"""
+"""Published training runs as data: their numbers, their source, and the deviations here."""
 
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
 from keras_supcon.recipes.registry import get, names

@@ -6,8 +6,11 @@ from keras_supcon.recipes import deviations
 from keras_supcon.recipes.losses import cross_entropy, ntxent, supcon
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
 
-_SOURCE = "github.com/google-research/google-research, folder supcon: final version of the script for {run} on CIFAR-10"
-# What the source leaves out of the L2 decay: batch normalization, but not biases.
+_SOURCE = (
+    "github.com/google-research/google-research, folder supcon: final version of the script for "
+    "{run} on CIFAR-10"
+)
+# The source excludes batch normalization from the L2 decay, but not biases.
 _NORMALIZATION = ("gamma$", "beta$")
 
 _SIM_AUGMENT = Component(
@@ -127,8 +130,8 @@ SIMCLR = _recipe(
     ),
     notes=(
         "In the first version pre-training had a base learning rate of 0.125, a temperature of "
-        "0.2, a weight decay of 5e-4, a "
-        "head of 2048 and 128 units, and the loss times the temperature.",
+        "0.2, a weight decay of 5e-4, a head of 2048 and 128 units, and the loss times the "
+        "temperature.",
     ),
 )
 CROSS_ENTROPY = _recipe(

@@ -7,8 +7,11 @@ from keras_supcon.recipes import deviations
 from keras_supcon.recipes.losses import cross_entropy, ntxent, supcon
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
 
-_SOURCE = "github.com/google-research/google-research, folder supcon: final version of the script for {run}"
-# What the source leaves out of the L2 decay: batch normalization, but not biases.
+_SOURCE = (
+    "github.com/google-research/google-research, folder supcon: final version of the script for "
+    "{run}"
+)
+# The source excludes batch normalization from the L2 decay, but not biases.
 _NORMALIZATION = ("gamma$", "beta$")
 
 _AUTO_AUGMENT = Component("AutoAugment", {"policy": "imagenet", "crop_area": (0.08, 1.0)})
@@ -159,8 +162,7 @@ SUPCON_RESNET50 = _supcon(
     ),
     notes=(
         "Pre-training had a base learning rate of 0.3 and a weight decay of 1e-4 in the first "
-        "version, and a temperature of "
-        "0.07 in one between.",
+        "version, and a temperature of 0.07 in a later one.",
     ),
 )
 SUPCON_RESNET101 = _supcon(
@@ -226,8 +228,7 @@ SIMCLR_RESNET50 = _recipe(
     accuracy=None,
     notes=(
         "In the first version pre-training had a weight decay of 1e-6, a head of 2048 and 128 "
-        "units, and the loss times the "
-        "temperature.",
+        "units, and the loss times the temperature.",
     ),
 )
 CROSS_ENTROPY_RESNET50 = _cross_entropy(

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 by the authors' PyTorch code, from which the paper has its CIFAR numbers."""
+"""CIFAR-10 and CIFAR-100 by the authors' PyTorch code, the source of the paper's numbers."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from keras_supcon.recipes import deviations
 from keras_supcon.recipes.losses import cross_entropy, ntxent, supcon
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
 
-# The source multiplies the contrastive losses by their temperature over this.
+# The source multiplies the contrastive losses by their temperature, divided by this.
 _BASE_TEMPERATURE = 0.07
 _PIXELS = {
     10: {"pixel_mean": (0.4914, 0.4822, 0.4465), "pixel_deviation": (0.2023, 0.1994, 0.2010)},
@@ -76,7 +76,10 @@ def _recipe(
     dataset = f"cifar{num_classes}"
     return Recipe(
         name=f"supcontrast_{method}_{dataset}_resnet50",
-        source=f"github.com/HobbitLong/SupContrast, {programs}, as its README runs it; accuracy from the table there",
+        source=(
+            f"github.com/HobbitLong/SupContrast, {programs}, as its README runs it; accuracy from "
+            "the table there"
+        ),
         method=method,
         dataset=dataset,
         num_classes=num_classes,
