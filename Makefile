@@ -80,7 +80,7 @@ doctest: $(VENV)/dev-installed
 	$(VENV)/bin/python $(filter-out --exhaustive,$(PYTEST)) --doctest-modules keras_supcon
 
 # Whose tests start programs of their own.
-PROGRAMS := tests/callbacks tests/distributed tests/examples
+PROGRAMS := tests/callbacks tests/distribution tests/examples
 
 test-tensorflow: $(VENV)/dev-installed
 	$(MAKE) --no-print-directory $(FASHION_MNIST) || echo "No Debian package dataset-fashion-mnist: its tests are skipped."
@@ -100,10 +100,10 @@ test-torch: $(NEUTRAL_VENV)/installed
 # What a TPU would run, and the public classes and names; all tests with --exhaustive.
 test-tpu-tensorflow: $(TPU_TENSORFLOW_VENV)/installed
 	$(TPU_TENSORFLOW_VENV)/bin/python $(PYTEST) $(if $(findstring --exhaustive,$(PYTEST)),tests,-m "tpu or not slow" \
-		tests/package tests/models/test_for_xla.py tests/distributed/test_strategies.py)
+		tests/package tests/models/test_for_xla.py tests/distribution/test_strategies.py)
 
 # All fast tests where they are quickest, and with TensorFlow those of the rooms that stand on Keras' trainer.
-KERAS_ROOMS := tests/callbacks tests/distributed tests/encoders tests/layers tests/metrics tests/models tests/optimizers tests/package
+KERAS_ROOMS := tests/callbacks tests/distribution tests/encoders tests/layers tests/metrics tests/models tests/optimizers tests/package
 test-lowest-keras: $(VENV)/dev-installed $(NEUTRAL_VENV)/installed $(LOWEST_KERAS)
 	PYTHONPATH=$(LOWEST_KERAS) KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python $(subst $@.xml,$@-torch.xml,$(PYTEST)) \
 		-m "neutral and not slow" tests

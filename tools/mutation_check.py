@@ -59,7 +59,7 @@ class Mutation:
     backend: Literal["tensorflow", "jax", "torch"] = "tensorflow"
 
 
-_REPLICAS = "tests/distributed/test_replicas.py"
+_REPLICAS = "tests/distribution/test_replicas.py"
 _UNEVEN_SHARES = (
     f"{_REPLICAS}::test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_own"
 )
@@ -342,7 +342,7 @@ MUTATIONS = (
         name="second_pass_draws_anew_on_torch",
         law="The second pass draws from torch's own generators what the first drew.",
         file="keras_supcon/models/gradient_caching/torch.py",
-        before="    set_generator_states(generators)\n",
+        before="    set_random_states(generators)\n",
         after="",
         tests=("tests/models/test_gradient_caching.py",),
         backend="torch",
@@ -404,7 +404,7 @@ MUTATIONS = (
         file="keras_supcon/losses/base.py",
         before="if is_in_compiled_loss():",
         after="if False:",
-        tests=("tests/distributed/test_reported_loss.py",),
+        tests=("tests/distribution/test_reported_loss.py",),
     ),
     Mutation(
         name="another_scope_of_the_compiled_loss",
@@ -412,7 +412,7 @@ MUTATIONS = (
         file="keras_supcon/distribution/reporting.py",
         before='_SCOPE = "compile_loss"',
         after='_SCOPE = "compiled_loss"',
-        tests=("tests/distributed/test_reporting.py",),
+        tests=("tests/distribution/test_reporting.py",),
         backend="torch",
     ),
     Mutation(
@@ -421,7 +421,41 @@ MUTATIONS = (
         file="keras_supcon/distribution/gather.py",
         before="return gathered, tf.reduce_sum(lengths[: context.replica_id_in_sync_group])",
         after="return gathered, tf.shape(tensors[0])[0] * context.replica_id_in_sync_group",
-        tests=("tests/distributed/test_replicas.py",),
+        tests=("tests/distribution/test_replicas.py",),
+    ),
+    Mutation(
+        name="a_placeholder_row_counts",
+        law="A replica without rows adds nothing to synchronized statistics.",
+        file="keras_supcon/distribution/empty_replicas.py",
+        before="call(_rows(is_empty, inputs), *args[1:], **kwargs)",
+        after="call(inputs, *args[1:], **kwargs)",
+        tests=("tests/distribution/test_empty_replicas.py",),
+    ),
+    Mutation(
+        name="a_placeholder_row_moves_averages",
+        law="The moving averages of a replica without rows stay where they are.",
+        file="keras_supcon/distribution/empty_replicas.py",
+        before="average.assign(tf.where(is_empty, value, average.value))",
+        after="average.assign(average.value)",
+        tests=("tests/distribution/test_empty_replicas.py",),
+    ),
+    Mutation(
+        name="layers_of_a_user_stay_wrapped",
+        law="What is wrapped within a step is restored.",
+        file="keras_supcon/_keras_internals.py",
+        before="        if count == 0:\n",
+        after="        if count == -1:\n",
+        tests=("tests/package/test_keras_internals.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="a_derived_seed_is_another",
+        law="Seeds are derived as in the versions before.",
+        file="keras_supcon/seeds.py",
+        before="_PART_STRIDE = 15_485_863",
+        after="_PART_STRIDE = 15_485_867",
+        tests=("tests/package/test_seeds.py",),
+        backend="torch",
     ),
     Mutation(
         name="replicas_draw_alike",
@@ -429,7 +463,7 @@ MUTATIONS = (
         file="keras_supcon/augmentation/base.py",
         before="self.generator = ReplicaSeedGenerator(self._own_seed())",
         after="self.generator = keras.random.SeedGenerator(self._own_seed())",
-        tests=("tests/distributed/test_replicas.py",),
+        tests=("tests/distribution/test_replicas.py",),
     ),
     # optimizers
     Mutation(
@@ -586,7 +620,7 @@ MUTATIONS = (
         file="keras_supcon/augmentation/seeding.py",
         before="self._num_drawn += 1",
         after="self._num_drawn += 0",
-        tests=("tests/data/test_views.py",),
+        tests=("tests/data/test_with_views.py",),
     ),
     # data
     Mutation(

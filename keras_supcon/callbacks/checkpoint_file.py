@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import json
-import os
 import pathlib
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import is_whole
-from keras_supcon.files import flush_directory, renew_locks_over, unfinished_path
+from keras_supcon.files import whole_file
 
 FORMAT = 1
 _DESCRIPTION = "checkpoint.json"
@@ -61,28 +60,23 @@ def write_checkpoint(
     Raises:
         OSError: If the disk is full or cannot be written. The unfinished file is removed.
     """
-    unfinished = unfinished_path(path)
     try:
-        with open(unfinished, "wb") as file:
-            with zipfile.ZipFile(file, "w") as archive:  # not compressed: weights hardly shrink
+        with whole_file(path) as unfinished:
+            with zipfile.ZipFile(
+                unfinished, "w"
+            ) as archive:  # not compressed: weights hardly shrink
                 archive.writestr(_DESCRIPTION, json.dumps(description, default=plain_number))
                 for name, array in arrays:
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                         np.lib.format.write_array(entry, _plain(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        with zipfile.ZipFile(unfinished) as archive:
-            if archive.testzip() is not None:
-                raise OSError(errno.EIO, "what was read back is not what was written")
-        renew_locks_over(path)  # it may have taken minutes to write
-        os.replace(unfinished, path)
-        flush_directory(path.parent)
+            with zipfile.ZipFile(unfinished) as archive:
+                if archive.testzip() is not None:
+                    raise OSError(errno.EIO, "what was read back is not what was written")
     except OSError as error:
-        cause = f"The checkpoint could not be written ({error.strerror or error}); earlier ones are untouched"
-        raise OSError(error.errno, cause, str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+        cause = error.__cause__ or error
+        reason = getattr(cause, "strerror", None) or cause
+        message = f"The checkpoint could not be written ({reason}); earlier ones are untouched"
+        raise OSError(error.errno, message, str(path)) from cause
 
 
 def read_checkpoint(path: pathlib.Path) -> tuple[dict[str, Any], list[np.ndarray]]:

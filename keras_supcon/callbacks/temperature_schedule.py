@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_supcon._keras_internals import own_metrics, strategy_of
 from keras_supcon.arguments import is_number
 from keras_supcon.models.temperature import loss_with_temperature
 
@@ -151,14 +152,12 @@ def _state_of(model: keras.Model, loss: keras.losses.Loss) -> _ScheduledTemperat
     """The state by which this loss reads its temperature when the model runs, made at the first
     use.
     """
-    metrics = (
-        model._metrics
-    )  # Keras lets metrics be added to a model that is built by its own subclasses alone
+    metrics = own_metrics(model)
     for metric in metrics:
         if isinstance(metric, _ScheduledTemperature) and metric.loss is loss:
             return metric
     metrics[:] = [metric for metric in metrics if not isinstance(metric, _ScheduledTemperature)]
-    strategy = getattr(model, "_distribute_strategy", None)
+    strategy = strategy_of(model)
     with contextlib.nullcontext() if strategy is None else strategy.scope():
         state = _ScheduledTemperature(loss)
     metrics.append(state)

@@ -13,6 +13,7 @@ from keras_supcon.data.orientation import (
     turn_upright,
     upright_size,
 )
+from keras_supcon.data.pipeline import as_pixels
 from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def decode_and_crop(
 
     window, _ = _decode_window(encoded, crop, background)
     window = tf.image.resize(window, image_size, antialias=True)
-    return _as_pixels(window, image_size)
+    return as_pixels(window, (*image_size, 3))
 
 
 def decode_and_center(
@@ -239,7 +240,7 @@ def decode_and_center(
         kernel_type="triangle",
         antialias=True,
     )[0]
-    return _as_pixels(window, image_size)
+    return as_pixels(window, (*image_size, 3))
 
 
 def _decode_window(
@@ -271,11 +272,3 @@ def _decode_window(
 
     window, shape = tf.cond(tf.io.is_jpeg(encoded), of_jpeg, of_other)
     return tf.ensure_shape(window, (None, None, 3)), shape
-
-
-def _as_pixels(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    import tensorflow as tf
-
-    return tf.ensure_shape(
-        tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8"), (*image_size, image.shape[-1])
-    )

@@ -112,14 +112,30 @@ def center_resize(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
 
     if tuple(image.shape[:2]) == tuple(image_size):
         return image
-    height, width = image_size
-    in_height, in_width = tf.unstack(tf.shape(image)[:2])
-    crop_height = tf.minimum(in_height, tf.maximum(in_width * height // width, 1))
-    crop_width = tf.minimum(in_width, tf.maximum(in_height * width // height, 1))
-    top, left = (in_height - crop_height) // 2, (in_width - crop_width) // 2
-    channels = image.shape[-1]
-    image = tf.slice(image, (top, left, 0), (crop_height, crop_width, channels))
-    image = tf.image.resize(image, image_size, antialias=True)
-    return tf.ensure_shape(
-        tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8"), (height, width, channels)
-    )
+    begin, size = center_window(tf.shape(image)[:2], image_size, tf)
+    window = tf.slice(image, tf.pad(begin, [[0, 1]]), tf.pad(size, [[0, 1]], constant_values=-1))
+    window = tf.image.resize(window, image_size, antialias=True)
+    return as_pixels(window, (*image_size, image.shape[-1]))
+
+
+def center_window(whole: Any, image_size: tuple[int, int], numpy: Any) -> tuple[Any, Any]:
+    """Returns the largest centered window of an image that has the aspect of a target.
+
+    Args:
+        whole: `(height, width)` of the image, or `(n, 2)` of several; whole numbers.
+        image_size: `(height, width)` of the target.
+        numpy: What computes: `numpy` or `tensorflow`.
+
+    Returns:
+        `(begin, size)`: `(top, left)` and `(height, width)` of the window, of the shape of `whole`.
+    """
+    same_aspect = whole[..., ::-1] * image_size // image_size[::-1]
+    size = numpy.minimum(whole, numpy.maximum(same_aspect, 1))
+    return (whole - size) // 2, size
+
+
+def as_pixels(image: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Rounds floats to uint8 pixels of a static shape."""
+    import tensorflow as tf
+
+    return tf.ensure_shape(tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8"), shape)

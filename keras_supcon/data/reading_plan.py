@@ -17,7 +17,7 @@ from keras_supcon.data.orientation import (
     MIRRORED_ROWS,
     turn_upright,
 )
-from keras_supcon.data.pipeline import center_resize
+from keras_supcon.data.pipeline import center_resize, center_window
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -82,10 +82,7 @@ class ReadingPlan:
 
         stored = np.array([(header.height, header.width) for header in headers], "int64")
         whole = swap(stored)
-        sizes = np.minimum(
-            whole, np.maximum(whole[:, ::-1] * image_size // np.array(image_size[::-1]), 1)
-        )
-        begins = (whole - sizes) // 2
+        begins, sizes = center_window(whole, image_size, np)
         begins, sizes = swap(np.where(is_mirrored, whole - sizes - begins, begins)), swap(sizes)
         targets = swap(np.broadcast_to(image_size, stored.shape))
 

@@ -1,9 +1,11 @@
-"""Batch normalization, whose statistics are of one replica or of all."""
+"""Batch normalization, whose statistics are per-replica or of the global batch."""
 
 import keras
 
+from keras_supcon._keras_internals import nested_layers
+
 
 def batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """Those of the model and all its parts."""
-    layers = model._flatten_layers(include_self=False)
+    """Returns the batch normalization layers of a model and all its parts."""
+    layers = nested_layers(model, include_self=False)
     return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]

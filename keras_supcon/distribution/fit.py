@@ -1,10 +1,9 @@
 """Keras' `fit`, `evaluate` and `predict` on TensorFlow, under every `tf.distribute` strategy.
 
-This file holds all that is needed because Keras 3.15 trains under `MultiWorkerMirroredStrategy` no
-more (https://github.com/keras-team/keras/issues/20585), and stops at a first batch that is shared
-out unevenly. It overrides two methods that Keras does not document, `_maybe_symbolic_build` and
-`_make_function`; a test tells when Keras can do without. What a last batch needs that leaves
-replicas without rows is in `empty_shares.py`.
+Keras 3.15 cannot train under `MultiWorkerMirroredStrategy`
+(https://github.com/keras-team/keras/issues/20585), and fails on a first batch that does not divide
+over the replicas. This file works around both; a test fails when Keras no longer needs it.
+`empty_replicas.py` handles a last batch that leaves replicas without rows.
 """
 
 import functools
@@ -16,34 +15,50 @@ import keras
 import numpy as np
 from keras import tree
 
+from keras_supcon._keras_internals import (
+    BuildsForBatches,
+    build_symbolically,
+    make_step_function,
+    spec_of_replica,
+    strategy_of,
+)
+from keras_supcon.arguments import name_some
 from keras_supcon.distribution.batch_normalization import batch_normalizations
-from keras_supcon.distribution.empty_shares import call_on_a_row_at_least
-from keras_supcon.distribution.seeds import ReplicaSeedGenerator
+from keras_supcon.distribution.empty_replicas import call_with_placeholder_row
+from keras_supcon.distribution.replica_seed_generator import replica_seeds
+from keras_supcon.distribution.replicas import replica_context
+from keras_supcon.distribution.strategies import worker
+from keras_supcon.typing import Strategy, TensorTree
 from keras_supcon.user_lines import stacklevel_of_user
 
+_MOST_NAMED = 3
 
-class DistributedFit:
-    """Mix-in for Keras models that are trained under a `tf.distribute` strategy: `class
-    Model(DistributedFit, keras.Model)`.
 
-    Makes `fit`, `evaluate` and `predict` work under `MultiWorkerMirroredStrategy` and with batches
-    that cannot be shared out evenly, or leave some replicas nothing; gives the replicas different
-    random numbers; refuses what Keras cannot run under a strategy before training begins, and warns
-    of what would not be the same as on one device. Without a strategy it builds a model before its
-    first step, which TensorFlow then traces once and not twice. On JAX and PyTorch it changes
-    nothing. `ContrastiveModel` and `LinearClassifier` have it.
+class DistributedFit(BuildsForBatches):
+    """Mix-in for Keras models that are trained under a `tf.distribute` strategy.
 
-    A functional model has it by `Model(inputs, outputs)` of such a class.
+    Goes before `keras.Model`: `class Model(DistributedFit, keras.Model)`. A functional model gets
+    it as `Model(inputs, outputs)` of such a class. `ContrastiveModel` and `LinearClassifier` have
+    it. Under a strategy
+
+    - `fit`, `evaluate` and `predict` work with `MultiWorkerMirroredStrategy`, and with batches that
+      do not divide over the replicas or leave some of them empty;
+    - replicas draw different random numbers;
+    - options that Keras cannot run there are refused before training begins;
+    - a warning names what would differ from training on one device.
+
+    Without a strategy the model is built before its first step, so that TensorFlow traces the step
+    once and not twice. On JAX and PyTorch nothing changes.
 
     Raises:
         ValueError: By `fit`, `evaluate` and `predict`, under a strategy with several replicas: for
-            `jit_compile=True`, `steps_per_execution` above 1 (not on TPUs),
-            `gradient_accumulation_steps` and `ema_overwrite_frequency`; and if the model, weights
-            that are trained or the optimizer were made outside of the scope of the strategy.
+            `jit_compile=True`, `steps_per_execution` above 1 (except on TPUs),
+            `gradient_accumulation_steps` and `ema_overwrite_frequency`; and if the model, trained
+            weights or the optimizer were created outside of the scope of the strategy.
 
     Warns:
-        UserWarning: For batch normalization that is not synchronized and gradient clipping, which
-            then happen in each replica.
+        UserWarning: For batch normalization that is not synchronized and for gradient clipping,
+            both of which are then per-replica.
 
     Example:
 
@@ -56,26 +71,31 @@ class DistributedFit:
     (None, 2)
     """
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: TensorTree, *args: Any, **kwargs: Any) -> TensorTree:
         call = super().__call__
-        return call_on_a_row_at_least(lambda inputs: call(inputs, *args, **kwargs), inputs, self)
+        if replica_context() is None:
+            return call(inputs, *args, **kwargs)
+        with replica_seeds(self):
+            return call_with_placeholder_row(
+                lambda inputs: call(inputs, *args, **kwargs), inputs, self
+            )
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:
             strategy = _strategy_to_run(self)
             if strategy is not None:
-                warn_of_what_replicas_do_alone(self, strategy)
-                let_replicas_draw_apart(self)
-            if _is_multi_worker(strategy):
-                self.train_function = self._make_function(_with_vectors(self.train_step))
+                warn_per_replica_behavior(self, strategy)
+                # A step need not call the model itself.
+                step = _with_replica_seeds(self, self.train_step)
+                self.train_function = make_step_function(self, _reducible(step, strategy))
                 return self.train_function
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
         if self.test_function is None or force:
             strategy = _strategy_to_run(self)
-            if _is_multi_worker(strategy):
-                self.test_function = self._make_function(_with_vectors(self.test_step))
+            if strategy is not None:
+                self.test_function = make_step_function(self, _reducible(self.test_step, strategy))
                 return self.test_function
         return super().make_test_function(force)
 
@@ -84,84 +104,85 @@ class DistributedFit:
             _strategy_to_run(self)
         return super().make_predict_function(force)
 
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+    def build_for_batches(self, specs: Any, build: Callable[[], None] | None) -> None:
         if _strategy_to_run(self) is not None:
-            refuse_what_was_made_elsewhere(self)
-        strategy = _strategy_of(self)
-        specs = data_batch if iterator is None else iterator._distributed_dataset.element_spec
+            check_created_in_scope(self)
+        strategy = strategy_of(self)
         if strategy is None:
             # Keras leaves it to the first step, which TensorFlow then traces twice: once to make
-            # variables, once without. Eager steps are not traced, and may call what wants numbers.
+            # variables, once without. Eager steps are not traced, and may call what needs numbers.
             if _are_dense(specs) and not self.run_eagerly:
-                self._symbolic_build(data_batch=tree.map_structure(_symbolic_share, specs))
-        elif iterator is None:
-            super()._maybe_symbolic_build(data_batch=data_batch)
+                build_symbolically(self, tree.map_structure(_symbolic_shard, specs))
+        elif build is not None:
+            build()
         else:
-            # Keras takes a batch and averages it over the replicas, which cannot be done with
-            # shares of different lengths nor across workers. The shapes are all that it needs.
+            # Keras averages a batch over the replicas, which fails for shards of different lengths
+            # and across workers. Shapes are all that it needs.
             with strategy.scope():
-                self._symbolic_build(data_batch=tree.map_structure(_symbolic_share, specs))
+                build_symbolically(self, tree.map_structure(_symbolic_shard, specs))
 
 
-def refuse_what_keras_cannot_run(model: keras.Model, strategy: Any) -> None:
-    """Raises `ValueError` for the options of a compiled model that fail, late and unclearly, with
-    several replicas.
+def check_supported_options(model: keras.Model, strategy: Strategy) -> None:
+    """Checks that a compiled model has no option that Keras cannot run with several replicas.
+
+    Such options would fail late and unclearly.
+
+    Raises:
+        ValueError: If it has one.
     """
     import tensorflow as tf
 
     optimizer = _inner_optimizer(model)
-    refused = {
+    accumulation = getattr(optimizer, "gradient_accumulation_steps", None)
+    overwriting = getattr(optimizer, "ema_overwrite_frequency", None)
+    options = {
         "jit_compile": (False, model.jit_compile),
-        "gradient_accumulation_steps": (
-            None,
-            getattr(optimizer, "gradient_accumulation_steps", None),
-        ),
-        "ema_overwrite_frequency": (None, getattr(optimizer, "ema_overwrite_frequency", None)),
+        "gradient_accumulation_steps": (None, accumulation),
+        "ema_overwrite_frequency": (None, overwriting),
     }
     if not isinstance(strategy, tf.distribute.TPUStrategy):
-        refused["steps_per_execution"] = (1, model.steps_per_execution)
-    for argument, (allowed, received) in refused.items():
+        options["steps_per_execution"] = (1, model.steps_per_execution)
+    for argument, (allowed, received) in options.items():
         if received not in (allowed, None, False):
             raise ValueError(
                 f"`{argument}` should be {allowed} under a strategy with several replicas: Keras "
-                "cannot run it there. "
-                f"Received: {argument}={received!r}, {strategy.num_replicas_in_sync} replicas of "
-                f"{type(strategy).__name__}"
+                f"cannot run it there. Received: {argument}={received!r}, "
+                f"{strategy.num_replicas_in_sync} replicas of {type(strategy).__name__}"
             )
 
 
-def refuse_what_was_made_elsewhere(model: keras.Model) -> None:
-    """Raises `ValueError` for variables that replicas would change one after the other, since they
-    are not their strategy's.
+def check_created_in_scope(model: keras.Model) -> None:
+    """Checks that the variables that training changes belong to the strategy of the model.
 
-    TensorFlow refuses most of them, late and unclearly; the steps of SGD it counts once in each
-    replica.
+    Otherwise the replicas would change them one after the other. TensorFlow refuses most of them,
+    late and unclearly, and counts the steps of SGD once per replica.
+
+    Raises:
+        ValueError: If some were created outside of the scope of the strategy.
     """
-    strategy = _strategy_of(model)
-    made = {
-        "trained weights, and so the encoder or layer that they belong to,": model.trainable_variables,
-        "optimizer, and so the call of `compile`,": []
-        if model.optimizer is None
-        else [model.optimizer.iterations],
+    strategy = strategy_of(model)
+    iterations = [] if model.optimizer is None else [model.optimizer.iterations]
+    created = {
+        "trained weights, and so the encoder or layer that they belong to,": (
+            model.trainable_variables
+        ),
+        "optimizer, and so the call of `compile`,": iterations,
     }
-    for what, variables in made.items():
-        elsewhere = [
-            one for one in variables if not strategy.extended.variable_created_in_scope(one.value)
-        ]
-        if elsewhere:
-            raise ValueError(
-                f"The {what} should be made within `strategy.scope()`, as the model was. "
-                f"Received: {elsewhere[0].path!r} from outside of the scope of "
-                f"{type(strategy).__name__}"
-            )
+    for what, variables in created.items():
+        for variable in variables:
+            if not strategy.extended.variable_created_in_scope(variable.value):
+                raise ValueError(
+                    f"The {what} should be made within `strategy.scope()`, as the model was. "
+                    f"Received: {variable.path!r} from outside of the scope of "
+                    f"{type(strategy).__name__}"
+                )
 
 
-def warn_of_what_replicas_do_alone(model: keras.Model, strategy: Any) -> None:
-    """Warns where training with several replicas would not be the same as with one."""
+def warn_per_replica_behavior(model: keras.Model, strategy: Strategy) -> None:
+    """Warns where training with several replicas differs from training with one."""
     replicas = strategy.num_replicas_in_sync
-    trained = {
-        id(weight) for weight in model.trainable_weights
-    }  # an encoder that is frozen for this model has none there
+    # A frozen encoder has none among them.
+    trained = {id(weight) for weight in model.trainable_weights}
     in_inference_mode = {id(layer) for layer in getattr(model, "layers_in_inference_mode", ())}
     single = [
         layer.name
@@ -172,60 +193,49 @@ def warn_of_what_replicas_do_alone(model: keras.Model, strategy: Any) -> None:
     ]
     if single:
         warnings.warn(
-            f"Batch normalization takes its statistics from each of {replicas} replicas alone in "
-            f"{', '.join(single[:3])}{' and others' if len(single) > 3 else ''}; "
-            "`synchronized=True` takes them from the "
-            "global batch, as one device does.",
+            f"BatchNormalization layers use per-replica statistics ({replicas} replicas) in "
+            f"{name_some(single, _MOST_NAMED)}; pass `synchronized=True` for statistics of the "
+            "global batch, as on one device.",
             stacklevel=stacklevel_of_user(),
         )
     names = ("clipnorm", "global_clipnorm", "clipvalue")
     clipping = [name for name in names if getattr(_inner_optimizer(model), name, None) is not None]
     if clipping:
         warnings.warn(
-            f"`{clipping[0]}` clips the gradients of each of {replicas} replicas before they are "
-            "added, so that training is "
-            "not the same as on one device.",
+            f"`{clipping[0]}` clips per-replica gradients ({replicas} replicas) before they are "
+            "summed, so that training differs from training on one device.",
             stacklevel=stacklevel_of_user(),
         )
-
-
-def let_replicas_draw_apart(model: keras.Model) -> None:
-    """Makes the seed generators of all layers such that differ between replicas; the states stay
-    what they are.
-    """
-    for layer in model._flatten_layers():
-        for generator in layer._seed_generators:
-            if type(generator) is keras.random.SeedGenerator:
-                generator.__class__ = ReplicaSeedGenerator
 
 
 def _inner_optimizer(model: keras.Model) -> Any:
     return getattr(model.optimizer, "inner_optimizer", model.optimizer)
 
 
-def _strategy_of(model: Any) -> Any | None:
-    """The strategy that a model was built under; Keras keeps it on the TensorFlow backend alone."""
-    return getattr(model, "_distribute_strategy", None)
-
-
-def _strategy_to_run(model: Any) -> Any | None:
-    """The strategy of a model if it has several replicas, after the checks that any use of the
-    model needs.
+def _strategy_to_run(model: Any) -> Strategy | None:
+    """Returns the strategy of a model if it has several replicas, after the checks that any use of
+    the model needs.
 
     Raises:
-        ValueError: If the model is not that of the present scope, or cannot be run by its strategy.
+        ValueError: If the model was created outside of the present scope, or cannot be run by its
+            strategy.
     """
-    strategy = _strategy_of(model)
+    strategy = strategy_of(model)
     if strategy is None:
-        _refuse_the_scope_of_others(model)
+        check_in_scope(model)
         return None
     if strategy.num_replicas_in_sync == 1:
         return None
-    refuse_what_keras_cannot_run(model, strategy)
+    check_supported_options(model, strategy)
     return strategy
 
 
-def _refuse_the_scope_of_others(model: Any) -> None:
+def check_in_scope(model: Any) -> None:
+    """Checks that a model without a strategy is not used in the scope of one.
+
+    Raises:
+        ValueError: If it is, and the strategy has several replicas.
+    """
     if keras.backend.backend() != "tensorflow":
         return
     import tensorflow as tf
@@ -234,26 +244,30 @@ def _refuse_the_scope_of_others(model: Any) -> None:
     if present.num_replicas_in_sync > 1:
         raise ValueError(
             f"The model should be made within `strategy.scope()`. Received: {model.name!r}, made "
-            "outside, under the "
-            f"{present.num_replicas_in_sync} replicas of {type(present).__name__}"
+            f"outside, under the {present.num_replicas_in_sync} replicas of "
+            f"{type(present).__name__}"
         )
 
 
-def _is_multi_worker(strategy: Any) -> bool:
-    if strategy is None:
-        return False
+def _with_replica_seeds(model: keras.Model, step: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(step)
+    def step_with_replica_seeds(*args: Any) -> Any:
+        with replica_seeds(model):
+            return step(*args)
+
+    return step_with_replica_seeds
+
+
+def _reducible(step: Callable[..., Any], strategy: Strategy) -> Callable[..., Any]:
+    """Returns a step whose results Keras can average over all replicas.
+
+    Across workers it averages over the first axis, which scalars lack.
+    """
     import tensorflow as tf
 
-    return (
-        isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        and strategy.extended._in_multi_worker_mode()
-    )
-
-
-def _with_vectors(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A step whose scalar results have one axis, since Keras averages over the first axis across
-    workers.
-    """
+    is_mirrored = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if not is_mirrored or worker(strategy)[1] == 1:
+        return step
 
     @functools.wraps(step)
     def step_with_vectors(*args: Any) -> Any:
@@ -263,8 +277,8 @@ def _with_vectors(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _are_dense(batch: Any) -> bool:
-    """Whether a batch, or what is known of batches, is of tensors of known rank; data from a
-    generator may not be.
+    """Checks whether a batch, or its spec, is of tensors of known rank; data from a generator may
+    not be.
     """
     import tensorflow as tf
 
@@ -275,11 +289,9 @@ def _are_dense(batch: Any) -> bool:
     )
 
 
-def _symbolic_share(part: Any) -> keras.KerasTensor | None:
-    """What one replica sees of a distributed tensor, or of one that need not be shared."""
-    part = part._value_specs[0] if hasattr(part, "_value_specs") else part
-    return (
-        None
-        if part is None
-        else keras.KerasTensor(part.shape, keras.backend.standardize_dtype(part.dtype))
-    )
+def _symbolic_shard(spec: Any) -> keras.KerasTensor | None:
+    """Returns what one replica sees of a tensor, distributed or not."""
+    spec = spec_of_replica(spec)
+    if spec is None:
+        return None
+    return keras.KerasTensor(spec.shape, keras.backend.standardize_dtype(spec.dtype))

@@ -1,4 +1,4 @@
-"""Which replica this is."""
+"""The replica that runs."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import keras
 
 
 def replica_context() -> Any | None:
-    """The `tf.distribute.ReplicaContext` of the running replica, or None where there is one replica
-    only.
+    """Returns the `tf.distribute.ReplicaContext` of the running replica, or None for a single
+    replica.
 
-    None too on the other backends, and outside of the replicas, where Keras calls layers and losses
-    once to find shapes.
+    It is also None on the other backends, and outside of replicas, where Keras calls layers and
+    losses once to learn shapes.
     """
     if keras.backend.backend() != "tensorflow":
         return None

@@ -1,17 +1,17 @@
-"""Whether Keras' trainer is asking for a loss, which it then reports."""
+"""Whether Keras' trainer asks for a loss, which it then reports."""
 
-# Keras has no public way to ask. tests/distributed/test_reporting.py tells when the name of the
-# scope is another.
-from keras.src.backend.common.name_scope import current_path
+from keras_supcon._keras_internals import name_scope_path
 
+# `keras.Model.compile` gives its losses this name scope. There is no public way to ask;
+# tests/distribution/test_reporting.py fails if Keras changes the name.
 _SCOPE = "compile_loss"
 
 
 def is_in_compiled_loss() -> bool:
-    """Whether a loss is called by what `compile` made of it, within `fit`, `evaluate` or
+    """Checks whether a loss is called as part of a compiled model, in `fit`, `evaluate` or
     `train_on_batch`.
 
-    A user's own training loop calls the loss itself and decides how to combine the values of the
-    replicas.
+    A user's own training loop calls the loss directly and combines the values of the replicas
+    itself.
     """
-    return _SCOPE in current_path().split("/")
+    return _SCOPE in name_scope_path().split("/")

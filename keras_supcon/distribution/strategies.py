@@ -125,15 +125,21 @@ def worker(strategy: Any) -> tuple[int, int]:
 
         initialized = distributed.is_available() and distributed.is_initialized()
         return (distributed.get_rank(), distributed.get_world_size()) if initialized else (0, 1)
-    resolver = getattr(strategy, "cluster_resolver", None)
-    if resolver is None or not getattr(strategy.extended, "_in_multi_worker_mode", bool)():
+    import tensorflow as tf
+
+    # A TPU is driven by one process, whatever its number of hosts.
+    is_one_process = isinstance(
+        strategy, (tf.distribute.MirroredStrategy, tf.distribute.TPUStrategy)
+    )
+    resolver = None if is_one_process else getattr(strategy, "cluster_resolver", None)
+    if resolver is None:
         return 0, 1
     tasks = [
         (kind, index)
         for kind in ("chief", "worker")
         for index in range(len(_tasks(resolver.cluster_spec(), kind)))
     ]
-    return tasks.index((resolver.task_type, resolver.task_id)), len(tasks)
+    return (tasks.index((resolver.task_type, resolver.task_id)), len(tasks)) if tasks else (0, 1)
 
 
 def _tasks(cluster: Any, kind: str) -> list[str]:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_supcon._keras_internals import variable_index
 from keras_supcon.arguments import check_below_1, check_not_negative, check_positive
 from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.typing import Tensor
@@ -145,7 +146,7 @@ class LARS(keras.optimizers.Optimizer):
         )
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
-        index = self._get_variable_index(variable)
+        index = variable_index(self, variable)
         dtype = keras.backend.result_type(
             keras.backend.standardize_dtype(variable.dtype), "float32"
         )

@@ -263,7 +263,7 @@ def test_within_a_process_the_training_that_runs_keeps_the_directory(tmp_path):
             with pytest.raises(
                 RuntimeError, match="another thread of this process trains in this folder"
             ):
-                Checkpoint(tmp_path)._lock.acquire()
+                Checkpoint(tmp_path)._directory_lock.acquire()
             refused.append(epoch)
 
         thread = threading.Thread(target=run)
@@ -289,7 +289,7 @@ def test_within_a_process_the_training_that_runs_keeps_the_directory(tmp_path):
     }
     with pytest.raises(InterruptError):
         model.fit(batches((1, 0)), callbacks=[ended, interrupt_after(2)], **arguments)
-    assert ended._lock.is_held
+    assert ended._directory_lock.is_held
     trained(tmp_path, epochs=2)
     with pytest.raises(
         RuntimeError, match="a later training of this thread has taken it over. Nothing was written"

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from keras_supcon.distribution.empty_shares import call_on_a_row_at_least
+from keras_supcon.distribution.empty_replicas import call_with_placeholder_row
 from keras_supcon.distribution.replicas import replica_context
 from keras_supcon.models.gradient_caching import passes
 from keras_supcon.models.seed_states import seed_states
@@ -137,7 +137,7 @@ def _project(
 
 
 def _project_views(model: keras.Model, views: Any) -> tf.Tensor:
-    return call_on_a_row_at_least(functools.partial(passes.project, model), views, model)
+    return call_with_placeholder_row(functools.partial(passes.project, model), views, model)
 
 
 def _propagate(

@@ -10,7 +10,7 @@ import pytest
 
 from keras_supcon import distribution
 from keras_supcon.distribution import strategies
-from tests.distributed.engines import ROOT
+from tests.distribution.engines import ROOT
 
 pytestmark = pytest.mark.neutral
 
@@ -164,11 +164,8 @@ def test_the_first_worker_is_the_chief(task, jobs, expected):
     resolver = types.SimpleNamespace(
         task_type=task[0], task_id=task[1], cluster_spec=lambda: cluster
     )
-    extended = types.SimpleNamespace(_in_multi_worker_mode=lambda: True)
-    assert (
-        distribution.worker(types.SimpleNamespace(cluster_resolver=resolver, extended=extended))
-        == expected
-    )
+    strategy = types.SimpleNamespace(cluster_resolver=resolver)
+    assert distribution.worker(strategy) == expected
 
 
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="of the other backends")

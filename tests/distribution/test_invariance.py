@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.covering import representatives
-from tests.distributed.engines import run_program, worker_environments
+from tests.distribution.engines import run_program, worker_environments
 
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
 
@@ -46,7 +46,7 @@ def results(tmp_path_factory):
             f"--output_dir={folder}",
             f"--losses={losses}",
         ]
-        run_program("tests.distributed.replica_program", arguments, environments, folder)
+        run_program("tests.distribution.replica_program", arguments, environments, folder)
         files = sorted(folder.glob("*.npz"))
         assert len(files) == len(environments)
         return [dict(np.load(file)) for file in files]

@@ -71,7 +71,7 @@ def test_statistics_of_a_replica_without_rows_stay_where_they_are(
 ):
     model = contrastive(strategy.scope(), synchronized=False, micro_batch_size=micro_batch_size)
     with pytest.warns(
-        UserWarning, match="Batch normalization takes its statistics from each of 2 replicas alone"
+        UserWarning, match=r"BatchNormalization layers use per-replica statistics \(2 replicas\)"
     ):
         model.fit(images[:1], np.zeros(1), batch_size=BATCH_SIZE, verbose=0)
     normalization = model.encoder.layers[1]

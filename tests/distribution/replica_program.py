@@ -1,7 +1,7 @@
 """Trains the same models on the same data with one or several replicas, and writes what became of
 them.
 
-    python -m tests.distributed.replica_program --engine=mirrored --replicas=2 --output_dir=folder
+    python -m tests.distribution.replica_program --engine=mirrored --replicas=2 --output_dir=folder
 
 Each engine needs a process of its own: devices and strategies are chosen before the first tensor.
 """

@@ -73,7 +73,7 @@ def test_evaluation_is_refused_too(strategy):
 def test_batch_normalization_of_each_replica_alone_is_warned_of(strategy):
     with pytest.warns(
         UserWarning,
-        match="Batch normalization takes its statistics from each of 2 replicas alone in alone;",
+        match=r"BatchNormalization layers use per-replica statistics \(2 replicas\) in alone;",
     ):
         fit(strategy, batch_norm=keras.layers.BatchNormalization(name="alone"))
 
@@ -81,7 +81,7 @@ def test_batch_normalization_of_each_replica_alone_is_warned_of(strategy):
 @pytest.mark.slow
 def test_clipping_of_each_replica_alone_is_warned_of(strategy):
     with pytest.warns(
-        UserWarning, match="`global_clipnorm` clips the gradients of each of 2 replicas"
+        UserWarning, match=r"`global_clipnorm` clips per-replica gradients \(2 replicas\)"
     ):
         fit(strategy, optimizer={"global_clipnorm": 1.0})
 
@@ -101,7 +101,7 @@ def test_a_fine_tuned_encoder_is_warned_of_in_training_mode_alone(strategy, mode
         model = LinearClassifier(encoder, 2, trainable_encoder=True, encoder_training_mode=mode)
         model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
     model.fit(np.zeros((4, 4), "float32"), np.zeros(4, "int32"), batch_size=4, verbose=0)
-    assert any("of 2 replicas alone" in str(warning.message) for warning in recwarn) == mode
+    assert any("per-replica statistics" in str(warning.message) for warning in recwarn) == mode
 
 
 @pytest.mark.slow
@@ -192,6 +192,49 @@ def test_replicas_drop_differently_and_keep_one_seed_state(strategy):
     assert not np.array_equal(first, second)
     states = strategy.experimental_local_results(dropout.seed_generator.state.value)
     np.testing.assert_array_equal(*(state.numpy() for state in states))
+
+
+@pytest.mark.slow
+def test_layers_and_generators_of_a_user_are_left_as_they_were(strategy):
+    """What is wrapped within a step is restored, so that copies, files and other users see none."""
+
+    class Fails(keras.layers.Layer):
+        fails = False
+
+        def call(self, x):
+            if type(self).fails:
+                raise KeyError("on purpose")
+            return x
+
+    with strategy.scope():
+        dropout, batch_norm = keras.layers.Dropout(0.5, seed=3), keras.layers.BatchNormalization()
+        inputs = keras.Input((4,))
+        outputs = keras.layers.Dense(2)(Fails()(batch_norm(dropout(inputs))))
+        model = type("Model", (DistributedFit, keras.Model), {})(inputs, outputs)
+        model.compile(optimizer="sgd", loss="mse")
+    parts = (dropout, batch_norm, dropout.seed_generator)
+    before = [{*vars(part)} for part in parts]
+    model.fit(np.ones((3, 4)), np.ones((3, 2)), batch_size=2, verbose=0)  # the last has one row
+    model.make_train_function(force=True)
+    Fails.fails = True
+    with pytest.raises(KeyError, match="on purpose"):
+        model.fit(np.ones((3, 4)), np.ones((3, 2)), batch_size=2, verbose=0)
+    assert [{*vars(part)} for part in parts] == before
+    assert type(dropout.seed_generator) is keras.random.SeedGenerator
+
+
+@pytest.mark.slow
+def test_replicas_draw_differently_in_a_loop_of_the_user(strategy):
+    import tensorflow as tf
+
+    with strategy.scope():
+        inputs = keras.Input((64,))
+        model = type("Model", (DistributedFit, keras.Model), {})(
+            inputs, keras.layers.Dropout(0.5, seed=3)(inputs)
+        )
+    run = tf.function(lambda: strategy.run(lambda: model(np.ones((2, 64)), training=True)))
+    first, second = (rows.numpy() for rows in strategy.experimental_local_results(run()))
+    assert not np.array_equal(first, second)
 
 
 def test_eager_steps_may_use_numbers(rng):

@@ -1,0 +1,418 @@
+"""Every private name of Keras and TensorFlow that this package uses, each with the reason.
+
+Private names change without notice. So the rest of the package calls the functions and classes
+below, whose names and meaning are ours. `tests/package/test_keras_internals.py` checks that each
+still works with the oldest and the newest supported version, and that no other file uses a private
+name of another library.
+
+TensorFlow is imported inside functions; it may not be installed.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import keras
+from keras.src.backend.common.global_state import get_global_attribute
+from keras.src.backend.common.name_scope import current_path
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import (
+    BaseImagePreprocessingLayer,
+)
+
+from keras_supcon.typing import Strategy, Tensor, TensorTree
+
+# ---------------------------------------------------------------------------------------------------
+# Keras: layers
+# ---------------------------------------------------------------------------------------------------
+
+
+def nested_layers(layer: keras.layers.Layer, include_self: bool = True) -> list[keras.layers.Layer]:
+    """Returns a layer and all layers within it, each once.
+
+    Reason: `model.layers` lists the direct parts of a model only, and other layers list none.
+    """
+    return layer._flatten_layers(include_self=include_self)
+
+
+def seed_generators(layer: keras.layers.Layer) -> list[keras.random.SeedGenerator]:
+    """Returns the seed generators of a layer, without those of the layers within it.
+
+    Reason: Keras shows the states of generators among `variables`, but not the generators.
+    """
+    return layer._seed_generators
+
+
+def mask_of(tensor: Tensor) -> Tensor | None:
+    """Returns the mask that Keras has attached to a tensor, or None.
+
+    Reason: there is no public getter.
+    """
+    return getattr(tensor, "_keras_mask", None)
+
+
+def attach_mask(tensor: Tensor, mask: Tensor) -> None:
+    """Attaches a mask to a tensor, as a layer with `compute_mask` does.
+
+    Reason: there is no public setter.
+    """
+    tensor._keras_mask = mask
+
+
+def added_losses(layer: keras.layers.Layer) -> list[Tensor]:
+    """Returns the losses that a layer and its parts added in the last call, by `add_loss` or
+    activity regularizers, without the penalties of weights.
+
+    Reason: `losses` mixes them with the penalties in an order that Keras does not document.
+    """
+    return [loss for one in nested_layers(layer) for loss in one._get_own_losses()]
+
+
+def clear_losses(layer: keras.layers.Layer) -> None:
+    """Drops the losses that a layer and its parts have added.
+
+    Reason: Keras clears them only when the outermost layer is called again.
+    """
+    layer._clear_losses()
+
+
+def own_trainable(layer: keras.layers.Layer) -> Any:
+    """Returns what `set_own_trainable`, or `layer.trainable = ...`, has stored.
+
+    Reason: a class that overrides the property `trainable` cannot read it otherwise.
+    """
+    return layer._trainable
+
+
+def set_own_trainable(layer: keras.layers.Layer, value: Any) -> None:
+    """Sets what `layer.trainable` returns, without passing it on to parts and variables.
+
+    Reason: the public setter changes all parts, and stores no value but True or False.
+    """
+    layer._trainable = value
+
+
+def keep_default_mark(layer: keras.layers.Layer, get_config: Any) -> None:
+    """Marks a replacement of `get_config` as Keras' default, if that of the layer's class is.
+
+    Reason: Keras refuses to save a layer with the default `get_config` that takes arguments, which
+    it tells by this mark.
+    """
+    get_config._is_default = getattr(type(layer).get_config, "_is_default", False)
+
+
+def is_in_symbolic_scope() -> bool:
+    """Checks whether Keras calls layers and losses only to learn shapes and dtypes.
+
+    Reason: `keras.SymbolicScope` is public, but not the question whether one is entered.
+    """
+    return in_symbolic_scope()
+
+
+def outermost_call() -> Any | None:
+    """Returns an object that stands for the running outermost call of a layer, or None outside.
+
+    Reason: a layer cannot ask otherwise in which call of a model it runs.
+    """
+    return get_global_attribute("current_call_ctx")
+
+
+@contextlib.contextmanager
+def wrapped_methods(
+    objects: Iterable[Any], name: str, wrap: Callable[[Any, Callable[..., Any]], Callable[..., Any]]
+) -> Iterator[None]:
+    """Wraps a public method of objects, such as `call` of layers, and restores it afterwards.
+
+    Several threads may be inside at the same time, as the replicas of a `MirroredStrategy` are: the
+    first one wraps a method, the last one restores it, and none wraps it twice. So everyone who
+    wraps a method of an object should do it by the same function. Copies and files of the objects
+    that are made outside of the context hold nothing of it.
+
+    Reason: Keras has no hooks around the call of a layer or the draw of a seed generator.
+
+    Args:
+        objects: Layers, seed generators or others that have an attribute dictionary.
+        name: Name of the method.
+        wrap: Function from an object and its method to the method that takes its place.
+    """
+    entered = []
+    try:
+        for one in objects:
+            _wrap_method(one, name, wrap)
+            entered.append(one)
+        yield
+    finally:
+        for one in entered:
+            _unwrap_method(one, name)
+
+
+_GUARD = threading.Lock()
+# How often a method is wrapped, and what the object itself held under that name.
+_WRAPPED: dict[tuple[int, str], list[Any]] = {}
+
+
+def _wrap_method(owner: Any, name: str, wrap: Callable[..., Callable[..., Any]]) -> None:
+    key, attributes = (id(owner), name), vars(owner)
+    with _GUARD:
+        if key in _WRAPPED:
+            _WRAPPED[key][0] += 1
+            return
+        own = {name: attributes[name]} if name in attributes else {}
+        # Not by `setattr`: Keras and TensorFlow would look whether they should track the value.
+        attributes[name] = wrap(owner, getattr(owner, name))
+        _WRAPPED[key] = [1, own]
+
+
+def _unwrap_method(owner: Any, name: str) -> None:
+    key = (id(owner), name)
+    with _GUARD:
+        _WRAPPED[key][0] -= 1
+        count, own = _WRAPPED[key]
+        if count == 0:
+            del _WRAPPED[key], vars(owner)[name]
+            vars(owner).update(own)
+
+
+class ImageLayer(BaseImagePreprocessingLayer):
+    """Base of image layers that run in models and, with every backend of Keras, in `tf.data`.
+
+    Subclasses write `get_random_transformation`, `transform_images` and the other public methods of
+    Keras' own image layers, in terms of `self.backend`. They set `seed` and `generator`.
+
+    Reason: Keras does not export the base of its image layers, which alone switches the backend
+    inside `tf.data`.
+    """
+
+    _USE_BASE_FACTOR = False
+
+    @property
+    def backend_name(self) -> str:
+        """Name of the backend that computes now: TensorFlow inside `tf.data`."""
+        return self.backend._backend
+
+    def entry_layer(self) -> keras.layers.Layer:
+        """Returns the layer whose call led to this one, for use within `call`."""
+        return self._get_call_context().entry_layer
+
+    def seed_generator_for(self, backend: str) -> keras.random.SeedGenerator:
+        """Returns the generator that draws on a backend; may be overridden."""
+        return super()._get_seed_generator(backend)
+
+    def _get_seed_generator(self, backend: str | None = None) -> keras.random.SeedGenerator:
+        return self.seed_generator_for(keras.backend.backend() if backend is None else backend)
+
+    def call_on_tensorflow(self, images: Tensor, **kwargs: Any) -> Tensor:
+        """Calls the layer on tensors of a TensorFlow graph, with any backend of Keras.
+
+        Unlike Keras' own way it does not cast the whole input first.
+        """
+        self.backend.set_backend("tensorflow")
+        converts, self._convert_input_args = self._convert_input_args, False
+        try:
+            images = self.backend.convert_to_tensor(images)
+            return keras.layers.Layer.__call__(self, images, **kwargs)
+        finally:
+            self.backend.reset()
+            self._convert_input_args = converts
+
+
+def take_inputs_as_they_are(layer: keras.layers.Layer) -> None:
+    """Makes a layer get its inputs unconverted, TensorFlow's tensors inside `tf.data` included.
+
+    Reason: as `keras.layers.Pipeline` does it; other layers convert to the backend of Keras.
+    """
+    layer._convert_input_args = False
+    layer._allow_non_tensor_positional_args = True
+
+
+# ---------------------------------------------------------------------------------------------------
+# Keras: models and their training
+# ---------------------------------------------------------------------------------------------------
+
+
+def strategy_of(model: Any) -> Strategy | None:
+    """Returns the `tf.distribute` strategy that a model was made under, or None.
+
+    Reason: `distribute_strategy` falls back to the present strategy, so that it does not tell
+    whether the model belongs to it. Keras keeps it on the TensorFlow backend alone.
+    """
+    return getattr(model, "_distribute_strategy", None)
+
+
+def build_symbolically(model: keras.Model, batch: TensorTree) -> None:
+    """Makes the variables of a compiled model, its metrics, loss and optimizer.
+
+    Reason: `build` makes neither the metrics nor the optimizer, and wants shapes of the inputs
+    alone.
+
+    Args:
+        model: A compiled model.
+        batch: A batch of `fit` as `keras.KerasTensor`s.
+    """
+    model._symbolic_build(data_batch=batch)
+
+
+class BuildsForBatches:
+    """Mix-in for models that calls `build_for_batches` where Keras builds a model on TensorFlow,
+    once a `fit` or `evaluate`, before the first step. Goes before `keras.Model`.
+
+    Reason: the hook is private, and Keras' own fills it for one strategy of several.
+    """
+
+    def build_for_batches(self, specs: Any, build: Callable[[], None] | None) -> None:
+        """Builds the model for batches.
+
+        Args:
+            specs: A batch, or the element spec of the distributed data set that gives them.
+            build: Keras' own way to build by that batch; None for a data set.
+        """
+        raise NotImplementedError
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        if iterator is None:
+            build = super()._maybe_symbolic_build
+            self.build_for_batches(data_batch, lambda: build(data_batch=data_batch))
+        else:
+            # The iterator of an epoch gives batches, and would lose the first.
+            self.build_for_batches(iterator._distributed_dataset.element_spec, None)
+
+
+class ChoosesXla:
+    """Mix-in for models that may refuse `jit_compile="auto"`. Goes before `keras.Model`.
+
+    Reason: `supports_jit = False`, which is public, refuses an explicit `jit_compile=True` too.
+    """
+
+    def may_compile_unasked(self) -> bool:
+        """Checks whether `jit_compile="auto"` may choose XLA; may be overridden."""
+        return True
+
+    def _resolve_auto_jit_compile(self) -> bool:
+        return self.may_compile_unasked() and super()._resolve_auto_jit_compile()
+
+
+def make_step_function(model: keras.Model, step: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes what `model.train_function` and `test_function` hold, of another step, on TensorFlow.
+
+    Reason: `make_train_function` takes no step, and `train_step` of a subclass may not call ours.
+    """
+    return model._make_function(step)
+
+
+def compute_scaled_loss(model: keras.Model, loss: Tensor) -> Tensor:
+    """Returns an added loss as Keras adds it to the loss of a step: divided by the replicas.
+
+    Reason: Keras does it inside `compute_loss` only, for all of `model.losses`.
+    """
+    return model._aggregate_additional_loss(loss)
+
+
+def loss_tracker(model: keras.Model) -> keras.metrics.Metric:
+    """Returns the metric that averages the loss of a compiled model.
+
+    Reason: it is in `model.metrics`, where a metric of the user may have the same name.
+    """
+    return model._loss_tracker
+
+
+def update_metrics(
+    model: keras.Model,
+    metrics_variables: list[Tensor],
+    loss: Tensor,
+    x: Any,
+    y: Any,
+    y_pred: Any,
+    sample_weight: Any,
+) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Returns the logs of a step and the new metrics variables, on JAX.
+
+    Reason: Keras has no stateless form of `compute_metrics`.
+    """
+    return model._update_metrics_variables(metrics_variables, loss, x, y, y_pred, sample_weight)
+
+
+def is_validation_of_fit(arguments: Mapping[str, Any]) -> bool:
+    """Checks whether `fit` calls `evaluate`, by the keyword arguments of that call.
+
+    Reason: `evaluate` of a subclass cannot tell otherwise that `fit` has checked the data.
+    """
+    return bool(arguments.get("_use_cached_eval_dataset"))
+
+
+def own_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
+    """Returns the list of the metrics of a model that are no part of `compile`; it may be changed.
+
+    Reason: only a subclass can add a metric, by an attribute that Keras tracks, and only before it
+    is built.
+    """
+    return model._metrics
+
+
+def name_scope_path() -> str:
+    """Returns the names of the `keras.name_scope`s that are entered, joined by slashes.
+
+    Reason: there is no public way to ask, nor to ask who calls a loss.
+    """
+    return current_path()
+
+
+# ---------------------------------------------------------------------------------------------------
+# Keras: optimizers
+# ---------------------------------------------------------------------------------------------------
+
+
+def variable_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
+    """Returns the place of a variable among those that the optimizer was built for.
+
+    Reason: `update_step` is given variables of TensorFlow, also of replicas, which are others than
+    those given to `build`. All optimizers of Keras ask so.
+    """
+    return optimizer._get_variable_index(variable)
+
+
+def variables_in_training(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """Returns the variables that the optimizer was built for.
+
+    Reason: `variables` holds the state of the optimizer alone.
+    """
+    return optimizer._trainable_variables
+
+
+def leave_out_of_weight_decay(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable
+) -> None:
+    """Adds a variable to those that do not decay.
+
+    Reason: a call of `exclude_from_weight_decay` forgets the variables of earlier calls.
+    """
+    excluded = getattr(optimizer, "_exclude_from_weight_decay", ())
+    optimizer._exclude_from_weight_decay = {*excluded, optimizer._var_key(variable)}
+    optimizer._exclude_from_weight_decay_cache = {}
+
+
+# ---------------------------------------------------------------------------------------------------
+# TensorFlow
+# ---------------------------------------------------------------------------------------------------
+
+
+def is_tracing_for_xla() -> bool:
+    """Checks whether TensorFlow traces a function that XLA will compile, `jit_compile=True` or a
+    TPU's.
+
+    Reason: TensorFlow has no public way to ask.
+    """
+    import tensorflow as tf
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+    if tf.executing_eagerly():
+        return False
+    return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def spec_of_replica(spec: Any) -> Any:
+    """Returns what the first replica gets of a spec of distributed tensors; other specs unchanged.
+
+    Reason: the spec of per-replica values is not exported.
+    """
+    return spec._value_specs[0] if hasattr(spec, "_value_specs") else spec
