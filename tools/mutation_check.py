@@ -38,16 +38,16 @@ _TESTS_FAILED = 1
 
 @dataclasses.dataclass(frozen=True)
 class Mutation:
-    """A slip that a maintainer could make, and the tests that should fail then.
+    """Describes a slip that a maintainer could make, and the tests that should fail then.
 
     Args:
-        name: Its name for `--only`.
-        law: What it breaks.
-        file: The changed file, relative to the root.
+        name: Name for `--only`.
+        law: Law that it breaks.
+        file: Changed file, relative to the root.
         before: Text that occurs once in the file.
-        after: What stands there instead.
-        tests: Where `make test` notices it: test files, folders or, in slow files, `file::test`.
-        backend: The backend of Keras under which it does.
+        after: Text in its place.
+        tests: Tests that notice it in `make test`: files, folders or, in slow files, `file::test`.
+        backend: Backend of Keras on which they do.
     """
 
     name: str
@@ -918,13 +918,13 @@ MUTATIONS = (
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """How a run of pytest ended.
+    """Describes how a run of pytest ended.
 
     Args:
         code: Exit code; None for a run that hung.
-        seconds: How long it took.
-        failure: The first test that failed, or None.
-        output: What it printed.
+        seconds: Duration of the run.
+        failure: First test that failed, or None.
+        output: Output of the run.
     """
 
     code: int | None
@@ -935,7 +935,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What became of a mutation: `caught` by a test, missed or, with `problem`, not judged."""
+    """Says if a mutation was `caught` by a test, missed or, with `problem`, not judged."""
 
     mutation: Mutation
     seconds: float = 0.0
@@ -961,11 +961,11 @@ def mutate(source: str, mutation: Mutation) -> str:
 
 
 class Workshop:
-    """A copy of the working tree in which tests run.
+    """Copies the working tree, and runs tests in the copy.
 
     Args:
-        folder: An empty folder for the copy.
-        interpreters: The Python interpreter of each backend.
+        folder: Empty folder for the copy.
+        interpreters: Python interpreter of each backend.
     """
 
     def __init__(self, folder: pathlib.Path, interpreters: dict[str, str]) -> None:
@@ -996,7 +996,7 @@ class Workshop:
         """Runs the tests of a mutation without it, once for all that share them.
 
         Returns:
-            None if they pass, else what is wrong.
+            None if they pass, else the problem.
         """
         key = mutation.backend, mutation.tests
         if key not in self._baselines:
@@ -1010,7 +1010,7 @@ class Workshop:
         return f"the tests do not pass without it: {run.failure or describe_end(run)}"
 
     def judge(self, mutation: Mutation) -> Verdict:
-        """Makes the change, runs the tests, and takes the change back."""
+        """Makes the change, runs the tests, and reverts the change."""
         path = self._folder / mutation.file
         source = path.read_text()
         try:
@@ -1063,13 +1063,13 @@ class Workshop:
             **os.environ,
             "KERAS_BACKEND": backend,
             "PYTHONPATH": os.pathsep.join(path),
-            # To the cache of modules two changes of one length within a second are one file.
+            # The cache of modules takes two changes of one length within a second for one file.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
 
 def describe_end(run: Run) -> str:
-    """Says how a run ended that is neither passed nor failed."""
+    """Says how a run ended that neither passed nor failed."""
     if run.code is None:
         return f"the tests did not end within {_MOST_SECONDS} s"
     lines = [line for line in run.output.splitlines() if line.strip()]
