@@ -20,7 +20,7 @@ PRECISIONS = ("none", "float16", "bfloat16")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Says what `TwoStage` does with a recipe: data, folder, devices, and what replaces its numbers.
+    """Holds data, folder and devices of `TwoStage`, and numbers in place of the recipe's.
 
     Args:
         output_dir: Folder for checkpoints, models and results.json, on a mounted file system. All
@@ -31,9 +31,9 @@ class Settings:
         eval_split: Images to measure on. None takes the usual ones of the data set: the validation
             images of ImageNet, the test images of the others.
         image_size: Height and width at the encoder. None takes those of the recipe.
-        host_crops: Whether the crops of training are decoded on the host, each from its window of
-            the image file, and the encoder's device makes the rest of the augmentation. If not,
-            images are read whole and the model makes the crops: the images then need one size.
+        host_crops: Whether the host decodes the crops of training, each from its window of the
+            image file. If not, images are read whole and the model makes the crops: the images
+            then need one size. The other augmentation is always part of the model.
         mode: What to train: `"pretrain"`, `"linear"` (the classifier on the encoder of an earlier
             run in this folder), `"pretrain_then_linear"` or `"cross_entropy"`. None takes all
             stages of the recipe.

@@ -80,9 +80,8 @@ class TwoStage:
     >>> from keras_supcon.experiments import Settings, TwoStage
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     small = {"image_size": (8, 8), "encoder_depth": 10, "encoder_width": 0.125}
-    ...     settings = Settings(
-    ...         dataset="digits", output_dir=folder, batch_size=256, epochs=1, verbose=False, **small
-    ...     )
+    ...     data = {"dataset": "digits", "batch_size": 256, "epochs": 1, "verbose": False}
+    ...     settings = Settings(output_dir=folder, **data, **small)
     ...     results = TwoStage("supcontrast_supcon_cifar10_resnet50", settings).pretrain()
     >>> results["epochs"], results["steps"]
     (1, 5)
@@ -224,7 +223,7 @@ class TwoStage:
 
     def _how_to_resume(self) -> str:
         position = next_position(self.output_dir, self._plan.epochs)
-        return f"Start it again with the same flags: it goes on {position}."
+        return f"Start it again with the same settings: it resumes {position}."
 
     def _check_folder(self) -> None:
         check_run_folder(self.output_dir, self.mode, self._plan.epochs, self._plan.records)

@@ -50,8 +50,8 @@ def test_a_stopped_run_goes_on_whatever_happened_to_the_files_that_can_be_made_a
     os.kill(pid, signal.SIGCONT)
     code, _, errors = programs.wait(pid)
     assert code == 128 + signal.SIGTERM
-    said = r"Stopped by SIGTERM. Start it again with the same flags: it goes on in pretrain, (from epoch \d+, batch \d+)\."
-    position = re.fullmatch(said, errors.splitlines()[-1])[1]
+    said = "Stopped by SIGTERM. Start it again with the same settings: it resumes in pretrain, "
+    position = re.fullmatch(said + r"(from epoch \d+, batch \d+)\.", errors.splitlines()[-1])[1]
 
     (tmp_path / "pretrain" / "run.json").write_text("[1, 2]")
     (tmp_path / "pretrain" / "epochs.csv").write_text("epoch,lo")

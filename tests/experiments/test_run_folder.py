@@ -24,7 +24,7 @@ def test_a_folder_knows_its_run(tmp_path):
     run_folder.check_same_run(folder, RECORD)
     with pytest.raises(
         ValueError,
-        match=r"holds another run: image_size \[32, 32\] instead of \[8, 8\]; seed None instead of 1",
+        match=r"another run: image_size \[32, 32\] instead of \[8, 8\]; seed None instead of 1",
     ):
         run_folder.check_same_run(folder, {**RECORD, "image_size": (8, 8), "seed": 1})
 

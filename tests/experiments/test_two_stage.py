@@ -194,7 +194,7 @@ def test_batches_divide_over_replicas_before_anything_is_read():
 
     for argument in ("batch_size", "linear_batch_size"):
         settings = Settings(output_dir="build", **{**SMALL, argument: 15})
-        message = f"`{argument}` should be divisible by the number of replicas, 2. Received: {argument}=15"
+        message = f"`{argument}` should be divisible by .* replicas, 2. Received: {argument}=15"
         with pytest.raises(ValueError, match=message):
             Plan(recipes.get(SUPCON), settings).check_batch_sizes(2)
 
@@ -246,5 +246,5 @@ def test_a_signal_ends_a_run_with_a_checkpoint_if_that_is_asked_for(tmp_path, ca
     finally:
         signal.signal(signal.SIGTERM, before)
     assert caught.value.code == 128 + signal.SIGTERM
-    position = "it goes on in pretrain, from epoch 1, batch 2.\n"
+    position = "it resumes in pretrain, from epoch 1, batch 2.\n"
     assert capfd.readouterr().err.endswith(position)
