@@ -130,7 +130,7 @@ class TwoStage:
         self._views = (ViewsOnHost if settings.host_crops else ViewsInModel)(
             self.recipe, plan.dataset, plan.image_size, settings.seed
         )
-        self._lock = DirectoryLock(self.output_dir)
+        self._folder_lock = DirectoryLock(self.output_dir)
         self._stop = StopOnSignal()  # handles no signal until it is entered
 
     def run(self, handle_signals: bool = False) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class TwoStage:
         """Returns the context of training: folder, precision, signals."""
         with contextlib.ExitStack() as stack:
             if self.is_chief:
-                stack.enter_context(self._lock)
+                stack.enter_context(self._folder_lock)
             self._check_folder()  # once more, now that no other run writes there
             stack.enter_context(_dtype_policy(self._plan.dtype_policy()))
             self._stop = StopOnSignal(self._how_to_resume)
