@@ -1,21 +1,19 @@
-"""Loss, training step, augmentation and gradient caching on an accelerator, beside their peers, in
-a few minutes.
+"""Measures loss, training step, augmentation and gradient caching on an accelerator, beside peers.
 
-    make benchmark-accelerator python benchmarks/accelerator.py                                    #
-    on whatever JAX and torch find python benchmarks/accelerator.py --minutes=20 --sections=loss
-    python benchmarks/accelerator.py --document_only                    # writes docs/benchmarks.md
-    anew and measures nothing
+    make benchmark-accelerator
+    python benchmarks/accelerator.py  # on the device that JAX and torch find
+    python benchmarks/accelerator.py --minutes=20 --sections=loss
+    python benchmarks/accelerator.py --document_only  # only rewrites docs/benchmarks.md
 
-Needs keras, numpy, jax and torch, and of the last two those that see the accelerator. Writes
+Needs keras, numpy, jax and torch; jax and torch have to see the accelerator. Writes
 benchmarks/results/DEVICE.json and the tables of docs/benchmarks.md. Without an accelerator it tries
-everything on the CPU with tiny sizes, and writes to build/benchmarks/accelerator alone: such
-figures say that the program works, not how fast anything is.
+everything on the CPU with tiny sizes, and writes only to build/benchmarks/accelerator: such figures
+say that the program works, not how fast anything is.
 
-Each job (one framework, one implementation or network) runs in a process of its own. The file of
-results is written after every measurement, so a run that is stopped keeps what it has; with
---sections the other sections stay as an earlier run left them in that file. What does not fit into
---minutes or into the memory is noted in the tables. docs/benchmarks.md says how each figure is
-measured. Linux with glibc only.
+Each job (one framework, one implementation or network) runs in its own process. The file of results
+is written after every measurement, so a run that is stopped keeps its measurements. With --sections
+the other sections of that file stay as they are. The tables note what does not fit into --minutes
+or into the memory. docs/benchmarks.md says how each figure is measured. Linux with glibc only.
 """
 
 import json
@@ -73,8 +71,7 @@ RESULTS_DIR = ROOT / "benchmarks" / "results"
 TRIAL_DIR = ROOT / "build" / "benchmarks" / "accelerator"
 PROGRAM = "accelerator_workers.py"
 ACCELERATOR_ENVIRONMENT = {
-    # JAX takes three quarters of the memory at once otherwise, and could not have more for a peer
-    # that torch lets have all.
+    # By default JAX takes three quarters of the memory at once; torch has no such limit.
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "XLA_CLIENT_MEM_FRACTION": "0.95",
 }
@@ -83,13 +80,13 @@ TRIAL_ENVIRONMENT = {
     # Most of a trial is compiling: LLVM's optimizations would take longer than they save.
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
 }
-# torch.compile would start processes of its own, which would outlive a job that is ended.
+# torch.compile would start processes that outlive a job that is ended.
 JOB_ENVIRONMENT = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
-# A job begins no measurement after its time; the one that runs then has so many seconds to end.
+# Seconds in which a measurement may end after the time of its job.
 GRACE_SECONDS = 40
-# A process needs so long to import Keras and to begin.
+# Seconds that a process needs to import Keras and to begin.
 SHORTEST_JOB_SECONDS = 5
-# What a line of progress says of a measurement, and the words before it.
+# The words before each number in a line of progress.
 SHOWN = {
     "implementation": "",
     "encoder": "",
@@ -109,7 +106,7 @@ Save = Callable[[], None]
 
 
 def describe_frameworks() -> dict[str, dict[str, Any]]:
-    """Returns what JAX and torch say about their device, or a note, each from a process of its own."""
+    """Returns what JAX and torch, each in its own process, say of their device, or a note."""
     facts = {}
     for framework in ("jax", "torch"):
         arguments = {"section": "describe", "framework": framework}
@@ -121,7 +118,7 @@ def describe_frameworks() -> dict[str, dict[str, Any]]:
 
 
 def describe_device(frameworks: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Returns the device that is measured: the accelerator that a framework finds, else the CPU."""
+    """Returns the measured device: the accelerator that a framework finds, else the CPU."""
     found = [facts for facts in frameworks.values() if facts.get("platform") not in (None, "cpu")]
     if not found:
         return {"name": "CPU", "platform": "cpu", "frameworks": frameworks}
@@ -133,7 +130,7 @@ def describe_device(frameworks: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def driver() -> dict[str, str]:
-    """Returns the version of NVIDIA's driver, if there is one that says it."""
+    """Returns the version of NVIDIA's driver, if one reports it."""
     if not shutil.which("nvidia-smi"):
         return {}
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
@@ -146,12 +143,12 @@ def driver() -> dict[str, str]:
 
 
 def is_trial(device: dict[str, Any], size: str) -> bool:
-    """Tells whether a run shows that the program works, not how fast anything is."""
+    """Returns whether a run only shows that the program works, not how fast anything is."""
     return device["platform"] == "cpu" or size == "tiny"
 
 
 def output_file(device: dict[str, Any], size: str) -> pathlib.Path:
-    """Returns where results belong: those of a trial are not to lie beside those of devices."""
+    """Returns the file of the results; trials have another folder than devices."""
     folder = _OUTPUT_DIR.value or (TRIAL_DIR if is_trial(device, size) else RESULTS_DIR)
     return pathlib.Path(folder) / f"{slug(device['name'])}.json"
 
@@ -165,11 +162,12 @@ def run_job(
     records: list[Record],
     save: Save,
 ) -> None:
-    """Adds a record for every measurement of a job, and saves after each; a note stands for those
-    that were not made.
+    """Adds a record for every measurement of a job, and saves after each.
+
+    A note stands for measurements that were not made.
     """
     facts = device["frameworks"][job.framework]
-    # Another interpreter may have what this one lacks, and says so itself.
+    # Another interpreter may have packages that this one lacks, and says itself if not.
     if facts.get("platform") != device["platform"] and job.environment == "neutral":
         why = facts.get("note") or f"{job.framework} finds no accelerator"
         add_notes(job, job.measurements, f"not run: {why}", records, save)
@@ -194,7 +192,7 @@ def run_job(
     for record in worker_records(
         python, PROGRAM, job.framework, arguments, {**JOB_ENVIRONMENT, **environment}, timeout
     ):
-        if len(record) == 1:  # no measurement, but why there are no more
+        if len(record) == 1:  # the reason why there are no more measurements
             why = record["note"]
             continue
         add(job, record, records, save)
@@ -218,7 +216,7 @@ def add_notes(
 
 
 def add(job: Job, record: Record, records: list[Record], save: Save) -> None:
-    """Keeps a record and says so on stderr."""
+    """Keeps a record, and prints it to stderr."""
     records.append({"framework": job.framework, **record})
     save()
     shown = [
@@ -233,8 +231,10 @@ def add(job: Job, record: Record, records: list[Record], save: Save) -> None:
 
 
 def measure(device: dict[str, Any], size: str, budget: Budget) -> dict[str, Any]:
-    """Runs the jobs of the chosen sections, prints their tables and returns the results, which are
-    in their file already.
+    """Runs the jobs of the chosen sections, and prints their tables.
+
+    Returns:
+        The results, which are already in their file.
     """
     path = output_file(device, size)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -291,7 +291,7 @@ def main(argv: list[str]) -> None:
     if _DOCUMENT_ONLY.value:
         write_document(DOCUMENT, RESULTS_DIR)
         return
-    # Ends the process of a job as well, which a signal alone would leave behind.
+    # Ends the process of a job too, which a signal alone would leave behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("accelerator.py: stopped"))
     os.environ.pop(
         "XLA_PYTHON_CLIENT_MEM_FRACTION", None

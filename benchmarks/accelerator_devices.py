@@ -1,8 +1,6 @@
-"""What JAX and torch say about their device: its name, its memory and the precision of its
-products.
+"""The devices of JAX and torch: name, memory, and precision of products.
 
-JAX and torch are imported where one of them is asked, because a worker has only one of them in its
-process.
+JAX and torch are imported within functions, because a worker has only one of them in its process.
 """
 
 import gc
@@ -14,17 +12,24 @@ PACKAGES = {
     "jax": ("keras", "numpy", "jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin"),
     "torch": ("keras", "numpy", "torch", "triton", "pytorch-metric-learning"),
 }
-# How float32 products of matrices and convolutions are computed, and by which settings. "tf32"
-# rounds their factors to 10 bits where the device has units for that.
+# The settings of each precision of float32 products in matrices and convolutions. "tf32" rounds
+# their factors to 10 bits on devices that have units for it.
 PRECISIONS = {
-    "float32": 'jax_default_matmul_precision="highest"; torch.set_float32_matmul_precision("highest"), no TF32 in cuDNN',
-    "tf32": 'what JAX does unless told otherwise; torch.set_float32_matmul_precision("high"), TF32 in cuDNN',
+    "float32": (
+        'jax_default_matmul_precision="highest"; '
+        'torch.set_float32_matmul_precision("highest"), no TF32 in cuDNN'
+    ),
+    "tf32": (
+        "what JAX does unless told otherwise; "
+        'torch.set_float32_matmul_precision("high"), TF32 in cuDNN'
+    ),
 }
 
 
 def describe(framework: str) -> dict[str, Any]:
-    """Returns the platform (`"cpu"`, `"gpu"`, ...), the name and the memory of the device that a
-    framework computes on.
+    """Returns the device that a framework computes on.
+
+    It holds the platform (`"cpu"`, `"gpu"`, ...), the name and the memory.
     """
     if framework == "jax":
         import jax
@@ -47,7 +52,8 @@ def describe(framework: str) -> dict[str, Any]:
         if torch.cuda.is_available():
             properties = torch.cuda.get_device_properties(0)
             memory = properties.total_memory
-            runtime = f"CUDA {torch.version.cuda or torch.version.hip}, cuDNN {torch.backends.cudnn.version()}"
+            cuda = torch.version.cuda or torch.version.hip
+            runtime = f"CUDA {cuda}, cuDNN {torch.backends.cudnn.version()}"
             facts = {"platform": "gpu", "name": properties.name, "runtime": runtime}
     facts["runtime"] = " ".join(facts["runtime"].split())
     if memory is not None:
@@ -56,7 +62,7 @@ def describe(framework: str) -> dict[str, Any]:
 
 
 def set_precision(framework: str, precision: str) -> None:
-    """Sets how float32 products are computed, one of `PRECISIONS`, for what is traced from now on."""
+    """Sets the precision of float32 products, one of `PRECISIONS`, for later traces."""
     if framework == "jax":
         import jax
 
@@ -71,8 +77,9 @@ def set_precision(framework: str, precision: str) -> None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tells whether the device had no room, by the words of JAX (`RESOURCE_EXHAUSTED`) and of
-    torch.
+    """Returns whether an error says that the device had no room.
+
+    JAX says `RESOURCE_EXHAUSTED`, torch has an error of its own.
     """
     message = str(error)
     return (
@@ -83,16 +90,16 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 class HostMemory:
-    """Peak of the memory of this process, for the CPU."""
+    """Measures the peak of the memory of this process, for the CPU."""
 
     def start(self) -> None:
-        """Takes what is in memory now as the base."""
+        """Takes the present memory as the base."""
         gc.collect()
         forget_peak_memory()
         self.base = memory_bytes("VmRSS")
 
     def extra(self) -> dict[str, Any]:
-        """Returns the peak since `start` over what was there then, as entries of a record."""
+        """Returns the peak since `start` over the base, as entries of a record."""
         return {"extra_memory_mb": max(memory_bytes("VmHWM") - self.base, 0) / 1e6}
 
     def free_gigabytes(self) -> float | None:
@@ -100,10 +107,9 @@ class HostMemory:
 
 
 class JaxMemory:
-    """Peak of JAX's allocator, which counts from the start of the process.
+    """Measures the peak of JAX's allocator, which counts from the start of the process.
 
-    After a measurement that needed more, a smaller one does not move it; what is known then is a
-    bound.
+    A smaller measurement after a larger one does not change it; the peak is then a bound.
     """
 
     def __init__(self) -> None:
@@ -134,7 +140,7 @@ class JaxMemory:
 
 
 class TorchMemory:
-    """Peak of torch's CUDA allocator."""
+    """Measures the peak of torch's CUDA allocator."""
 
     def start(self) -> None:
         import torch
@@ -159,7 +165,7 @@ class TorchMemory:
 
 
 def memory_of(framework: str, platform: str) -> HostMemory | JaxMemory | TorchMemory:
-    """Returns the meter of the memory that a framework computes in."""
+    """Returns the meter of the memory of a framework."""
     if platform == "cpu":
         return HostMemory()
     return JaxMemory() if framework == "jax" else TorchMemory()

@@ -1,8 +1,8 @@
-"""What `benchmarks/accelerator.py` measures, in which order, and how long each part may take.
+"""The measurements of `benchmarks/accelerator.py`, their order, and the time of each part.
 
-A job is one process: one framework and its measurements, from small to large, so that the peak of
-an allocator that counts from the start of the process belongs to the measurement at hand. What
-comes first in a section is what it is for.
+A job is one process: one framework and its measurements, from small to large. So the peak of an
+allocator that counts from the start of the process belongs to the present measurement. The most
+important jobs of a section come first.
 """
 
 import dataclasses
@@ -14,11 +14,10 @@ from typing import Any
 from accelerator_devices import PRECISIONS
 from loss_implementations import IMPLEMENTATIONS, Implementation, supcontrast_formula
 
-# The sections, and the share of the whole time that each may take; what one leaves over is for
-# those after it.
+# The sections, and the share of the whole time of each; unused time is for later sections.
 SECTIONS = {"loss": 0.25, "training_step": 0.45, "augmentation": 0.13, "gradient_caching": 0.17}
-# The implementations of the loss in the order in which they are measured and shown; the first one
-# is what the others are compared with.
+# The implementations of the loss in the order of measurements and tables; the others are compared
+# with the first one.
 LOSSES = {
     "ours_jax": IMPLEMENTATIONS["ours_jax"],
     "supcontrast_formula": IMPLEMENTATIONS["supcontrast_formula"],
@@ -37,8 +36,9 @@ RECIPES = ("simaugment", "simaugment_blur", "auto_augment", "rand_augment", "sta
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-    """A ResNet with its images, its batch and the recipe of its views (a key of
-    `augmentation_implementations.RECIPES`).
+    """Describes a ResNet with its images, its batch and the recipe of its views.
+
+    The recipe is a key of `augmentation_implementations.RECIPES`.
     """
 
     encoder: str
@@ -53,19 +53,19 @@ class Encoder:
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How large the measurements are.
+    """Holds the sizes of the measurements.
 
     Attributes:
         rows: Rows of the loss, views x batch.
-        tf32_rows: Those that are measured with TF32 products too; with few rows the products are
-            not what takes the time.
-        encoders: Those of the training step.
+        tf32_rows: The rows that are also measured with TF32 products; with few rows the products do
+            not dominate the time.
+        encoders: Encoders of the training step.
         views: `(input size, image size, batch size)` of the augmentations.
-        cached: The encoder of gradient caching, whose `batch_size` the next two replace.
+        cached: Encoder of gradient caching, whose `batch_size` the next two replace.
         cached_batch_sizes: Images in its batches.
         micro_batch_size: Rows that it sees at once.
         repeats: Timed steps of a measurement.
-        step_seconds: After so many seconds two of them are enough.
+        step_seconds: Seconds after which two timed steps are enough.
     """
 
     rows: tuple[int, ...]
@@ -117,14 +117,14 @@ SIZES = {
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Measurements of one section that one process makes, one after the other.
+    """Holds the measurements of one section that one process makes in turn.
 
     Attributes:
         section: A key of `SECTIONS`.
         framework: `"jax"` or `"torch"`.
-        measurements: What each is of; the records of the results begin with it.
+        measurements: Subject of each; the records of the results begin with it.
         weight: Share of the time of its section, relative to the other jobs.
-        environment: `"neutral"` or `"pytorch_metric_learning"`: whose Python interpreter runs it.
+        environment: `"neutral"` or `"pytorch_metric_learning"`: the Python interpreter.
     """
 
     section: str
@@ -148,7 +148,7 @@ def jobs_of(section: str, size: Size, platform: str) -> list[Job]:
 def _loss_jobs(size: Size, platform: str) -> Iterable[Job]:
     # A CPU has one way to multiply float32.
     rows_of = {"float32": size.rows, "tf32": () if platform == "cpu" else size.tf32_rows}
-    # A step of ours on torch is thousands of small kernels; torch.compile and JAX compile anew for
+    # A step of ours on torch is thousands of small kernels; torch.compile and JAX compile again for
     # every size.
     weights = {
         "ours_jax": 3,
@@ -216,12 +216,12 @@ def _gradient_caching_jobs(size: Size, platform: str) -> Iterable[Job]:
 
 
 class Budget:
-    """The time of a run, cut into sections and those into jobs.
+    """Divides the time of a run into sections, and those into jobs.
 
     Args:
-        seconds: For all sections.
-        sections: Those that will run, in their order.
-        clock: Gives seconds that never go back.
+        seconds: Time of all sections.
+        sections: Sections that run, in order.
+        clock: Function that returns seconds that never decrease.
     """
 
     def __init__(
@@ -237,12 +237,10 @@ class Budget:
             self._ends[section] = start + passed * seconds
 
     def left(self) -> float:
-        """Returns the seconds that are left of the whole run."""
+        """Returns the seconds that are left of the run."""
         return max(self._end - self._clock(), 0.0)
 
     def for_job(self, job: Job, jobs_after: Iterable[Job]) -> float:
-        """Returns how many seconds a job may take now, when others of its section are still to
-        come.
-        """
+        """Returns the seconds that a job may take, given the later jobs of its section."""
         weight = job.weight / (job.weight + sum(other.weight for other in jobs_after))
         return max(self._ends[job.section] - self._clock(), 0.0) * weight

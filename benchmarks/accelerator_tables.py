@@ -1,4 +1,4 @@
-"""From the results of `benchmarks/accelerator.py` to Markdown."""
+"""Markdown tables of the results of `benchmarks/accelerator.py`."""
 
 import json
 import pathlib
@@ -23,7 +23,7 @@ Record = dict[str, Any]
 
 
 def slug(device: str) -> str:
-    """Returns the name of a device as that of a file.
+    """Returns the name of a device as part of a file name.
 
     >>> slug("NVIDIA H100 80GB HBM3")
     'nvidia-h100-80gb-hbm3'
@@ -32,8 +32,9 @@ def slug(device: str) -> str:
 
 
 def write_document(path: pathlib.Path, results_dir: pathlib.Path) -> None:
-    """Replaces what stands between the two markers of a document by the tables of all results in a
-    folder, but trials.
+    """Replaces the text between the two markers of a document by the tables of a folder.
+
+    Trials are left out.
     """
     text = path.read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1:
@@ -87,8 +88,9 @@ def format_section(section: str, records: list[Record]) -> str:
 
 
 def format_loss(records: list[Record]) -> str:
-    """Returns a table of times for each precision and one of memory, with the numbers of rows as
-    columns.
+    """Returns a table of times for each precision, and one of memory.
+
+    The columns are the numbers of rows.
     """
     at = {
         (record["implementation"], record["rows"], record["precision"]): record
@@ -139,8 +141,9 @@ def format_loss(records: list[Record]) -> str:
 
 
 def deviations(records: list[Record]) -> list[tuple[Record, dict[str, float]]]:
-    """Returns how far each record of the loss with float32 products is, relatively, from the first
-    that was measured.
+    """Returns the relative deviation of each record of the loss from the first one.
+
+    Only those with float32 products count.
     """
     measured = [
         record for record in records if record["precision"] == "float32" and "loss" in record
@@ -158,8 +161,9 @@ def deviations(records: list[Record]) -> list[tuple[Record, dict[str, float]]]:
 
 
 def disagreements(records: list[Record]) -> list[str]:
-    """Returns a sentence for each implementation that does not compute what the first one does: its
-    times mean nothing.
+    """Returns a sentence for each implementation that computes something else than the first.
+
+    Its times mean nothing.
     """
     sentences = []
     for record, far in deviations(records):
@@ -178,7 +182,10 @@ def format_agreement(records: list[Record]) -> str:
     if not pairs:
         return "Nothing to compare the loss with."
     loss, norm = (max(far[name] for _, far in pairs) for name in TOLERANCES)
-    return f"With float32 products all give the same loss to {loss:.0e} and the same norm of the gradient to {norm:.0e}."
+    return (
+        f"With float32 products all give the same loss to {loss:.0e} and the same norm of the "
+        f"gradient to {norm:.0e}."
+    )
 
 
 def format_training_step(records: list[Record]) -> str:
@@ -198,7 +205,7 @@ def format_training_step(records: list[Record]) -> str:
             whole = found.get(("jax", "step"), {})
             given = found.get(("jax", "step on given views"), {})
             peer = found.get(("torch", "step on given views"), {})
-            # The loss is of float32 whatever the dtype of the encoder.
+            # The loss is float32 for every dtype of the encoder.
             loss = next((record for record in of_encoder if record["part"] == "loss"), {})
             lines.append(
                 [
@@ -233,9 +240,7 @@ def format_training_step(records: list[Record]) -> str:
 
 
 def ratio(part: Record, whole: Record, show: Callable[[float], str]) -> str:
-    """Returns what `show` makes of the quotient of two times, or nothing where one was not
-    measured.
-    """
+    """Returns `show` of the quotient of two times, or an empty string without one of them."""
     if "median_seconds" not in part or "median_seconds" not in whole:
         return ""
     return show(part["median_seconds"] / whole["median_seconds"])
@@ -273,7 +278,7 @@ def format_augmentation(records: list[Record]) -> str:
 
 
 def format_gradient_caching(records: list[Record]) -> str:
-    """Returns a table with the plain step and the one with micro-batches for each batch."""
+    """Returns a table of the plain step and the one with micro-batches, by batch."""
     plain = {
         record["batch_size"]: record for record in records if record["micro_batch_size"] is None
     }
@@ -317,7 +322,7 @@ def format_rate(record: Record, otherwise: str | None = None) -> str:
 
 
 def format_note(record: Record) -> str:
-    """Returns the note of a record, as long as a cell may be; the file of results has all of it."""
+    """Returns the note of a record, cut to the length of a cell."""
     return textwrap.shorten(record.get("note", ""), width=LONGEST_NOTE, placeholder="...").replace(
         "|", "/"
     )

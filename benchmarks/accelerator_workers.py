@@ -1,9 +1,8 @@
-"""The process that makes the measurements of one job of `benchmarks/accelerator.py`, one line of
-JSON each.
+"""The process that makes the measurements of one job, one line of JSON each.
 
-It needs NumPy, and of Keras, JAX, torch and pytorch-metric-learning only what the job measures. On
-the CPU it does the same as on an accelerator; only the memory is that of the process (Linux with
-glibc).
+It needs NumPy, and of Keras, JAX, torch and pytorch-metric-learning only those that the job
+measures. On the CPU it does the same as on an accelerator; only the memory is that of the process
+(Linux with glibc).
 """
 
 import argparse
@@ -29,17 +28,17 @@ from loss_implementations import (
     supcontrast_loss_of_anchors,
 )
 
-# Of the memory that is free: allocators lose some of it between their blocks.
+# Share of the free memory: allocators lose some of it between their blocks.
 USABLE_MEMORY = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A measurement that can begin.
+    """Holds a measurement that can begin.
 
     Attributes:
-        step: Computes once and returns when the device is done.
-        summarize: From what `step` returned to entries of the record.
+        step: Function that computes once, and returns when the device is done.
+        summarize: Function from the result of `step` to entries of the record.
     """
 
     step: Callable[[], Any]
@@ -94,8 +93,9 @@ def prepare_augmentation(item: dict[str, Any], framework: str) -> Prepared:
 def keras_training_step(
     item: dict[str, Any], has_given_views: bool, micro_batch_size: int | None = None
 ) -> Prepared:
-    """Prepares the compiled step of `ContrastiveModel.fit` on JAX, on a batch that is on the device
-    already.
+    """Prepares the compiled step of `ContrastiveModel.fit` on JAX.
+
+    The batch is already on the device.
     """
     import jax
     import keras
@@ -119,8 +119,8 @@ def keras_training_step(
     model.build(images.shape)
     model.optimizer.build(model.trainable_variables)
     data = jax.device_put((images, labels.astype("int32")))
-    # What Keras compiles as well. The state does not go back into the variables after every step,
-    # as in `fit`.
+    # Keras compiles the same function. As in `fit`, the state does not return to the variables
+    # after every step.
     train_step = jax.jit(model.train_step, donate_argnums=0)
     variables = (
         model.trainable_variables,
@@ -140,8 +140,9 @@ def keras_training_step(
 
 
 def torch_training_step(item: dict[str, Any]) -> Prepared:
-    """Prepares a step of the same network in torch with SupContrast's loss, on given views that are
-    on the device already.
+    """Prepares a step of the same network in torch with SupContrast's loss.
+
+    The views are given, and already on the device.
     """
     import torch
     from torch_resnet import ContrastiveNetwork
@@ -184,8 +185,9 @@ def summarize_training(item: dict[str, Any], loss: Any, num_parameters: int) -> 
 
 
 def num_features(item: dict[str, Any]) -> int:
-    """Returns the width of the encoder's output, and of the hidden layer of the head, as the
-    authors have it.
+    """Returns the width of the encoder's output.
+
+    The hidden layer of the head has the same width in the authors' code.
     """
     return int((2048 if item["depth"] >= 50 else 512) * item["width"])
 
@@ -224,14 +226,13 @@ def reason_not_to_run(
     free_gigabytes: float | None,
     seconds: float,
 ) -> str:
-    """Returns why a measurement would not fit into the memory or the time that is left, or an empty
-    string.
+    """Returns why a measurement does not fit into the memory or the time, or an empty string.
 
     Args:
-        item: What is to be measured; one with `"rows"` grows with their square, one with
+        item: Subject of the measurement; one with `"rows"` grows with their square, one with
             `"micro_batch_size"` with its batch.
         earlier: Records of this process.
-        free_gigabytes: Memory of the device, None where it is not known.
+        free_gigabytes: Memory of the device, or None where it is not known.
         seconds: Time that is left.
     """
     if seconds <= 0:
@@ -263,7 +264,7 @@ def reason_not_to_run(
         gigabytes = gigabytes_of[max(gigabytes_of)] * size / max(gigabytes_of)
     if free_gigabytes is not None and gigabytes > USABLE_MEMORY * free_gigabytes:
         return f"not run: about {gigabytes:.{0 if gigabytes >= 10 else 1}f} GB"
-    # The first step and the two that are timed at least.
+    # The first step, and at least two timed steps.
     if (
         measured
         and 3 * measured[max(measured)]["median_seconds"] * (size / max(measured)) ** power
@@ -274,7 +275,7 @@ def reason_not_to_run(
 
 
 def measure(item: dict[str, Any], arguments: argparse.Namespace, memory: Any) -> dict[str, Any]:
-    """Returns the times and the memory of one measurement, or a note that says why there are none."""
+    """Returns the times and the memory of a measurement, or a note why there are none."""
     try:
         prepared = PREPARE[arguments.section](item, arguments.framework)
         memory.start()
@@ -326,9 +327,8 @@ def main() -> None:
     memory = None
     for item in arguments.measurements:
         if facts["platform"] != arguments.platform:
-            answer = {
-                "note": f"not run: {facts.get('note') or arguments.framework + ' finds no accelerator'}"
-            }
+            reason = facts.get("note") or f"{arguments.framework} finds no accelerator"
+            answer = {"note": f"not run: {reason}"}
         else:
             memory = memory or memory_of(arguments.framework, arguments.platform)
             seconds = arguments.seconds - (time.monotonic() - start)

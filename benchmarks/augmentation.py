@@ -1,21 +1,23 @@
-"""Images per second of the augmentations on the CPU, one view, beside their peers, at 32 and at 224
-pixels.
+r"""Measures the images per second of the augmentations on the CPU, beside their peers.
 
-    make benchmark-augmentation python benchmarks/augmentation.py  # this package, keras-cv, Keras
-    and tf.image alone python benchmarks/augmentation.py --neutral_python=.venv-neutral/bin/python
-    --peers_python=PYTHON python benchmarks/augmentation.py --sizes=32 --recipes=simaugment
+    make benchmark-augmentation
+    python benchmarks/augmentation.py  # only this package, keras-cv, Keras and tf.image
+    python benchmarks/augmentation.py --neutral_python=.venv-neutral/bin/python \
+        --peers_python=PYTHON
+    python benchmarks/augmentation.py --sizes=32 --recipes=simaugment
 
 --neutral_python has keras, jax and torch, --peers_python has torch, kornia and albumentations;
 without them their rows are left out. Prints Markdown tables and writes results.json to
---output_dir. Each implementation runs in a process of its own, all of them in turn and then again
-for every round, so a ratio is of neighbours in time. Linux only.
+--output_dir. Each implementation runs in its own process, all of them in turn, and again in every
+round; so a ratio compares times of the same minutes. Linux only.
 
-At 32 pixels the images have 32, at 224 they have 256 pixels; uint8 goes in, float32 in [0, 1] comes
-out. The rate is that of the best of several windows of about a second. "Cores" is how many it kept
-busy in that window and "others" how many other work on the machine did: a rate beside much of that
-is too low. "Per core" divides by the processor time of all threads instead of the time on the
-clock, to compare what uses one core with what uses all. "Distinct" is the share of different views
-in a batch of one image repeated: 100 % where every image has draws of its own.
+Views of 32 pixels are made from images of 32, those of 224 from images of 256 pixels; uint8 goes
+in, float32 in [0, 1] comes out. The rate is that of the best of several windows of about a second.
+"Cores" is the number of cores that it kept busy in that window, and "others" the number that other
+work on the machine did: a rate beside much of that is too low. "Per core" divides by the processor
+time of all threads instead of the wall time, to compare single-threaded and multi-threaded
+implementations. "Distinct" is the share of different views in a batch of one image repeated: 100 %
+if every image has its own random numbers.
 """
 
 import datetime
@@ -38,7 +40,7 @@ from augmentation_implementations import (
 )
 from harness import describe_machine, markdown_table, run_worker, write_results
 
-# Pixels of a side of the images, for each size of the views.
+# Side of the images in pixels, for each size of the views.
 INPUT_SIZES = {32: 32, 224: 256}
 
 _SIZES = flags.DEFINE_multi_enum(
@@ -95,7 +97,7 @@ def interpreter(name: str) -> str | None:
 
 
 def measure(name: str, size: int) -> dict[str, Any]:
-    """The windows of one process, with progress on stderr."""
+    """Returns the windows of one process, and prints the progress to stderr."""
     arguments = {
         "worker": name,
         "input_size": INPUT_SIZES[size],
@@ -116,8 +118,8 @@ def measure(name: str, size: int) -> dict[str, Any]:
     return answer
 
 
-def summarise(name: str, size: int, answers: list[dict]) -> dict[str, Any]:
-    """One row of a table: all rounds of an implementation."""
+def summarize(name: str, size: int, answers: list[dict]) -> dict[str, Any]:
+    """Returns one row of a table: all rounds of an implementation."""
     record = {"implementation": name, "recipe": IMPLEMENTATIONS[name].recipe, "size": size}
     failed = next((answer for answer in answers if "note" in answer), None)
     if failed:
@@ -145,7 +147,7 @@ def rate(window: dict[str, float]) -> float:
 
 
 def compare(records: list[dict]) -> list[dict]:
-    """The ratios of COMPARISONS for which both sides were measured."""
+    """Returns the ratios of COMPARISONS for which both sides were measured."""
     measured = {record["implementation"]: record for record in records if "rate" in record}
     return [
         {
@@ -160,7 +162,7 @@ def compare(records: list[dict]) -> list[dict]:
 
 
 def format_measurements(records: list[dict]) -> str:
-    """The last column is relative to the first row of the recipe."""
+    """Returns a table, whose last column is relative to the first row of the recipe."""
     rows = []
     for record in records:
         implementation = IMPLEMENTATIONS[record["implementation"]]
@@ -246,7 +248,7 @@ def main(argv: list[str]) -> None:
         for _ in range(_ROUNDS.value):
             for name, earlier in answers.items():
                 earlier.append(measure(name, size))
-        records = [summarise(name, size, of_name) for name, of_name in answers.items()]
+        records = [summarize(name, size, of_name) for name, of_name in answers.items()]
         results["measurements"] += records
         comparisons = results["comparisons"][size] = compare(records)
         print(f"\n{size} pixels from {INPUT_SIZES[size]}, batches of {_BATCH_SIZES[size].value}")

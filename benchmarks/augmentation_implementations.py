@@ -1,17 +1,16 @@
-"""One view of a batch of images as this package and its peers make it, and the process that
-measures one of them.
+"""One view of a batch of images as this package and its peers make it, and the process for it.
 
-`benchmarks/augmentation.py` starts this file once per measurement: thread pools and compiled
-programs of one library are not to disturb another. It needs only NumPy and the library that is
-measured (no absl, no TensorFlow where a peer has none).
+`benchmarks/augmentation.py` starts this file once per measurement, so that thread pools and
+compiled programs of one library do not disturb another. It needs only NumPy and the measured
+library (no absl, and no TensorFlow where a peer has none).
 
 The SimCLR recipe is everywhere a random-resized crop of 0.2 to 1 of the area, a left-right flip,
 with probability 0.8 a jitter of brightness, contrast and saturation by 0.4 and of hue by 0.1, and
-grey with probability 0.2. Each library draws and computes these in its own way (order, clipping,
-antialiasing): the times are of its recipe, the pixels are not the same.
+gray with probability 0.2. Each library draws and computes these in its own way (order, clipping,
+antialiasing): the times are of its recipe, and the pixels differ.
 
 The policies of this package crop, resize and flip first; those of the peers do not. A peer's policy
-gets images that have the size of the view already, so that what it lacks costs it nothing.
+gets images that already have the size of the view, so that the missing steps cost it nothing.
 """
 
 import argparse
@@ -29,20 +28,19 @@ from harness import torch_device, versions, wait_for_torch
 
 CROP_AREA = (0.2, 1.0)
 ASPECT_RATIO = (3 / 4, 4 / 3)
-# Brightness, contrast and saturation are changed by up to so much, the hue by up to HUE turns.
+# Largest change of brightness, contrast and saturation; the hue changes by up to HUE turns.
 JITTER = 0.4
 HUE = 0.1
 JITTER_PROBABILITY = 0.8
 GRAYSCALE_PROBABILITY = 0.2
 NUM_OPS = 2
 MAGNITUDE = 0.5
-# A window has at least so many batches, because those of a parallel map come in groups.
+# Fewest batches of a window, because those of a parallel map come in groups.
 MIN_BATCHES = 8
 # Batches in which `measure` counts the views that are unlike every other.
 NUM_COMPARED_BATCHES = 8
 
-# One call makes the views of one batch, `(batch, height, width, 3)`, and returns when they are
-# there.
+# One call makes the views of one batch, `(batch, height, width, 3)`, and waits for them.
 Step = Callable[[], Any]
 
 
@@ -51,8 +49,8 @@ class Implementation:
     # A key of RECIPES.
     recipe: str
     label: str
-    # "tensorflow" (with keras-cv), "neutral" (Keras, JAX and torch) or "peers" (torch, kornia,
-    # albumentations): whose Python interpreter runs it.
+    # The Python interpreter: "tensorflow" (with keras-cv), "neutral" (Keras, JAX and torch) or
+    # "peers" (torch, kornia, albumentations).
     environment: str
     # (uint8 images (batch, height, width, 3), size of the views) -> Step
     prepare: Callable[[np.ndarray, int], Step]
@@ -137,10 +135,10 @@ def keras_cv_simclr(images, size) -> Step:
 
 
 def keras_simclr(images, size) -> Step:
-    """What Keras has of the recipe.
+    """Returns the part of the recipe that Keras has.
 
     It has no random-resized crop; a resize to the size of the view and a random zoom into its
-    middle, height and width apart, stand in. It has no layer that applies another with a
+    middle, height and width apart, take its place. It has no layer that applies another with a
     probability, so all images are jittered.
     """
     from keras import layers
@@ -169,8 +167,9 @@ def keras_simclr(images, size) -> Step:
 
 
 def tf_image_simclr(images, size) -> Step:
-    """The usual code of a `tf.data` pipeline: functions of `tf.image` mapped over single images,
-    which are batched then.
+    """Returns the usual code of a `tf.data` pipeline.
+
+    Functions of `tf.image` are mapped over single images, which are then batched.
     """
     import tensorflow as tf
 
@@ -210,8 +209,9 @@ def tf_image_simclr(images, size) -> Step:
 
 
 def albumentations_simclr(images, size) -> Step:
-    """One image after another on one thread, as in one worker of a PyTorch data loader; uint8 until
-    the end.
+    """Augments one image after another on one thread, in uint8 until the end.
+
+    A worker of a PyTorch data loader does the same.
     """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would look for a newer version on the network
     import albumentations
@@ -260,7 +260,7 @@ def kornia_simclr(images, size) -> Step:
 
 
 def keras_rand_augment(images, size, one_by_one: bool = False) -> Step:
-    """One choice of operations for whatever it is called on: a batch, or `one_by_one` an image."""
+    """Chooses the operations once for each call: for a batch, or `one_by_one` for an image."""
     import keras
 
     layer = keras.layers.RandAugment(value_range=(0, 255), num_ops=NUM_OPS, factor=MAGNITUDE)
@@ -293,8 +293,9 @@ def kornia_auto_augment(images, size) -> Step:
 
 
 def saturation_factor() -> tuple[float, float]:
-    """The bounds `f` for which keras-cv and Keras change the saturation by `f / (1 - f)`: 1 -
-    JITTER and 1 + JITTER.
+    """Returns the bounds of the saturation for keras-cv and Keras.
+
+    They change it by `f / (1 - f)`; the bounds `f` give 1 - JITTER and 1 + JITTER.
     """
     low, high = (1 - JITTER, 1 + JITTER)
     return (low / (1 + low), high / (1 + high))
@@ -315,12 +316,10 @@ def in_sequence(*layers: Callable) -> Callable:
 
 
 def tf_data_step(augment: Callable, images: np.ndarray, one_by_one: bool = False) -> Step:
-    """`augment` in a parallel map over batches, or `one_by_one` over single images that are batched
-    after it.
-    """
+    """Maps `augment` over batches in parallel, or `one_by_one` over images, batched after."""
     import tensorflow as tf
 
-    # As many as cores: tf.data.AUTOTUNE would come to that, but in its own time.
+    # The number of cores, which tf.data.AUTOTUNE would reach later.
     num_calls = os.cpu_count()
     if one_by_one:
         dataset = (
@@ -353,7 +352,7 @@ def torch_step(augment: Callable, images: np.ndarray) -> Step:
 
 
 def kornia_step(augment: Callable, images: np.ndarray) -> Step:
-    """Kornia takes float images in [0, 1] with the channels first and leaves them so."""
+    """Calls Kornia, which takes and returns float images in [0, 1] with the channels first."""
     return torch_step(
         lambda images: augment(images.permute(0, 3, 1, 2).float() / 255).permute(0, 2, 3, 1), images
     )
@@ -410,8 +409,9 @@ PEERS = {
 
 
 def implementations_of(recipe: str) -> dict[str, Implementation]:
-    """Ours in `tf.data`, with which the others of the recipe are compared, ours compiled, then the
-    peers.
+    """Returns ours in `tf.data`, ours compiled, then the peers.
+
+    The others of the recipe are compared with the first one.
     """
     ours = {
         "tf_data": ("keras_supcon in tf.data", "tensorflow", ours_in_tf_data, "tensorflow"),
@@ -447,15 +447,13 @@ PACKAGES = (
 
 
 def one_image_repeated(batch_size: int, size: int) -> np.ndarray:
-    """A batch whose images are all the same, so that views that differ show that each had draws of
-    its own.
-    """
+    """Returns a batch of equal images: different views then show that each had its own draws."""
     image = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), "uint8")
     return np.repeat(image, batch_size, axis=0)
 
 
 def check_views(views: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Ends the program if these are not views: a rate would mean nothing then."""
+    """Ends the program if these are not views: a rate would then mean nothing."""
     if views.shape != shape or views.dtype != "float32":
         raise SystemExit(
             f"the views should be float32 of shape {shape}. Received: {views.dtype} of shape "
@@ -467,7 +465,7 @@ def check_views(views: np.ndarray, shape: tuple[int, ...]) -> None:
 
 
 def window(step: Step, batch_size: int, window_seconds: float) -> dict[str, float]:
-    """Steps for `window_seconds` or MIN_BATCHES, whichever takes longer."""
+    """Takes steps for `window_seconds` or MIN_BATCHES, whichever is longer."""
     num_steps = 0
     start, cpu_start, busy_start = time.perf_counter(), time.process_time(), busy_seconds()
     while num_steps < MIN_BATCHES or time.perf_counter() - start < window_seconds:
@@ -485,8 +483,9 @@ def window(step: Step, batch_size: int, window_seconds: float) -> dict[str, floa
 
 
 def busy_seconds() -> float:
-    """Processor time of this machine since it started, of all processes and of what a hypervisor
-    took away (proc(5), stat).
+    """Returns the processor time of this machine since it started.
+
+    It is that of all processes and of the time that a hypervisor took (proc(5), stat).
     """
     jiffies = [
         int(number) for number in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]
@@ -496,8 +495,9 @@ def busy_seconds() -> float:
 
 
 def measure(prepare: Callable, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Counts images in windows until there are `windows` of them, or `seconds` are over and there
-    are two.
+    """Counts images in windows until there are `windows` of them.
+
+    After `seconds` two windows are enough.
     """
     images = one_image_repeated(arguments.batch_size, arguments.input_size)
     step = prepare(images, arguments.size)

@@ -1,17 +1,17 @@
-"""How fast a folder of JPEG files is read on the CPU, beside Keras and torchvision.
+"""Measures how fast a folder of JPEG files is read on the CPU, beside Keras and torchvision.
 
     make benchmark-data
-    python benchmarks/data.py  # this package and Keras alone
+    python benchmarks/data.py  # only this package and Keras
     python benchmarks/data.py --torchvision_python=PYTHON
 
 --torchvision_python has torch and torchvision; without it their rows are left out. Prints Markdown
 tables and writes results.json to --output_dir. The files are made from the two photographs of
-scikit-learn. Each implementation runs in a process of its own, all of them in turn and then again
-for every round. Linux only.
+scikit-learn. Each implementation runs in its own process, all of them in turn, and again in every
+round. Linux only.
 
 "Per core" divides the images by the processor time of all threads and processes. "Error" is the
-mean difference of the pixels, in levels of 255, from what Pillow makes of the decoded file with a
-bicubic filter and antialiasing.
+mean difference of the pixels, in levels of 255, from those of Pillow with a bicubic filter and
+antialiasing.
 """
 
 import datetime

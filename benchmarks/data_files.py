@@ -1,22 +1,20 @@
-"""The folders that `benchmarks/data.py` reads: pieces of the two photographs of scikit-learn as
-JPEG files.
-"""
+"""The folders that `benchmarks/data.py` reads: pieces of two photographs as JPEG files."""
 
 import io
 import os
 import pathlib
 import shutil
 
-# Width, height and number of the files of which the reading is measured.
+# Width, height and number of the files whose reading is measured.
 FILES = {"500x375": (500, 375, 1600), "1280x960": (1280, 960, 480), "3000x2250": (3000, 2250, 128)}
-# Of the large folder: classes, files in each, side.
+# Classes of the large folder, files in each, and their side in pixels.
 NUM_CLASSES, FILES_PER_CLASS, SIDE = 40, 250, 1024
 NUM_DIFFERENT = 50
 JPEG_QUALITY = 90
 
 
 def write_files(folder: pathlib.Path) -> None:
-    """Writes the folders of which the reading is measured, once."""
+    """Writes the folders whose reading is measured, once."""
     for name, (width, height, number) in FILES.items():
         contents = [encode(place, width, height) for place in range(min(number, NUM_DIFFERENT))]
         write_whole(
@@ -52,7 +50,7 @@ def write_whole(folder: pathlib.Path, contents: dict[str, bytes]) -> None:
 
 
 def encode(place: int, width: int, height: int) -> bytes:
-    """A piece of a photograph as a JPEG file."""
+    """Returns a piece of a photograph as a JPEG file."""
     from PIL import Image
     from sklearn.datasets import load_sample_image
 

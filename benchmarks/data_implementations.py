@@ -1,8 +1,7 @@
-"""Folders of images as this package and its peers read them, and the process that measures one of
-them.
+"""Folders of images as this package and its peers read them, and the process that measures one.
 
 `benchmarks/data.py` starts this file once per measurement. Its last line is JSON. It needs only the
-library that is measured and, for the quality of the pixels, NumPy and Pillow.
+measured library and, for the quality of the pixels, NumPy and Pillow.
 """
 
 import argparse
@@ -20,14 +19,14 @@ from harness import memory_bytes, versions
 SIZE = 224
 BATCH_SIZE = 32
 NUM_WORKERS = 2
-# Batches of which the classes are counted.
+# Batches whose classes are counted.
 MIXED_BATCHES = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Implementation:
     label: str
-    # "tensorflow" or "torchvision": whose Python interpreter runs it.
+    # The Python interpreter: "tensorflow" or "torchvision".
     environment: str
     # (folder, whether to shuffle) -> batches (images, labels) in the order of the sorted paths, if
     # not shuffled
@@ -58,7 +57,10 @@ def read_with_keras(folder: str, shuffle: bool, interpolation: str = "bilinear")
 
 
 def read_with_keras_as_bytes(folder: str, shuffle: bool) -> Iterable[Any]:
-    """What `load_folder` returns: Keras' own images are float32, of four times as many bytes."""
+    """Reads with Keras, and casts to uint8 as `load_folder` returns it.
+
+    Keras' own images are float32, of four times as many bytes.
+    """
     import tensorflow as tf
 
     def convert(images: Any, labels: Any) -> tuple[Any, Any]:
@@ -72,7 +74,7 @@ def read_with_keras_as_bytes(folder: str, shuffle: bool) -> Iterable[Any]:
 
 
 class ReadWithTorchvision:
-    """`ImageFolder` in a `DataLoader`, whose processes it keeps from one epoch to the next."""
+    """Reads with `ImageFolder` in a `DataLoader`, whose processes live from epoch to epoch."""
 
     def __init__(self, folder: str, shuffle: bool) -> None:
         import torch
@@ -114,9 +116,7 @@ IMPLEMENTATIONS = {
 
 
 def cpu_seconds() -> float:
-    """Processor time of this process, its threads and the processes that it started and that still
-    run.
-    """
+    """Returns the processor time of this process, its threads and its running children."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     ticks = 0
     for children in pathlib.Path("/proc/self/task").glob("*/children"):
@@ -127,7 +127,7 @@ def cpu_seconds() -> float:
 
 
 def measure_rate(read: Callable, folder: str, epochs: int) -> dict[str, Any]:
-    """Whole epochs, after one that is not counted."""
+    """Measures whole epochs, after one that is not counted."""
     batches, windows = read(folder, False), []
     for _ in batches:
         pass
@@ -146,8 +146,9 @@ def measure_rate(read: Callable, folder: str, epochs: int) -> dict[str, Any]:
 
 
 def pixel_error(batches: Iterable[Any], folder: str) -> float:
-    """The mean difference, in levels of 255, from what Pillow makes of the decoded files with a
-    sharp antialiasing filter.
+    """Returns the mean difference from the pixels of Pillow, in levels of 255.
+
+    Pillow resizes the decoded files with a sharp antialiasing filter.
     """
     from PIL import Image, ImageOps
 
@@ -163,8 +164,9 @@ def pixel_error(batches: Iterable[Any], folder: str) -> float:
 
 
 def measure_start(read: Callable, folder: str, small_folder: str) -> dict[str, Any]:
-    """From the call to the first batch, and the classes in the first batches; libraries were loaded
-    before.
+    """Measures from the call to the first batch, and counts classes in the first batches.
+
+    The libraries were loaded before.
     """
     next(iter(read(small_folder, True)))
     start = time.perf_counter()
@@ -182,7 +184,7 @@ def measure_start(read: Callable, folder: str, small_folder: str) -> dict[str, A
 
 
 def measure_memory(read: Callable, folder: str) -> dict[str, Any]:
-    """The memory of the process after each tenth of an epoch."""
+    """Returns the memory of the process after each tenth of an epoch."""
     batches = read(folder, True)
     num_batches = len(getattr(batches, "loader", batches))
     readings, start = [], time.perf_counter()

@@ -1,14 +1,13 @@
-"""Time and memory of a training step with gradient caching, beside the plain step, for a growing
-batch.
+"""Measures a training step with gradient caching, beside the plain step, for a growing batch.
 
     make benchmark-gradient-caching
     python benchmarks/gradient_caching.py --backend=jax
 
-Prints a Markdown table and writes results.json to --output_dir. Every step is measured in a process
-of its own, the plain one and those with gradient caching at one batch size one after the other, so
-a ratio is of neighbours in time. The step is the whole one of `ContrastiveModel.fit`: two augmented
-views, encoder, projection head, SupCon, backward pass, SGD. Extra memory is the peak over the
-process before the first step, which traces and compiles. Linux with glibc only.
+Prints a Markdown table and writes results.json to --output_dir. Every step is measured in its own
+process. At each batch size the plain step and those with gradient caching follow one another, so a
+ratio compares times of the same minutes. The step is the whole one of `ContrastiveModel.fit`: two
+augmented views, encoder, projection head, SupCon, backward pass, SGD. Extra memory is the peak over
+the process before the first step, which traces and compiles. Linux with glibc only.
 """
 
 import datetime
@@ -63,7 +62,7 @@ _MICRO_BATCH_SIZE = flags.DEFINE_integer(
 
 
 def measure_step() -> dict[str, Any]:
-    """Seconds of the timed steps, the loss of the first step and the extra memory, in this process."""
+    """Returns the seconds of the steps, the first loss and the extra memory of this process."""
     import keras
     import numpy as np
 
@@ -105,7 +104,7 @@ def measure_step() -> dict[str, Any]:
 def measure(
     batch_size: int, micro_batch_size: int, earlier: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """One row of the table, with progress on stderr."""
+    """Returns one row of the table, and prints the progress to stderr."""
     record = {"batch_size": batch_size, "micro_batch_size": micro_batch_size}
     gigabytes = 0.0 if micro_batch_size else expected_gigabytes(batch_size, earlier)
     if gigabytes > min(_MEMORY_GB.value, available_gigabytes()):
@@ -136,7 +135,10 @@ def measure(
 
 
 def expected_gigabytes(batch_size: int, earlier: list[dict[str, Any]]) -> float:
-    """What a plain step will need, which grows with the batch; 0 where none has been measured."""
+    """Returns the expected memory of a plain step, which grows with the batch.
+
+    It is 0 if none has been measured.
+    """
     measured = [
         record
         for record in earlier

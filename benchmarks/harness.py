@@ -1,8 +1,7 @@
-"""What the benchmarks share: a process for each measurement, the steps, the machine, the table and
-the file of results.
+"""The common parts of the benchmarks: processes, steps, the machine, tables, the file of results.
 
-Importing it needs only the standard library, because the processes that measure a peer import it as
-well.
+Importing it needs only the standard library, because the processes that measure a peer import it
+too.
 """
 
 import ctypes
@@ -11,6 +10,7 @@ import json
 import os
 import pathlib
 import platform
+import runpy
 import subprocess
 import tempfile
 import threading
@@ -19,8 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
-# For a benchmark of the CPU: a library that found a GPU would be compared with one that did not
-# look.
+# For a benchmark of the CPU: no library may find a GPU that another does not look for.
 CPU_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
 OUT_OF_TIME = "not run: out of time"
 
@@ -28,11 +27,10 @@ OUT_OF_TIME = "not run: out of time"
 def run_worker(
     python: str, program: str, backend: str, arguments: dict[str, Any]
 ) -> dict[str, Any]:
-    """Runs a program of this folder with the flags `arguments` and returns the JSON of its last
-    line.
+    """Runs a program of this folder, and returns the JSON of its last line.
 
-    Without a GPU, by another Python interpreter if need be. `"note"` in the answer says why there
-    is no measurement.
+    It runs without a GPU, by another Python interpreter if need be, with the flags `arguments`.
+    `"note"` in the answer says why there is no measurement.
     """
     *_, last = worker_records(python, program, backend, arguments, CPU_ENVIRONMENT)
     return last
@@ -46,7 +44,7 @@ def worker_records(
     environment: dict[str, str],
     timeout: float | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Runs a program of this folder and yields the JSON of its lines, each as soon as it is there.
+    """Runs a program of this folder, and yields the JSON of its lines as they come.
 
     Ends the program after `timeout` seconds, and when the caller stops. A program that fails or
     runs out of time has one more record at the end, a `"note"` that says so.
@@ -63,8 +61,8 @@ def worker_records(
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **environment,
     }
-    # A file and not a pipe for the errors: nobody reads them before the end, and a full pipe would
-    # stop the program.
+    # Errors go to a file, not a pipe: they are read at the end, and a full pipe would stop the
+    # program.
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,
         subprocess.Popen(
@@ -94,10 +92,12 @@ def worker_records(
 
 
 def time_steps(step: Callable[[], Any], repeats: int, seconds: float) -> tuple[list[float], Any]:
-    """Times steps until there are `repeats` of them, or `seconds` are over and there are two.
+    """Times steps until there are `repeats` of them.
+
+    After `seconds` two steps are enough.
 
     Returns:
-        The seconds of each, and what the last one returned.
+        The seconds of each step, and the result of the last one.
     """
     times: list[float] = []
     result = None
@@ -110,14 +110,17 @@ def time_steps(step: Callable[[], Any], repeats: int, seconds: float) -> tuple[l
 
 
 def torch_device() -> str:
-    """Where torch computes. The benchmarks of the CPU hide GPUs from their workers."""
+    """Returns the device of torch.
+
+    The benchmarks of the CPU hide GPUs from their workers.
+    """
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def wait_for_torch() -> None:
-    """Returns when the GPU, if there is one, has done what it was told."""
+    """Waits for the work of the GPU, if there is one."""
     import torch
 
     if torch.cuda.is_available():
@@ -125,7 +128,7 @@ def wait_for_torch() -> None:
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """The versions of those packages that this interpreter has."""
+    """Returns the versions of the given packages that this interpreter has."""
     found = {}
     for package in packages:
         try:
@@ -160,7 +163,10 @@ def available_gigabytes() -> float:
 
 
 def memory_bytes(field: str) -> int:
-    """`VmRSS`, the memory of this process now, or `VmHWM`, its highest since `forget_peak_memory`."""
+    """Returns `VmRSS`, the memory of this process now, or `VmHWM`, its peak.
+
+    The peak is that since `forget_peak_memory`.
+    """
     for line in pathlib.Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
@@ -168,11 +174,11 @@ def memory_bytes(field: str) -> int:
 
 
 def forget_peak_memory() -> None:
-    """Starts `VmHWM` anew (Linux, proc(5), clear_refs).
+    """Resets `VmHWM` (Linux, proc(5), clear_refs).
 
-    Not `ru_maxrss`: a process inherits that from the one that started it, and it holds the peak of
-    loading the libraries; either would hide a step that needs less. With the present memory as the
-    base every megabyte of a step counts.
+    Not `ru_maxrss`: a process inherits that from its parent, and it holds the peak of loading the
+    libraries; either would hide a step that needs less. With the present memory as the base every
+    megabyte of a step counts.
     """
     ctypes.CDLL(None).malloc_trim(
         0
@@ -181,8 +187,9 @@ def forget_peak_memory() -> None:
 
 
 def markdown_table(header: list[str], rows: list[list[str]], num_left: int = 1) -> str:
-    """A Markdown table whose columns are padded to one width; all but the first `num_left` are
-    aligned to the right.
+    """Returns a Markdown table whose columns are padded to one width.
+
+    All columns but the first `num_left` are aligned to the right.
     """
     rule = ["---"] * num_left + ["---:"] * (len(header) - num_left)
     lines = [header, rule, *rows]
@@ -202,7 +209,11 @@ def format_seconds(seconds: float) -> str:
 
 
 def write_results(path: pathlib.Path, results: dict) -> None:
-    """Whole or not at all; to be called after every table, for those who stop a long run."""
-    unfinished = path.with_name(f"unfinished-{path.name}")
-    unfinished.write_text(json.dumps(results, indent=2) + "\n")
-    os.replace(unfinished, path)
+    """Writes the results whole or not at all.
+
+    It is called after every table, for those who stop a long run.
+    """
+    # By its path: importing the package would import Keras and a backend here.
+    files = runpy.run_path(str(HERE.parent / "keras_supcon" / "files.py"))
+    with files["whole_file"](path) as unfinished:
+        unfinished.write_text(json.dumps(results, indent=2) + "\n")

@@ -1,17 +1,17 @@
-"""Time and memory of SupCon's loss and gradient on the CPU, beside its peers, for a growing number
-of rows.
+r"""Measures SupCon's loss and gradient on the CPU, beside peers, for a growing number of rows.
 
-    make benchmark-loss python benchmarks/loss.py  # this package and plain TensorFlow alone python
-    benchmarks/loss.py --neutral_python=.venv-neutral/bin/python
-    --pytorch_metric_learning_python=PYTHON python benchmarks/loss.py
-    --plot_only=build/benchmarks/loss/results.json
+    make benchmark-loss
+    python benchmarks/loss.py  # only this package and plain TensorFlow
+    python benchmarks/loss.py --neutral_python=.venv-neutral/bin/python \
+        --pytorch_metric_learning_python=PYTHON
+    python benchmarks/loss.py --plot_only=build/benchmarks/loss/results.json
 
 --neutral_python has keras, jax and torch, --pytorch_metric_learning_python has torch and
 pytorch-metric-learning; without them their rows are left out. Prints Markdown tables and writes
 results.json and loss.png to --output_dir. All implementations run at one number of rows before any
-runs at the next, each in a process of its own, so a ratio is of neighbours in time. Extra memory is
-the peak over the process before the first step, which traces and compiles; "later steps" is the
-peak of the others over the same. Linux with glibc only.
+runs at the next, each in its own process, so a ratio compares times of the same minutes. Extra
+memory is the peak over the process before the first step, which traces and compiles; "later steps"
+is the peak of the others over the same. Linux with glibc only.
 """
 
 import datetime
@@ -87,7 +87,7 @@ def interpreter(name: str) -> str | None:
 
 
 def measure(name: str, num_rows: int, earlier: list[dict], mode: str = "default") -> dict[str, Any]:
-    """One row of a table, with progress on stderr."""
+    """Returns one row of a table, and prints the progress to stderr."""
     record = {"implementation": name, "mode": mode, "rows": num_rows}
     measured = {
         record["rows"]: record["extra_memory_mb"] / 1e3
@@ -123,8 +123,9 @@ def measure(name: str, num_rows: int, earlier: list[dict], mode: str = "default"
 
 
 def check_agreement(records: list[dict]) -> None:
-    """Ends the program if the implementations at one number of rows do not compute the same: their
-    times mean nothing then.
+    """Ends the program if the implementations do not compute the same for some rows.
+
+    Their times would then mean nothing.
     """
     measured = [record for record in records if "step_seconds" in record]
     for record in measured[1:]:
@@ -152,7 +153,7 @@ def compare_implementations(num_rows: int, results: dict) -> None:
 
 
 def compare_modes(num_rows: int, results: dict) -> None:
-    """The default runs again, so that its time is of the same minutes as theirs."""
+    """Measures the modes; the default runs again, to be of the same minutes."""
     records = [measure(REFERENCE, num_rows, [], mode) for mode in MODES]
     results["modes"] += records
     print(
@@ -162,7 +163,10 @@ def compare_modes(num_rows: int, results: dict) -> None:
 
 
 def format_table(records: list[dict], subject: str) -> str:
-    """A Markdown table; the last column is the minimal time relative to the first row's."""
+    """Returns a Markdown table.
+
+    The last column is the shortest time relative to that of the first row.
+    """
     relative = "times slower" if subject == "implementation" else "times the default"
     rows = []
     for record in records:
@@ -191,7 +195,7 @@ def format_table(records: list[dict], subject: str) -> str:
 
 
 def draw(results: dict, path: pathlib.Path) -> None:
-    """Two panels, time and extra memory against the number of rows; ours solid, peers dashed."""
+    """Draws time and extra memory against the number of rows; ours solid, peers dashed."""
     import matplotlib
 
     matplotlib.use("agg")

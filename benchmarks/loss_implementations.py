@@ -1,9 +1,8 @@
-"""SupCon's loss and gradient as this package and its peers compute them, and the process that
-measures one of them.
+"""SupCon's loss and gradient as this package and its peers compute them, and the process for one.
 
 `benchmarks/loss.py` starts this file once per measurement, because the peak memory of a process
-counts all that it has run. It needs only NumPy and the library that is measured (no absl, no
-TensorFlow where a peer has none) and Linux with glibc.
+counts all that it has run. It needs only NumPy and the measured library (no absl, and no TensorFlow
+where a peer has none), and Linux with glibc.
 """
 
 import argparse
@@ -33,22 +32,20 @@ WARM_UP_ROWS = 256
 # Far below every logit, so its exponential is 0, but finite: times a mask of 0 it stays 0, which
 # -inf would not.
 MINUS_INFINITY = -1e9
-# Where a dense one has not been measured: float32 arrays of rows x rows that the largest of them
-# keeps, about twelve.
+# Bytes for a dense one that has not been measured: about twelve float32 arrays of rows x rows.
 BYTES_PER_PAIR = 50
-# With fewer rows its memory is not yet that of its pairs.
+# With fewer rows the pairs do not dominate its memory.
 SMALLEST_ROWS_TO_EXTRAPOLATE = 2048
 
-# One call computes the loss and its gradient with respect to the projections, and returns when both
-# are there.
+# One call computes the loss and its gradient with respect to the projections, and waits for both.
 Step = Callable[[], tuple[Any, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Implementation:
     label: str
-    # "tensorflow", "neutral" (Keras, JAX and torch) or "pytorch_metric_learning": whose Python
-    # interpreter runs it.
+    # The Python interpreter: "tensorflow", "neutral" (Keras, JAX and torch) or
+    # "pytorch_metric_learning".
     environment: str
     # (projections (batch, views, dim), labels (batch,), options of supcon_loss) -> Step
     prepare: Callable[[np.ndarray, np.ndarray, dict[str, Any]], Step]
@@ -91,7 +88,7 @@ def ours_in_torch(projections, labels, options) -> Step:
 def pytorch_metric_learning(projections, labels, options) -> Step:
     from pytorch_metric_learning.losses import SupConLoss
 
-    loss = SupConLoss(temperature=TEMPERATURE)  # normalises the rows itself
+    loss = SupConLoss(temperature=TEMPERATURE)  # normalizes the rows itself
     return torch_step(
         lambda views, labels: loss(views.flatten(0, 1), labels.repeat_interleave(NUM_VIEWS)),
         projections,
@@ -111,8 +108,9 @@ def supcontrast_formula(projections, labels, options, is_compiled: bool = False)
 
 
 def supcontrast_loss_of_anchors(views, labels):
-    """The steps of the authors' code (github.com/HobbitLong/SupContrast), one array of rows x rows
-    after another.
+    """Computes the steps of the authors' code (github.com/HobbitLong/SupContrast).
+
+    One array of rows x rows follows another.
     """
     import torch
 
@@ -224,7 +222,7 @@ def torch_step(loss_of_anchors: Callable, projections, labels) -> Step:
     return step
 
 
-# The first of them is what the others are compared with.
+# The others are compared with the first one.
 IMPLEMENTATIONS = {
     "ours_tensorflow": Implementation(
         "keras_supcon on TensorFlow", "tensorflow", ours_in_tensorflow, is_dense=False
@@ -263,8 +261,9 @@ PACKAGES = (
 
 
 def random_batch(num_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Projections `(batch, views, dim)` of a length near 1, but not normalised, and class ids
-    `(batch,)`.
+    """Returns projections `(batch, views, dim)` and class ids `(batch,)`.
+
+    The lengths of the projections are near 1, but not normalized.
     """
     generator = np.random.default_rng(0)
     projections = generator.normal(size=(num_rows // NUM_VIEWS, NUM_VIEWS, DIM)) / DIM**0.5
@@ -272,8 +271,9 @@ def random_batch(num_rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def expected_gigabytes(num_rows: int, measured: dict[int, float]) -> float:
-    """Returns what a dense implementation will need, by the growth N^2 from the largest of
-    `measured`, `{rows: gigabytes}`.
+    """Returns the expected memory of a dense implementation.
+
+    It grows as N^2 from the largest of `measured`, `{rows: gigabytes}`.
     """
     measured = {
         rows: gigabytes
@@ -289,7 +289,10 @@ def expected_gigabytes(num_rows: int, measured: dict[int, float]) -> float:
 def measure(
     prepare: Callable, num_rows: int, options: dict[str, Any], repeats: int, seconds: float
 ) -> dict[str, Any]:
-    """Times steps until there are `repeats` of them, or `seconds` are over and there are two."""
+    """Times steps until there are `repeats` of them.
+
+    After `seconds` two steps are enough.
+    """
     prepare(*random_batch(WARM_UP_ROWS), options)()  # libraries, thread pools
     step = prepare(*random_batch(num_rows), options)
     forget_peak_memory()

@@ -1,8 +1,7 @@
-"""`keras_supcon.encoders.ResNet` with its projection head in plain torch, as what our training step
-is compared with.
+"""`keras_supcon.encoders.ResNet` with its projection head in plain torch, to compare with.
 
-The same layers in the same order, so that the parameters of the one, laid out for the other, give
-the same projections (`tests/benchmarks/test_torch_resnet.py`). Images have the channels first here.
+It has the same layers in the same order, so that the parameters of one, laid out for the other,
+give the same projections (`tests/benchmarks/test_torch_resnet.py`). Images have the channels first.
 """
 
 import torch
@@ -69,8 +68,9 @@ class ResidualBlock(nn.Module):
 
 
 class ContrastiveNetwork(nn.Module):
-    """Maps images `(batch, channels, height, width)` to projections of unit length, `(batch,
-    output_dim)`.
+    """Maps images `(batch, channels, height, width)` to projections `(batch, output_dim)`.
+
+    The projections have unit length.
 
     Args:
         depth: Depth of the ResNet, a key of `BLOCKS_OF_STAGES`.
@@ -112,6 +112,6 @@ class ContrastiveNetwork(nn.Module):
 
 
 def standardize(images: torch.Tensor) -> torch.Tensor:
-    """Gives every image mean 0 and standard deviation 1 over its pixels and channels together."""
+    """Gives every image mean 0 and deviation 1 over its pixels and channels together."""
     variance, mean = torch.var_mean(images, dim=(1, 2, 3), keepdim=True, correction=0)
     return (images - mean) * torch.rsqrt(variance.clamp_min(1e-30))

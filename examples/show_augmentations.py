@@ -1,10 +1,10 @@
-"""What the augmentations do to two images: every operation at five magnitudes, every recipe six
-times.
+"""Every operation at five magnitudes and every policy six times, on two images.
 
-    python examples/show_augmentations.py --output_dir=build/augmentations  # no network, half a
-    minute python examples/show_augmentations.py --images=digits
+    python examples/show_augmentations.py --output_dir=build/augmentations
+    python examples/show_augmentations.py --images=digits
 
-The photographs are those that scikit-learn ships, the digits those of this package.
+It needs no network and half a minute. The photographs are those that scikit-learn ships, the digits
+those of this package.
 """
 
 import pathlib
@@ -16,11 +16,10 @@ import start  # noqa: F401, before the packages that it watches
 import numpy as np
 from absl import app, flags
 from keras import ops
-from stopping import one_line_errors
+from matplotlib.figure import Figure
 
 from keras_supcon import augmentation, data
-from keras_supcon.extras import require_extra
-from keras_supcon.files import make_writable, whole_file
+from keras_supcon.experiments import make_writable, one_line_errors, whole_file
 
 _IMAGES = flags.DEFINE_enum(
     "images", "photographs", ["photographs", "digits"], "What is augmented."
@@ -34,7 +33,7 @@ _SIZE = flags.DEFINE_integer("size", 96, "Height and width of each small picture
 MAGNITUDES = (0.0, 0.25, 0.5, 0.75, 1.0)
 NUM_VIEWS = 6
 
-# How a magnitude from 0 to 1 becomes the arguments of a layer whose strength has another name.
+# From a magnitude from 0 to 1 to the arguments of a layer whose strength has another name.
 STRENGTHS = {
     "RandomColorJitter": lambda m: {
         "brightness": 0.8 * m,
@@ -67,9 +66,7 @@ OPERATIONS = (*WITH_MAGNITUDE, *WITHOUT_MAGNITUDE, *STRENGTHS)
 
 
 def read_images(kind: str, size: int) -> list[np.ndarray]:
-    """The temple and the flower of scikit-learn, or two digits, centred and square: two uint8
-    `(size, size, 3)`.
-    """
+    """Returns two square uint8 images `(size, size, 3)`: photographs of scikit-learn, or digits."""
     square = augmentation.CenterCropResize((size, size), crop_padding=0)
     if kind == "digits":
         images = np.repeat(data.load_arrays("digits", "test")[0][:2], 3, axis=-1)
@@ -81,14 +78,14 @@ def read_images(kind: str, size: int) -> list[np.ndarray]:
 
 
 def make_operation(name: str, magnitude: float, seed: int) -> augmentation.RandomApply:
-    """The layer of an operation at a magnitude from 0 (left of the picture) to 1 (right)."""
+    """Returns the layer of an operation at a magnitude from 0 (left) to 1 (right)."""
     arguments = {"magnitude": magnitude} if name in WITH_MAGNITUDE else {}
     arguments = STRENGTHS[name](magnitude) if name in STRENGTHS else arguments
     return getattr(augmentation, name)(**arguments, probability=1.0, seed=seed)
 
 
 def show_operations(images: list[np.ndarray], seed: int) -> list[tuple[str, list[np.ndarray]]]:
-    """For every operation its name and five pictures; the images alternate from row to row."""
+    """Returns for every operation its name and five pictures; the images take turns by row."""
     rows = []
     for row, name in enumerate(OPERATIONS):
         image = images[row % len(images)]
@@ -100,11 +97,11 @@ def show_operations(images: list[np.ndarray], seed: int) -> list[tuple[str, list
     return rows
 
 
-def show_recipes(
+def show_policies(
     images: list[np.ndarray], size: int, seed: int
 ) -> list[tuple[str, list[np.ndarray]]]:
-    """For every recipe its name and some views of each image."""
-    recipes = {
+    """Returns for every policy its name and some views of each image."""
+    policies = {
         "CenterCropResize": augmentation.CenterCropResize((size, size)),
         "SimAugment": augmentation.SimAugment((size, size), seed=seed),
         "SimAugment, strength 0.5": augmentation.SimAugment((size, size), strength=0.5, seed=seed),
@@ -118,17 +115,13 @@ def show_recipes(
     }
     repeated = np.repeat(np.stack(images), NUM_VIEWS, axis=0)
     return [
-        (name, list(ops.convert_to_numpy(recipe(repeated, training=True))))
-        for name, recipe in recipes.items()
+        (name, list(ops.convert_to_numpy(policy(repeated, training=True))))
+        for name, policy in policies.items()
     ]
 
 
 def draw(rows: list[tuple[str, list[np.ndarray]]], blocks: int, path: pathlib.Path) -> None:
-    """Writes named rows of pictures, in so many blocks side by side, as a picture of their own
-    pixels.
-    """
-    from matplotlib.figure import Figure
-
+    """Writes named rows of pictures, in some blocks side by side, without resizing them."""
     per_row = max(len(pictures) for _, pictures in rows)
     size, label, gap, dots = rows[0][1][0].shape[0], 15, 3, 100
     rows_in_block = -(-len(rows) // blocks)
@@ -151,25 +144,12 @@ def draw(rows: list[tuple[str, list[np.ndarray]]], blocks: int, path: pathlib.Pa
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Flags look like --name=value. Received: {' '.join(argv[1:])}")
-    folder = pathlib.Path(_OUTPUT_DIR.value)
-    with one_line_errors(ImportError, OSError):
-        require_extra(
-            "report",
-            "matplotlib",
-            *(["sklearn"] if _IMAGES.value == "photographs" else []),
-            by="Drawing",
-        )
+    folder, size, seed = pathlib.Path(_OUTPUT_DIR.value), _SIZE.value, _SEED.value
+    small, large = (read_images(_IMAGES.value, pixels) for pixels in (size, 2 * size))
+    with one_line_errors():
         make_writable(folder)
-    draw(
-        show_operations(read_images(_IMAGES.value, _SIZE.value), _SEED.value),
-        2,
-        folder / "operations.jpg",
-    )
-    draw(
-        show_recipes(read_images(_IMAGES.value, 2 * _SIZE.value), _SIZE.value, _SEED.value),
-        1,
-        folder / "recipes.jpg",
-    )
+        draw(show_operations(small, seed), 2, folder / "operations.jpg")
+        draw(show_policies(large, size, seed), 1, folder / "recipes.jpg")
     print(f"Operations at magnitudes {MAGNITUDES} and recipes: {folder}")
 
 

@@ -1,4 +1,4 @@
-"""The first import of every program: less noise, and a sentence where a package is missing."""
+"""The first import of every program: less noise, and a sentence for a missing package."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 
-# From the name that is imported to the extras of setup.py that bring it.
+# From the imported name to the extras of setup.py that install it.
 _EXTRAS = {
     "absl": "tensorflow,report",
     "keras": "tensorflow,report",
@@ -22,31 +22,30 @@ _EXTRAS = {
     "tensorflow_datasets": "tensorflow",
     "torch": "torch",
 }
-# What TensorFlow 2.21 writes when it is imported, whatever the level of its log.
+# TensorFlow 2.21 writes these lines when it is imported, at any level of its log.
 _NOISE = re.compile(rb"before absl::InitializeLog\(\)|oneDNN custom operations are on")
 
 
 def _name_missing_package(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Prints a sentence in the place of the traceback, if a package is not installed."""
+    """Prints a sentence in place of the traceback if a package is not installed."""
     package = (getattr(error, "name", None) or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or package not in _EXTRAS:
         sys.__excepthook__(kind, error, trace)
         return
     print(
         f"{pathlib.Path(sys.argv[0]).name} needs {package}, which is not installed: `pip install "
-        f"'.[{_EXTRAS[package]}]'` in "
-        "the folder of the clone installs it, and `make demo` all that the demo needs, into "
-        ".venv. Keras computes with "
-        "TensorFlow unless KERAS_BACKEND is jax or torch.",
+        f"'.[{_EXTRAS[package]}]'` in the folder of the clone installs it, and `make demo` all "
+        "that the demo needs, into .venv. Keras computes with TensorFlow unless KERAS_BACKEND is "
+        "jax or torch.",
         file=sys.stderr,
     )
 
 
 @contextlib.contextmanager
 def _without_noise() -> Iterator[None]:
-    """Holds back what is written to standard error, by C++ too, and then writes what is not noise."""
+    """Holds back standard error, that of C++ too, and then writes all but the noise."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as stderr:
         os.dup2(held.fileno(), 2)
@@ -60,9 +59,8 @@ def _without_noise() -> Iterator[None]:
 
 
 sys.excepthook = _name_missing_package
-if hasattr(
-    sys.stdout, "reconfigure"
-):  # as standard error: the name of a folder may be what a terminal cannot show
+# As standard error does: a terminal may not be able to show the name of a folder.
+if hasattr(sys.stdout, "reconfigure"):
     sys.stdout.reconfigure(errors="backslashreplace")
 if "TF_CONFIG" not in os.environ:  # of several workers every line may matter
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # 0 brings the lines back

@@ -38,16 +38,16 @@ _TESTS_FAILED = 1
 
 @dataclasses.dataclass(frozen=True)
 class Mutation:
-    """A slip that a maintainer could make, and the tests that should fail then.
+    """Describes a slip that a maintainer could make, and the tests that should fail then.
 
     Args:
-        name: Its name for `--only`.
-        law: What it breaks.
-        file: The changed file, relative to the root.
+        name: Name for `--only`.
+        law: Law that it breaks.
+        file: Changed file, relative to the root.
         before: Text that occurs once in the file.
-        after: What stands there instead.
-        tests: Where `make test` notices it: test files, folders or, in slow files, `file::test`.
-        backend: The backend of Keras under which it does.
+        after: Text in its place.
+        tests: Tests that notice it in `make test`: files, folders or, in slow files, `file::test`.
+        backend: Backend of Keras on which they do.
     """
 
     name: str
@@ -980,52 +980,85 @@ MUTATIONS = (
         tests=("tests/evaluation/test_report.py",),
         backend="torch",
     ),
-    # examples
+    # experiments
     Mutation(
         name="curves_of_the_rest_of_an_epoch",
         law="The curves of a training that was stopped are those of one that was not.",
-        file="examples/epoch_log.py",
+        file="keras_supcon/experiments/epoch_log.py",
         before='parts = notes.get("epochs", []), notes.pop("begun", [])',
         after='parts = notes.get("epochs", []), []',
-        tests=("tests/examples/test_epoch_log.py",),
+        tests=("tests/experiments/test_epoch_log.py",),
     ),
     Mutation(
         name="run_forgotten_with_its_record",
         law="A run knows itself by its checkpoints when run.json is damaged.",
-        file="examples/run_folder.py",
+        file="keras_supcon/experiments/run_folder.py",
         before='checkpoint_of(folder).read_notes().get("record")',
         after="None",
-        tests=("tests/examples/test_run_folder.py",),
+        tests=("tests/experiments/test_run_folder.py",),
     ),
     Mutation(
         name="signals_are_forgotten",
         law="A signal ends training between two steps.",
-        file="examples/stopping.py",
+        file="keras_supcon/experiments/stopping.py",
         before="self.model.stop_training = True",
         after="pass",
-        tests=("tests/examples/test_stopping.py",),
+        tests=("tests/experiments/test_stopping.py",),
     ),
     Mutation(
         name="figures_of_half_a_validation",
         law="What a validation that was cut short has measured is not that of the epoch.",
-        file="examples/stopping.py",
+        file="keras_supcon/experiments/stopping.py",
         before="if self._validation_was_cut else set()",
         after="if False else set()",
-        tests=("tests/examples/test_stopping.py",),
+        tests=("tests/experiments/test_stopping.py",),
     ),
     Mutation(
         name="older_curves_are_replaced",
         law="An older file of curves is kept, and replaces none.",
-        file="examples/epoch_log.py",
+        file="keras_supcon/experiments/epoch_log.py",
         before="if not os.path.lexists(path)",
         after="if path",
-        tests=("tests/examples/test_epoch_log.py",),
+        tests=("tests/experiments/test_epoch_log.py",),
+    ),
+    Mutation(
+        name="hosts_evaluate_the_same_images",
+        law="Hosts that evaluate together score each image once.",
+        file="keras_supcon/experiments/image_batches.py",
+        before=".shard(count, index)",
+        after="",
+        tests=("tests/experiments/test_image_batches.py",),
+    ),
+    Mutation(
+        name="tracebacks_are_hidden",
+        law="An error that this package did not raise keeps its traceback.",
+        file="keras_supcon/experiments/stopping.py",
+        before='.startswith("keras_supcon.")',
+        after='.startswith("")',
+        tests=("tests/experiments/test_stopping.py",),
+    ),
+    Mutation(
+        name="precision_outlives_the_run",
+        law="The global dtype policy after a run is that before it.",
+        file="keras_supcon/experiments/two_stage.py",
+        before="keras.config.set_dtype_policy(before)",
+        after="pass",
+        tests=("tests/experiments/test_two_stage.py::test_the_precision_of_a_run_ends_with_it",),
+    ),
+    Mutation(
+        name="records_of_before_are_refused",
+        law="The folder of a run of the version before holds the same run.",
+        file="keras_supcon/experiments/run_folder.py",
+        before='_ADDED_KEYS = ("host_crops",)',
+        after="_ADDED_KEYS = ()",
+        tests=("tests/experiments/test_settings.py",),
+        backend="torch",
     ),
     # recipes
     Mutation(
         name="recipes_are_shared",
         law="A change of a recipe does not change the next one of that name.",
-        file="keras_supcon/recipes/catalogue.py",
+        file="keras_supcon/recipes/registry.py",
         before="return copy.deepcopy(_RECIPES[name])",
         after="return _RECIPES[name]",
         tests=("tests/recipes/test_recipes.py",),
@@ -1036,13 +1069,13 @@ MUTATIONS = (
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """How a run of pytest ended.
+    """Describes how a run of pytest ended.
 
     Args:
         code: Exit code; None for a run that hung.
-        seconds: How long it took.
-        failure: The first test that failed, or None.
-        output: What it printed.
+        seconds: Duration of the run.
+        failure: First test that failed, or None.
+        output: Output of the run.
     """
 
     code: int | None
@@ -1053,7 +1086,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What became of a mutation: `caught` by a test, missed or, with `problem`, not judged."""
+    """Says if a mutation was `caught` by a test, missed or, with `problem`, not judged."""
 
     mutation: Mutation
     seconds: float = 0.0
@@ -1079,11 +1112,11 @@ def mutate(source: str, mutation: Mutation) -> str:
 
 
 class Workshop:
-    """A copy of the working tree in which tests run.
+    """Copies the working tree, and runs tests in the copy.
 
     Args:
-        folder: An empty folder for the copy.
-        interpreters: The Python interpreter of each backend.
+        folder: Empty folder for the copy.
+        interpreters: Python interpreter of each backend.
     """
 
     def __init__(self, folder: pathlib.Path, interpreters: dict[str, str]) -> None:
@@ -1114,7 +1147,7 @@ class Workshop:
         """Runs the tests of a mutation without it, once for all that share them.
 
         Returns:
-            None if they pass, else what is wrong.
+            None if they pass, else the problem.
         """
         key = mutation.backend, mutation.tests
         if key not in self._baselines:
@@ -1128,7 +1161,7 @@ class Workshop:
         return f"the tests do not pass without it: {run.failure or describe_end(run)}"
 
     def judge(self, mutation: Mutation) -> Verdict:
-        """Makes the change, runs the tests, and takes the change back."""
+        """Makes the change, runs the tests, and reverts the change."""
         path = self._folder / mutation.file
         source = path.read_text()
         try:
@@ -1181,13 +1214,13 @@ class Workshop:
             **os.environ,
             "KERAS_BACKEND": backend,
             "PYTHONPATH": os.pathsep.join(path),
-            # To the cache of modules two changes of one length within a second are one file.
+            # The cache of modules takes two changes of one length within a second for one file.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
 
 def describe_end(run: Run) -> str:
-    """Says how a run ended that is neither passed nor failed."""
+    """Says how a run ended that neither passed nor failed."""
     if run.code is None:
         return f"the tests did not end within {_MOST_SECONDS} s"
     lines = [line for line in run.output.splitlines() if line.strip()]

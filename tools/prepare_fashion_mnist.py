@@ -31,8 +31,9 @@ _UNSIGNED_BYTE = 8
 
 
 def read_idx(path: pathlib.Path) -> np.ndarray:
-    """Reads a gzipped IDX file of unsigned bytes: two zero bytes, type, rank, sizes (4 bytes each),
-    values.
+    """Reads a gzipped IDX file of unsigned bytes.
+
+    It has two zero bytes, the type, the rank, the sizes (4 bytes each) and the values.
     """
     with gzip.open(path) as file:
         content = file.read()

@@ -1,5 +1,4 @@
-"""Prints where the time of a test run went: the total of each part, its slowest files and its
-slowest tests.
+"""Prints the time of each part of a test run, its slowest files and its slowest tests.
 
     make test
     make test-times

@@ -11,16 +11,18 @@ from keras import ops
 
 from keras_supcon._keras_internals import variable_index
 from keras_supcon.arguments import check_below_1, check_not_negative, check_positive
+from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor
 
 # The last names of the paths of biases and of the scales and shifts of normalization layers.
 _VECTORS = ("bias$", "gamma$", "beta$", "scale$")
-# What a saved optimizer holds besides its variables.
+# Keys of a saved optimizer besides its variables.
 _PATTERNS, _CHOICES = "exclusions", ("adapts", "decays")
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class LARS(keras.optimizers.Optimizer):
-    """Momentum whose step in each variable is in proportion to the norm of that variable.
+    """Steps in each variable in proportion to the norm of that variable, with momentum.
 
     With weights `w`, their gradient `g`, their velocity `v` (0 at first), the rate `lr` and the
     trust ratio of a direction
@@ -34,20 +36,21 @@ class LARS(keras.optimizers.Optimizer):
         classic_momentum=False:   v <- momentum v + g;          w <- w - lr r(v) v
             with nesterov         u = momentum v + g;           w <- w - lr r(u) u
 
-    The decay is coupled: it is part of the gradient whose norm is taken, other than the decay of
-    Keras' own optimizers. A variable that is excluded from adaptation takes the whole rate, without
-    the trust coefficient. With all excluded, `exclude_from_adaptation=(".",)`, this is momentum SGD
-    with coupled decay, and with `classic_momentum=False` the rate stays outside the velocity, as in
-    PyTorch and in TensorFlow 1.
+    The decay is coupled: it is part of the gradient whose norm is taken, unlike the decay of Keras'
+    own optimizers. A variable that is excluded from adaptation takes the whole rate, without the
+    trust coefficient. With all excluded, `exclude_from_adaptation=(".",)`, this is momentum SGD
+    with coupled decay; with `classic_momentum=False` the rate then stays outside the velocity, as
+    in PyTorch and in TensorFlow 1.
 
-    Exclusions are regular expressions searched in the path of a variable, such as
-    `"resnet/conv_norm/batch_normalization/gamma"`, alike on every backend. They are saved with the
-    optimizer, and so is what they exclude: in a model from a file the paths may be others, since
-    Keras counts the names of layers up within a process (`conv2d_1`). By default biases and the
-    scales and shifts of normalization layers are excluded from both. The authors' code excludes
-    batch normalization alone, which `("gamma$", "beta$")` does: its biases decay and adapt. Its own
-    ImageNet models have no bias in pre-training. A variable of a single number, such as a learned
-    temperature, is excluded from both in any case: near 0 the ratio would keep it where it is.
+    Exclusions are regular expressions that are searched in the path of a variable, such as
+    `"resnet/conv_norm/batch_normalization/gamma"`, with the same result on every backend. They are
+    saved with the optimizer, together with the variables that they exclude. In a model from a file
+    the paths may differ, since Keras numbers the names of layers within a process (`conv2d_1`). By
+    default biases and the scales and shifts of normalization layers are excluded from both. The
+    authors' code excludes batch normalization only, which is `("gamma$", "beta$")`: its biases
+    decay and adapt. Its ImageNet models have no bias in pre-training. A variable of a single
+    number, such as a learned temperature, is always excluded from both: near 0 the ratio would keep
+    it where it is.
 
     Norms, and the step itself, are computed in float32 also for variables of half precision.
 
@@ -55,7 +58,7 @@ class LARS(keras.optimizers.Optimizer):
         learning_rate: Non-negative float, a `keras.optimizers.schedules.LearningRateSchedule`, or a
             callable without arguments.
         momentum: In [0, 1).
-        weight_decay: Non-negative coefficient of the coupled L2 decay.
+        weight_decay: Coefficient of the coupled L2 decay, at least 0.
         trust_coefficient: Positive float; the paper's eta.
         nesterov: Whether to look one step of momentum ahead.
         classic_momentum: Whether the velocity holds the scaled steps (as published for SimCLR and
@@ -87,14 +90,17 @@ class LARS(keras.optimizers.Optimizer):
     >>> import keras_supcon
     >>> optimizer = keras_supcon.optimizers.LARS(1.0, momentum=0.0, trust_coefficient=0.1)
     >>> kernel = keras.Variable(np.array([3.0, 4.0], "float32"), name="kernel")
-    >>> optimizer.apply([np.array([0.0, 20.0], "float32")], [kernel])  # a step of length 0.1 x 5, whatever the gradient's
+    >>> # A step of length 0.1 x 5, whatever the length of the gradient.
+    >>> optimizer.apply([np.array([0.0, 20.0], "float32")], [kernel])
     >>> print(np.asarray(kernel).round(4))
     [3.  3.5]
     """
 
+    @deprecate_positional
     def __init__(
         self,
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | Callable[[], Any],
+        *,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         trust_coefficient: float = 0.001,
@@ -108,9 +114,8 @@ class LARS(keras.optimizers.Optimizer):
         if not callable(learning_rate):
             learning_rate = check_not_negative("learning_rate", learning_rate)
         momentum = check_below_1("momentum", momentum)
-        super().__init__(
-            learning_rate=learning_rate, name=name, **kwargs
-        )  # without weight_decay: Keras' is decoupled
+        # Without `weight_decay`: that of Keras is decoupled.
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.momentum = momentum
         self.coupled_weight_decay = check_not_negative("weight_decay", weight_decay)
         self.trust_coefficient = check_positive("trust_coefficient", trust_coefficient)
@@ -140,7 +145,7 @@ class LARS(keras.optimizers.Optimizer):
             tuple(self.coupled_weight_decay > 0 and may for may in may_decay),
         )
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         index = variable_index(self, variable)
         dtype = keras.backend.result_type(
             keras.backend.standardize_dtype(variable.dtype), "float32"
@@ -162,8 +167,8 @@ class LARS(keras.optimizers.Optimizer):
         self.assign(self.momentums[index], velocity)
         self.assign(variable, weights - step)
 
-    def _adapted(self, index: int, weights: Any, direction: Any) -> Any:
-        """The direction times its trust ratio."""
+    def _adapted(self, index: int, weights: Tensor, direction: Tensor) -> Tensor:
+        """Returns the direction times its trust ratio."""
         if not self._adapts[index]:
             return direction
         (weight_peak, weight_norm, _), (peak, norm, scaled) = _norm(weights), _norm(direction)
@@ -199,8 +204,7 @@ class LARS(keras.optimizers.Optimizer):
         ).encode()
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
-        """Of no use here, since Keras does not save what it sets: the argument of the same name
-        says what does not decay.
+        """Is not supported; the constructor argument of the same name is, and is saved.
 
         Args:
             var_list: Not used.
@@ -226,9 +230,10 @@ class LARS(keras.optimizers.Optimizer):
         }
 
 
-def _norm(tensor: Any) -> tuple[Any, Any, Any]:
-    """The largest absolute entry, and norm and tensor divided by it: squares of the entries may be
-    beyond float32.
+def _norm(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the largest absolute entry, and the norm and the tensor divided by it.
+
+    Squares of the entries may be beyond float32.
     """
     peak = ops.max(ops.abs(tensor), initial=0.0)
     # XLA makes a reciprocal of the divisor, which float32 has not for numbers near its ends.
@@ -249,8 +254,7 @@ def _check_patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:
         except re.error as error:
             raise ValueError(
                 f"`{name}` should be a sequence of regular expressions. Received: "
-                f"{name}={patterns!r}, of which {pattern!r} is "
-                f"none: {error}"
+                f"{name}={patterns!r}, of which {pattern!r} is none: {error}"
             ) from error
     return tuple(patterns)
 

@@ -4,6 +4,7 @@ The decays themselves are in `keras.optimizers.schedules`.
 """
 
 import math
+import warnings
 from typing import Any
 
 import keras
@@ -15,6 +16,9 @@ from keras_supcon.arguments import (
     check_positive,
     check_whole_number,
 )
+from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.typing import Tensor
+from keras_supcon.user_lines import stacklevel_of_user
 
 # The batch for which base rates are given under the linear rule.
 _BASE_BATCH_SIZE = 256
@@ -23,10 +27,10 @@ _RULES = ("linear", "square_root", "none")
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Goes linearly from an initial rate to the first rate of another schedule, which counts its
-    steps from there.
+    """Rises linearly from an initial rate to the first rate of another schedule.
 
-    The rate at step `t`, with `W` warm-up steps before the schedule `s`, is
+    That schedule counts its steps from the end of the warm-up. The rate at step `t`, with `W`
+    warm-up steps before the schedule `s`, is
 
         initial_learning_rate + (s(0) - initial_learning_rate) t / W    for t < W
         s(t - W)                                                        from t = W on
@@ -37,8 +41,8 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         learning_rate: The `keras.optimizers.schedules.LearningRateSchedule` after the warm-up, or a
             non-negative float for a constant rate.
-        warmup_steps: Whole number of at least 0, in steps of the optimizer.
-        initial_learning_rate: Non-negative float, the rate at step 0.
+        warmup_steps: Steps of the optimizer, a whole number of at least 0.
+        initial_learning_rate: Rate at step 0, a non-negative float.
 
     Call arguments:
         step: Whole number of at least 0, or a scalar tensor of it.
@@ -53,16 +57,20 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
     >>> import keras
     >>> from keras_supcon.optimizers import WarmUp
-    >>> stairs = keras.optimizers.schedules.ExponentialDecay(1.2, decay_steps=10, decay_rate=0.5, staircase=True)
+    >>> stairs = keras.optimizers.schedules.ExponentialDecay(
+    ...     1.2, decay_steps=10, decay_rate=0.5, staircase=True
+    ... )
     >>> schedule = WarmUp(stairs, warmup_steps=4)
     >>> [round(float(schedule(step)), 4) for step in (0, 2, 4, 13, 14)]
     [0.0, 0.6, 1.2, 1.2, 0.6]
     """
 
+    @deprecate_positional
     def __init__(
         self,
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
         warmup_steps: int,
+        *,
         initial_learning_rate: float = 0.0,
     ) -> None:
         super().__init__()
@@ -75,7 +83,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
             "initial_learning_rate", initial_learning_rate
         )
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Tensor) -> Tensor:
         step = ops.convert_to_tensor(step)
         later = self._rate_after(ops.maximum(step - self.warmup_steps, 0))
         share = ops.cast(step, later.dtype) / max(self.warmup_steps, 1)
@@ -85,7 +93,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         )
         return ops.where(step < self.warmup_steps, ramp, later)
 
-    def _rate_after(self, step: Any) -> Any:
+    def _rate_after(self, step: Tensor) -> Tensor:
         is_schedule = callable(self.learning_rate)
         return ops.cast(
             self.learning_rate(step) if is_schedule else self.learning_rate, keras.config.floatx()
@@ -110,14 +118,13 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def scale_learning_rate(base_learning_rate: float, batch_size: int, rule: str = "linear") -> float:
-    """The learning rate for a batch size, from the base rate of a paper.
+    """Returns the learning rate for a batch size, from the base rate of a paper.
 
     Args:
         base_learning_rate: Positive float.
         batch_size: Images in a batch over all replicas, at least 1.
         rule: `"linear"`: `base_learning_rate * batch_size / 256`, SupCon's rule; `"square_root"`:
-            `base_learning_rate * sqrt(batch_size)`, SimCLR's other rule; `"none"`: the base rate
-            itself.
+            `base_learning_rate * sqrt(batch_size)`, SimCLR's second rule; `"none"`: the base rate.
 
     Returns:
         The learning rate, a float.
@@ -132,8 +139,10 @@ def scale_learning_rate(base_learning_rate: float, batch_size: int, rule: str = 
     Example:
 
     >>> from keras_supcon.optimizers import scale_learning_rate
-    >>> round(scale_learning_rate(0.4, 6144), 4), round(scale_learning_rate(0.075, 4096, "square_root"), 4)
-    (9.6, 4.8)
+    >>> round(scale_learning_rate(0.4, 6144), 4)
+    9.6
+    >>> round(scale_learning_rate(0.075, 4096, "square_root"), 4)
+    4.8
     """
     check_positive("base_learning_rate", base_learning_rate)
     check_whole_number("batch_size", batch_size, 1)
@@ -147,10 +156,7 @@ def scale_learning_rate(base_learning_rate: float, batch_size: int, rule: str = 
 
 
 def epochs_to_steps(epochs: float, num_examples: int, batch_size: int) -> int:
-    """Steps in a number of epochs, rounded down once, at the end.
-
-    The published code counts epochs so, with a fraction of a step in each: 90 epochs of ImageNet in
-    batches of 6144 are 18,767 steps, while 90 times the 208 full batches of an epoch are 18,720.
+    """Returns the steps in a number of epochs, rounded down; deprecated.
 
     Args:
         epochs: Number of at least 0, fractions allowed.
@@ -162,16 +168,15 @@ def epochs_to_steps(epochs: float, num_examples: int, batch_size: int) -> int:
 
     Raises:
         ValueError: For an argument out of its range.
-
-    Example:
-
-    >>> from keras_supcon.optimizers import epochs_to_steps
-    >>> epochs_to_steps(90, 1_281_167, 6144)
-    18767
     """
+    warnings.warn(
+        "`epochs_to_steps` is deprecated, and the next version will not have it. Use "
+        "`int(epochs * num_examples / batch_size)`.",
+        DeprecationWarning,
+        stacklevel=stacklevel_of_user(),
+    )
     check_not_negative("epochs", epochs)
     check_whole_number("num_examples", num_examples, 1)
     check_whole_number("batch_size", batch_size, 1)
-    return int(
-        round(epochs * num_examples / batch_size, 6)
-    )  # 0.29 times 100 is a little less than 29
+    # 0.29 times 100 is a little less than 29.
+    return int(round(epochs * num_examples / batch_size, 6))

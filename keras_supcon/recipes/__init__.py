@@ -1,8 +1,6 @@
-"""Published training runs as data: every number of a run, where it is from, and what comes out
-otherwise here.
-"""
+"""Published training runs as data: their numbers, their source, and the deviations here."""
 
-from keras_supcon.recipes.catalogue import get, names
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
+from keras_supcon.recipes.registry import get, names
 
 __all__ = ["Component", "Recipe", "Stage", "get", "names"]

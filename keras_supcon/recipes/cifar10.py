@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from keras_supcon.recipes import differences
+from keras_supcon.recipes import deviations
 from keras_supcon.recipes.losses import cross_entropy, ntxent, supcon
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
 
-_SOURCE = "github.com/google-research/google-research, folder supcon: final version of the script for {run} on CIFAR-10"
-# What the source leaves out of the L2 decay: batch normalization, but not biases.
+_SOURCE = (
+    "github.com/google-research/google-research, folder supcon: final version of the script for "
+    "{run} on CIFAR-10"
+)
+# The source excludes batch normalization from the L2 decay, but not biases.
 _NORMALIZATION = ("gamma$", "beta$")
 
 _SIM_AUGMENT = Component(
@@ -19,13 +22,13 @@ _SIM_AUGMENT = Component(
         "blur_probability": 0.0,
     },
 )
-_DIFFERENCES = (
-    differences.STANDARDIZATION,
-    differences.INITIAL_CONVOLUTIONS,
-    differences.CROPS,
-    differences.JITTER,
-    differences.SGD,
-    differences.DROPPED_TEST_IMAGES.format(scored="9,984", all="10,000"),
+_DEVIATIONS = (
+    deviations.STANDARDIZATION,
+    deviations.INITIAL_CONVOLUTIONS,
+    deviations.CROPS,
+    deviations.JITTER,
+    deviations.SGD,
+    deviations.DROPPED_TEST_IMAGES.format(scored="9,984", all="10,000"),
 )
 
 
@@ -43,7 +46,7 @@ def _pretraining(**fields: Any) -> Stage:
     return _stage(decay="cosine", weight_decay_parts=("encoder", "projection_head"), **fields)
 
 
-def _recipe(*own_differences: str, **fields: Any) -> Recipe:
+def _recipe(*own_deviations: str, **fields: Any) -> Recipe:
     return Recipe(
         dataset="cifar10",
         num_classes=10,
@@ -58,14 +61,14 @@ def _recipe(*own_differences: str, **fields: Any) -> Recipe:
         dtype_policy="mixed_bfloat16",
         num_replicas=32,
         accuracy=None,
-        differences=(*_DIFFERENCES, *own_differences),
+        deviations=(*_DEVIATIONS, *own_deviations),
         **fields,
     )
 
 
 SUPCON = _recipe(
-    differences.INITIAL_HEAD,
-    differences.FROZEN_STATISTICS,
+    deviations.INITIAL_HEAD,
+    deviations.FROZEN_STATISTICS,
     name="supcon_cifar10_resnet50",
     source=_SOURCE.format(run="SupCon"),
     method="supcon",
@@ -96,10 +99,10 @@ SUPCON = _recipe(
     notes=("Pre-training had a base learning rate of 0.125 in the first version.",),
 )
 SIMCLR = _recipe(
-    differences.INITIAL_HEAD,
-    differences.LOCAL_HEAD_STATISTICS,
-    differences.FROZEN_STATISTICS,
-    differences.INITIAL_CLASSIFIER,
+    deviations.INITIAL_HEAD,
+    deviations.LOCAL_HEAD_STATISTICS,
+    deviations.FROZEN_STATISTICS,
+    deviations.INITIAL_CLASSIFIER,
     name="simclr_cifar10_resnet50",
     source=_SOURCE.format(run="SimCLR"),
     method="simclr",
@@ -127,8 +130,8 @@ SIMCLR = _recipe(
     ),
     notes=(
         "In the first version pre-training had a base learning rate of 0.125, a temperature of "
-        "0.2, a weight decay of 5e-4, a "
-        "head of 2048 and 128 units, and the loss times the temperature.",
+        "0.2, a weight decay of 5e-4, a head of 2048 and 128 units, and the loss times the "
+        "temperature.",
     ),
 )
 CROSS_ENTROPY = _recipe(

@@ -3,12 +3,15 @@
 import dataclasses
 from typing import Any
 
-from keras_supcon.recipes import differences
+from keras_supcon.recipes import deviations
 from keras_supcon.recipes.losses import cross_entropy, ntxent, supcon
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
 
-_SOURCE = "github.com/google-research/google-research, folder supcon: final version of the script for {run}"
-# What the source leaves out of the L2 decay: batch normalization, but not biases.
+_SOURCE = (
+    "github.com/google-research/google-research, folder supcon: final version of the script for "
+    "{run}"
+)
+# The source excludes batch normalization from the L2 decay, but not biases.
 _NORMALIZATION = ("gamma$", "beta$")
 
 _AUTO_AUGMENT = Component("AutoAugment", {"policy": "imagenet", "crop_area": (0.08, 1.0)})
@@ -32,22 +35,22 @@ _STACKED_RAND_AUGMENT = Component(
         "blur_probability": 0.5,
     },
 )
-_DIFFERENCES_OF_AUGMENTATION = {
-    "AutoAugment": (differences.OPERATIONS,),
-    "SimAugment": (differences.JITTER, differences.JITTER_OF_TENSORFLOW, differences.BLUR),
+_DEVIATIONS_OF_AUGMENTATION = {
+    "AutoAugment": (deviations.OPERATIONS,),
+    "SimAugment": (deviations.JITTER, deviations.JITTER_OF_TENSORFLOW, deviations.BLUR),
     "StackedRandAugment": (
-        differences.JITTER,
-        differences.JITTER_OF_TENSORFLOW,
-        differences.OPERATIONS,
-        differences.RANDAUGMENT_SIZES,
-        differences.BLUR,
+        deviations.JITTER,
+        deviations.JITTER_OF_TENSORFLOW,
+        deviations.OPERATIONS,
+        deviations.RANDAUGMENT_SIZES,
+        deviations.BLUR,
     ),
 }
-_DIFFERENCES = (
-    differences.STANDARDIZATION,
-    differences.INITIAL_CONVOLUTIONS,
-    differences.CROPS,
-    differences.DROPPED_TEST_IMAGES.format(scored="49,920", all="50,000"),
+_DEVIATIONS = (
+    deviations.STANDARDIZATION,
+    deviations.INITIAL_CONVOLUTIONS,
+    deviations.CROPS,
+    deviations.DROPPED_TEST_IMAGES.format(scored="49,920", all="50,000"),
 )
 _EARLIER_DECAY = (
     "In its first version the linear classifier's rate fell by 0.1 in every 2.4 epochs."
@@ -70,7 +73,7 @@ def _pretraining(**fields: Any) -> Stage:
     return _stage(optimizer="lars", decay="cosine", weight_decay_parts=parts, **fields)
 
 
-def _recipe(depth: int, *own_differences: str, **fields: Any) -> Recipe:
+def _recipe(depth: int, *own_deviations: str, **fields: Any) -> Recipe:
     augmentation = fields["training"].augmentation.name
     return Recipe(
         dataset="imagenet2012",
@@ -85,7 +88,7 @@ def _recipe(depth: int, *own_differences: str, **fields: Any) -> Recipe:
             "CenterCropResize", {"method": "resize_then_crop", "crop_padding": 32}
         ),
         dtype_policy="mixed_bfloat16",
-        differences=(*_DIFFERENCES, *_DIFFERENCES_OF_AUGMENTATION[augmentation], *own_differences),
+        deviations=(*_DEVIATIONS, *_DEVIATIONS_OF_AUGMENTATION[augmentation], *own_deviations),
         **fields,
     )
 
@@ -95,9 +98,9 @@ def _supcon(
 ) -> Recipe:
     return _recipe(
         depth,
-        differences.INITIAL_HEAD,
-        differences.FROZEN_STATISTICS,
-        differences.RMSPROP,
+        deviations.INITIAL_HEAD,
+        deviations.FROZEN_STATISTICS,
+        deviations.RMSPROP,
         name=f"supcon_imagenet_resnet{depth}",
         source=_SOURCE.format(run=f"SupCon on ImageNet with ResNet-{depth}"),
         method="supcon",
@@ -131,7 +134,7 @@ def _supcon(
 def _cross_entropy(depth: int, num_replicas: int, training: Stage) -> Recipe:
     return _recipe(
         depth,
-        differences.SGD,
+        deviations.SGD,
         name=f"cross_entropy_imagenet_resnet{depth}",
         source=_SOURCE.format(run=f"cross-entropy on ImageNet with ResNet-{depth}"),
         method="cross_entropy",
@@ -159,8 +162,7 @@ SUPCON_RESNET50 = _supcon(
     ),
     notes=(
         "Pre-training had a base learning rate of 0.3 and a weight decay of 1e-4 in the first "
-        "version, and a temperature of "
-        "0.07 in one between.",
+        "version, and a temperature of 0.07 in a later one.",
     ),
 )
 SUPCON_RESNET101 = _supcon(
@@ -189,11 +191,11 @@ SUPCON_RESNET200 = _supcon(
 )
 SIMCLR_RESNET50 = _recipe(
     50,
-    differences.INITIAL_HEAD,
-    differences.LOCAL_HEAD_STATISTICS,
-    differences.FROZEN_STATISTICS,
-    differences.INITIAL_CLASSIFIER,
-    differences.SGD,
+    deviations.INITIAL_HEAD,
+    deviations.LOCAL_HEAD_STATISTICS,
+    deviations.FROZEN_STATISTICS,
+    deviations.INITIAL_CLASSIFIER,
+    deviations.SGD,
     name="simclr_imagenet_resnet50",
     source=_SOURCE.format(run="SimCLR on ImageNet with ResNet-50"),
     method="simclr",
@@ -226,8 +228,7 @@ SIMCLR_RESNET50 = _recipe(
     accuracy=None,
     notes=(
         "In the first version pre-training had a weight decay of 1e-6, a head of 2048 and 128 "
-        "units, and the loss times the "
-        "temperature.",
+        "units, and the loss times the temperature.",
     ),
 )
 CROSS_ENTROPY_RESNET50 = _cross_entropy(

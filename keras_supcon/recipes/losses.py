@@ -4,7 +4,7 @@ from keras_supcon.recipes.recipe import Component
 
 
 def supcon(temperature: float, scale_by_temperature: bool) -> Component:
-    """Equation 2 of the paper over all pairs of views."""
+    """Returns equation 2 of the paper over all pairs of views."""
     options = {"summation": "out", "denominator": "all", "contrast_mode": "all"}
     return Component(
         "SupConLoss",
@@ -13,10 +13,10 @@ def supcon(temperature: float, scale_by_temperature: bool) -> Component:
 
 
 def ntxent(temperature: float) -> Component:
-    """SimCLR's loss."""
+    """Returns SimCLR's loss."""
     return Component("NTXentLoss", {"temperature": temperature})
 
 
 def cross_entropy(label_smoothing: float = 0.0) -> Component:
-    """Keras' cross-entropy of probabilities and one-hot labels."""
+    """Returns Keras' cross-entropy of probabilities and one-hot labels."""
     return Component("CategoricalCrossentropy", {"label_smoothing": label_smoothing})

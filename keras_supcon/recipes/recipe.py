@@ -1,12 +1,16 @@
-"""What a published training run is made of."""
+"""The parts of a published training run."""
 
+import functools
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from keras_supcon.user_lines import stacklevel_of_user
 
 
 @dataclass(frozen=True)
 class Component:
-    """A class, by its name, and the arguments to make it with.
+    """Names a class, and holds the arguments to make it with.
 
     Args:
         name: Name of a class in the module that the field of `Recipe` or `Stage` names.
@@ -28,12 +32,11 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage of training: a loss, an optimizer and a schedule, in epochs.
+    """Holds one stage of training: a loss, an optimizer and a schedule, in epochs.
 
     The learning rate rises linearly from `warmup_learning_rate` to its peak,
     `scale_learning_rate(base_learning_rate, batch_size, learning_rate_rule)`, within
-    `warmup_epochs`, and then falls by `decay` until `epochs` are over, those of the warm-up among
-    them.
+    `warmup_epochs`. It then falls by `decay` until the end of `epochs`, which include the warm-up.
 
     Args:
         loss: Class in `keras_supcon.losses`; for classifiers one in `keras.losses`, on one-hot
@@ -51,7 +54,7 @@ class Stage:
         rho: Share of the old value in RMSprop's mean square; None for the others.
         epsilon: RMSprop's, inside the root; None for the others.
         decay: `"cosine"`: half a wave from the peak to `final_learning_rate` of it;
-            `"exponential"`: times `decay_rate` after every `decay_epochs`, in stairs;
+            `"exponential"`: times `decay_rate` after every `decay_epochs`, in steps;
             `"piecewise"`: times `decay_rate` at each of `decay_boundaries`.
         decay_rate: See `decay`; None for the cosine.
         decay_epochs: See `decay`; None for the others.
@@ -60,16 +63,17 @@ class Stage:
         final_learning_rate: Share of the peak in [0, 1) that the cosine ends at.
         weight_decay: Coefficient of the L2 decay that is part of the gradient (half of it times the
             squared norm in the loss).
-        weight_decay_parts: What decays: some of `"encoder"`, `"projection_head"`, `"classifier"`.
+        weight_decay_parts: Parts that decay: some of `"encoder"`, `"projection_head"` and
+            `"classifier"`.
         weight_decay_exclusions: Regular expressions, as `LARS` takes them: variables that neither
             decay nor, with LARS, adapt.
 
     Example:
 
-    >>> from keras_supcon import optimizers, recipes
+    >>> from keras_supcon import experiments, recipes
     >>> stage = recipes.get("supcon_imagenet_resnet50").training
-    >>> round(optimizers.scale_learning_rate(stage.base_learning_rate, stage.batch_size, stage.learning_rate_rule), 4)
-    9.6
+    >>> stage.base_learning_rate, round(experiments.peak_learning_rate(stage), 4)
+    (0.4, 9.6)
     """
 
     loss: Component
@@ -96,23 +100,48 @@ class Stage:
     weight_decay_exclusions: tuple[str, ...]
 
 
+def _take_differences(kind: type["Recipe"]) -> type["Recipe"]:
+    """Lets the constructor take `differences`, the name that `deviations` had in version 0.1."""
+    init = kind.__init__
+
+    @functools.wraps(init)
+    def accept(self: "Recipe", **fields: Any) -> None:
+        if "differences" in fields:  # `dataclasses.replace` gives both
+            _warn_of_differences()
+            fields["deviations"] = fields.pop("differences")
+        init(self, **fields)
+
+    kind.__init__ = accept
+    return kind
+
+
+def _warn_of_differences() -> None:
+    warnings.warn(
+        "`differences` of `Recipe` is now `deviations`; the next version will not have the old "
+        "name.",
+        DeprecationWarning,
+        stacklevel=stacklevel_of_user(),
+    )
+
+
+@_take_differences
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A published training run, as data.
+    """Holds a published training run as data.
 
-    Numbers are those of the source. `differences` says what comes out otherwise when they are run
-    with this package.
+    Numbers are those of the source. `deviations` says what this package does otherwise when it runs
+    them.
 
     Args:
-        name: Name under which `get` finds it.
-        source: Where the numbers are from.
+        name: Name for `get`.
+        source: Publication of the numbers.
         method: `"supcon"`, `"simclr"` or `"cross_entropy"`.
         dataset: Name in TensorFlow Datasets, as `keras_supcon.data.load` takes it.
         num_classes: Classes of the data set.
         num_examples: Training images of the data set.
         image_size: Height and width of the images at the encoder, in pixels.
-        pixel_mean: Mean of each channel in [0, 1] that the source takes off the pixels.
-        pixel_deviation: What it divides them by then.
+        pixel_mean: Mean of each channel in [0, 1], which the source subtracts from the pixels.
+        pixel_deviation: Deviation of each channel, by which it divides them then.
         encoder: Class in `keras_supcon.encoders`.
         normalize_features: Whether the heads see features of length one,
             `keras.layers.UnitNormalization` on the encoder.
@@ -126,11 +155,11 @@ class Recipe:
         evaluation: Class in `keras_supcon.augmentation` for test images; its `image_size` is that
             of the recipe.
         dtype_policy: Precision in Keras' terms.
-        num_replicas: Processors that shared a batch, or None if the source does not say.
+        num_replicas: Replicas that a batch was sharded over, or None if the source does not say.
         accuracy: Published top-1 accuracy on the test images (for ImageNet the validation images),
             in [0, 1], or None.
-        differences: What this package does otherwise than the source.
-        notes: What else to know of the source.
+        deviations: What this package does otherwise than the source.
+        notes: Further facts on the source.
 
     Example:
 
@@ -138,7 +167,8 @@ class Recipe:
     >>> recipe = recipes.get("supcon_cifar10_resnet50")
     >>> encoder = getattr(encoders, recipe.encoder.name)(**recipe.encoder.arguments)
     >>> views = recipe.training.augmentation
-    >>> augmenter = getattr(augmentation, views.name)(image_size=recipe.image_size, **views.arguments)
+    >>> policy = getattr(augmentation, views.name)
+    >>> augmenter = policy(image_size=recipe.image_size, **views.arguments)
     >>> recipe.training.epochs, recipe.linear_classifier.decay_boundaries
     (1000, (60, 75, 90))
     """
@@ -163,5 +193,11 @@ class Recipe:
     dtype_policy: Literal["float32", "mixed_bfloat16"]
     num_replicas: int | None
     accuracy: float | None
-    differences: tuple[str, ...]
+    deviations: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """Deprecated name of `deviations`."""
+        _warn_of_differences()
+        return self.deviations

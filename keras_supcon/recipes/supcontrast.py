@@ -1,12 +1,12 @@
-"""CIFAR-10 and CIFAR-100 by the authors' PyTorch code, from which the paper has its CIFAR numbers."""
+"""CIFAR-10 and CIFAR-100 by the authors' PyTorch code, the source of the paper's numbers."""
 
 from typing import Any
 
-from keras_supcon.recipes import differences
+from keras_supcon.recipes import deviations
 from keras_supcon.recipes.losses import cross_entropy, ntxent, supcon
 from keras_supcon.recipes.recipe import Component, Recipe, Stage
 
-# The source multiplies the contrastive losses by their temperature over this.
+# The source multiplies the contrastive losses by their temperature, divided by this.
 _BASE_TEMPERATURE = 0.07
 _PIXELS = {
     10: {"pixel_mean": (0.4914, 0.4822, 0.4465), "pixel_deviation": (0.2023, 0.1994, 0.2010)},
@@ -71,12 +71,15 @@ def _linear_classifier(learning_rate: float) -> Stage:
 
 
 def _recipe(
-    method: str, num_classes: int, *own_differences: str, programs: str, **fields: Any
+    method: str, num_classes: int, *own_deviations: str, programs: str, **fields: Any
 ) -> Recipe:
     dataset = f"cifar{num_classes}"
     return Recipe(
         name=f"supcontrast_{method}_{dataset}_resnet50",
-        source=f"github.com/HobbitLong/SupContrast, {programs}, as its README runs it; accuracy from the table there",
+        source=(
+            f"github.com/HobbitLong/SupContrast, {programs}, as its README runs it; accuracy from "
+            "the table there"
+        ),
         method=method,
         dataset=dataset,
         num_classes=num_classes,
@@ -87,12 +90,12 @@ def _recipe(
         evaluation=Component("CenterCropResize", {"crop_padding": 0}),
         dtype_policy="float32",
         num_replicas=None,
-        differences=(
-            differences.STANDARDIZATION,
-            differences.INITIAL_WEIGHTS_OF_TORCH,
-            differences.SGD,
-            differences.RATE_OF_EPOCHS,
-            *own_differences,
+        deviations=(
+            deviations.STANDARDIZATION,
+            deviations.INITIAL_WEIGHTS_OF_TORCH,
+            deviations.SGD,
+            deviations.RATE_OF_EPOCHS,
+            *own_deviations,
         ),
         **_PIXELS[num_classes],
         **fields,
@@ -103,9 +106,9 @@ def _contrastive(method: str, num_classes: int, **fields: Any) -> Recipe:
     return _recipe(
         method,
         num_classes,
-        differences.LAST_BIAS,
-        differences.JITTER,
-        differences.BEST_EPOCH,
+        deviations.LAST_BIAS,
+        deviations.JITTER,
+        deviations.BEST_EPOCH,
         programs="main_supcon.py and main_linear.py",
         head=_HEAD,
         num_views=2,

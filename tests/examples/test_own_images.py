@@ -38,11 +38,13 @@ def test_classifies_pieces_of_two_photographs(programs, photographs, tmp_path):
 def test_an_output_that_cannot_be_written_is_refused_before_training(programs, tmp_path):
     (tmp_path / "full-pretrained.keras").mkdir()
     (tmp_path / "link.keras").symlink_to(tmp_path / "nowhere" / "classifier.keras")
-    for output in (
+    outputs = (
         "classifier.h5",
         *(str(tmp_path / name) for name in ("nowhere/a.keras", "full.keras", "link.keras")),
-    ):
-        code, printed, errors = programs.run(PROGRAM, f"--images={tmp_path}", f"--output={output}")
+    )
+    flags = [(f"--images={tmp_path}", f"--output={output}") for output in outputs]
+    for pid in [programs.start(PROGRAM, *own) for own in flags]:
+        code, printed, errors = programs.wait(pid)
         assert code != 0
         assert "--output should end with .keras and lie in a folder that exists" in printed + errors
 

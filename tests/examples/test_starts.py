@@ -2,6 +2,8 @@
 says of missing packages.
 """
 
+import ast
+import importlib
 import os
 import pathlib
 import re
@@ -26,7 +28,8 @@ ON_DIGITS = (
 # None. quickstart.py is run by test_quickstart.py.
 TRIALS = {
     "own_images.py": (("--images=digits", "--image_size=8", "--epochs=1"), "own_images.keras"),
-    "cifar10.py": (ON_DIGITS, "trial/classifier.keras"),
+    # test_cifar10.py runs the other methods.
+    "cifar10.py": ((*ON_DIGITS, "--method=cross_entropy"), "trial/classifier.keras"),
     "imagenet_tpu.py": ((*ON_DIGITS, "--image_size=16"), "trial/classifier.keras"),
     "recipe_to_keras.py": (("--epochs=1",), None),
     "show_augmentations.py": (
@@ -90,6 +93,23 @@ def test_an_unknown_flag_is_named(program):
     assert "Traceback" not in finished.stderr
 
 
+def test_the_guide_names_every_program():
+    guide = (EXAMPLES / "README.md").read_text()
+    assert set(re.findall(r"^\| `(\w+\.py)`", guide, re.MULTILINE)) == set(PROGRAMS)
+
+
+def test_programs_use_the_public_names_alone():
+    """Of the package they import rooms, and from rooms what these export."""
+    for path in EXAMPLES.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("keras_supcon"):
+                exported = importlib.import_module(node.module).__all__
+                assert {alias.name for alias in node.names} <= set(exported), path.name
+            if isinstance(node, ast.Import):
+                ours = [one.name for one in node.names if one.name.startswith("keras_supcon")]
+                assert ours in ([], ["keras_supcon"]), path.name
+
+
 def test_every_program_begins_with_the_import_that_names_what_is_missing():
     for program in PROGRAMS:
         imports = re.findall(
@@ -130,7 +150,7 @@ def test_every_program_begins_with_the_import_that_names_what_is_missing():
             "show_augmentations.py",
             (),
             "sklearn",
-            "show_augmentations.py: Drawing needs sklearn, which is not installed:",
+            "show_augmentations.py needs sklearn, which is not installed:",
         ),
     ],
 )

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_supcon.optimizers import WarmUp, epochs_to_steps, scale_learning_rate
+from keras_supcon import optimizers
+from keras_supcon.optimizers import WarmUp, scale_learning_rate
 
 pytestmark = pytest.mark.neutral
 
@@ -51,7 +52,7 @@ def test_without_warm_up_nothing_changes():
     "inner", [0.5, schedules.CosineDecay(0.5, decay_steps=10)], ids=["constant", "schedule"]
 )
 def test_survives_the_config(inner):
-    schedule = WarmUp(inner, 3, 0.25)
+    schedule = WarmUp(inner, 3, initial_learning_rate=0.25)
     assert keras.saving.get_registered_name(WarmUp) == "keras_supcon>WarmUp"
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(schedule)))
     restored = keras.saving.deserialize_keras_object(config)
@@ -80,11 +81,13 @@ def test_rules_of_scaling():
     assert scale_learning_rate(0.8, 1024, rule="none") == 0.8
 
 
-def test_fractions_of_steps_add_up_over_the_epochs():
-    assert epochs_to_steps(350, 1_281_167, 6144) == 72_983  # and not 350 times 208
-    assert epochs_to_steps(0, 10, 3) == 0
-    assert epochs_to_steps(0.5, 100, 10) == 5
-    assert epochs_to_steps(0.29, 100, 1) == 29  # in floats the product is a little less
+def test_names_and_calls_of_the_version_before_work_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="`epochs_to_steps` is deprecated"):
+        assert optimizers.epochs_to_steps(350, 1_281_167, 6144) == 72_983  # and not 350 times 208
+    with pytest.warns(DeprecationWarning, match="`initial_learning_rate` of `WarmUp`"):
+        assert WarmUp(0.5, 3, 0.25).initial_learning_rate == 0.25
+    with pytest.warns(DeprecationWarning, match="`momentum`, `weight_decay` of `LARS`"):
+        assert optimizers.LARS(0.1, 0.5, 0.25).coupled_weight_decay == 0.25
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,10 @@ def test_fractions_of_steps_add_up_over_the_epochs():
             lambda: WarmUp(0.1, 1.5),
             "`warmup_steps` should be a whole number of at least 0. Received: warmup_steps=1.5",
         ),
-        (lambda: WarmUp(0.1, 3, -1.0), "`initial_learning_rate` should be a number of at least 0"),
+        (
+            lambda: WarmUp(0.1, 3, initial_learning_rate=-1.0),
+            "`initial_learning_rate` should be a number of at least 0",
+        ),
         (lambda: scale_learning_rate(0.0, 256), "`base_learning_rate` should be a positive number"),
         (
             lambda: scale_learning_rate(0.1, 0),
@@ -108,11 +114,6 @@ def test_fractions_of_steps_add_up_over_the_epochs():
             lambda: scale_learning_rate(0.1, 256, "cube"),
             "`rule` should be one of .*Received: rule='cube'",
         ),
-        (
-            lambda: epochs_to_steps(-1, 10, 2),
-            "`epochs` should be a number of at least 0. Received: epochs=-1",
-        ),
-        (lambda: epochs_to_steps(1, 0, 2), "`num_examples` should be a whole number of at least 1"),
     ],
 )
 def test_refuses_arguments_out_of_range(make, sentence):

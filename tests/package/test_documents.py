@@ -12,12 +12,18 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PROGRAMS = [
     path for path in sorted((ROOT / "examples").glob("*.py")) if "flags.DEFINE" in path.read_text()
 ]
-every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-every_text = pytest.mark.parametrize("path", [*DOCUMENTS, *PROGRAMS], ids=lambda path: path.name)
+NAMES = {"ids": lambda path: str(path.relative_to(ROOT))}
+every_document = pytest.mark.parametrize("path", DOCUMENTS, **NAMES)
+every_text = pytest.mark.parametrize("path", [*DOCUMENTS, *PROGRAMS], **NAMES)
 # Python, and the text block that shows what it prints, where one follows at once.
 README_BLOCKS = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", README, re.DOTALL)
 # Those of `tests/conftest.py` that trade the speed of a program for that of its compilation.
@@ -75,7 +81,7 @@ def test_the_first_block_of_the_readme_is_the_whole_method_with_what_it_prints()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", DOCUMENTS[1:], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS[1:], **NAMES)
 def test_every_python_block_runs(path, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     names = {}

@@ -13,6 +13,7 @@ ALLOWED_FILE = "_keras_internals.py"
 # Names with an underscore that their libraries document.
 DOCUMENTED = {
     "_asdict": "a method of named tuples",
+    "_exit": "a function of os, in the documentation of Python",
     "_fields": "an attribute of named tuples",
     "_replace": "a method of named tuples",
     "_getframe": "a function of sys, in the documentation of Python",

@@ -21,6 +21,7 @@ ROOMS = (
     "distribution",
     "encoders",
     "evaluation",
+    "experiments",
     "layers",
     "losses",
     "metrics",

@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from keras_supcon import augmentation, encoders, layers, losses, recipes
-from keras_supcon.optimizers import LARS, WarmUp, epochs_to_steps, scale_learning_rate
+from keras_supcon.optimizers import LARS, WarmUp, scale_learning_rate
 
 pytestmark = pytest.mark.neutral
 
@@ -129,10 +129,15 @@ def make(module, component, **arguments):
     return getattr(module, component.name)(**arguments, **component.arguments)
 
 
+def steps_of(epochs, num_examples, batch_size):
+    """Counts the steps as the sources do: rounded down once, at the end of all epochs."""
+    return int(epochs * num_examples / batch_size)
+
+
 def schedule_and_steps(stage, num_examples):
     """The learning rate of a stage from Keras' decays."""
     steps, warmup_steps = (
-        epochs_to_steps(epochs, num_examples, stage.batch_size)
+        steps_of(epochs, num_examples, stage.batch_size)
         for epochs in (stage.epochs, stage.warmup_epochs)
     )
     steps_per_epoch = num_examples / stage.batch_size
@@ -149,7 +154,7 @@ def schedule_and_steps(stage, num_examples):
         boundaries = [int(epochs * steps_per_epoch) for epochs in stage.decay_boundaries]
         rates = [peak(stage) * stage.decay_rate**n for n in range(len(boundaries) + 1)]
         decay = decays.PiecewiseConstantDecay(boundaries, rates)
-    return WarmUp(decay, warmup_steps, stage.warmup_learning_rate), steps
+    return WarmUp(decay, warmup_steps, initial_learning_rate=stage.warmup_learning_rate), steps
 
 
 def test_holds_every_row_of_the_table_and_no_other():
@@ -193,14 +198,10 @@ def test_has_the_numbers_of_the_table(recipe):
 def test_takes_the_steps_of_the_published_runs(name, training_steps, all_steps):
     recipe = recipes.get(name)
     batch_size = recipe.training.batch_size
-    assert (
-        epochs_to_steps(recipe.training.epochs, recipe.num_examples, batch_size) == training_steps
-    )
+    assert steps_of(recipe.training.epochs, recipe.num_examples, batch_size) == training_steps
     # The source rounds the end of all epochs, not each stage.
     assert (
-        epochs_to_steps(
-            sum(stage.epochs for stage in stages(recipe)), recipe.num_examples, batch_size
-        )
+        steps_of(sum(stage.epochs for stage in stages(recipe)), recipe.num_examples, batch_size)
         == all_steps
     )
 
@@ -300,8 +301,8 @@ def test_pixels_of_cifar10_are_those_that_the_source_has_from_minus_one_to_one()
 def test_says_where_it_is_from_and_what_differs(recipe):
     assert recipe.source.startswith("github.com/")
     assert ("SupContrast" in recipe.source) == recipe.name.startswith("supcontrast_")
-    assert "standardizes" in recipe.differences[0]
-    sentences = (*recipe.differences, *recipe.notes)
+    assert "standardizes" in recipe.deviations[0]
+    sentences = (*recipe.deviations, *recipe.notes)
     assert len(set(sentences)) == len(sentences)
     assert all(re.fullmatch(r"[A-Z`].*\.", sentence) for sentence in sentences)
     uses = {stage.optimizer for stage in stages(recipe)}
@@ -309,9 +310,9 @@ def test_says_where_it_is_from_and_what_differs(recipe):
         ("sgd", "keras.optimizers.SGD"),
         ("rmsprop", "keras.optimizers.RMSprop"),
     ):
-        assert (optimizer in uses) == any(word in sentence for sentence in recipe.differences)
+        assert (optimizer in uses) == any(word in sentence for sentence in recipe.deviations)
     blurs = recipe.training.augmentation.arguments.get("blur_probability", 0) > 0
-    assert blurs == any("blurred" in sentence for sentence in recipe.differences)
+    assert blurs == any("blurred" in sentence for sentence in recipe.deviations)
 
 
 @every_recipe
@@ -326,6 +327,14 @@ def test_is_data_of_its_own(recipe):
     hash(recipe)
 
 
+def test_the_name_of_deviations_in_the_version_before_works_with_a_warning():
+    recipe = recipes.get("supcon_imagenet_resnet50")
+    with pytest.warns(DeprecationWarning, match="`differences` of `Recipe` is now `deviations`"):
+        assert recipe.differences == recipe.deviations
+    with pytest.warns(DeprecationWarning, match="`differences` of `Recipe` is now `deviations`"):
+        assert dataclasses.replace(recipe, differences=("One.",)).deviations == ("One.",)
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
@@ -335,7 +344,7 @@ def test_is_data_of_its_own(recipe):
         ),
         (
             "nothing like it",
-            r"`name` should be one of \('supcon_imagenet_resnet50', .*Received: name='nothing like it'.$",
+            r"`name` should be one of \('supcon_imagenet_.*Received: name='nothing like it'.$",
         ),
         (3, "Received: name=3"),
     ],

@@ -12,10 +12,10 @@ _RECIPES = {
 
 
 def names() -> tuple[str, ...]:
-    """The names of all recipes.
+    """Returns the names of all recipes.
 
-    A name is `method_dataset_encoder`. Those of the authors' TensorFlow code have nothing before
-    it, those of their PyTorch code begin with `supcontrast_`.
+    A name is `method_dataset_encoder`. The recipes of the authors' TensorFlow code have no prefix,
+    those of their PyTorch code begin with `supcontrast_`.
 
     Returns:
         The names, in the order of the sources.
@@ -23,21 +23,21 @@ def names() -> tuple[str, ...]:
     Example:
 
     >>> from keras_supcon import recipes
-    >>> [name for name in recipes.names() if name.startswith("supcon_")]  # doctest: +NORMALIZE_WHITESPACE
-    ['supcon_imagenet_resnet50', 'supcon_imagenet_resnet101', 'supcon_imagenet_resnet200', 'supcon_cifar10_resnet50']
+    >>> [name for name in recipes.names() if name.startswith("supcon_imagenet")]
+    ['supcon_imagenet_resnet50', 'supcon_imagenet_resnet101', 'supcon_imagenet_resnet200']
     """
     return tuple(_RECIPES)
 
 
 def get(name: str) -> Recipe:
-    """A published training run.
+    """Returns a published training run.
 
     Args:
         name: One of `names()`.
 
     Returns:
-        A `Recipe` of your own: `dataclasses.replace` changes its fields, `dataclasses.asdict` makes
-        a dictionary of it.
+        A copy of the recipe: `dataclasses.replace` changes its fields, `dataclasses.asdict` makes a
+        dictionary of it.
 
     Raises:
         ValueError: For an unknown name.

@@ -7,6 +7,7 @@ import keras
 import pytest
 
 from keras_supcon.callbacks import Checkpoint, Position
+from keras_supcon.experiments import EpochLog
 from tests.callbacks.test_checkpoint import (
     EPOCHS,
     STEPS,
@@ -15,26 +16,18 @@ from tests.callbacks.test_checkpoint import (
     interrupt_after,
     small_model,
 )
-from tests.examples.test_run_folder import EXAMPLES
 
 
-@pytest.fixture
-def train(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    from epoch_log import EpochLog
-
-    def train(folder: pathlib.Path, *callbacks, save_freq=1, **arguments) -> EpochLog:
-        """From the newest checkpoint on, with the learning rate 0: the loss is that of the batches."""
-        folder.mkdir(exist_ok=True)
-        model, checkpoint = small_model(), Checkpoint(folder / "checkpoints", save_freq)
-        log = EpochLog(folder / "epochs.csv", checkpoint, checkpoint.restore(model), STEPS)
-        log.write()
-        checkpoint.fit(
-            model, batches, EPOCHS, STEPS, verbose=0, callbacks=[*callbacks, log], **arguments
-        )
-        return log
-
-    return train
+def train(folder: pathlib.Path, *callbacks, save_freq=1, **arguments) -> EpochLog:
+    """Trains from the newest checkpoint on, with learning rate 0: the loss is that of the data."""
+    folder.mkdir(exist_ok=True)
+    model, checkpoint = small_model(), Checkpoint(folder / "checkpoints", save_freq)
+    log = EpochLog(folder / "epochs.csv", checkpoint, checkpoint.restore(model), STEPS)
+    log.write()
+    checkpoint.fit(
+        model, batches, EPOCHS, STEPS, verbose=0, callbacks=[*callbacks, log], **arguments
+    )
+    return log
 
 
 def rows(folder: pathlib.Path) -> list[dict[str, float]]:
@@ -42,7 +35,7 @@ def rows(folder: pathlib.Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def test_one_row_for_each_epoch_over_all_of_its_batches(train, tmp_path):
+def test_one_row_for_each_epoch_over_all_of_its_batches(tmp_path):
     log = train(tmp_path / "whole")
     expected = rows(tmp_path / "whole")
     assert [(row["epoch"], row["batches"]) for row in expected] == [
@@ -62,7 +55,7 @@ def test_one_row_for_each_epoch_over_all_of_its_batches(train, tmp_path):
     assert rows(cut) == [pytest.approx(row, rel=1e-5) for row in expected]
 
 
-def test_epochs_that_are_done_again_have_one_row(train, tmp_path):
+def test_epochs_that_are_done_again_have_one_row(tmp_path):
     for steps in (STEPS + 2, STEPS + 4):
         with pytest.raises(InterruptError):
             train(tmp_path, interrupt_after(steps), save_freq="epoch")
@@ -70,7 +63,7 @@ def test_epochs_that_are_done_again_have_one_row(train, tmp_path):
     assert [row["epoch"] for row in rows(tmp_path)] == list(range(EPOCHS))
 
 
-def test_what_is_not_known_of_an_epoch_is_said_and_an_older_file_kept(train, tmp_path):
+def test_what_is_not_known_of_an_epoch_is_said_and_an_older_file_kept(tmp_path):
     with pytest.raises(InterruptError):
         train(tmp_path, interrupt_after(STEPS + 3))
     checkpoint = Checkpoint(tmp_path / "checkpoints", 1)
@@ -81,8 +74,6 @@ def test_what_is_not_known_of_an_epoch_is_said_and_an_older_file_kept(train, tmp
     checkpoint.notes.clear()  # as of a version that had none
     with pytest.raises(InterruptError):
         checkpoint.fit(model, batches, EPOCHS, STEPS, verbose=0, callbacks=[interrupt_after(2)])
-    from epoch_log import EpochLog
-
     checkpoint = Checkpoint(tmp_path / "checkpoints", 1)
     log = EpochLog(
         tmp_path / "epochs.csv", checkpoint, checkpoint.restore(small_model()), STEPS
@@ -100,7 +91,7 @@ def test_what_is_not_known_of_an_epoch_is_said_and_an_older_file_kept(train, tmp
     assert len(list(tmp_path.glob("epochs*.csv"))) == 3
 
 
-def test_validation_is_of_the_end_of_an_epoch_and_missing_where_it_was_cut_short(train, tmp_path):
+def test_validation_is_of_the_end_of_an_epoch_and_missing_where_it_was_cut_short(tmp_path):
     validation = {"validation_data": batches(), "validation_steps": STEPS}
     with pytest.raises(InterruptError):
         train(tmp_path, interrupt_after(3), **validation)
@@ -123,7 +114,7 @@ def test_validation_is_of_the_end_of_an_epoch_and_missing_where_it_was_cut_short
     "notes",
     [{"epochs": 1, "begun": "x"}, {"epochs": [{"epoch": "0"}, 2], "begun": [{"batches": 2}, 3]}],
 )
-def test_notes_of_another_program_are_passed_over(train, tmp_path, notes):
+def test_notes_of_another_program_are_passed_over(tmp_path, notes):
     with pytest.raises(InterruptError):
         train(tmp_path, interrupt_after(2))
     model, checkpoint = small_model(), Checkpoint(tmp_path / "checkpoints", 1)

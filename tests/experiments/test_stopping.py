@@ -7,27 +7,26 @@ import signal
 import keras
 import pytest
 
+from keras_supcon import encoders
+from keras_supcon.experiments import StopOnSignal, one_line_errors
+from keras_supcon.experiments.stopping import SIGNALS
 from tests.callbacks.test_checkpoint import STEPS, batches, small_model
-from tests.examples.test_run_folder import EXAMPLES
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 
 
-@pytest.fixture
-def stopping(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    import stopping
-
+@pytest.fixture(autouse=True)
+def _default_signals():
     # A shell starts what runs in its background with Ctrl-C ignored.
-    before = [(number, signal.signal(number, signal.SIG_DFL)) for number in stopping.SIGNALS]
-    yield stopping
+    before = [(number, signal.signal(number, signal.SIG_DFL)) for number in SIGNALS]
+    yield
     for number, handler in before:
         signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(
-    stopping, number, capfd, monkeypatch
+    number, capfd, monkeypatch
 ):
     codes = []
     monkeypatch.setattr(os, "_exit", codes.append)
@@ -38,7 +37,7 @@ def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(
 
     before = signal.getsignal(number)
     model = small_model()
-    with stopping.StopOnSignal() as stop:
+    with StopOnSignal() as stop:
         callbacks = [keras.callbacks.LambdaCallback(on_train_batch_begin=send), stop]
         with stop.hold():
             model.fit(
@@ -57,14 +56,12 @@ def test_the_first_signal_ends_fit_between_two_steps_and_the_second_the_program(
         with pytest.raises(SystemExit) as caught:
             stop.end()
     assert caught.value.code == 128 + number
-    said = f"Stopped by {number.name}. What was trained until now was saved: keras.saving.load_model('a.keras')"
-    assert capfd.readouterr().err.count(said) == 2
+    said = f"Stopped by {number.name}. What was trained until now was saved: "
+    assert capfd.readouterr().err.count(f"{said}keras.saving.load_model('a.keras')") == 2
     assert signal.getsignal(number) == before
 
 
-def test_a_signal_ends_validation_too_whose_figures_are_then_not_those_of_the_epoch(
-    stopping, capfd
-):
+def test_a_signal_ends_validation_too_whose_figures_are_then_not_those_of_the_epoch(capfd):
     steps, logged = [], []
 
     def send(batch, logs):
@@ -76,7 +73,7 @@ def test_a_signal_ends_validation_too_whose_figures_are_then_not_those_of_the_ep
         "val_loss", min_delta=1e9, patience=2, restore_best_weights=True
     )
     model = small_model()
-    with stopping.StopOnSignal() as stop:
+    with StopOnSignal() as stop:
         callbacks = [
             stop,
             keras.callbacks.LambdaCallback(on_test_batch_begin=send),
@@ -111,11 +108,40 @@ def test_a_signal_ends_validation_too_whose_figures_are_then_not_those_of_the_ep
     )
 
 
-def test_a_signal_that_is_ignored_stays_ignored(stopping):
+def test_a_signal_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
-        with stopping.StopOnSignal() as stop:
+        with StopOnSignal() as stop:
             os.kill(os.getpid(), signal.SIGHUP)
         assert stop.received is None
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_model_is_saved_at_the_end_of_fit_and_before_the_program_ends(tmp_path):
+    model, path = small_model(), tmp_path / "model.keras"
+    with StopOnSignal() as stop:
+        with stop.saving(model, path):
+            assert not path.exists()
+        assert stop.files == [path]
+        with pytest.raises(SystemExit) as caught, stop.saving(model, tmp_path / "second.keras"):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert sorted(saved.name for saved in tmp_path.iterdir()) == ["model.keras", "second.keras"]
+
+
+def test_errors_that_this_package_raised_become_a_line_and_others_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["folder/program.py"])
+    with pytest.raises(SystemExit) as caught, one_line_errors(flags={"depth": "encoder_depth"}):
+        encoders.ResNet(depth=11)
+    line = str(caught.value.code)
+    assert line.startswith("program.py: `--encoder_depth` should be one of")
+    assert line.endswith(" --encoder_depth=11")
+    for error in (OSError(28, "No space left"), ImportError("no such module")):
+        with pytest.raises(SystemExit), one_line_errors():
+            raise error
+    for error in (ValueError("a bug"), RuntimeError("out of memory"), KeyError("a")):
+        with pytest.raises(type(error)), one_line_errors():
+            raise error
+        with pytest.raises(SystemExit), one_line_errors(type(error)):
+            raise error
