@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 import keras_supcon
-from keras_supcon import augmentation, encoders, metrics, optimizers
+from keras_supcon import augmentation, encoders, metrics, models, optimizers
 from tests.harness import Case
 
 VIEWS = {"image_size": (12, 10), "crop_area": (0.2, 0.9), "flip_probability": 0.3}
@@ -191,6 +191,22 @@ MODELS = {
         },
         lambda: same_images(1, 8, 8),
     ),
+    "EncoderModel": Case(
+        models.EncoderModel,
+        lambda: {"encoder": _encoder(), "augmenter": _augmenter()},
+        lambda: same_images(1, 8, 8),
+    ),
+    "PretrainingModel": Case(
+        models.PretrainingModel,
+        lambda: {
+            "encoder": _encoder(),
+            "augmenter": _augmenter(),
+            "num_views": 3,
+            "micro_batch_size": 4,
+            "augment_in_evaluation": False,
+        },
+        lambda: same_images(1, 8, 8),
+    ),
     "LinearClassifier": Case(
         keras_supcon.LinearClassifier,
         lambda: {
@@ -204,6 +220,8 @@ MODELS = {
 }
 LOSS_OF_MODEL: dict[type, Any] = {
     keras_supcon.ContrastiveModel: lambda: keras_supcon.SupConLoss(0.2, summation="in"),
+    models.EncoderModel: lambda: "sparse_categorical_crossentropy",
+    models.PretrainingModel: lambda: keras_supcon.SupConLoss(0.2),
     keras_supcon.LinearClassifier: lambda: "sparse_categorical_crossentropy",
 }
 

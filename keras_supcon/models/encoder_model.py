@@ -40,8 +40,9 @@ from keras_supcon.typing import Tensor, TensorTree
 _FIT = inspect.signature(keras.Model.fit)
 
 
+@keras.saving.register_keras_serializable(package="keras_supcon")
 class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
-    """Base of the models around an encoder.
+    """Gives the features of an encoder, `(batch, features)`; base of the models around one.
 
     One rule holds for all of them. Inputs reach the encoder as they are given, integers as floats
     of the same values, and augmentation leaves the range of pixels as it is. A recipe, whose views
@@ -60,6 +61,16 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
     Raises:
         ValueError: If an argument is of the wrong kind, or the encoder has several outputs or one
             that is not of rank 2.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_supcon
+    >>> model = keras_supcon.models.EncoderModel(
+    ...     keras_supcon.encoders.ResNet(depth=10, width=0.125, stem="cifar")
+    ... )
+    >>> model.predict(np.zeros((4, 8, 8, 1), "uint8"), verbose=0).shape
+    (4, 64)
     """
 
     def __init__(
@@ -76,6 +87,13 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
         self.encoder = encoder
         self.augmenter = augmenter
         self._input_dtypes: Any = None
+
+    def build(self, input_shape: Any) -> None:
+        self.encode(self.symbolic_view(input_shape))
+        self.built = True
+
+    def call(self, inputs: TensorTree, training: bool = False) -> TensorTree:
+        return self.features(inputs, training=bool(training))
 
     def __call__(self, inputs: TensorTree, *args: Any, **kwargs: Any) -> TensorTree:
         if not self.built:

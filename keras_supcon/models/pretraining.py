@@ -30,6 +30,7 @@ from keras_supcon.models.view_groups import make_views, merge_views, split_views
 from keras_supcon.typing import Tensor, TensorTree
 
 
+@keras.saving.register_keras_serializable(package="keras_supcon")
 class PretrainingModel(EncoderModel):
     """Base of the methods that train an encoder by comparing views.
 

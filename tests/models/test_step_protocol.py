@@ -1,6 +1,6 @@
 """A method is three hooks: all else of a step, replicas, micro-batches and files, is inherited.
 
-`toy_momentum.py` is such a method. `tests/distributed/test_invariance.py` has it under replicas.
+`toy_momentum.py` is such a method. `tests/distribution/test_invariance.py` has it under replicas.
 """
 
 import keras
