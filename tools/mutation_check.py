@@ -601,7 +601,7 @@ MUTATIONS = (
         name="augments_unless_told",
         law="A layer that is not told whether it trains does not augment.",
         file="keras_supcon/augmentation/layers/image_augmentation.py",
-        before="training = always_augments(entry_layer(self))",
+        before="training = always_augments(self.entry_layer())",
         after="training = True",
         tests=("tests/augmentation/layers/test_every_layer.py",),
         backend="torch",

@@ -1,77 +1,77 @@
 """Private names of Keras that augmentation layers rely on, each with its reason."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import keras
-
-# It alone knows the outermost call of a layer, by which nested layers warn once for one input.
 from keras.src.backend.common.global_state import get_global_attribute
-
-# A container that Keras builds on the images of its first call runs once before it is called.
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
-
-# The only base of layers that run both in a model and in `tf.data` on every backend.
 from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import (
     BaseImagePreprocessingLayer,
 )
 
-__all__ = [
-    "BaseImagePreprocessingLayer",
-    "call_in_tensorflow_graph",
-    "entry_layer",
-    "flatten_layers",
-    "in_symbolic_scope",
-    "keep_inputs_as_they_are",
-    "outermost_call",
-]
+from keras_supcon.typing import Tensor
 
 
-def outermost_call() -> Any:
-    """Returns the context of the outermost layer call in progress, or None.
+def nested_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Returns a layer and all layers within it, each once.
 
-    `Layer._get_call_context` makes a context where there is none; this only reads it.
+    Reason: `layers` lists the direct parts of models and pipelines; other layers list none.
+    """
+    return layer._flatten_layers()
+
+
+def is_in_symbolic_scope() -> bool:
+    """Returns whether Keras calls layers only to learn shapes and dtypes.
+
+    Reason: a container that Keras builds on the images of its first call runs once before the call.
+    """
+    return in_symbolic_scope()
+
+
+def outermost_call() -> Any | None:
+    """Returns an object that stands for the running outermost call of a layer, or None.
+
+    Reason: nested layers warn once for one input. `Layer._get_call_context` would make a context
+    where there is none.
     """
     return get_global_attribute("current_call_ctx")
 
 
-def entry_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Returns the outermost layer whose call is in progress.
+def take_inputs_as_they_are(layer: keras.layers.Layer) -> None:
+    """Makes a layer get its inputs unconverted, TensorFlow's tensors inside `tf.data` included.
 
-    Called within `layer.call`. Keras passes on `training`, but not who gave it.
-    """
-    return layer._get_call_context().entry_layer
-
-
-def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Returns a layer and all layers that it tracks, at any depth.
-
-    The public `layers` attribute exists on models and pipelines only.
-    """
-    return list(layer._flatten_layers())
-
-
-def keep_inputs_as_they_are(layer: keras.layers.Layer) -> None:
-    """Lets inputs reach `layer.call` unconverted, as `keras.layers.Pipeline` does.
-
-    Inside `tf.data` they are TensorFlow's tensors, whatever the backend of Keras.
+    Reason: as `keras.layers.Pipeline` does it; other layers convert to the backend of Keras.
     """
     layer._convert_input_args = False
     layer._allow_non_tensor_positional_args = True
 
 
-@contextlib.contextmanager
-def call_in_tensorflow_graph(layer: BaseImagePreprocessingLayer) -> Iterator[None]:
-    """Lets a layer compute with TensorFlow and keep its inputs as they are.
+class ImageLayer(BaseImagePreprocessingLayer):
+    """Base of image layers that run in models and, with every backend of Keras, in `tf.data`.
 
-    `BaseImagePreprocessingLayer.__call__` does the same inside `tf.data`, but casts the whole
-    input to the dtype of the layer first.
+    Reason: Keras does not export the base of its image layers, which alone switches the backend
+    inside `tf.data`.
     """
-    layer.backend.set_backend("tensorflow")
-    converts, layer._convert_input_args = layer._convert_input_args, False
-    try:
-        yield
-    finally:
-        layer.backend.reset()
-        layer._convert_input_args = converts
+
+    _USE_BASE_FACTOR = False
+
+    def entry_layer(self) -> keras.layers.Layer:
+        """Returns the layer whose call led to this one, for use within `call`.
+
+        Reason: Keras passes on `training`, but not the layer that it was given to.
+        """
+        return self._get_call_context().entry_layer
+
+    def call_on_tensorflow(self, images: Tensor, **kwargs: Any) -> Tensor:
+        """Calls the layer on tensors of a TensorFlow graph, with any backend of Keras.
+
+        Reason: Keras' own way casts the whole input to the dtype of the layer first.
+        """
+        self.backend.set_backend("tensorflow")
+        converts, self._convert_input_args = self._convert_input_args, False
+        try:
+            images = self.backend.convert_to_tensor(images)
+            return keras.layers.Layer.__call__(self, images, **kwargs)
+        finally:
+            self.backend.reset()
+            self._convert_input_args = converts

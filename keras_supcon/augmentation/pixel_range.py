@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from keras_supcon.augmentation._keras_internals import flatten_layers
+from keras_supcon.augmentation._keras_internals import nested_layers
 from keras_supcon.augmentation.adapters import (
     adapter_of,
     is_library_layer,
@@ -97,7 +97,7 @@ def layer_of_other_range(augmenter: keras.layers.Layer) -> keras.layers.Layer | 
         if _is_of_keras(layer, _RESCALE) or rescales(layer)
     )
     policies = (
-        layer for layer in flatten_layers(augmenter) if getattr(layer, "ends_in_unit_range", False)
+        layer for layer in nested_layers(augmenter) if getattr(layer, "ends_in_unit_range", False)
     )
     found = next(rescaling, None) or next(policies, None)
     return None if unit_range_layer(augmenter) is not None else found

@@ -12,7 +12,7 @@ import keras
 
 from keras_supcon.augmentation.adapters import LayerAdapter
 from keras_supcon.augmentation.any_layer import as_augmenter, takes_training
-from keras_supcon.augmentation.seeds import seed_of_graph
+from keras_supcon.augmentation.seeds import seed_of_trace
 from keras_supcon.typing import TensorTree
 
 # Layers that draw nothing. They prepare the images at inference too.
@@ -89,7 +89,7 @@ def _call_with_autograph(layer: keras.layers.Layer, images: TensorTree) -> Tenso
 
     def augment(images: TensorTree) -> TensorTree:
         if graph_seed is not None:
-            tf.random.set_seed(seed_of_graph(graph_seed, number))  # of this function alone
+            tf.random.set_seed(seed_of_trace(graph_seed, number))  # of this function alone
         return call(images)
 
     return tf.function(augment)(images)

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_supcon.augmentation._keras_internals import flatten_layers
+from keras_supcon.augmentation._keras_internals import nested_layers
 from keras_supcon.augmentation.any_layer import call_augmenter
 from keras_supcon.augmentation.operations.not_finite import has_floats, nan_unless_finite
 from keras_supcon.augmentation.policies.augmentation_policy import AugmentationPolicy
@@ -150,7 +150,7 @@ def _draw_from_generator(layer: keras.layers.Layer, seed: int | None) -> None:
     generator = (
         tf.random.get_global_generator() if seed is None else tf.random.Generator.from_seed(seed)
     )
-    for part in flatten_layers(layer):
+    for part in nested_layers(layer):
         for name, value in list(vars(part).items()):
             if isinstance(value, (core.UniformFactorSampler, core.NormalFactorSampler)):
                 setattr(part, name, _Sampler(value, generator))

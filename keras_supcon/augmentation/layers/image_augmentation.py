@@ -7,10 +7,8 @@ import keras
 
 from keras_supcon.arguments import is_number, is_pair, is_whole
 from keras_supcon.augmentation._keras_internals import (
-    BaseImagePreprocessingLayer,
-    call_in_tensorflow_graph,
-    entry_layer,
-    in_symbolic_scope,
+    ImageLayer,
+    is_in_symbolic_scope,
     outermost_call,
 )
 from keras_supcon.augmentation.adapters import always_augments
@@ -26,7 +24,7 @@ from keras_supcon.typing import Tensor, TensorTree
 _WARNED_OF: weakref.WeakKeyDictionary[Any, set[tuple[float, float]]] = weakref.WeakKeyDictionary()
 
 
-class ImageAugmentation(BaseImagePreprocessingLayer):
+class ImageAugmentation(ImageLayer):
     """Base of the layers that draw once for each image of a batch.
 
     Subclasses write `draw(batch_size, image_shape)`, which returns the random numbers of a batch,
@@ -55,7 +53,6 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
             wider `value_range`, if their values can be seen, which traced programs hide.
     """
 
-    _USE_BASE_FACTOR = False
     # Whether training changes the output.
     draws_at_random = True
     # Whether the output depends on `value_range`.
@@ -87,22 +84,20 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
         if seed is not None and not is_whole(seed):
             raise ValueError(f"`seed` should be a whole number, or None. Received: seed={seed!r}")
         self.seed = None if seed is None else int(seed)
-        self.generator = ReplicaSeedGenerator(seed_of_class(self.seed, type(self)))
+        self.generator = ReplicaSeedGenerator(seed_of_class(self.seed, type(self).__name__))
         self._other_generator = None
         self._pixels_are_known = False
 
     def __call__(self, images: TensorTree, **kwargs: Any) -> TensorTree:
         if isinstance(images, dict):  # labels do not change
             return {**images, "images": self(images["images"], **kwargs)}
-        if not in_symbolic_scope():
+        if not is_in_symbolic_scope():
             outermost = outermost_call()
             warned_of = set() if outermost is None else _WARNED_OF.setdefault(outermost, set())
             self.look_at(images, warned_of)
         if not is_symbolic_tensorflow(images):
             return super().__call__(images, **kwargs)
-        with call_in_tensorflow_graph(self):
-            images = self.backend.convert_to_tensor(images)
-            return keras.layers.Layer.__call__(self, images, **kwargs)
+        return self.call_on_tensorflow(images, **kwargs)
 
     def look_at(self, images: TensorTree, warned_of: set[tuple[float, float]]) -> None:
         """Warns of pixels that do not span `value_range`, in the first images that can be seen.
@@ -120,7 +115,7 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
     def call(self, images: Tensor, training: bool | None = None) -> TensorTree:
         self._check_channels(tuple(images.shape))
         if training is None:
-            training = always_augments(entry_layer(self))
+            training = always_augments(self.entry_layer())
             if self.draws_at_random and not training:
                 warn_of_missing_training(self)
         return super().call(images, training=bool(training))
@@ -193,7 +188,7 @@ class ImageAugmentation(BaseImagePreprocessingLayer):
             return self.generator
         if self._other_generator is None:  # inside tf.data, with another backend of Keras
             generator = keras.random.SeedGenerator(
-                seed_of_class(self.seed, type(self)), backend=self.backend
+                seed_of_class(self.seed, type(self).__name__), backend=self.backend
             )
             # Keras would take its state for a weight of the layer.
             object.__setattr__(self, "_other_generator", generator)

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number, is_whole
-from keras_supcon.augmentation._keras_internals import keep_inputs_as_they_are
+from keras_supcon.augmentation._keras_internals import take_inputs_as_they_are
 from keras_supcon.augmentation.any_layer import as_augmenter, call_augmenter, deserialize_augmenter
 from keras_supcon.augmentation.input_warnings import warn_of_missing_training
 from keras_supcon.augmentation.tracing import is_symbolic_tensorflow
@@ -90,7 +90,7 @@ class MultiView(keras.layers.Layer):
         super().__init__(**{"dtype": augmenters[0].dtype_policy, **kwargs})
         self.num_views = num_views
         self.augmenters = augmenters if is_list else augmenters * num_views
-        keep_inputs_as_they_are(self)
+        take_inputs_as_they_are(self)
 
     def build(self, input_shape: Any) -> None:
         self.built = True

@@ -150,11 +150,11 @@ def test_pixels_that_are_not_finite_stay_in_their_image(policy, arguments):
 
 @every_policy
 def test_mixed_precision(policy, arguments):
-    policy = "mixed_float16"
-    keras.config.set_dtype_policy(policy)
+    dtype_policy = "mixed_float16"
+    keras.config.set_dtype_policy(dtype_policy)
     try:
         views = policy(**arguments)(same_images(number=2), training=True)
-        assert keras.config.dtype_policy().name == policy
+        assert keras.config.dtype_policy().name == dtype_policy
     finally:
         keras.config.set_dtype_policy("float32")
     assert keras.backend.standardize_dtype(views.dtype) == "float16"
