@@ -207,7 +207,7 @@ class ContrastiveLoss(keras.losses.Loss):
 class _Reduction(keras.losses.Loss):
     """Applies sample weights, the reduction and the scale of a replica to computed values."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return y_pred
 
 

@@ -94,10 +94,10 @@ def max_margin_loss(
         queue_labels=queue_labels,
     )
 
-    def distance(product: Any) -> Any:
+    def distance(product: Tensor) -> Tensor:
         return ops.sqrt(ops.maximum(-product, 0.0))
 
-    def shortfall(product: Any) -> Any:
+    def shortfall(product: Tensor) -> Tensor:
         return ops.maximum(margin - distance(product), 0.0)
 
     distances = {"anchor_features": distance_anchors, "contrast_features": distance_contrasts}

@@ -170,7 +170,7 @@ def supcon_loss(
     return loss * ops.cast(temperature, loss.dtype) if scale_by_temperature else loss
 
 
-def _one_positive_loss(batch: Contrast, summation: str) -> Any:
+def _one_positive_loss(batch: Contrast, summation: str) -> Tensor:
     """Computes the loss of anchors for "one_positive".
 
     With `n_i = log sum_{n in N(i)} exp(s_in)` the share of a positive is `sigmoid(s_ip - n_i)`.
@@ -197,7 +197,7 @@ def _one_positive_loss(batch: Contrast, summation: str) -> Any:
     # Shares are divided by the largest one, so that a sum of tiny shares does not vanish.
     log_largest_share = ops.stop_gradient(ops.log_sigmoid(largest - log_negatives))
 
-    def relative_share(margin: Any, log_largest: Any) -> Any:
+    def relative_share(margin: Tensor, log_largest: Tensor) -> Tensor:
         return ops.exp(ops.minimum(ops.log_sigmoid(margin) - log_largest, 0.0))
 
     total = batch.pair_sum(

@@ -112,13 +112,17 @@ def triplet_loss(
     return batch.sample_losses(loss, is_defined)
 
 
-Rule = Callable[[Any, Any, Any, float], tuple[Any, Any]]
+Rule = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
-def _of_distances(rule: Rule, margin: float) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+def _of_distances(
+    rule: Rule, margin: float
+) -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Turns a rule of squared distances into one of dot products, which are their negatives."""
 
-    def of_products(products: Any, is_positive: Any, is_negative: Any) -> tuple[Any, Any]:
+    def of_products(
+        products: Tensor, is_positive: Tensor, is_negative: Tensor
+    ) -> tuple[Tensor, Tensor]:
         losses, slopes = rule(ops.maximum(-products, 0.0), is_positive, is_negative, margin)
         return losses, -slopes
 
@@ -126,8 +130,8 @@ def _of_distances(rule: Rule, margin: float) -> Callable[[Any, Any, Any], tuple[
 
 
 def _all_triplets(
-    distances: Any, is_positive: Any, is_negative: Any, margin: float
-) -> tuple[Any, Any]:
+    distances: Tensor, is_positive: Tensor, is_negative: Tensor, margin: float
+) -> tuple[Tensor, Tensor]:
     """Ranks `d_ip + margin` and `d_in` together: the triplets of `p` above zero are those of the
     negatives before it.
     """
@@ -159,8 +163,8 @@ def _all_triplets(
 
 
 def _semi_hard_triplets(
-    distances: Any, is_positive: Any, is_negative: Any, margin: float
-) -> tuple[Any, Any]:
+    distances: Tensor, is_positive: Tensor, is_negative: Tensor, margin: float
+) -> tuple[Tensor, Tensor]:
     """Pairs a positive, which has k negatives no farther than it, with the negative of rank k.
 
     The last negative serves where there are no more than k.
@@ -194,8 +198,8 @@ def _semi_hard_triplets(
 
 
 def _hardest_triplet(
-    distances: Any, is_positive: Any, is_negative: Any, margin: float
-) -> tuple[Any, Any]:
+    distances: Tensor, is_positive: Tensor, is_negative: Tensor, margin: float
+) -> tuple[Tensor, Tensor]:
     zero = ops.zeros_like(distances)
     farthest = ops.max(ops.where(is_positive, distances, zero), axis=1, keepdims=True, initial=0)
     nearest = ops.min(
@@ -209,16 +213,16 @@ def _hardest_triplet(
     return ops.maximum(excess, 0.0), ops.where(excess > 0, slopes, zero)
 
 
-def _count_mask(mask: Any, order: Any, like: Any) -> Any:
+def _count_mask(mask: Tensor, order: Tensor, like: Tensor) -> Tensor:
     """Returns a mask in sorted order, as numbers."""
     return ops.take_along_axis(ops.cast(mask, like.dtype), order, axis=1)
 
 
-def _row_sum(values: Any) -> Any:
+def _row_sum(values: Tensor) -> Tensor:
     return ops.sum(values, axis=1, keepdims=True)
 
 
-def _sum_at(columns: Any, values: Any) -> Any:
+def _sum_at(columns: Tensor, values: Tensor) -> Tensor:
     """Adds each value to a column of its row; arguments and result are `(rows, columns)`."""
     num_rows, size = ops.shape(values)[0], ops.shape(values)[1]
     places = columns + size * ops.arange(num_rows, dtype=columns.dtype)[:, None]

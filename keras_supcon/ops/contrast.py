@@ -511,6 +511,6 @@ def _flatten(views: Tensor) -> Tensor:
     return ops.reshape(views, (-1, views.shape[-1]))
 
 
-def _exp(similarity: Tensor, largest: Any) -> Tensor:
+def _exp(similarity: Tensor, largest: Tensor) -> Tensor:
     # Not above 0, except for rounding and for the zero rows that pad a block.
     return ops.exp(similarity if largest is None else ops.minimum(similarity - largest, 0.0))

@@ -11,8 +11,8 @@ from keras_supcon.ops.normalization import convert_rows
 from keras_supcon.typing import Tensor
 
 _LARGEST_ID = 2**31 - 1
-# Up to these numbers a dtype holds every whole number.
-_LARGEST_EXACT = {"bfloat16": 2**8, "float16": 2**11, "float32": 2**24}
+# Up to these powers of two a dtype holds every whole number.
+_EXACT_BITS = {"bfloat16": 8, "float16": 11, "float32": 24}
 _IDS = "should hold whole class ids from 0 up to 2^31 - 1, or -1 for unlabeled"
 _ONE_HOT = (
     "of shape (batch, classes) should hold one-hot rows: a single 1, zeros elsewhere, sum 1. "
@@ -230,10 +230,10 @@ def standardize_labels(
     if ignore_class is not None and ignore_class < lowest:
         is_allowed = ops.logical_or(is_allowed, class_ids == ignore_class)
         sentence = f"{sentence}, or {ignore_class} for ignored"
-    if dtype in _LARGEST_EXACT:
+    if dtype in _EXACT_BITS:
         # Beyond it two ids may have become one.
-        is_allowed = ops.logical_and(is_allowed, class_ids <= _LARGEST_EXACT[dtype])
-        sentence = f"{sentence}; above {_LARGEST_EXACT[dtype]} as integers, not as {dtype}"
+        is_allowed = ops.logical_and(is_allowed, class_ids <= 2 ** _EXACT_BITS[dtype])
+        sentence = f"{sentence}; above 2^{_EXACT_BITS[dtype]} as integers, not as {dtype}"
     is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), y_true), is_allowed)
     y_true = _require(ops.all(is_id), y_true, name, sentence)
     return ops.cast(y_true, "int32")
@@ -241,9 +241,9 @@ def standardize_labels(
 
 def refuse_large_floats(array: np.ndarray, name: str = "y_true") -> None:
     """Raises `ValueError` for float64 ids that are not exact in float32, to which they are cast."""
-    largest = _LARGEST_EXACT["float32"]
-    sentence = f"{_IDS}; above {largest} as integers, not as floats"
-    _require(np.all(~(np.abs(array) > largest)), array, name, sentence)
+    bits = _EXACT_BITS["float32"]
+    sentence = f"{_IDS}; above 2^{bits} as integers, not as floats"
+    _require(np.all(~(np.abs(array) > 2**bits)), array, name, sentence)
 
 
 def _refuse_strings(are_strings: bool, labels: Any, name: str) -> None:

@@ -1,3 +1,5 @@
+"""A projection head is the dense layers, normalizations and scaling of its arguments."""
+
 import keras
 import numpy as np
 import pytest

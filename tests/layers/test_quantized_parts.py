@@ -1,3 +1,5 @@
+"""A quantized model predicts the same after it is loaded."""
+
 import keras
 import numpy as np
 import pytest

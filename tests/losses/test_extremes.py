@@ -1,4 +1,4 @@
-"""Finite rows give finite losses and gradients, up to the ends of their dtype and of the arguments."""
+"""Finite rows give finite losses and gradients, at all magnitudes of dtype and arguments."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from tests.public_classes import CLASS_IDS
 
 pytestmark = pytest.mark.neutral
 
-# At the ends of what their arguments may be.
+# With arguments at the ends of their ranges.
 LOSSES = {
     "supcon, coldest": lambda **options: keras_supcon.SupConLoss(1e-15, summation="in", **options),
     "supcon, hottest": lambda **options: keras_supcon.SupConLoss(

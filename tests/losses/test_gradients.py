@@ -1,4 +1,4 @@
-"""The gradient as the paper derives it, and what it says about hard and easy pairs."""
+"""The gradient is the one that the paper derives, and is long for hard pairs."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def unit_rows(rng, rows, dim) -> np.ndarray:
 
 
 def gradient_of_anchor(class_ids, z, i, temperature, summation) -> np.ndarray:
-    """Section 2 of the supplement: dL_i/dz_i = 1/tau ( sum_p z_p (P_ip - X_ip) + sum_n z_n P_in )."""
+    """Supplement, section 2: dL_i/dz_i = 1/tau ( sum_p z_p (P_ip - X_ip) + sum_n z_n P_in )."""
     others = np.arange(len(z)) != i
     is_positive = others & (class_ids == class_ids[i])
     exponentials = np.exp(z @ z[i] / temperature)

@@ -1,4 +1,4 @@
-"""How the losses contain one another (section 3.2 and the supplement of Khosla et al.)."""
+"""Losses equal one another in special cases (section 3.2 and supplement of Khosla et al.)."""
 
 import numpy as np
 import pytest

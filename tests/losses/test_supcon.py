@@ -1,3 +1,5 @@
+"""The supervised contrastive loss equals its definition, and refuses what has none."""
+
 import keras
 import numpy as np
 import pytest

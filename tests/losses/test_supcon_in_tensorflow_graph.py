@@ -1,4 +1,4 @@
-"""What only a compiled TensorFlow step shows."""
+"""Laws of a compiled TensorFlow step: errors, traces and the sizes of tensors."""
 
 import functools
 from typing import Any
@@ -9,6 +9,7 @@ import pytest
 
 from keras_supcon import SupConLoss, losses
 from keras_supcon.losses import supcon_loss
+from keras_supcon.ops import pair_argmax
 from tests.covering import representatives
 
 
@@ -44,7 +45,7 @@ LOSSES = {
 }
 
 
-# Those that visit pairs in other ways: by class sums, by pair sums with margins, row by row.
+# One for each way of visiting pairs: by class sums, by pair sums with margins, row by row.
 PATHS = ["supcon in blocks", "supcon in, one positive", "triplet hard"]
 
 
@@ -76,7 +77,7 @@ def test_batches_of_unknown_and_changing_size_share_one_trace(rng, name):
 
 
 def sizes_of_tensors(function: Any) -> list[int]:
-    """Elements of every tensor of known shape in a traced function, its loops included."""
+    """Counts the elements of every tensor of known shape in a traced function and its loops."""
     graphs = [function.graph, *(graph for graph in function.graph._functions.values())]
     sizes = []
     for graph in graphs:
@@ -111,3 +112,28 @@ def test_no_tensor_has_the_size_of_all_pairs(name):
     sizes = sizes_of_tensors(step.get_concrete_function(tf.TensorSpec((rows // 2, 2, dim))))
     assert block_size**2 in sizes  # the tiles are among the tensors that were seen
     assert max(sizes) <= 8 * rows * dim < rows**2 / 100
+
+
+@pytest.mark.slow
+def test_no_tensor_has_the_size_of_all_pairs_of_anchors_and_a_queue():
+    """With keys and a queue, and in the search for the nearest rows of the queue."""
+    import tensorflow as tf
+
+    rows, queue, block_size, dim = 512, 8192, 64, 4
+    options = {"block_size": block_size, "queue_labels": np.arange(queue) % 10}
+
+    @tf.function(autograph=False)
+    def step(projections, keys, queue):
+        with tf.GradientTape() as tape:
+            tape.watch(projections)
+            loss = supcon_loss(np.arange(rows) % 10, projections, keys=keys, queue=queue, **options)
+        nearest = pair_argmax(projections, None, queue, block_size=block_size)
+        return loss, tape.gradient(loss, projections), nearest
+
+    sizes = sizes_of_tensors(
+        step.get_concrete_function(
+            *(tf.TensorSpec((number, dim)) for number in (rows, rows, queue))
+        )
+    )
+    assert block_size**2 in sizes
+    assert max(sizes) <= 2 * queue * dim < rows * queue / 50

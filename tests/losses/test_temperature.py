@@ -1,4 +1,4 @@
-"""The temperature as a tensor, by which the loss is differentiable."""
+"""Losses take the temperature as a tensor and are differentiable by it."""
 
 import functools
 

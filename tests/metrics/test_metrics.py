@@ -1,3 +1,5 @@
+"""Metrics equal counts over the pairs of their batches."""
+
 import keras
 import numpy as np
 import pytest
@@ -158,7 +160,7 @@ def test_without_labels_the_positives_are_the_other_views(digits):
 )
 @pytest.mark.parametrize("ignore_class", [5, -1, -3])
 def test_ignored_samples_are_left_out(rng, name, ignore_class):
-    """They neither count nor are counted; in the chance loss, as in a loss, they are 0 in the mean."""
+    """They neither count nor are counted; the chance loss, like a loss, is 0 for them."""
     class_ids = np.array([0, 1, ignore_class, 0, 2, 1, ignore_class, 0, 3, ignore_class])
     z, weights = (
         rng.normal(size=(10, 1, 3)).astype("float32"),

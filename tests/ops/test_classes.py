@@ -1,3 +1,5 @@
+"""Classes are numbered by equality of their ids, samples by their order."""
+
 import numpy as np
 import pytest
 from keras import ops

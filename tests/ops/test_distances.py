@@ -1,3 +1,5 @@
+"""Dot products of these vectors are negative squared distances."""
+
 import numpy as np
 import pytest
 from keras import ops

@@ -1,3 +1,5 @@
+"""Rows of every magnitude keep their direction, with a gradient tangent to the sphere."""
+
 import keras
 import numpy as np
 import pytest

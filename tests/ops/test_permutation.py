@@ -1,3 +1,5 @@
+"""Permuted rows take the permuted gradient."""
+
 import numpy as np
 import pytest
 from keras import ops

@@ -1,3 +1,5 @@
+"""A rule over all contrasts of an anchor gets its gradient block by block."""
+
 import numpy as np
 import pytest
 from keras import ops

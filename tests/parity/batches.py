@@ -1,4 +1,4 @@
-"""What the comparisons with all peers share: batches, and means over other anchors than all."""
+"""Batches for all comparisons with peers, and means over some of the anchors."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def embeddings(class_ids: np.ndarray, views: int, dim: int = 5) -> np.ndarray:
 
 
 def num_positives(class_ids: np.ndarray, views: int) -> np.ndarray:
-    """Of an anchor of each sample."""
+    """Number of positives of an anchor of each sample."""
     return views * (class_ids[:, None] == class_ids).sum(axis=1) - 1
 
 

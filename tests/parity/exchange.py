@@ -21,7 +21,9 @@ class Case(NamedTuple):
     peer: str
     """Name of the loss in the peer's program."""
     ours: Callable[[Any], Any]
-    """Maps embeddings `(batch, views, dim)` to our loss in the peer's convention: its factors, its mean, its anchors."""
+    """Maps embeddings `(batch, views, dim)` to our loss with the factors, mean and anchors of the
+    peer.
+    """
     arguments: dict[str, Any]
     """Arrays and numbers for the peer; the gradient is taken at `embeddings`."""
 

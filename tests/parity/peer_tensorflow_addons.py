@@ -19,7 +19,7 @@ def rows(embeddings, labels, normalize=False):
 
 
 def npairs_of_two_views(embeddings):
-    """Mean over both choices of the anchor view. An anchor is contrasted with the other view alone."""
+    """Averages over both choices of the anchor view, which is contrasted with the other one."""
     similarities = tf.matmul(embeddings[:, 0], embeddings[:, 1], transpose_b=True)
     pairs = np.arange(len(embeddings))
     return (
