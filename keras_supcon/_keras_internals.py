@@ -179,21 +179,9 @@ class ImageLayer(BaseImagePreprocessingLayer):
 
     _USE_BASE_FACTOR = False
 
-    @property
-    def backend_name(self) -> str:
-        """Name of the backend that computes now: TensorFlow inside `tf.data`."""
-        return self.backend._backend
-
     def entry_layer(self) -> keras.layers.Layer:
         """Returns the layer whose call led to this one, for use within `call`."""
         return self._get_call_context().entry_layer
-
-    def seed_generator_for(self, backend: str) -> keras.random.SeedGenerator:
-        """Returns the generator that draws on a backend; may be overridden."""
-        return super()._get_seed_generator(backend)
-
-    def _get_seed_generator(self, backend: str | None = None) -> keras.random.SeedGenerator:
-        return self.seed_generator_for(keras.backend.backend() if backend is None else backend)
 
     def call_on_tensorflow(self, images: Tensor, **kwargs: Any) -> Tensor:
         """Calls the layer on tensors of a TensorFlow graph, with any backend of Keras.

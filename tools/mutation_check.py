@@ -264,7 +264,7 @@ MUTATIONS = (
         name="names_are_unknown_to_keras",
         law="`keras.losses.get` knows every loss by its name.",
         file="keras_supcon/losses/names.py",
-        before="ALL_OBJECTS_DICT.setdefault(loss.__name__, loss)",
+        before="name_loss(loss.__name__, loss)",
         after="pass",
         tests=("tests/losses/test_options.py",),
         backend="torch",
@@ -627,10 +627,10 @@ MUTATIONS = (
     Mutation(
         name="other_seeds_than_before",
         law="A seed repeats the views of earlier versions.",
-        file="keras_supcon/augmentation/seeds.py",
+        file="keras_supcon/seeds.py",
         before="_PART_STRIDE = 15_485_863",
         after="_PART_STRIDE = 15_485_864",
-        tests=("tests/augmentation/test_seeds.py",),
+        tests=("tests/package/test_seeds.py",),
         backend="torch",
     ),
     Mutation(

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from keras_supcon.augmentation._keras_internals import nested_layers
+from keras_supcon._keras_internals import nested_layers
 from keras_supcon.augmentation.adapters import (
     adapter_of,
     is_library_layer,

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_supcon.seeds import seed_of_evaluation
+
 _KEY = "seed_states"
-# Any number; it decides which views an evaluation sees.
-_FIXED_SEED = 20200423
 
 
 class SavesSeedStates:
@@ -75,9 +75,7 @@ def fixed_seeds(layer: keras.layers.Layer) -> Iterator[None]:
     states = seed_states(layer)
     kept = [ops.copy(state) for state in states]
     for place, state in enumerate(states):
-        state.assign(
-            np.array([_FIXED_SEED + place, 0])
-        )  # generators of one seed would draw the same numbers
+        state.assign(seed_of_evaluation(place))
     try:
         yield
     finally:

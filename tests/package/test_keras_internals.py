@@ -221,12 +221,11 @@ class Shift(internals.ImageLayer):
         self.seed, self.generator = seed, keras.random.SeedGenerator(seed)
 
     def call(self, images, training=True):
-        CALLS.append((self.entry_layer(), self.backend_name))
+        CALLS.append((self.entry_layer(), self.backend.name))
         return super().call(images, training=training)
 
     def get_random_transformation(self, data, training=True, seed=None):
-        generator = self._get_seed_generator(self.backend_name)
-        return self.backend.random.uniform((), seed=generator)
+        return self.backend.random.uniform((), seed=self.generator)
 
     def transform_images(self, images, transformation, training=True):
         return self.backend.cast(images, "float32") + transformation
@@ -245,7 +244,6 @@ def test_an_image_layer_knows_its_backend_and_its_entry():
     shifted = ops.convert_to_numpy(outer(IMAGES))
     assert 0.0 < shifted.min() == shifted.max() < 1.0
     assert CALLS[-1] == (outer, BACKEND)
-    assert layer.seed_generator_for(BACKEND) is layer.generator
 
 
 @of_tensorflow

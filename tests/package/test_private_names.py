@@ -24,23 +24,6 @@ ALLOWED = {
     "augmentation": {"_layer": "of RandomApply of keras-cv, which is not developed any further"},
 }
 
-# Rooms that are to be switched to `_keras_internals.py`, and what they still use. An entry that is
-# no longer used makes the test fail.
-PENDING = {
-    "augmentation": {
-        "_USE_BASE_FACTOR",
-        "_allow_non_tensor_positional_args",
-        "_backend",
-        "_convert_input_args",
-        "_flatten_layers",
-        "_get_call_context",
-        "_get_seed_generator",
-        "keras.src.backend.common.global_state",
-        "keras.src.backend.common.symbolic_scope",
-        "keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer",
-    },
-}
-
 _PRIVATE_MODULE = re.compile(r"keras\.src|tensorflow\.python|jax\._src|torch\._")
 _READERS = ("getattr", "hasattr", "setattr", "delattr", "__setattr__", "get", "pop")
 
@@ -114,7 +97,7 @@ def private_names(source, keras_names):
 
 @pytest.mark.neutral
 def test_private_names_of_other_libraries_stand_in_one_file():
-    keras_names, unused = names_of_keras(), {room: {*names} for room, names in PENDING.items()}
+    keras_names = names_of_keras()
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         place = path.relative_to(PACKAGE)
@@ -122,14 +105,9 @@ def test_private_names_of_other_libraries_stand_in_one_file():
             continue
         room = place.parts[0]
         for line, name in private_names(path.read_text(), keras_names):
-            if name in ALLOWED.get(room, ()):
-                continue
-            if name in PENDING.get(room, ()):
-                unused[room].discard(name)
-            else:
+            if name not in ALLOWED.get(room, ()):
                 found.append(f"{place}:{line}: {name}")
     assert not found, f"Give each a function in {ALLOWED_FILE}: {found}"
-    assert not any(unused.values()), f"Remove these from PENDING: {unused}"
 
 
 @pytest.mark.neutral

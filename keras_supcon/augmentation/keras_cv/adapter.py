@@ -12,7 +12,7 @@ import keras
 
 from keras_supcon.augmentation.adapters import LayerAdapter
 from keras_supcon.augmentation.any_layer import as_augmenter, takes_training
-from keras_supcon.augmentation.seeds import seed_of_trace
+from keras_supcon.seeds import seed_of_trace
 from keras_supcon.typing import TensorTree
 
 # Layers that draw nothing. They prepare the images at inference too.

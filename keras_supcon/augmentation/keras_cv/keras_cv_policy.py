@@ -7,12 +7,12 @@ from typing import Any
 
 import keras
 
-from keras_supcon.augmentation._keras_internals import nested_layers
+from keras_supcon._keras_internals import nested_layers
 from keras_supcon.augmentation.any_layer import call_augmenter
 from keras_supcon.augmentation.operations.not_finite import has_floats, nan_unless_finite
 from keras_supcon.augmentation.policies.augmentation_policy import AugmentationPolicy
-from keras_supcon.augmentation.seeds import seed_of_keras_cv_part
 from keras_supcon.extras import require_extra
+from keras_supcon.seeds import seed_of_keras_cv_part
 from keras_supcon.typing import Tensor, TensorTree
 
 VALUE_RANGE = (0, 255)  # of what the keras-cv layers read and write

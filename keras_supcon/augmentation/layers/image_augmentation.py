@@ -5,19 +5,19 @@ from typing import Any
 
 import keras
 
-from keras_supcon.arguments import is_number, is_pair, is_whole
-from keras_supcon.augmentation._keras_internals import (
+from keras_supcon._keras_internals import (
     ImageLayer,
     is_in_symbolic_scope,
     outermost_call,
 )
+from keras_supcon.arguments import is_number, is_pair, is_whole
 from keras_supcon.augmentation.adapters import always_augments
 from keras_supcon.augmentation.input_warnings import warn_of_dark_pixels, warn_of_missing_training
 from keras_supcon.augmentation.operations.not_finite import has_floats, nan_unless_finite
-from keras_supcon.augmentation.seeds import seed_of_class
 from keras_supcon.augmentation.stateless_seeds import current_seed_sequence
 from keras_supcon.augmentation.tracing import is_symbolic_tensorflow
 from keras_supcon.distribution import ReplicaSeedGenerator
+from keras_supcon.seeds import seed_of_class
 from keras_supcon.typing import Tensor, TensorTree
 
 # Ranges that were warned of in an outermost call of a layer, which may hold several layers.

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_supcon._keras_internals import take_inputs_as_they_are
 from keras_supcon.arguments import check_whole_number, is_whole
-from keras_supcon.augmentation._keras_internals import take_inputs_as_they_are
 from keras_supcon.augmentation.any_layer import as_augmenter, call_augmenter, deserialize_augmenter
 from keras_supcon.augmentation.input_warnings import warn_of_missing_training
 from keras_supcon.augmentation.tracing import is_symbolic_tensorflow

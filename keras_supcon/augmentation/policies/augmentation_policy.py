@@ -8,7 +8,7 @@ from keras_supcon.augmentation.layers.crop import RandomResizedCrop
 from keras_supcon.augmentation.layers.image_augmentation import ImageAugmentation
 from keras_supcon.augmentation.operations.not_finite import has_floats, nan_unless_finite
 from keras_supcon.augmentation.operations.sequence import OPERATIONS, apply_operations
-from keras_supcon.augmentation.seeds import seed_of_part
+from keras_supcon.seeds import seed_of_part
 from keras_supcon.typing import Tensor, TensorTree
 
 
