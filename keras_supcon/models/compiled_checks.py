@@ -17,8 +17,9 @@ _OF_CLASS_SCORES = ("acc", "accuracy", "ce", "crossentropy")
 
 
 def check_metrics(model: keras.Model) -> None:
-    """Raises `ValueError` for metrics of class scores beside a contrastive loss, whose outputs are
-    projections.
+    """Raises `ValueError` for metrics of class scores beside a contrastive loss.
+
+    The outputs of such a model are projections.
     """
     if _contrastive_loss(model) is None:
         return
@@ -28,17 +29,15 @@ def check_metrics(model: keras.Model) -> None:
             raise ValueError(
                 f"`{argument}` should compare projections with one another, as "
                 "`keras_supcon.metrics.ContrastiveAccuracy()` does: a model with a contrastive "
-                "loss gives no scores of "
-                "classes. A `LinearClassifier` does, in stage two. Received: "
-                f"{argument}={config[argument]}"
+                "loss gives no scores of classes. A `LinearClassifier` does, in stage two. "
+                f"Received: {argument}={config[argument]}"
             )
 
 
 def check_labels(model: keras.Model, y: Any) -> None:
-    """Raises `ValueError` for labels that the loss does not take, if they are arrays.
+    """Raises `ValueError` for arrays of labels that the loss does not take.
 
-    Programs that XLA compiles, as on JAX, cannot raise, and elsewhere only the batch that is wrong
-    would.
+    Programs compiled by XLA, as on JAX, cannot raise. Elsewhere only the wrong batch would.
     """
     loss = _contrastive_loss(model)
     if y is None or loss is None or not loss.uses_labels:
@@ -50,20 +49,18 @@ def check_labels(model: keras.Model, y: Any) -> None:
 
 
 def check_first_labels(model: keras.Model, data: Any) -> Any:
-    """Raises `ValueError` if the labels of the first batch are none that the loss takes, where no
-    step could say so.
+    """Raises `ValueError` if the loss does not take the labels of the first batch.
 
-    That is where XLA compiles the step: on JAX, and with `jit_compile=True`. Elsewhere each step
-    checks its batch.
+    This is checked only where XLA compiles the step: on JAX, and with `jit_compile=True`. Elsewhere
+    each step checks its batch.
 
     Args:
         model: A compiled model.
-        data: What `fit` or `evaluate` got as `x`: batches in any form that Keras takes, or
-            something else, which passes. One batch is read, as Keras on JAX reads one to build the
-            model.
+        data: Argument `x` of `fit` or `evaluate`: batches in any form that Keras takes. Other data
+            pass. One batch is read, as Keras on JAX reads one to build the model.
 
     Returns:
-        The data; a generator, of which a batch is taken, as one that gives it again.
+        The data. A generator is replaced by one that yields the batch again.
     """
     is_compiled = keras.backend.backend() == "jax" or bool(model.jit_compile)
     if not is_compiled or model.run_eagerly or not _uses_labels(model):
@@ -73,9 +70,7 @@ def check_first_labels(model: keras.Model, data: Any) -> Any:
             batch = data[0]
         except Exception:  # it may want `on_epoch_begin` first
             return data
-    elif hasattr(data, "element_spec") and hasattr(
-        data, "take"
-    ):  # tf.data, but not what a strategy has distributed
+    elif hasattr(data, "element_spec") and hasattr(data, "take"):  # tf.data, not distributed
         batch = next(iter(data.take(1)), None)
     elif isinstance(data, types.GeneratorType):
         batch = next(data, None)
@@ -102,25 +97,22 @@ def _uses_labels(model: keras.Model) -> bool:
 
 
 def _contrastive_loss(model: keras.Model) -> ContrastiveLoss | None:
-    """The loss of a model with one output, alone or in a list or dictionary, if it is a contrastive
-    one.
-    """
+    """Returns the one compiled loss of a model, if it is a contrastive one."""
     losses = keras.tree.flatten(getattr(model, "loss", None))
     return losses[0] if len(losses) == 1 and isinstance(losses[0], ContrastiveLoss) else None
 
 
-def check_may_be_unlabelled(model: keras.Model) -> None:
+def check_allows_unlabeled(model: keras.Model) -> None:
     """Raises `ValueError` for a loss that would ignore every sample of data without labels."""
     if getattr(_contrastive_loss(model), "ignore_class", None) == -1:
         raise ValueError(
-            "The data should have labels where the loss ignores samples that are unlabelled. "
-            "Received: images alone, for a "
-            "loss with ignore_class=-1"
+            "The data should have labels where the loss ignores unlabeled samples. "
+            "Received: images alone, for a loss with ignore_class=-1"
         )
 
 
 def _metrics(config: Any) -> Iterator[Any]:
-    """Yields the names and serialized objects in what `compile` got as metrics."""
+    """Yields the names and serialized objects of the metrics of a compile config."""
     if isinstance(config, Mapping) and "class_name" not in config:
         config = list(config.values())
     if not isinstance(config, (list, tuple)):

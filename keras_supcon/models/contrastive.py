@@ -13,82 +13,79 @@ from keras_supcon.typing import TensorTree
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class ContrastiveModel(LearnsTemperature, PretrainingModel):
-    """Augmenter, encoder and projection head, trained by `compile` and `fit` with a contrastive
-    loss.
+    """Trains augmented views of an encoder and a projection head by a contrastive loss.
 
-    A training step makes `num_views` augmented views of every image, sends all of them through the
-    encoder and the head in one batch, and gives the loss `(batch, num_views, dim)` projections.
-    `evaluate`, and with it `val_loss`, measures what training minimizes: the loss of `num_views`
-    augmented views, with fixed seeds, so that each call sees the same views, and with the encoder
-    and the head in inference mode. `predict` uses one view without augmentation, `(batch, 1, dim)`.
+    A training step makes `num_views` augmented views of every image. All views pass through the
+    encoder and the head in one batch, and the loss gets `(batch, num_views, dim)` projections.
+    `evaluate`, and so `val_loss`, measures what training minimizes: the loss of `num_views`
+    augmented views. It runs the encoder and the head in inference mode, and its seeds are fixed:
+    each call sees the same views. `predict` uses one view without augmentation, `(batch, 1, dim)`.
     Stage two takes `model.encoder` and leaves the head behind.
 
-    `fit` takes `(images, labels)`, or `(views, labels)`, with views of shape `(batch, views,
-    height, width, channels)` that were made before, for which the augmenter is not called. Labels
-    are what the loss takes; without labels every image is its own class (the loss sees -1). Texts,
-    tables, series and dictionaries of tensors work as images do: whatever the encoder takes, or
-    views of it, with one axis more after the batch. An encoder that does not say what it takes, by
-    `keras.Input` or by being built, is given images: rank 5 is views, lower ranks are samples.
+    `fit` takes `(images, labels)`. It also takes `(views, labels)` with precomputed views of shape
+    `(batch, views, height, width, channels)`, which are not augmented. Labels are what the loss
+    takes. Without labels every image is a class by itself: the loss sees -1. Texts, tables, series
+    and dictionaries of tensors work like images: whatever the encoder takes, or views of it with
+    one more axis after the batch. An encoder declares its inputs by `keras.Input` or by being
+    built. One that does not is given images: rank 5 is views, lower ranks are samples.
 
-    Pixels: inputs reach the encoder as they are given, integers as floats of the same values, and
-    augmentation leaves the range of pixels as it is: a recipe, whose views are in [0, 1], is
-    brought back to its `value_range`. So `fit`, `predict`, `embed`,
-    `LinearClassifier(model.encoder, ...)`, an exported and a loaded model see the same numbers for
-    the same picture, uint8 or float32. Scaling belongs to the encoder: `encoders.ResNet`
-    standardizes each image, networks of `keras.applications` with preprocessing of their own work
-    as they are, others begin with `keras.layers.Rescaling(1 / 255)`. Views that were made before in
-    another range, as by `data.with_views` with a recipe, reach the encoder in that range.
+    Pixels reach the encoder as they are given, integers as floats of the same values. Augmentation
+    keeps the range of pixels: the views of a policy, which are in [0, 1], are brought back to its
+    `value_range`. So `fit`, `predict`, `embed`, `LinearClassifier(model.encoder, ...)`, an exported
+    and a loaded model see the same numbers for the same picture, uint8 or float32. Scaling belongs
+    to the encoder: `encoders.ResNet` standardizes each image, and networks of `keras.applications`
+    that preprocess work as they are. Others begin with `keras.layers.Rescaling(1 / 255)`.
+    Precomputed views in another range, as by `data.with_views` with a policy, reach the encoder in
+    that range.
 
     Args:
         encoder: Any Keras model or layer that maps a batch to `(batch, features)`: a tensor, or a
             list or dictionary of them.
-        projection_head: Layer from features to projections, or a class that makes it, or None: the
-            features are the projections.
+        projection_head: Layer from features to projections, or a class that makes one. With None
+            the features are the projections.
         augmenter: Layer that augments a batch of images; see `keras_supcon.augmentation`. keras-cv
-            layers work; those that draw are left out when not training. A `MultiView` makes all
-            views at once, each by its own recipe if it has several; the one view of `predict` and
-            `embed` is then its first augmenter's inference form. With None the views of an image
-            differ only by the encoder's own randomness (dropout).
+            layers work; the random ones are skipped outside training. A `MultiView` makes all views
+            at once, each by its own policy if it has several. `predict` and `embed` then use the
+            inference form of its first one. With None the views of an image differ only by the
+            randomness of the encoder, such as dropout.
         num_views: Views of each image in a training step, at least 1. None takes the number of a
-            `MultiView`, and 2 otherwise. Ignored for views made before.
-        micro_batch_size: Rows that the encoder sees at once in a training step, at least 1, or None
-            for all views of the batch. A value turns gradient caching on: the encoder runs over one
-            view of `micro_batch_size` images after the other, first without gradient, then, when
-            the loss of the whole batch is known, again with gradient. The loss and the gradients
-            are those of the whole batch, the memory is that of `micro_batch_size` rows, the time
-            that of one forward pass more. The augmenter, the encoder and the head draw in the
-            second pass what they drew in the first, as far as they draw from Keras' seed
-            generators; the views of augmenters from keras-cv are made before, all at once. What
-            layers of the encoder and the head add to the loss is taken for a mean over rows, as
-            activity regularizers are. Batch normalization takes its statistics from each pass of
-            `micro_batch_size` rows (on TensorFlow of one replica, synchronized or not), and its
-            moving averages move once a step, by the mean over all passes. `fit` wants batches of a
-            size, on each replica, that is divisible by it; a last batch that is not full may be of
-            any size. On TensorFlow `compile` uses XLA for it by `jit_compile=True` alone, which
-            wants all batches of that size.
+            `MultiView`, and 2 otherwise. Ignored for precomputed views.
+        micro_batch_size: Images of which the networks see one view at once in a training step, at
+            least 1. None sends all views of the batch through them together. Loss and gradients are
+            those of the whole batch (gradient caching), the memory is that of a micro-batch, and
+            the time grows by one forward pass: each pass is repeated to get its gradient. A
+            repeated pass draws the same random numbers, if they come from Keras' seed generators.
+            The views of keras-cv layers, which have their own generators, are made first, all at
+            once. Losses added by encoder or head layers are treated as means over the rows of a
+            pass, as activity regularizers are. Batch normalization uses the statistics of one pass
+            (on TensorFlow per-replica, synchronized or not). Its moving averages move once a step,
+            by the mean over all passes. `fit` refuses batches of a known size that is not divisible
+            by it on each replica; a smaller last batch may be of any size. On TensorFlow XLA is
+            used only with an explicit `jit_compile=True`, and then every batch must be full.
         augment_in_evaluation: Whether `evaluate` makes the views of training. With False it takes
-            one view without augmentation, of which only other samples of a class are positives:
-            `NTXentLoss`, and every loss without labels, is then 0. keras-cv layers draw from
-            generators of their own, so that with them each call sees other views.
-        learnable_temperature: Whether the temperature of the loss is learned, as CLIP does, from
-            that of the compiled loss on, by one weight more, the logarithm of a scale of the
-            logits. Each step ends with logits scaled by no more than 100 (or by what they were at
-            the start, if that is more). Neither LARS nor the optimizers of Keras decay the weight.
-            The temperature is in the logs of `fit`.
-        **kwargs: `name`, `dtype` and the other arguments of `keras.Model`. The dtype of an encoder
-            in `"mixed_float16"` is the model's too unless given, so that `compile` scales the loss.
+            one view without augmentation. Only other samples of a class are then positives:
+            `NTXentLoss`, and every loss without labels, is 0. With keras-cv layers each call sees
+            other views.
+        learnable_temperature: Whether the temperature of the loss is learned, as in CLIP. It begins
+            with that of the compiled loss. One weight is added, the logarithm of a scale of the
+            logits. Each step limits this scale to 100, or to its first value if that is higher.
+            Neither LARS nor the optimizers of Keras decay the weight. The temperature is in the
+            logs of `fit`.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.Model`. With an encoder in
+            `"mixed_float16"` this is the default dtype of the model, so that `compile` scales the
+            loss.
 
     Attributes:
-        temperature: The present temperature of the compiled loss, None for a loss that has none.
-            Read only.
+        temperature: Present temperature of the compiled loss, None for a loss without one. Read
+            only.
 
     Raises:
-        ValueError: If an argument is of the wrong kind, `num_views` is not that of the `MultiView`,
-            the encoder has several outputs or one that is not of rank 2, or the inputs are of a
-            rank that is not the encoder's, nor one more. By `fit` and `evaluate`, before the first
-            step: for arrays of labels that the loss does not take, and for metrics of class scores
-            beside a contrastive loss; with `learnable_temperature` for a loss without a
-            temperature.
+        ValueError: If an argument is of the wrong kind, or `num_views` is not that of the
+            `MultiView`; if the encoder has several outputs, or one that is not of rank 2; if the
+            rank of the inputs is neither that of the encoder nor one more. By `fit` and `evaluate`,
+            before the first step: for arrays of labels that the loss does not take, for metrics of
+            class scores beside a contrastive loss, and with `learnable_temperature` for a loss
+            without a temperature.
 
     Warns:
         UserWarning: If pixels of a range such as 0..255 reach a convolution or dense layer with
@@ -132,7 +129,7 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
             projection_head = projection_head()
         if projection_head is not None and not isinstance(projection_head, keras.layers.Layer):
             raise ValueError(
-                "`projection_head` should be a Keras layer, or None. Received: "
+                "`projection_head` should be a Keras layer, a class of one, or None. Received: "
                 f"projection_head={projection_head!r}"
             )
         super().__init__(

@@ -1,4 +1,4 @@
-"""Which weights of a shared encoder a classifier trains."""
+"""Decides which weights of a shared encoder a classifier trains."""
 
 import functools
 from typing import Any
@@ -10,11 +10,11 @@ from keras_supcon.arguments import check_whole_number
 
 
 class _AsItWas(int):
-    """A true value of `trainable` that stands until someone assigns `trainable`, when Keras
-    replaces it by `True` or `False`.
+    """Marks a value of `trainable` that is True and that nobody has assigned since.
 
-    The encoder of a classifier stays trainable for the model that pre-trains it, so that assigning
-    `True` would leave no trace. On TensorFlow Keras does not even call the setter then.
+    The encoder of a classifier stays trainable for the model that pre-trains it, so assigning
+    `True` would leave no trace. On TensorFlow Keras does not even call the setter then. An
+    assignment replaces this value by a plain `True` or `False`.
     """
 
     __class__ = bool  # as Keras asks of it
@@ -24,12 +24,14 @@ class _AsItWas(int):
 
 
 def watch_trainable(encoder: keras.layers.Layer) -> Any:
-    """Makes assignments of `encoder.trainable` show from now on: it is then not the returned value
-    any more.
+    """Makes later assignments of `encoder.trainable` visible.
+
+    Returns:
+        The value of `encoder.trainable`. After an assignment it is another object.
     """
     if encoder.trainable is True:
         set_own_trainable(encoder, _AsItWas(True))
-        # The value should not get into files. Keras asks of `get_config` whether it is its own.
+        # The mark should not get into files.
         get_config = functools.partial(_config_without_mark, encoder)
         keep_default_mark(encoder, get_config)
         encoder.get_config = get_config
@@ -59,7 +61,7 @@ def check_trainable_encoder(trainable_encoder: Any) -> bool | int:
 
 
 def trained_weights(encoder: keras.layers.Layer, trainable_encoder: bool | int) -> list[Any]:
-    """The weights of the encoder that are trained.
+    """Returns the weights of the encoder that are trained.
 
     Args:
         encoder: A layer.
@@ -77,18 +79,17 @@ def trained_weights(encoder: keras.layers.Layer, trainable_encoder: bool | int) 
     if encoder.built and trainable_encoder > len(blocks):
         raise ValueError(
             f"`trainable_encoder` should be at most {len(blocks)}, the number of layers with "
-            "weights in "
-            f"`{encoder.name}.layers`, or True for all weights. Received: "
-            f"trainable_encoder={trainable_encoder}"
+            f"weights in `{encoder.name}.layers`, or True for all weights. "
+            f"Received: trainable_encoder={trainable_encoder}"
         )
     return [weight for block in blocks[-trainable_encoder:] for weight in block.trainable_variables]
 
 
 def _blocks(encoder: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layers with weights that an encoder is directly made of, in their order.
+    """Returns the direct layers of an encoder that have weights, in their order.
 
-    An encoder that only wraps another, as `keras.Sequential([Rescaling(1 / 255), network])`, has
-    the blocks of that one.
+    A wrapper such as `keras.Sequential([Rescaling(1 / 255), network])` has the blocks of the
+    network.
     """
     blocks = [layer for layer in getattr(encoder, "layers", []) if layer.weights]
     return _blocks(blocks[0]) if len(blocks) == 1 and getattr(blocks[0], "layers", []) else blocks

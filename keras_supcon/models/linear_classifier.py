@@ -26,40 +26,36 @@ from keras_supcon.user_lines import stacklevel_of_user
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
 class LinearClassifier(SavesQuantizedParts, EncoderModel):
-    """One dense layer on the features of an encoder, which is frozen unless it is said to be
-    trained as well.
+    """Classifies the features of a frozen or fine-tuned encoder by one dense layer.
 
-    The encoder runs in inference mode (batch normalization and dropout too) and takes no gradient;
-    only the dense layer is in `trainable_variables`. The encoder object itself is left as it was,
-    so that pre-training can go on with it.
+    A frozen encoder runs in inference mode, batch normalization and dropout included, and takes no
+    gradient: only the dense layer is in `trainable_variables`. The encoder object itself does not
+    change, so that pre-training can resume with it.
 
-    `trainable_encoder=True` fine-tunes it, and so does `classifier.trainable_encoder = True`, or
-    Keras' own `classifier.encoder.trainable = True`, before `compile`; the classifier then trains
-    what is trainable in the encoder. The weights are those of the encoder object: fine-tuning
-    changes them for all who use it. Batch normalization keeps the statistics of pre-training while
-    its scale and offset are trained, and dropout is off, which suits small data;
-    `encoder_training_mode=True` turns to the statistics of each batch, moves the averages, and
-    drops.
+    `trainable_encoder=True` fine-tunes the encoder. So do `classifier.trainable_encoder = True` and
+    Keras' own `classifier.encoder.trainable = True`, before `compile`. The classifier then trains
+    what is trainable in the encoder. Fine-tuning changes the weights for every model that shares
+    the encoder. Batch normalization keeps the statistics of pre-training while its scale and offset
+    are trained, and dropout is off, which suits small data. `encoder_training_mode=True` uses the
+    statistics of each batch, updates the moving averages, and applies dropout.
 
-    Pixels: inputs reach the encoder as they are given, integers as floats of the same values, and
-    an augmenter leaves their range as it is. What was pre-trained on raw pixels, with any recipe,
-    is so given the same numbers by the same raw pixels, uint8 or float32, in `fit`, `predict`, an
-    exported and a loaded model. See `ContrastiveModel`.
+    Pixels reach the encoder as they are given, integers as floats of the same values, and an
+    augmenter keeps their range. So raw pixels, uint8 or float32, give an encoder the numbers of its
+    pre-training in `fit`, `predict`, an exported and a loaded model. See `ContrastiveModel`.
 
     Args:
         encoder: Any Keras model or layer that maps a batch to `(batch, features)`, for instance
             `model.encoder`.
         num_classes: Number of classes, at least 2.
-        augmenter: Layer for the images before the encoder: augments in `fit`, and gives the
-            inference form of the images otherwise, which resizes them if the augmenter sets the
-            size. None leaves the images as they are.
+        augmenter: Layer that augments the images in `fit`. Otherwise it gives their inference form,
+            which resizes them if it sets the size. None leaves the images as they are.
         classifier_activation: `"softmax"` for probabilities, None for logits.
         trainable_encoder: False freezes the encoder, True trains it. A whole number of at least 1
-            trains its last blocks: the last so many of the layers with weights that it lists in
-            `encoder.layers`, which are residual blocks and a stem in `encoders.ResNet`, single
-            layers in a flat network.
-        encoder_training_mode: Whether `fit` runs an encoder that is trained in training mode. Needs
-            `trainable_encoder=True`: blocks that are frozen should not move their statistics.
+            trains as many of its last blocks. Blocks are the layers with weights in
+            `encoder.layers`: residual blocks and a stem in `encoders.ResNet`, single layers in a
+            flat network.
+        encoder_training_mode: Whether `fit` runs a fine-tuned encoder in training mode. Needs
+            `trainable_encoder=True`: frozen blocks should keep their statistics.
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
 
     Input shape: `(batch, height, width, channels)`, or what else the encoder takes. Output shape:
@@ -67,13 +63,13 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
 
     Raises:
         ValueError: If an argument is of the wrong kind or the encoder's output is not of rank 2. By
-            `fit`, if the encoder should be trained and has no trainable weight, or if what is
-            trained has changed since `compile`.
+            `fit`, if a fine-tuned encoder has no trainable weight, or if the trained weights have
+            changed since `compile`.
 
     Warns:
         UserWarning: If uint8 images reach a convolution or dense layer with nothing that scales
-            them. By `fit`, if the encoder is trained because `encoder.trainable = True` was
-            assigned, which holds for all classifiers on that encoder.
+            them. By `fit`, if the encoder is trained because of `encoder.trainable = True`, which
+            affects all classifiers on that encoder.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.
@@ -84,7 +80,7 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
     >>> import keras_supcon
     >>> encoder = keras_supcon.encoders.ResNet(depth=10, width=0.125, stem="cifar")
     >>> classifier = keras_supcon.LinearClassifier(encoder, num_classes=4)
-    >>> classifier.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    >>> classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     >>> images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1)).astype("uint8")
     >>> history = classifier.fit(images, np.arange(16) % 4, verbose=0)
     >>> len(classifier.trainable_variables), classifier.predict(images, verbose=0).shape
@@ -107,8 +103,7 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
         if encoder_training_mode and trainable_encoder is not True:
             raise ValueError(
                 "`encoder_training_mode` should be False unless `trainable_encoder` is True: in "
-                "training mode frozen blocks "
-                "would move their statistics. Received: "
+                "training mode frozen blocks would move their statistics. Received: "
                 f"encoder_training_mode={encoder_training_mode!r}, "
                 f"trainable_encoder={trainable_encoder!r}"
             )
@@ -135,19 +130,20 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
 
     @property
     def layers_in_inference_mode(self) -> list[keras.layers.Layer]:
-        """Layers that `fit` runs in inference mode, so that replicas do not take statistics of
-        their own in them.
-        """
+        """Layers that `fit` runs in inference mode: they use no per-replica statistics."""
         return [] if self._fits_in_training_mode else nested_layers(self.encoder)
 
     @property
     def _fits_in_training_mode(self) -> bool:
-        # Blocks that are frozen should not move their statistics.
+        # Frozen blocks should keep their statistics.
         return self.encoder_training_mode and self.trainable_encoder is True
 
     @property
     def trainable_encoder(self) -> bool | int:
-        """False, True, or how many blocks of the encoder are trained; may be set, before `compile`."""
+        """Whether the encoder is trained, or the number of its trained blocks.
+
+        May be set before `compile`.
+        """
         was_assigned = bool(self.encoder.trainable) and self.encoder.trainable is not self._watched
         return self._trainable_encoder or was_assigned
 
@@ -168,17 +164,15 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
         trains_encoder = self.trainable_encoder
         if self.built and trains_encoder and not trained_weights(self.encoder, trains_encoder):
             raise ValueError(
-                "`encoder` should have weights that are trainable, or `trainable_encoder` be "
-                "False. "
+                "`encoder` should have trainable weights, or `trainable_encoder` be False. "
                 f"Received: trainable_encoder={trains_encoder!r}, "
                 f"encoder.trainable={self.encoder.trainable!r}"
             )
         if trains_encoder and not self._trainable_encoder:
             warnings.warn(
                 f"`{self.name}` trains its encoder too, since `encoder.trainable` was set to True "
-                "after it was made. "
-                "`classifier.trainable_encoder = True` says so, `= False` freezes the encoder "
-                "again.",
+                "after the classifier was made. `classifier.trainable_encoder = True` confirms it, "
+                "`= False` freezes the encoder again.",
                 stacklevel=stacklevel_of_user(),
             )
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
@@ -188,14 +182,12 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
             and {*weights} != {id(one) for one in variables_in_training(optimizer)}
         ):
             raise ValueError(
-                "`compile` should be called again after a change of what is trained, such as "
-                "`encoder.trainable`. Received: an "
-                f"optimizer for {len(variables_in_training(optimizer))} weights, of {len(weights)} "
-                "to be trained"
+                "`compile` should be called again after a change of the trained weights, such as "
+                "by `encoder.trainable`. Received: an optimizer for "
+                f"{len(variables_in_training(optimizer))} weights, {len(weights)} trained weights"
             )
 
-    # Keras would set that of all layers: of the encoder for its owner too, or so that it is
-    # fine-tuned.
+    # Keras would set it in all layers: in the encoder also for the other models that share it.
     @property
     def trainable(self) -> bool:
         return own_trainable(self)

@@ -1,4 +1,4 @@
-"""Warnings where an encoder would see other pixels than its user may think."""
+"""Warns where an encoder would see other pixels than its user may think."""
 
 import warnings
 from typing import Any
@@ -8,27 +8,27 @@ import keras
 from keras_supcon.augmentation.pixel_range import layer_of_other_range, unit_range_layer
 from keras_supcon.user_lines import stacklevel_of_user
 
-# They change nothing that a scale of pixels would matter to.
+# Layers that neither scale pixels nor depend on their scale.
 _KEEP_SCALE = (
-    "InputLayer", "ZeroPadding2D", "Flatten", "Reshape", "Permute", "Cropping2D", "CenterCrop", "Resizing",
-    "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "Dropout", "SpatialDropout2D", "GaussianDropout",
+    "InputLayer", "ZeroPadding2D", "Flatten", "Reshape", "Permute", "Cropping2D", "CenterCrop",
+    "Resizing", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "Dropout",
+    "SpatialDropout2D", "GaussianDropout",
 )  # fmt: skip
 _READ_SCALE = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "EinsumDense")
 
 
 def warn_of_unscaled_pixels(model: Any, augmenter: keras.layers.Layer | None, inputs: Any) -> None:
-    """Warns where pixels of a range as wide as 0..255 reach weights of the encoder with no layer
-    that scales them.
+    """Warns if pixels of a range as wide as 0..255 reach weights of the encoder unscaled.
 
     Args:
         model: A model with an encoder.
         augmenter: A layer, or None.
-        inputs: Symbolic inputs. Without a recipe, which says its range, only uint8 images are taken
-            for 0..255.
+        inputs: Symbolic inputs. Without a policy, which declares its range, only uint8 images are
+            assumed to span 0..255.
     """
-    recipe = None if augmenter is None else unit_range_layer(augmenter)
-    if recipe is not None:
-        low, high = recipe.value_range
+    policy = None if augmenter is None else unit_range_layer(augmenter)
+    if policy is not None:
+        low, high = policy.value_range
     elif augmenter is not None and layer_of_other_range(augmenter) is not None:
         return
     elif (
@@ -45,41 +45,34 @@ def warn_of_unscaled_pixels(model: Any, augmenter: keras.layers.Layer | None, in
     if reader is not None and high - low > 2:
         warnings.warn(
             f"The encoder of `{model.name}` gets pixels as they come, from {low:g} to {high:g}, "
-            "and its first layer "
-            f"with weights, `{reader.name}`, has nothing before it that scales them. Begin the "
-            "encoder with "
-            "`keras.layers.Rescaling(1 / 255)`, or the preprocessing that it was trained with: "
-            "models do not scale pixels, "
-            "whatever their dtype.",
+            f"and its first layer with weights, `{reader.name}`, has nothing before it that scales "
+            "them. Begin the encoder with `keras.layers.Rescaling(1 / 255)`, or the preprocessing "
+            "that it was trained with: models do not scale pixels, whatever their dtype.",
             stacklevel=stacklevel_of_user(),
         )
 
 
 def warn_of_other_range(augmenter: keras.layers.Layer | None) -> None:
-    """Warns of an augmenter that gives the pixels of one stage a range of their own."""
+    """Warns of an augmenter that changes the range of the pixels, in one stage only."""
     layer = None if augmenter is None else layer_of_other_range(augmenter)
     if layer is not None:
         warnings.warn(
-            f"`augmenter` holds `{layer.name}`, so that the encoder is trained on pixels of a "
-            "range that other models of "
-            "the same encoder do not see. Move what scales to the beginning of the encoder, or "
-            "give "
-            "`LinearClassifier(model.encoder, ..., augmenter=model.augmenter)`.",
+            f"`augmenter` holds `{layer.name}`: the encoder is trained on pixels of a range that "
+            "other models of the same encoder do not see. Move the scaling to the beginning of the "
+            "encoder, or use `LinearClassifier(model.encoder, ..., augmenter=model.augmenter)`.",
             stacklevel=stacklevel_of_user(),
         )
 
 
 def warn_of_older_file(model: Any) -> None:
-    """Warns where a file is of a version that scaled pixels to [0, 1], and its encoder tells scales
-    apart.
-    """
+    """Warns of a file from a version that scaled pixels to [0, 1], if the scale matters."""
     first = next(iter(getattr(model.encoder, "layers", [])), None)
-    if type(first).__name__ == "ImageStandardization":  # of our encoders, which no scale matters to
+    if type(first).__name__ == "ImageStandardization":  # our encoders, to which no scale matters
         return
     warnings.warn(
         f"`{model.name}` was saved by a version of keras_supcon that scaled integers, and the "
-        "pixels of recipes, to [0, 1] "
-        "before the encoder. Now pixels reach it as they come. For what it was trained on, use "
+        "pixels of policies, to [0, 1] before the encoder. Now pixels reach it as they come. For "
+        "the range of its training, use "
         "`keras.Sequential([keras.layers.Rescaling(1 / 255), model.encoder])` as encoder, or give "
         "floats in [0, 1].",
         stacklevel=stacklevel_of_user(),
@@ -87,11 +80,9 @@ def warn_of_older_file(model: Any) -> None:
 
 
 def _first_reader(layer: Any) -> Any:
-    """The first layer with weights, if it is reached by pixels whose scale nothing before it has
-    changed; else None.
+    """Returns the first layer with weights if unscaled pixels reach it, else None.
 
-    Of operations and layers that are not Keras' own, subclassed models included, nothing is known:
-    they may scale.
+    Operations and layers that are not Keras' own may scale, subclassed models included.
     """
     if type(layer).__name__ not in ("Functional", "Sequential"):
         return layer if _is_of_keras(layer) and type(layer).__name__ in _READ_SCALE else None

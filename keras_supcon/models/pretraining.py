@@ -15,11 +15,11 @@ from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.layers.multi_view import check_num_views
 from keras_supcon.distribution.reporting import reported_by_trainer
-from keras_supcon.models.batch_size import check_batch_size, replicas_of
+from keras_supcon.models.batch_checks import check_batch_size, replicas_of
 from keras_supcon.models.compiled_checks import (
     check_first_labels,
     check_labels,
-    check_may_be_unlabelled,
+    check_allows_unlabeled,
     check_metrics,
 )
 from keras_supcon.models.encoder_model import EncoderModel
@@ -47,7 +47,7 @@ class PretrainingModel(EncoderModel):
         encoder: Any Keras model or layer that maps a batch to `(batch, features)`.
         augmenter: Layer that augments a batch of images, or None.
         num_views: Views of each sample in a training step, at least 1. None takes the number of a
-            `MultiView`, and 2 otherwise. Ignored for views made before.
+            `MultiView`, and 2 otherwise. Ignored for precomputed views.
         micro_batch_size: Samples of which the networks see one view at once in a training step, at
             least 1, or None for all views of the batch. See `ContrastiveModel`.
         augment_in_evaluation: Whether `evaluate` makes the views of training, with fixed seeds.
@@ -233,8 +233,8 @@ class PretrainingModel(EncoderModel):
         training: bool = True,
     ) -> Tensor:
         if y is None:
-            check_may_be_unlabelled(self)
-            y = _unlabelled(y_pred)
+            check_allows_unlabeled(self)
+            y = _unlabeled(y_pred)
         self.is_training_step = bool(training)
         try:
             with reported_by_trainer():
@@ -247,7 +247,7 @@ class PretrainingModel(EncoderModel):
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        y = _unlabelled(y_pred) if y is None else y
+        y = _unlabeled(y_pred) if y is None else y
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
@@ -265,5 +265,5 @@ def _computes_in_float16(encoder: Any) -> bool:
     return any(layer.dtype_policy.name == "mixed_float16" for layer in layers)
 
 
-def _unlabelled(y_pred: TensorTree) -> Tensor:
+def _unlabeled(y_pred: TensorTree) -> Tensor:
     return ops.full((ops.shape(tree.flatten(y_pred)[0])[0],), -1, dtype="int32")

@@ -1,4 +1,4 @@
-"""The states of seed generators in the files of Keras."""
+"""Saves the states of seed generators in the files of Keras."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,13 +14,12 @@ _KEY = "seed_states"
 
 
 class SavesSeedStates:
-    """Puts the seed states of a model and all its parts into `.keras` and `.weights.h5`. Goes
-    before `keras.Model`.
+    """Mix-in that saves the seed states of a model and its parts in `.keras` and `.weights.h5`.
 
-    Keras saves the weights of each layer, to which the states of seed generators do not belong: a
-    loaded model would repeat the dropout masks and augmentations from the start of training. A file
-    without them, from before or of another class, loads and leaves the states as they are. On
-    torch, dropout without a `seed` draws from torch's own generator instead.
+    Keras saves the weights of each layer, but not the states of seed generators: a loaded model
+    would repeat the dropout masks and augmentations from the start of training. A file without
+    them, from an older version or another class, loads and does not change the states. On PyTorch
+    dropout without a `seed` draws from torch's own generator instead. Goes before `keras.Model`.
 
     Raises:
         ValueError: On loading, if the file has the states of another number of generators.
@@ -60,8 +59,8 @@ class SavesSeedStates:
         if len(states) != len(values):
             raise ValueError(
                 "The file should be of a model with as many seed generators (dropout, "
-                f"augmentation): `{self.name}` has "
-                f"{len(states)}. Received: a file with the states of {len(values)}"
+                f"augmentation): `{self.name}` has {len(states)}. "
+                f"Received: a file with the states of {len(values)}"
             )
         for state, value in zip(states, values, strict=True):
             state.assign(value)
@@ -69,9 +68,7 @@ class SavesSeedStates:
 
 @contextlib.contextmanager
 def fixed_seeds(layer: keras.layers.Layer) -> Iterator[None]:
-    """Lets a layer and its parts draw the same numbers each time, and gives their generators back
-    the states they had.
-    """
+    """Makes a layer and its parts draw the same numbers each time, and restores their states."""
     states = seed_states(layer)
     kept = [ops.copy(state) for state in states]
     for place, state in enumerate(states):
@@ -84,8 +81,9 @@ def fixed_seeds(layer: keras.layers.Layer) -> Iterator[None]:
 
 
 def seed_states(model: keras.layers.Layer) -> list[keras.Variable]:
-    """The states of all seed generators of a model and its parts, each once, in the order in which
-    they were made.
+    """Returns the states of all seed generators of a model and its parts, each once.
+
+    They are in the order in which the generators were made.
     """
     seen = {id(variable) for variable in (*model.weights, *model.metrics_variables)}
     states = []

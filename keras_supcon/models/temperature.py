@@ -1,6 +1,4 @@
-"""The temperature of the loss that a model is compiled with, and a weight of the model that learns
-it.
-"""
+"""Learns the temperature of the loss that a model is compiled with."""
 
 import math
 from typing import Any
@@ -12,16 +10,16 @@ from keras_supcon._keras_internals import leave_out_of_weight_decay
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.temperature import temperature_in_use
 
-# Radford et al. (2021), section 2.5: what logits are scaled by, at most.
+# Radford et al. (2021), section 2.5: the highest scale of logits.
 _LARGEST_SCALE = 100.0
-# At this temperature, which only a learning rate that is too large reaches, the loss is flat. Far
-# above, float32 overflows.
+# Only too large a learning rate reaches this temperature. The loss is flat there, and far above it
+# float32 overflows.
 _LARGEST_TEMPERATURE = 100.0
 _LARGEST_EXPONENT = 700.0  # that math.exp can take
 
 
 def loss_with_temperature(model: keras.Model) -> ContrastiveLoss:
-    """The loss with a temperature among those that a model is compiled with.
+    """Returns the one compiled loss of a model that has a temperature.
 
     Raises:
         ValueError: If there is none, or more than one.
@@ -31,25 +29,23 @@ def loss_with_temperature(model: keras.Model) -> ContrastiveLoss:
     if len(found) != 1:
         raise ValueError(
             "The model should be compiled with one loss that has a temperature, such as "
-            "`keras_supcon.SupConLoss()`. "
-            f"Received: loss={getattr(model, 'loss', None)!r}"
+            f"`keras_supcon.SupConLoss()`. Received: loss={getattr(model, 'loss', None)!r}"
         )
     return found[0]
 
 
 class LearnsTemperature:
-    """Adds to a Keras model, if asked, one weight that learns the temperature of its loss. Goes
-    before `keras.Model`.
+    """Mix-in for Keras models that may learn the temperature of their loss by one more weight.
 
-    The temperature is `loss.temperature * exp(-w)` with `w = 0` at the start. `w` is limited so
-    that the temperature stays from 0.01 to 100; a bound widens to `loss.temperature` where that
-    lies beyond it.
+    The temperature is `loss.temperature * exp(-w)` with `w = 0` at the start. Limits of `w` keep
+    the temperature from 0.01 to 100, or from or to `loss.temperature` where that lies beyond. Goes
+    before `keras.Model`.
     """
 
     learnable_temperature = False
 
     def make_temperature_learnable(self) -> None:
-        """Adds the weight; for the constructor."""
+        """Adds the weight. Constructors call it."""
         self.learnable_temperature = True
         self._log_scale = self.add_weight(
             shape=(),
@@ -62,9 +58,7 @@ class LearnsTemperature:
 
     @property
     def temperature(self) -> float | None:
-        """The present temperature of the compiled loss, learned, scheduled or fixed; None for a
-        loss without one.
-        """
+        """Present temperature of the compiled loss, None for a loss without one."""
         try:
             loss = loss_with_temperature(self)
         except ValueError:
@@ -113,8 +107,9 @@ class LearnsTemperature:
 
 
 class _ScaleLimit(keras.constraints.Constraint):
-    """What optimizers do to the weight after a step; a limit in the loss would have no gradient
-    beyond it.
+    """Limits the weight after each step of the optimizer.
+
+    A limit within the loss would have no gradient beyond it.
     """
 
     def __init__(self, model: keras.Model) -> None:

@@ -223,7 +223,7 @@ def test_a_change_without_compiling_again_is_refused(digits):
     classifier.fit(digits[0][:32], digits[1][:32], verbose=0)
     classifier.encoder.trainable = True
     with pytest.raises(
-        ValueError, match="`compile` should be called again after a change of what is trained"
+        ValueError, match="`compile` should be called again after a change of the trained weights"
     ):
         classifier.fit(digits[0][:32], digits[1][:32], verbose=0)
 
@@ -234,7 +234,7 @@ def test_an_encoder_that_was_frozen_by_its_user_is_refused(digits):
     classifier = compiled(encoder, trainable_encoder=True)
     classifier.build((None, 8, 8, 1))
     with pytest.raises(
-        ValueError, match=r"should have weights that are trainable.* encoder.trainable=False"
+        ValueError, match=r"should have trainable weights.* encoder.trainable=False"
     ):
         classifier.fit(digits[0][:32], digits[1][:32], verbose=0)
 

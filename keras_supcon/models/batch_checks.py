@@ -1,4 +1,4 @@
-"""Whether a batch can be shared out, before training begins."""
+"""Checks that batches divide over replicas and micro-batches before training starts."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ _KERAS_DEFAULT = 32
 def check_batch_size(
     x: Any, batch_size: int | None, num_replicas: int, micro_batch_size: int | None
 ) -> None:
-    """Raises `ValueError` if batches of the size that `fit` is known to give cannot be shared out.
+    """Raises `ValueError` if batches of a known size do not divide.
 
     Args:
         x: First argument of `fit`.
-        batch_size: That of `fit`, for arrays.
+        batch_size: Argument of `fit`, for arrays.
         num_replicas: Replicas that share a batch.
         micro_batch_size: Rows that the encoder sees at once, or None.
     """
@@ -40,14 +40,14 @@ def check_batch_size(
 
 
 def replicas_of(model: keras.Model) -> int:
-    """How many replicas share the batches of a model."""
+    """Returns the number of replicas that share the batches of a model."""
     if keras.backend.backend() == "jax":
         return distribution.num_replicas(keras.distribution.distribution())
     return distribution.num_replicas(strategy_of(model))
 
 
 def _known_batch_size(x: Any, batch_size: int | None) -> int | None:
-    """The size of full batches, where the data say it before they are read."""
+    """Returns the size of full batches if it is known before the data are read, else None."""
     if hasattr(x, "element_spec"):  # tf.data
         return _tf_data_batch_size(x)
     if hasattr(x, "__array__") or isinstance(x, (list, tuple, dict)):
