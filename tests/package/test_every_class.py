@@ -40,7 +40,8 @@ def test_every_argument_of_the_constructor_is_in_the_config(name):
     case = TABLES[name]
     config = case.make().get_config()
     for base in case.cls.__mro__:
-        if base.__module__.startswith("keras_supcon.") and "ContrastiveLoss" not in base.__name__:
+        is_ours = base.__module__.startswith("keras_supcon.") and "__init__" in vars(base)
+        if is_ours and "ContrastiveLoss" not in base.__name__:
             parameters = inspect.signature(base.__init__).parameters.values()
             named = [
                 one.name
