@@ -8,6 +8,7 @@ runs before the fork, so that each process starts the TensorFlow runtime for its
 the process id of the child.
 """
 
+import gc
 import os
 import pathlib
 import sys
@@ -77,6 +78,9 @@ def train(directory: pathlib.Path) -> None:
 
 
 def serve() -> None:
+    # A collection in a child would copy the memory of all objects that it looks at.
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

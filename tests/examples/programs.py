@@ -10,10 +10,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 SECONDS = 300
 
 # Imports what takes longer than the small trainings once, and forks a process for each start of a
-# program. No operation runs before the fork, so that each process starts TensorFlow for itself.
+# program. No operation runs before the fork, so that each process starts TensorFlow for itself. The
+# million objects of the imports are frozen: a collection in a child, such as that at its end, would
+# copy the memory of all of them.
 _SERVER = f"""
-import json, os, runpy, signal, sys
+import gc, json, os, runpy, signal, sys
 import keras, tensorflow, tensorflow_datasets, matplotlib.pyplot, sklearn.manifold, keras_supcon
+gc.collect()
+gc.freeze()
 print("ready", flush=True)
 for line in sys.stdin:
     command = json.loads(line)
