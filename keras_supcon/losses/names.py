@@ -6,6 +6,9 @@ from typing import Any
 import keras
 
 from keras_supcon._keras_internals import name_loss
+from keras_supcon.losses.base import ContrastiveLoss
+
+_CLASSES: dict[str, type[ContrastiveLoss]] = {}
 
 
 def add_names(*losses: Callable[..., Any]) -> None:
@@ -14,6 +17,22 @@ def add_names(*losses: Callable[..., Any]) -> None:
     A name that Keras itself has stays that of Keras.
     """
     for loss in losses:
-        if not isinstance(loss, type):  # classes are registered where they are defined
+        if isinstance(loss, type):  # registered where it is defined
+            _CLASSES[loss.__name__] = _CLASSES[loss.function.__name__] = loss
+        else:
             keras.saving.register_keras_serializable(package="keras_supcon")(loss)
         name_loss(loss.__name__, loss)
+
+
+def loss_from_name(loss: Any) -> Any:
+    """Returns a loss object with default options for a name or function of ours.
+
+    Keras would wrap a function, whose labels it rounds to floats.
+
+    Args:
+        loss: Argument of `compile`; other losses are returned as they are.
+    """
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", "")
+    if name in _CLASSES and loss in (name, _CLASSES[name], _CLASSES[name].function):
+        return _CLASSES[name]()
+    return loss

@@ -1,5 +1,7 @@
-"""The step of every pre-training method: views, projections, contrast."""
+"""Holds the step of every pre-training method: views, projections, contrast."""
 
+import functools
+import inspect
 from typing import Any
 
 import keras
@@ -15,11 +17,12 @@ from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.layers.multi_view import check_num_views
 from keras_supcon.distribution.reporting import reported_by_trainer
+from keras_supcon.losses.names import loss_from_name
 from keras_supcon.models.batch_checks import check_batch_size, replicas_of
 from keras_supcon.models.compiled_checks import (
+    check_allows_unlabeled,
     check_first_labels,
     check_labels,
-    check_allows_unlabeled,
     check_metrics,
 )
 from keras_supcon.models.encoder_model import EncoderModel
@@ -28,6 +31,8 @@ from keras_supcon.models.pixel_warnings import warn_of_other_range
 from keras_supcon.models.seed_states import fixed_seeds
 from keras_supcon.models.view_groups import make_views, merge_views, split_views, view_groups
 from keras_supcon.typing import Tensor, TensorTree
+
+_COMPILE = inspect.signature(keras.Model.compile)
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -186,12 +191,18 @@ class PretrainingModel(EncoderModel):
         with fixed_seeds(self.augmenter):
             return make()
 
-    def compile(self, *args: Any, jit_compile: str | bool = "auto", **kwargs: Any) -> None:
-        cuts_batches = self.micro_batch_size is not None
-        if jit_compile == "auto" and cuts_batches and keras.backend.backend() == "tensorflow":
+    @functools.wraps(keras.Model.compile)
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        given = _COMPILE.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        arguments = dict(given.arguments)
+        del arguments["self"]
+        arguments["loss"] = loss_from_name(arguments["loss"])
+        is_cut = self.micro_batch_size is not None and keras.backend.backend() == "tensorflow"
+        if is_cut and arguments["jit_compile"] == "auto":
             # On a GPU Keras would choose XLA, which takes no smaller last batch.
-            jit_compile = False
-        super().compile(*args, jit_compile=jit_compile, **kwargs)
+            arguments["jit_compile"] = False
+        super().compile(**arguments)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras does not call a `compile` that is overridden.

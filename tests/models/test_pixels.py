@@ -208,7 +208,7 @@ def test_does_not_warn_of_what_is_not_known_to_be_wide(recwarn):
 
 def test_warns_of_an_augmenter_that_scales_for_one_stage_alone():
     augmenter = keras.Sequential([layers.RandomFlip(), layers.Rescaling(1 / 255)])
-    with pytest.warns(UserWarning, match="Move what scales to the beginning of the encoder"):
+    with pytest.warns(UserWarning, match="Move the scaling to the beginning of the encoder"):
         model = ContrastiveModel(Brightest(), augmenter=augmenter)
     images = np.full((2, 4, 4, 3), 255, "uint8")
     # It is the range that the user chose, and nothing is added to it.

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_supcon import LinearClassifier, SupConLoss
 from keras_supcon.augmentation import SimAugment
+from keras_supcon.losses import supcon_loss
 from keras_supcon.models import PretrainingModel
 from keras_supcon.models.seed_states import seed_states
 from tests.models.toy_momentum import ToyMomentum
@@ -152,3 +153,18 @@ def test_without_hooks_the_compiled_loss_sees_the_features(rng):
     model.compile(optimizer="sgd", loss=SupConLoss())
     expected = float(SupConLoss()(y, ops.reshape(encoder(x.reshape(16, -1)), (8, 2, 5))))
     assert steps(model, x, y, 1)[0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["supcon_loss", "SupConLoss", supcon_loss, SupConLoss])
+def test_a_loss_by_name_is_the_loss_with_its_defaults(rng, name):
+    """Labels reach it unrounded: 2^24 and 2^24 + 1 are one float32."""
+    x, y = rows(rng)[0], (2**24 + np.arange(8) % 2).astype("int32")
+
+    def first_loss(loss):
+        keras.utils.set_random_seed(0)
+        encoder = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(5)])
+        model = PretrainingModel(encoder)
+        model.compile("sgd", loss)
+        return steps(model, x, y, 1)[0]
+
+    assert first_loss(name) == pytest.approx(first_loss(SupConLoss()), rel=1e-6)
