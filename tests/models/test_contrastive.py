@@ -39,7 +39,7 @@ def small_model(**options) -> ContrastiveModel:
 
 @keras.saving.register_keras_serializable(package="tests")
 class AddOne(keras.layers.Layer):
-    """An augmenter whose traces can be counted: without `training` it would act at inference too."""
+    """Leaves traces that can be counted; without `training` it would act at inference too."""
 
     def call(self, images):
         return images + 1.0

@@ -284,7 +284,9 @@ def test_wrong_sizes_are_refused(micro_batch_size):
 def test_a_batch_size_that_micro_batches_do_not_divide_is_refused_before_training(rng):
     x, y = batch(rng, rows=20)
     model = compiled(small_encoder(), 4)
-    message = "The batch size should be divisible by `micro_batch_size`. Received: micro_batch_size=4, batches of 10"
+    message = (
+        "should be divisible by `micro_batch_size`. Received: micro_batch_size=4, batches of 10"
+    )
     with pytest.raises(ValueError, match=message):
         model.fit(x, y, batch_size=10, verbose=0)
     assert not model.optimizer.built
@@ -389,7 +391,7 @@ class TestOnTensorFlow:
 
     @pytest.mark.slow
     def test_views_of_keras_cv_are_made_before(self, rng):
-        """Its generators cannot be put back: the views are made at once, and both passes see them."""
+        """Its generators cannot be put back: the views are made once, for both passes."""
         import keras_cv
 
         linear = keras.Sequential(

@@ -1,4 +1,4 @@
-"""One rule for pixels: they reach the encoder as they come, in every stage, whatever their dtype."""
+"""Pixels reach the encoder as they come, in every stage, whatever their dtype."""
 
 import warnings
 
@@ -34,7 +34,7 @@ QUIET = {"image_size": (4, 4), "crop_area": (1.0, 1.0), "flip_probability": 0.0,
 
 @keras.saving.register_keras_serializable(package="tests")
 class Brightest(layers.Layer):
-    """An encoder that gives the largest and the smallest pixel, and keeps what it saw in training."""
+    """Gives the largest and the smallest pixel, and keeps what it saw in training."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
