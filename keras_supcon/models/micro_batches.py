@@ -58,6 +58,7 @@ def map_micro_batches(
         def run(part: TensorTree, view: Any, state: _State, group: ViewGroup = group) -> Any:
             return passes.run(lambda: group.make(part, view), state)
 
+        passes.begin_group()
         state, rows = cut.run(run, group.num_views, state)
         views.append(rows)
     num_views = sum(group.num_views for group in groups)
@@ -77,17 +78,30 @@ class _State(NamedTuple):
     """Losses that layers added, summed over rows."""
 
 
+class _Trace:
+    """What is known of a pass once it has been traced."""
+
+    def __init__(self) -> None:
+        self.structure: TensorTree = None
+        """Structure of the outputs."""
+        self.read: set[int] = set()
+        """Identities of the variables that it reads."""
+        self.changed: list[int] = []
+        """Places of the floating-point state that it changes."""
+        self.handed_on: list[Tensor] = []
+        """Other state after it."""
+
+
 class _Passes:
     """The passes over a batch, from the state that the model has when they begin."""
 
     def __init__(self, function: Callable[[TensorTree], TensorTree], model: keras.Model) -> None:
         self.function, self.model = function, model
-        # Known when a pass has been traced.
-        self.structure: TensorTree = None
-        self._changed: list[int] = []
+        self.structure: TensorTree = None  # known when a pass has been traced
+        self._changed: set[int] = set()
         self._adds_losses = False
 
-        self._trained = model.trainable_variables
+        self._trained = self._trainable = model.trainable_variables
         known = {id(one) for one in (*self._trained, *model.metrics_variables)}
         state = {id(one): one for one in model.variables if id(one) not in known}.values()
         self._averaged = [one for one in state if _is_float(one)]
@@ -95,28 +109,40 @@ class _Passes:
         # On TensorFlow Keras takes its variables for tensors.
         read = ops.copy if keras.backend.backend() == "tensorflow" else ops.convert_to_tensor
         with without_autocast():
-            self._weights = [read(one) for one in self._trained]
+            self._values = {id(one): read(one) for one in self._trained}
             self._first = [read(one) for one in self._averaged]
             # Copies, since a tensor may share the memory of its variable.
             handed_on = [ops.copy(one) for one in self._handed_on]
         self.first_state = _State(list(self._first), handed_on, ops.zeros(()))
 
+    def begin_group(self) -> None:
+        """Begins with views whose networks may read other weights than those of earlier ones."""
+        self._trained = self._trainable
+
     def run(self, make: Callable[[], TensorTree], state: _State) -> tuple[_State, list[Tensor]]:
         """Runs the pass over a view that `make` makes, and returns the outputs as a list."""
-        beside: list[Tensor] = []
+        trained, trace = self._trained, _Trace()
 
         def one_pass(*weights: Tensor) -> tuple[list[Tensor], ...]:
-            outputs, changed, handed_on, losses = self._run(make, state.handed_on, weights)
+            present = [*zip(trained, weights, strict=True)]
+            present += zip(self._handed_on, state.handed_on, strict=True)
+            outputs, changed, handed_on, losses = self._run(make, present, trace)
             if keras.backend.backend() == "tensorflow":
                 # `tf.recompute_grad` refuses results without a gradient. It calls this function
                 # in the same graph.
-                beside[:], handed_on = handed_on, []
+                trace.handed_on, handed_on = handed_on, []
             return outputs, changed, handed_on, losses
 
-        outputs, changed, handed_on, losses = keras.remat(one_pass)(*self._weights)
-        handed_on = handed_on or list(beside)
+        weights = [self._values[id(one)] for one in trained]
+        outputs, changed, handed_on, losses = keras.remat(one_pass)(*weights)
+        handed_on = handed_on or trace.handed_on
+        # A loop of TensorFlow would give the others a gradient of zeros in place of none.
+        self._trained = [one for one in trained if id(one) in trace.read]
+        self.structure = trace.structure
+        self._changed |= {*trace.changed}
+        self._adds_losses |= bool(losses)
         averaged, added_loss = list(state.averaged), state.added_loss
-        for place, value in zip(self._changed, changed, strict=True):
+        for place, value in zip(trace.changed, changed, strict=True):
             change = ops.stop_gradient(value - self._first[place])
             averaged[place] = averaged[place] + change
         for loss in losses:
@@ -124,38 +150,48 @@ class _Passes:
             added_loss = added_loss + rows * ops.cast(loss, added_loss.dtype)
         return _State(averaged, handed_on, added_loss), outputs
 
-    def _run(self, make: Callable[[], TensorTree], handed_on: list[Tensor], weights: Any) -> Any:
-        mapping = [
-            *zip(self._trained, weights, strict=True),
-            *zip(self._averaged, self._first, strict=True),
-            *zip(self._handed_on, handed_on, strict=True),
-        ]
-        scope = keras.StatelessScope(mapping, collect_losses=True, initialize_variables=False)
+    def _run(
+        self, make: Callable[[], TensorTree], present: list[tuple[Any, Tensor]], trace: _Trace
+    ) -> tuple[list[Tensor], ...]:
+        present = [*present, *zip(self._averaged, self._first, strict=True)]
+        scope = _Scope(present, collect_losses=True, initialize_variables=False)
         before = [scope.get_current_value(one) for one in self._averaged]
         with _statistics_of_micro_batches(self.model), scope:
-            self.structure = self.function(make())
+            trace.structure = self.function(make())
+        trace.read = scope.read
         after = [scope.get_current_value(one) for one in self._averaged]
-        self._changed = [place for place, one in enumerate(after) if one is not before[place]]
-        self._adds_losses = bool(scope.losses)
+        trace.changed = [place for place, one in enumerate(after) if one is not before[place]]
         return (
-            [_at_least_float32(output) for output in tree.flatten(self.structure)],
-            [after[place] for place in self._changed],
+            [_at_least_float32(output) for output in tree.flatten(trace.structure)],
+            [after[place] for place in trace.changed],
             [scope.get_current_value(one) for one in self._handed_on],
             list(scope.losses),
         )
 
     def finish(self, state: _State, num_passes: Any, num_rows: Any) -> None:
         """Gives the model the state after all passes and the losses of its layers."""
-        changed = [(self._averaged[place], self._first[place]) for place in self._changed]
-        totals = [state.averaged[place] for place in self._changed]
         count = _Count(self.model, num_passes)
-        for place, (variable, first), total in zip(self._changed, changed, totals, strict=True):
+        for place in sorted(self._changed):
+            variable, first = self._averaged[place], self._first[place]
             self._first[place] = ops.copy(first)  # the variable may share its memory
-            variable.assign(first + count.mean(variable, total - first))
+            change = count.mean(variable, state.averaged[place] - first)
+            variable.assign(first + change)
         for variable, value in zip(self._handed_on, state.handed_on, strict=True):
             variable.assign(value)
         if self._adds_losses:
             self.model.add_loss(state.added_loss / ops.cast(num_rows, state.added_loss.dtype))
+
+
+class _Scope(keras.StatelessScope):
+    """Notes which variables are read."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.read: set[int] = set()
+
+    def get_current_value(self, variable: keras.Variable) -> Tensor | None:
+        self.read.add(id(variable))
+        return super().get_current_value(variable)
 
 
 class _Count:

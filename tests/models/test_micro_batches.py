@@ -247,6 +247,29 @@ def test_in_mixed_precision_the_step_is_near_that_in_float32(rng, policy):
     np.testing.assert_allclose(actual, expected, rtol=0.03)
 
 
+class Unread(keras.layers.Layer):
+    """Has a weight that it does not use."""
+
+    def build(self, input_shape):
+        self.unread = self.add_weight(shape=(3,), initializer="ones")
+
+    def call(self, inputs):
+        return inputs
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX has no missing gradients, plain or not")
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_weights_without_a_gradient_do_not_decay(rng):
+    x, y = batch(rng)
+    for micro_batch_size in (None, 4):
+        model = compiled(small_encoder(Unread()), micro_batch_size)
+        optimizer = keras.optimizers.SGD(1.0, weight_decay=0.1)
+        model.compile(optimizer=optimizer, loss=SupConLoss())
+        model.train_on_batch(x, y)
+        (unread,) = [layer.unread for layer in model.encoder.layers if isinstance(layer, Unread)]
+        np.testing.assert_array_equal(ops.convert_to_numpy(unread), 1.0)
+
+
 def test_the_loss_may_have_weights_of_its_own(rng):
     """As a predictor or a learned temperature: their gradient does not go through the passes."""
 
