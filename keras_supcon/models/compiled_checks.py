@@ -10,6 +10,7 @@ import numpy as np
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.ops import standardize_labels
 from keras_supcon.ops.standardize import refuse_large_floats
+from keras_supcon.typing import TensorTree
 
 # Names for which Keras chooses a metric by the shapes of labels and outputs, as if these were
 # scores of classes.
@@ -85,7 +86,7 @@ def check_first_labels(model: keras.Model, data: Any) -> Any:
     return data
 
 
-def _again(batch: Any, rest: Iterator[Any]) -> Iterator[Any]:
+def _again(batch: TensorTree, rest: Iterator[Any]) -> Iterator[Any]:
     if batch is not None:
         yield batch
     yield from rest

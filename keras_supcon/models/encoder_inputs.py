@@ -10,6 +10,8 @@ from typing import Any
 import keras
 from keras import ops, tree
 
+from keras_supcon.typing import Tensor, TensorTree
+
 # Of a batch for an encoder that declares nothing: images.
 _IMAGE_RANK = 4
 # Up to this rank integers may be ids, one or several for each sample; above they are pixels, counts
@@ -17,7 +19,7 @@ _IMAGE_RANK = 4
 _ID_RANK = 2
 
 
-def check_encoder(encoder: Any) -> None:
+def check_encoder(encoder: keras.layers.Layer) -> None:
     """Raises `ValueError` if `encoder` is no Keras layer or model, or is known to give something
     else than features.
     """
@@ -30,7 +32,7 @@ def check_encoder(encoder: Any) -> None:
         check_features(encoder, getattr(encoder, "output", outputs))
 
 
-def cast_for_encoder(encoder: keras.layers.Layer, inputs: Any) -> Any:
+def cast_for_encoder(encoder: keras.layers.Layer, inputs: TensorTree) -> Any:
     """Brings inputs to the structure and kind of numbers that the encoder wants, with the same
     values.
 
@@ -41,7 +43,7 @@ def cast_for_encoder(encoder: keras.layers.Layer, inputs: Any) -> Any:
     declared = _declared_inputs(encoder)
     inputs = _in_declared_order(inputs, declared)
 
-    def cast(tensor: Any, declaration: Any) -> Any:
+    def cast(tensor: Tensor, declaration: TensorTree) -> Any:
         if declaration is None:
             return as_floats(tensor) if len(tensor.shape) > _ID_RANK else tensor
         given, wanted = _dtype(tensor), _dtype(declaration)
@@ -54,7 +56,7 @@ def cast_for_encoder(encoder: keras.layers.Layer, inputs: Any) -> Any:
     return _map_with(cast, inputs, declared)
 
 
-def as_floats(tensor: Any) -> Any:
+def as_floats(tensor: Tensor) -> Any:
     """A tensor of integers or bools as floats of the same values; others stay what they are."""
     return (
         ops.cast(tensor, keras.config.floatx())
@@ -63,7 +65,7 @@ def as_floats(tensor: Any) -> Any:
     )
 
 
-def holds_views(encoder: keras.layers.Layer, inputs: Any) -> bool:
+def holds_views(encoder: keras.layers.Layer, inputs: TensorTree) -> bool:
     """Whether a batch is of views that were made before: `(batch, views, ...)`, one axis more than
     the encoder takes.
 
@@ -80,7 +82,7 @@ def holds_views(encoder: keras.layers.Layer, inputs: Any) -> bool:
         return len(inputs.shape) == _IMAGE_RANK + 1
     surplus = []
 
-    def compare(tensor: Any, rank: int | None) -> None:
+    def compare(tensor: Tensor, rank: int | None) -> None:
         if rank is not None:
             _check_rank(tensor, (rank, rank + 1))
             surplus.append(len(tensor.shape) - rank)
@@ -95,14 +97,14 @@ def holds_views(encoder: keras.layers.Layer, inputs: Any) -> bool:
     return bool(surplus and surplus[0])
 
 
-def remove_view_axis(inputs: Any) -> Any:
+def remove_view_axis(inputs: TensorTree) -> Any:
     """Symbolic inputs of one view: `(batch, views, ...)` without the second axis."""
     return tree.map_structure(
         lambda tensor: keras.KerasTensor((None, *tensor.shape[2:]), tensor.dtype), inputs
     )
 
 
-def dtypes_of(inputs: Any) -> Any:
+def dtypes_of(inputs: TensorTree) -> Any:
     """The names of the dtypes of a structure of tensors or arrays; None if something in it has no
     dtype.
     """
@@ -140,14 +142,14 @@ def export_signature(encoder: keras.layers.Layer, build_config: Mapping[str, Any
     inputs = symbolic_inputs(encoder, build_config["input_shape"], build_config["input_dtype"])
     cast = cast_for_encoder(encoder, inputs)  # ids and strings are what it leaves
 
-    def spec(tensor: Any, after: Any) -> keras.InputSpec:
+    def spec(tensor: Tensor, after: Any) -> keras.InputSpec:
         dtype = keras.config.floatx() if "float" in _dtype(after) else _dtype(tensor)
         return keras.InputSpec(shape=tensor.shape, dtype=dtype)
 
     return tree.map_structure(spec, inputs, cast)
 
 
-def check_features(encoder: keras.layers.Layer, features: Any) -> None:
+def check_features(encoder: keras.layers.Layer, features: Tensor) -> None:
     """Raises `ValueError` unless features are one tensor of shape (batch, features)."""
     outputs = tree.flatten(features)
     shapes = [tuple(getattr(output, "shape", ())) for output in outputs]
@@ -170,7 +172,7 @@ def check_features(encoder: keras.layers.Layer, features: Any) -> None:
         )
 
 
-def _check_rank(tensor: Any, allowed: tuple[int, ...]) -> None:
+def _check_rank(tensor: Tensor, allowed: tuple[int, ...]) -> None:
     if getattr(tensor.shape, "rank", 0) is None:
         raise ValueError(
             "The rank of inputs should be known. TensorFlow loses it where one of `fit`, "
@@ -213,7 +215,7 @@ def _declared_ranks(encoder: keras.layers.Layer) -> Any:
     return spec.ndim if isinstance(spec, keras.layers.InputSpec) else None
 
 
-def _in_declared_order(inputs: Any, declared: Any) -> Any:
+def _in_declared_order(inputs: TensorTree, declared: TensorTree) -> Any:
     """A dictionary by the names of inputs that were declared in a list, or alone, as they were
     declared.
     """
@@ -225,7 +227,7 @@ def _in_declared_order(inputs: Any, declared: Any) -> Any:
     return tree.pack_sequence_as(declared, [inputs[name] for name in names])
 
 
-def _map_with(function: Any, inputs: Any, declared: Any) -> Any:
+def _map_with(function: Any, inputs: TensorTree, declared: TensorTree) -> Any:
     """Maps `function(tensor, declaration)` over inputs; the declaration is None where the encoder
     makes none.
     """
@@ -259,7 +261,7 @@ def _map_shapes(function: Any, shapes: Any) -> Any:
     return [_map_shapes(function, shape) for shape in shapes]
 
 
-def _dtype(tensor: Any) -> str:
+def _dtype(tensor: Tensor) -> str:
     dtype = tensor.dtype
     kind = getattr(dtype, "kind", "")  # of a NumPy array
     return "string" if kind in ("U", "S", "O") else keras.backend.standardize_dtype(dtype)

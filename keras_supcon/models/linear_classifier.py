@@ -21,6 +21,7 @@ from keras_supcon.models.fine_tuning import (
     trained_weights,
     watch_trainable,
 )
+from keras_supcon.typing import TensorTree
 from keras_supcon.user_lines import stacklevel_of_user
 
 
@@ -123,7 +124,7 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
         self.head.build(self.encode(self.symbolic_view(input_shape)).shape)
         self.built = True
 
-    def call(self, images: Any, training: bool = False) -> Any:
+    def call(self, images: TensorTree, training: bool = False) -> Any:
         images = augment(self.augmenter, images, bool(training))
         features = self.encode(images, training=bool(training) and self._fits_in_training_mode)
         return self.head(features if self.trainable_encoder else ops.stop_gradient(features))

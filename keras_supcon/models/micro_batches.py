@@ -55,7 +55,9 @@ def map_micro_batches(
     state, views = passes.first_state, []
     for group in groups:
 
-        def run(part: TensorTree, view: Any, state: _State, group: ViewGroup = group) -> Any:
+        def run(
+            part: TensorTree, view: Tensor | int, state: _State, group: ViewGroup = group
+        ) -> Any:
             return passes.run(lambda: group.make(part, view), state)
 
         passes.begin_group()
@@ -101,7 +103,7 @@ class _Passes:
         self._changed: set[int] = set()
         self._adds_losses = False
 
-        self._trained = self._trainable = model.trainable_variables
+        self._trained = self._all_trained = model.trainable_variables
         known = {id(one) for one in (*self._trained, *model.metrics_variables)}
         state = {id(one): one for one in model.variables if id(one) not in known}.values()
         self._averaged = [one for one in state if _is_float(one)]
@@ -117,7 +119,7 @@ class _Passes:
 
     def begin_group(self) -> None:
         """Begins with views whose networks may read other weights than those of earlier ones."""
-        self._trained = self._trainable
+        self._trained = self._all_trained
 
     def run(self, make: Callable[[], TensorTree], state: _State) -> tuple[_State, list[Tensor]]:
         """Runs the pass over a view that `make` makes, and returns the outputs as a list."""
@@ -168,7 +170,7 @@ class _Passes:
             list(scope.losses),
         )
 
-    def finish(self, state: _State, num_passes: Any, num_rows: Any) -> None:
+    def finish(self, state: _State, num_passes: Tensor | int, num_rows: Tensor | int) -> None:
         """Gives the model the state after all passes and the losses of its layers."""
         count = _Count(self.model, num_passes)
         for place in sorted(self._changed):
@@ -197,7 +199,7 @@ class _Scope(keras.StatelessScope):
 class _Count:
     """The number of passes: of all replicas for the averages that replicas share."""
 
-    def __init__(self, model: keras.Model, num_passes: Any) -> None:
+    def __init__(self, model: keras.Model, num_passes: Tensor | int) -> None:
         self.context = replica_context()
         self.num_passes = ops.cast(num_passes, "float32")
         self.shared: set[int] = set()
@@ -280,7 +282,7 @@ class _CutForScan:
     def run(self, run: Callable[..., Any], num_views: int, state: _State) -> Any:
         parts = tree.map_structure(self._parts, self.batch)
 
-        def step(state: _State, index: Any) -> tuple[_State, list[Tensor]]:
+        def step(state: _State, index: Tensor | int) -> tuple[_State, list[Tensor]]:
             part = tree.map_structure(lambda one: ops.take(one, index % self.count, axis=0), parts)
             return run(part, index // self.count, state)
 
@@ -396,10 +398,10 @@ class _CutForWhileLoop:
             for one, (_, shape) in zip(joined, found["outputs"], strict=True)
         ]
 
-    def _part(self, index: Any) -> TensorTree:
+    def _part(self, index: Tensor | int) -> TensorTree:
         return tree.map_structure(lambda tensor: self._rows(tensor, index), self.batch)
 
-    def _rows(self, tensor: Any, index: Any) -> Any:
+    def _rows(self, tensor: Tensor, index: Tensor | int) -> Any:
         import tensorflow as tf
 
         start = index * self.size

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_supcon.augmentation.pixel_range import layer_of_other_range, unit_range_layer
+from keras_supcon.typing import TensorTree
 from keras_supcon.user_lines import stacklevel_of_user
 
 # Layers that neither scale pixels nor depend on their scale.
@@ -17,7 +18,9 @@ _KEEP_SCALE = (
 _READ_SCALE = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "EinsumDense")
 
 
-def warn_of_unscaled_pixels(model: Any, augmenter: keras.layers.Layer | None, inputs: Any) -> None:
+def warn_of_unscaled_pixels(
+    model: keras.Model, augmenter: keras.layers.Layer | None, inputs: TensorTree
+) -> None:
     """Warns if pixels of a range as wide as 0..255 reach weights of the encoder unscaled.
 
     Args:
@@ -64,7 +67,7 @@ def warn_of_other_range(augmenter: keras.layers.Layer | None) -> None:
         )
 
 
-def warn_of_older_file(model: Any) -> None:
+def warn_of_older_file(model: keras.Model) -> None:
     """Warns of a file from a version that scaled pixels to [0, 1], if the scale matters."""
     first = next(iter(getattr(model.encoder, "layers", [])), None)
     if type(first).__name__ == "ImageStandardization":  # our encoders, to which no scale matters

@@ -270,7 +270,7 @@ class PretrainingModel(EncoderModel):
         }
 
 
-def _computes_in_float16(encoder: Any) -> bool:
+def _computes_in_float16(encoder: keras.layers.Layer) -> bool:
     is_layer = isinstance(encoder, keras.layers.Layer)
     layers = nested_layers(encoder) if is_layer else []
     return any(layer.dtype_policy.name == "mixed_float16" for layer in layers)

@@ -9,6 +9,7 @@ from keras import ops
 from keras_supcon._keras_internals import leave_out_of_weight_decay
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.temperature import temperature_in_use
+from keras_supcon.typing import Tensor
 
 # Radford et al. (2021), section 2.5: the highest scale of logits.
 _LARGEST_SCALE = 100.0
@@ -115,7 +116,7 @@ class _ScaleLimit(keras.constraints.Constraint):
     def __init__(self, model: keras.Model) -> None:
         self._model = model
 
-    def __call__(self, log_scale: Any) -> Any:
+    def __call__(self, log_scale: Tensor) -> Any:
         temperature = loss_with_temperature(self._model).temperature
         largest = math.log(_LARGEST_SCALE * temperature)
         smallest = math.log(temperature / _LARGEST_TEMPERATURE)

@@ -11,7 +11,7 @@ from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.any_layer import draws_outside_keras
 from keras_supcon.models.encoder_inputs import holds_views
 from keras_supcon.models.encoder_model import as_tensors, augment, one_view
-from keras_supcon.typing import TensorTree
+from keras_supcon.typing import Tensor, TensorTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ def view_groups(
         inputs, are_views = make_views(encoder, augmenter, inputs, num_views, training=True), True
     if are_views:
 
-        def take_view(views: TensorTree, view: Any) -> TensorTree:
+        def take_view(views: TensorTree, view: Tensor | int) -> TensorTree:
             return tree.map_structure(lambda one: ops.take(one, view, axis=1), views)
 
         return inputs, [ViewGroup(tree.flatten(inputs)[0].shape[1], take_view)]

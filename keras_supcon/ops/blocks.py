@@ -11,7 +11,7 @@ from keras_supcon.typing import Tensor
 BLOCK_SIZE = 1024
 
 
-def fits_one_block(num_rows: Any, block_size: int | None) -> bool:
+def fits_one_block(num_rows: Tensor | int, block_size: int | None) -> bool:
     """Checks whether rows are statically known to fit one block."""
     return isinstance(num_rows, int) and num_rows <= (
         BLOCK_SIZE if block_size is None else block_size
@@ -70,13 +70,13 @@ class Blocks:
     def zeros(self, dim: int) -> Any:
         return ops.zeros((self.count, self.size, dim), dtype=self.dtype)
 
-    def features(self, index: Any) -> Any:
+    def features(self, index: Tensor | int) -> Any:
         return self._features[index]
 
-    def valid(self, index: Any) -> Any:
+    def valid(self, index: Tensor | int) -> Any:
         return self._valid[index]
 
-    def rows(self, index: Any) -> Rows:
+    def rows(self, index: Tensor | int) -> Rows:
         return Rows(**{name: vectors[index] for name, vectors in self._rows.items()})
 
     def ends(self, vector: Tensor) -> tuple[Any, Any]:

@@ -44,7 +44,7 @@ def class_groups(class_ids: Tensor) -> Any:
     return ops.take(ops.cumsum(ops.cast(starts_class, "int32")), ops.argsort(order))
 
 
-def at_least_one(count: Any) -> Any:
+def at_least_one(count: Tensor | int) -> Any:
     """Returns a number of segments that every backend accepts, also for an empty batch."""
     return max(count, 1) if isinstance(count, int) else ops.maximum(count, 1)
 

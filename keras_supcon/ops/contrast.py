@@ -131,7 +131,7 @@ class Contrast:
         ranks = ranks_in_group(groups) if need_ranks else ops.zeros_like(groups)
 
         # Sorted by class, blocks have their positives in few tiles. A single tile needs no order.
-        def order_of(keys: Any, num_rows: Any) -> RowOrder:
+        def order_of(keys: Tensor, num_rows: Tensor | int) -> RowOrder:
             return RowOrder(None if fits_one_block(num_rows, block_size) else keys)
 
         order = order_of(groups[:batch_size], batch_size * self._num_views)
@@ -499,11 +499,11 @@ def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     return ops.concatenate(parts, axis=0)
 
 
-def _count(groups: Tensor, present: Any) -> Tensor:
+def _count(groups: Tensor, present: Tensor) -> Tensor:
     return ops.shape(groups)[0] if present is None else ops.sum(ops.cast(present, "int32"))
 
 
-def _scaled(rows: Tensor, scale: Any) -> Tensor:
+def _scaled(rows: Tensor, scale: Tensor) -> Tensor:
     return rows if scale is None else rows * scale
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_supcon.typing import Tensor
+
 
 def for_each(lower: Any, upper: Any, body: Callable[[Any, Any], Any], state: Any) -> Any:
     """Repeats `state = body(i, state)` for `i` from `lower` up to, but not including, `upper`.
@@ -64,7 +66,7 @@ def loop_bounds(bounds: Any) -> Any:
     return ops.convert_to_numpy(bounds).tolist()
 
 
-def add_to_block(blocks: Any, index: Any, update: Any) -> Any:
+def add_to_block(blocks: Any, index: Tensor | int, update: Any) -> Any:
     """Adds `update` to `blocks[index]`, in place where the backend can.
 
     The caller must not use `blocks` afterwards.
@@ -91,7 +93,7 @@ def add_to_block(blocks: Any, index: Any, update: Any) -> Any:
 def gradient_function(backward: Callable[[Any], Any]) -> Callable[..., Any]:
     """Wraps a function of the upstream gradient for `keras.ops.custom_gradient`."""
 
-    def gradient(*args: Any, upstream: Any = None) -> Any:
+    def gradient(*args: Any, upstream: Tensor = None) -> Any:
         # PyTorch passes it by name, the other backends by position.
         return backward(args[0] if upstream is None else upstream)
 

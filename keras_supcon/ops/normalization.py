@@ -78,7 +78,7 @@ def _at_least_one(x: Tensor) -> Any:
     return ops.maximum(x, ops.ones_like(x))
 
 
-def _towards_one(magnitude: Any) -> Any:
+def _towards_one(magnitude: Tensor) -> Any:
     """Returns powers of two that bring magnitudes of float32 to numbers with a reciprocal."""
     return ops.where(
         magnitude > 1, ops.full_like(magnitude, 1 / _STEP), ops.full_like(magnitude, _STEP)

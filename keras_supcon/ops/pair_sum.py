@@ -40,10 +40,10 @@ class _Tiles:
                 (ops.cast(after, "int32") + contrasts.size - 1) // contrasts.size
             )
 
-    def masked_range(self, index: Any) -> tuple[Any, Any]:
+    def masked_range(self, index: Tensor | int) -> tuple[Any, Any]:
         return (0, 1) if self._first is None else (self._first[index], self._after[index])
 
-    def similarity(self, i: Any, j: Any) -> Any:
+    def similarity(self, i: Tensor | int, j: Tensor | int) -> Any:
         return self.kept(
             "similarity",
             lambda: ops.matmul(self.anchors.features(i), ops.transpose(self.contrasts.features(j))),
@@ -61,15 +61,19 @@ class _Tiles:
             self._kept[what] = tile()
         return self._kept[what]
 
-    def mask(self, i: Any, j: Any) -> Any:
+    def mask(self, i: Tensor | int, j: Tensor | int) -> Any:
         return self.pairs.contains(self.anchors.rows(i), _transposed(self.contrasts.rows(j)))
 
-    def transposed_mask(self, i: Any, j: Any) -> Any:
+    def transposed_mask(self, i: Tensor | int, j: Tensor | int) -> Any:
         """Returns the mask of block i as contrasts and block j as anchors, laid out like `mask`."""
         return self.pairs.contains(_transposed(self.contrasts.rows(j)), self.anchors.rows(i))
 
     def for_each_contrast_block(
-        self, i: Any, body: Callable[[Any, Any, bool], Any], state: Any, start: Any = 0
+        self,
+        i: Tensor | int,
+        body: Callable[[Any, Any, bool], Any],
+        state: Any,
+        start: Tensor | int = 0,
     ) -> Any:
         """Runs `body(j, state, is_masked)` for contrast blocks from `start` on that have pairs."""
         first, after = self.masked_range(i)
@@ -179,9 +183,9 @@ class _SymmetricSum:
         features: Tensor,
         rows: Rows,
         pairs: PairSet,
-        value: Any,
-        slope: Any,
-        parameter: Any,
+        value: Tensor,
+        slope: Tensor,
+        parameter: Tensor,
         block_size: Any,
     ):
         self.blocks = Blocks(features, rows, block_size, pairs.needed)
@@ -189,14 +193,18 @@ class _SymmetricSum:
         self.pairs, self.value, self.slope = pairs, value, slope
         self.parameter = None if parameter is None else self.blocks.split(parameter)
 
-    def _both_ways(self, function: Any, i: Any, j: Any, is_masked: bool) -> tuple[Any, Any]:
+    def _both_ways(
+        self, function: Any, i: Tensor | int, j: Tensor | int, is_masked: bool
+    ) -> tuple[Any, Any]:
         """Returns the tile for the anchors of block i and that for the anchors of block j, one
         tensor if they are equal.
         """
         # An exponential is its own slope.
         return self.tiles.kept(function, lambda: self._tile_both_ways(function, i, j, is_masked))
 
-    def _tile_both_ways(self, function: Any, i: Any, j: Any, is_masked: bool) -> tuple[Any, Any]:
+    def _tile_both_ways(
+        self, function: Any, i: Tensor | int, j: Tensor | int, is_masked: bool
+    ) -> tuple[Any, Any]:
         similarity = self.tiles.similarity(i, j)
         if self.parameter is None:
             rows = columns = function(similarity, None)
@@ -222,10 +230,10 @@ class _SymmetricSum:
             rows, _ = self._both_ways(self.value, 0, 0, True)
             return ops.matmul(rows, blocks.valid(0))[: blocks.num_rows, 0]
 
-        def anchor_block(i: Any, sums: Any) -> Any:
+        def anchor_block(i: Tensor | int, sums: Tensor) -> Any:
             valid = ops.transpose(blocks.valid(i))
 
-            def tile(j: Any, state: Any, is_masked: bool) -> Any:
+            def tile(j: Tensor | int, state: Any, is_masked: bool) -> Any:
                 sums, row_sums = state
                 rows, columns = self._both_ways(self.value, i, j, is_masked)
                 sums = add_to_block(sums, j, ops.transpose(ops.matmul(valid, columns)))
@@ -242,7 +250,7 @@ class _SymmetricSum:
         blocks = self.blocks
         upstream = blocks.split(upstream[:, None])
 
-        def weights(i: Any, j: Any, is_masked: bool) -> Any:
+        def weights(i: Tensor | int, j: Tensor | int, is_masked: bool) -> Any:
             rows, columns = self._both_ways(self.slope, i, j, is_masked)
             if rows is columns:
                 return rows * (upstream[i] + ops.transpose(upstream[j]))
@@ -251,10 +259,10 @@ class _SymmetricSum:
         if blocks.is_single:
             return ops.matmul(weights(0, 0, True), blocks.features(0))[: blocks.num_rows]
 
-        def anchor_block(i: Any, gradient: Any) -> Any:
+        def anchor_block(i: Tensor | int, gradient: Tensor) -> Any:
             features = blocks.features(i)
 
-            def tile(j: Any, state: Any, is_masked: bool) -> Any:
+            def tile(j: Tensor | int, state: Any, is_masked: bool) -> Any:
                 gradient, row_gradient = state
                 weight = weights(i, j, is_masked)
                 gradient = add_to_block(gradient, j, ops.matmul(ops.transpose(weight), features))
@@ -277,9 +285,9 @@ class _RectangularSum:
         contrasts: Tensor,
         contrast_rows: Rows,
         pairs: PairSet,
-        value: Any,
-        slope: Any,
-        parameter: Any,
+        value: Tensor,
+        slope: Tensor,
+        parameter: Tensor,
         block_size: Any,
         contrasts_are_constant: bool,
     ):
@@ -290,10 +298,10 @@ class _RectangularSum:
         self.parameter = None if parameter is None else self.anchors.split(parameter)
         self.contrasts_are_constant = contrasts_are_constant
 
-    def _tile(self, function: Any, i: Any, j: Any, is_masked: bool) -> Any:
+    def _tile(self, function: Any, i: Tensor | int, j: Tensor | int, is_masked: bool) -> Any:
         return self.tiles.kept(function, lambda: self._masked_tile(function, i, j, is_masked))
 
-    def _masked_tile(self, function: Any, i: Any, j: Any, is_masked: bool) -> Any:
+    def _masked_tile(self, function: Any, i: Tensor | int, j: Tensor | int, is_masked: bool) -> Any:
         tile = function(
             self.tiles.similarity(i, j), None if self.parameter is None else self.parameter[i]
         )
@@ -304,8 +312,8 @@ class _RectangularSum:
         )
 
     def forward(self) -> Any:
-        def anchor_block(i: Any, sums: Any) -> Any:
-            def tile(j: Any, row_sums: Any, is_masked: bool) -> Any:
+        def anchor_block(i: Tensor | int, sums: Tensor) -> Any:
+            def tile(j: Tensor | int, row_sums: Tensor, is_masked: bool) -> Any:
                 return row_sums + ops.matmul(
                     self._tile(self.value, i, j, is_masked), self.contrasts.valid(j)
                 )
@@ -322,7 +330,7 @@ class _RectangularSum:
     def backward(self, upstream: Tensor) -> tuple[Any, Any]:
         upstream = self.anchors.split(upstream[:, None])
 
-        def weights(i: Any, j: Any, is_masked: bool) -> Any:
+        def weights(i: Tensor | int, j: Tensor | int, is_masked: bool) -> Any:
             return self._tile(self.slope, i, j, is_masked) * upstream[i]
 
         if self.contrasts_are_constant:
@@ -332,10 +340,10 @@ class _RectangularSum:
                 self.contrasts.zeros(self.contrasts.dim)
             )
 
-        def anchor_block(i: Any, state: Any) -> Any:
+        def anchor_block(i: Tensor | int, state: Any) -> Any:
             features = self.anchors.features(i)
 
-            def tile(j: Any, state: Any, is_masked: bool) -> Any:
+            def tile(j: Tensor | int, state: Any, is_masked: bool) -> Any:
                 contrast_gradient, row_gradient = state
                 weight = weights(i, j, is_masked)
                 contrast_gradient = add_to_block(
@@ -355,8 +363,8 @@ class _RectangularSum:
         return self.anchors.join(gradient), self.contrasts.join(contrast_gradient)
 
     def _anchor_gradient(self, weights: Callable[[Any, Any, bool], Any]) -> Any:
-        def anchor_block(i: Any, gradient: Any) -> Any:
-            def tile(j: Any, row_gradient: Any, is_masked: bool) -> Any:
+        def anchor_block(i: Tensor | int, gradient: Tensor) -> Any:
+            def tile(j: Tensor | int, row_gradient: Tensor, is_masked: bool) -> Any:
                 return row_gradient + ops.matmul(
                     weights(i, j, is_masked), self.contrasts.features(j)
                 )
@@ -465,8 +473,8 @@ def _largest(
     lowest = ops.cast(float("-inf"), anchors.dtype)
     columns = ops.arange(contrasts.size, dtype="int32")[None]
 
-    def anchor_block(i: Any, results: Any) -> Any:
-        def tile(j: Any, state: Any, is_masked: bool) -> Any:
+    def anchor_block(i: Tensor | int, results: Tensor) -> Any:
+        def tile(j: Tensor | int, state: Any, is_masked: bool) -> Any:
             mask = ops.transpose(contrasts.valid(j)) > 0
             if is_masked:
                 mask = ops.logical_and(tiles.mask(i, j), mask)

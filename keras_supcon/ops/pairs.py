@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from keras_supcon.typing import Tensor
+
 # Index, group and rank of the rows that pad a block.
 PADDING = 2**31 - 1
 
@@ -15,13 +17,13 @@ PADDING = 2**31 - 1
 class Rows(NamedTuple):
     """Describes rows for the rules of a `PairSet`, by vectors of one length."""
 
-    index: Any = None
+    index: Tensor | int = None
     """Position among the contrast rows; equal indices are the same row."""
     group: Any = None
     """Number of the class; each unlabeled sample is a class."""
     rank: Any = None
     """Place of the sample within its class, in batch order, from 0."""
-    present: Any = None
+    present: Tensor = None
     """Float vector of contrast rows: 0 for a row that is in no pair, else 1; None for all 1."""
 
 

@@ -48,7 +48,7 @@ class RowOrder:
         keys: Integer tensor `(rows,)` by which rows are sorted, stably; None for no change.
     """
 
-    def __init__(self, keys: Any = None) -> None:
+    def __init__(self, keys: Tensor = None) -> None:
         self._order = None if keys is None else ops.argsort(keys)
         self._back = None if keys is None else ops.argsort(self._order)
 
@@ -64,7 +64,7 @@ class RowOrder:
         """Returns float rows in this order to the original one."""
         return x if self._order is None else permute_rows(x, self._back, self._order)
 
-    def places(self, num_rows: Any) -> Any:
+    def places(self, num_rows: Tensor | int) -> Any:
         """Returns the new place of each row."""
         return (
             ops.arange(num_rows, dtype="int32")

@@ -246,7 +246,7 @@ def refuse_large_floats(array: np.ndarray, name: str = "y_true") -> None:
     _require(np.all(~(np.abs(array) > 2**bits)), array, name, sentence)
 
 
-def _refuse_strings(are_strings: bool, labels: Any, name: str) -> None:
+def _refuse_strings(are_strings: bool, labels: Tensor, name: str) -> None:
     if are_strings:
         raise ValueError(
             f"`{name}` should hold numbers: `keras.layers.StringLookup(num_oov_indices=0)` makes "
@@ -254,7 +254,7 @@ def _refuse_strings(are_strings: bool, labels: Any, name: str) -> None:
         )
 
 
-def _require(condition: Any, values: Tensor, name: str, sentence: str) -> Any:
+def _require(condition: Tensor, values: Tensor, name: str, sentence: str) -> Any:
     """Returns `values`, or raises `ValueError` if `condition` is False and its value can be known.
 
     Args:
@@ -281,7 +281,7 @@ def _require(condition: Any, values: Tensor, name: str, sentence: str) -> Any:
     return values
 
 
-def _require_in_graph(condition: Any, values: Tensor, message: str) -> Any:
+def _require_in_graph(condition: Tensor, values: Tensor, message: str) -> Any:
     if keras.backend.backend() != "tensorflow":
         return values
     import tensorflow as tf

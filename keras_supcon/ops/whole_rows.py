@@ -48,7 +48,7 @@ def row_loss(
         blocks = Blocks(anchors, anchor_rows, of_memory if block_size is None else block_size)
         columns = Rows(*(None if vector is None else vector[None] for vector in contrast_rows))
 
-        def losses_and_slopes(i: Any) -> tuple[Any, Any]:
+        def losses_and_slopes(i: Tensor | int) -> tuple[Any, Any]:
             rows = blocks.rows(i)
             products = ops.matmul(blocks.features(i), ops.transpose(contrasts))
             masks = [pairs.contains(rows, columns) for pairs in (POSITIVES, NEGATIVES)]
@@ -59,7 +59,7 @@ def row_loss(
         def backward(upstream: Tensor) -> tuple[Any, Any]:
             upstream = blocks.split(upstream[:, None])
 
-            def anchor_block(i: Any, state: Any) -> Any:
+            def anchor_block(i: Tensor | int, state: Any) -> Any:
                 gradient, contrast_gradient = state
                 weights = losses_and_slopes(i)[1] * upstream[i]
                 contrast_gradient = contrast_gradient + ops.matmul(
@@ -71,7 +71,7 @@ def row_loss(
             gradient, contrast_gradient = for_each(0, blocks.count, anchor_block, state)
             return blocks.join(gradient), contrast_gradient
 
-        def anchor_block(i: Any, losses: Any) -> Any:
+        def anchor_block(i: Tensor | int, losses: Tensor) -> Any:
             return add_to_block(losses, i, losses_and_slopes(i)[0])
 
         losses = for_each(0, blocks.count, anchor_block, blocks.zeros(1))
