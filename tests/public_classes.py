@@ -180,7 +180,7 @@ MODELS = {
         },
         lambda: same_images(1, 8, 8),
     ),
-    "ContrastiveModel with several recipes": Case(
+    "ContrastiveModel with several policies": Case(
         keras_supcon.ContrastiveModel,
         lambda: {
             "encoder": _encoder(),

@@ -33,7 +33,7 @@ def with_views(
     own generators, in an order that depends on timing. Where `tf.random.set_seed` is set, some
     keras-cv layers draw the same in every pass: give them `dataset.repeat()`.
 
-    Views of a recipe are in [0, 1], and models take views in the range that they have. Stage two
+    Views of a policy are in [0, 1], and models take views in the range that they have. Stage two
     should then see its images in that range too, by `keras.layers.Rescaling(1 / 255)` as its
     augmenter, unless the encoder is independent of the scale, as the encoders of this package are.
 

@@ -45,7 +45,7 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
     """Gives the features of an encoder, `(batch, features)`; base of the models around one.
 
     One rule holds for all of them. Inputs reach the encoder as they are given, integers as floats
-    of the same values, and augmentation leaves the range of pixels as it is. A recipe, whose views
+    of the same values, and augmentation leaves the range of pixels as it is. A policy, whose views
     are in [0, 1], is brought back to its `value_range`. Integers that the encoder declares as
     integers, or may read as ids (`(batch,)` and `(batch, n)` where it declares nothing), stay
     integers, and strings stay strings.

@@ -100,7 +100,7 @@ def test_learns_to_separate_the_digits(digits):
 
 
 @pytest.mark.slow
-def test_trains_our_resnet_behind_our_recipe_in_mixed_precision(digits):
+def test_trains_our_resnet_behind_our_policy_in_mixed_precision(digits):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         encoder = ResNet(depth=10, width=1 / 64, stem="cifar")

@@ -1,6 +1,6 @@
 """The steps of training and evaluation that a TPU would run, compiled by XLA with static shapes.
 
-All but the sum over replicas, for which XLA has no operation on a CPU. The other recipes are in
+All but the sum over replicas, for which XLA has no operation on a CPU. The other policies are in
 `tests/package/test_every_class.py`.
 """
 

@@ -120,8 +120,8 @@ def test_images_and_a_table_in_several_views(micro_batch_size, rng):
     image, table = keras.Input((4, 4, 3), name="images"), keras.Input((5,), name="table")
     merged = layers.Concatenate()([layers.Flatten()(layers.Rescaling(1 / 255)(image)), table])
     encoder = keras.Model({"images": image, "table": table}, layers.Dense(6)(merged))
-    recipes = [SimAugment(image_size=(4, 4), seed=1), SimAugment(image_size=(4, 4), seed=2)]
-    model = compiled(encoder, augmenter=MultiView(recipes), micro_batch_size=micro_batch_size)
+    policies = [SimAugment(image_size=(4, 4), seed=1), SimAugment(image_size=(4, 4), seed=2)]
+    model = compiled(encoder, augmenter=MultiView(policies), micro_batch_size=micro_batch_size)
     x = {
         "images": rng.integers(0, 256, (8, 4, 4, 3)).astype("uint8"),
         "table": rng.normal(size=(8, 5)).astype("float32"),

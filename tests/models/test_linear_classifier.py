@@ -94,7 +94,7 @@ def test_augments_in_training_only(digits):
 
 
 def test_takes_the_augmenter_of_a_model_with_several_views(digits):
-    """Of a `MultiView` its first recipe: one view for each image and label."""
+    """Of a `MultiView` its first policy: one view for each image and label."""
     encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     weak, strong = augmentation.SimAugment((8, 8), strength=0.2), augmentation.SimAugment((8, 8))
     classifier = LinearClassifier(encoder, 10, augmenter=augmentation.MultiView([weak, strong]))

@@ -126,7 +126,7 @@ def test_the_encoder_sees_one_micro_batch_at_a_time(rng):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "noise", ["dropout", "dropout without a seed", "augmentation", "several recipes"]
+    "noise", ["dropout", "dropout without a seed", "augmentation", "several policies"]
 )
 def test_the_second_pass_draws_what_the_first_drew(rng, noise):
     """Half the squared output of a linear model is of degree two in its weights: weights . gradient
@@ -139,7 +139,9 @@ def test_the_second_pass_draws_what_the_first_drew(rng, noise):
         SimAugment((SIZE, SIZE), strength=strength, seed=seed)
         for strength, seed in ((1.0, 3), (0.3, 4))
     ]
-    augmenter = {"augmentation": augmenters[0], "several recipes": MultiView(augmenters)}.get(noise)
+    augmenter = {"augmentation": augmenters[0], "several policies": MultiView(augmenters)}.get(
+        noise
+    )
     dropouts = {
         "dropout": [keras.layers.Dropout(0.5, seed=5)],
         "dropout without a seed": [keras.layers.Dropout(0.5)],

@@ -51,7 +51,7 @@ class Brightest(layers.Layer):
         return (input_shape[0], 2)
 
 
-def quiet_recipes(value_range):
+def quiet_policies(value_range):
     jitter = {"strength": 0.0, "blur_probability": 0.0, "grayscale_probability": 0.0, **QUIET}
     quiet = {"SimAugment": SimAugment(value_range=value_range, **jitter)}
     quiet["CenterCropResize"] = CenterCropResize(
@@ -86,7 +86,9 @@ def test_every_stage_sees_the_range_that_comes_in(name, value_range, dtype):
     images[:, 1:3, 1:3] = low
     encoder = Brightest()
     model = ContrastiveModel(
-        encoder, ProjectionHead(2, hidden_units=()), quiet_recipes(value_range)[name]
+        encoder,
+        ProjectionHead(2, hidden_units=()),
+        augmenter=quiet_policies(value_range)[name],
     )
     # Tracing would take most of the time.
     model.compile(
@@ -114,7 +116,7 @@ def test_the_cached_step_sees_it_as_well(micro_batch_size):
     images = np.full((4, 4, 4, 3), 255, "uint8")
     encoder = Brightest()
     model = ContrastiveModel(
-        encoder, augmenter=quiet_recipes((0, 255))["SimAugment"], micro_batch_size=micro_batch_size
+        encoder, augmenter=quiet_policies((0, 255))["SimAugment"], micro_batch_size=micro_batch_size
     )
     model.compile(optimizer=keras.optimizers.SGD(0.0), loss=NTXentLoss())
     model.fit(images, batch_size=4, verbose=0)
@@ -151,14 +153,14 @@ def test_views_made_before_keep_their_range():
 
 
 def test_views_of_different_ranges_are_refused():
-    recipe, operation = SimAugment(image_size=(4, 4), seed=1), RandomResizedCrop((4, 4), seed=2)
+    policy, operation = SimAugment(image_size=(4, 4), seed=1), RandomResizedCrop((4, 4), seed=2)
     with pytest.raises(
         ValueError, match="`augmenter` should give pixels of one range in every view"
     ):
-        ContrastiveModel(Brightest(), augmenter=MultiView([recipe, operation]))
+        ContrastiveModel(Brightest(), augmenter=MultiView([policy, operation]))
     # Of [0, 1] both keep the range.
-    recipe = SimAugment(image_size=(4, 4), seed=1, value_range=(0, 1))
-    ContrastiveModel(Brightest(), augmenter=MultiView([recipe, RandomResizedCrop((4, 4), seed=2)]))
+    policy = SimAugment(image_size=(4, 4), seed=1, value_range=(0, 1))
+    ContrastiveModel(Brightest(), augmenter=MultiView([policy, RandomResizedCrop((4, 4), seed=2)]))
 
 
 READERS = {
@@ -271,20 +273,20 @@ def chain(*parts):
 
 
 CHAINS = {
-    "a flip after the recipe": (lambda: chain(layers.RandomFlip()), 255.0),
-    "noise after the recipe": (lambda: chain(layers.GaussianNoise(0.0)), 255.0),
-    "resizing before the recipe": (
+    "a flip after the policy": (lambda: chain(layers.RandomFlip()), 255.0),
+    "noise after the policy": (lambda: chain(layers.GaussianNoise(0.0)), 255.0),
+    "resizing before the policy": (
         lambda: layers.Pipeline([layers.Resizing(4, 4), *chain().layers]),
         255.0,
     ),
-    "scaling after the recipe": (lambda: chain(layers.Rescaling(2.0)), 2.0),
-    "unknown after the recipe": (lambda: chain(layers.Lambda(lambda images: images * 2.0)), 2.0),
+    "scaling after the policy": (lambda: chain(layers.Rescaling(2.0)), 2.0),
+    "unknown after the policy": (lambda: chain(layers.Lambda(lambda images: images * 2.0)), 2.0),
 }
 
 
 @pytest.mark.parametrize("case", CHAINS)
 @pytest.mark.filterwarnings("ignore:`augmenter` holds")
-def test_only_what_keeps_the_range_may_follow_a_recipe(case):
+def test_only_what_keeps_the_range_may_follow_a_policy(case):
     make, expected = CHAINS[case]
     images = np.full((2, 4, 4, 3), 255, "uint8")
     model = ContrastiveModel(Brightest(), augmenter=make())
@@ -306,16 +308,16 @@ def test_keras_layers_beside_ours_get_integers_as_floats_too(rng):
 
 
 class Wrapped(layers.Layer):
-    """A user's layer around a recipe, which models know nothing of; without `training` it is left
+    """A user's layer around a policy, which models know nothing of; without `training` it is left
     out at inference.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.recipe = SimAugment(image_size=(4, 4))
+        self.policy = SimAugment(image_size=(4, 4))
 
     def call(self, images):
-        return self.recipe(images)
+        return self.policy(images)
 
 
 def test_what_is_left_out_at_inference_is_not_stretched():
@@ -362,14 +364,14 @@ def test_does_not_warn_of_encoders_of_which_nothing_is_known(recwarn):
     assert not [one for one in recwarn if "scales" in str(one.message)]
 
 
-def test_fit_warns_of_floats_up_to_1_for_a_recipe_of_0_to_255(rng):
+def test_fit_warns_of_floats_up_to_1_for_a_policy_of_0_to_255(rng):
     images, labels = rng.uniform(size=(8, 4, 4, 1)).astype("float32"), np.arange(8) % 2
     encoder = keras.Sequential(
         [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
     )
     for value_range, warns in (((0, 255), True), ((0, 1), False)):
-        recipe = SimAugment(image_size=(4, 4), value_range=value_range, name="mine")
-        model = ContrastiveModel(encoder, ProjectionHead(2, hidden_units=()), augmenter=recipe)
+        policy = SimAugment(image_size=(4, 4), value_range=value_range, name="mine")
+        model = ContrastiveModel(encoder, ProjectionHead(2, hidden_units=()), augmenter=policy)
         model.compile(optimizer="sgd", loss=SupConLoss(), jit_compile=False)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -387,8 +389,8 @@ def test_fit_warns_once_of_what_layers_see_too_and_at_its_own_line(rng):
     encoder = keras.Sequential(
         [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
     )
-    recipes = [SimAugment(image_size=(4, 4)) for _ in range(3)]
-    bright = [keras.layers.Rescaling(255.0), recipes[2]]
+    policies = [SimAugment(image_size=(4, 4)) for _ in range(3)]
+    bright = [keras.layers.Rescaling(255.0), policies[2]]
     picture = keras.Input((4, 4, 1))
     drawn = keras.Model(
         picture, SimAugment(image_size=(4, 4))(keras.layers.Rescaling(255.0)(picture))
@@ -396,7 +398,7 @@ def test_fit_warns_once_of_what_layers_see_too_and_at_its_own_line(rng):
     for model, loss, files in (
         (
             ContrastiveModel(
-                encoder, ProjectionHead(2, hidden_units=()), augmenter=MultiView(recipes[:2])
+                encoder, ProjectionHead(2, hidden_units=()), augmenter=MultiView(policies[:2])
             ),
             SupConLoss(),
             [__file__],
