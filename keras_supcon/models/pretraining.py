@@ -85,7 +85,7 @@ class PretrainingModel(EncoderModel):
     ...     def project(self, view, training):
     ...         return {"online": self.encode(view, training), "target": self.target(view)}
     ...     def contrast(self, projections, y, sample_weight):
-    ...         target = keras.ops.stop_gradient(projections["target"][:, ::-1])
+    ...         target = keras.ops.flip(keras.ops.stop_gradient(projections["target"]), axis=1)
     ...         return keras.ops.mean((projections["online"] - target) ** 2)
     >>> encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     >>> model = SlowTarget(encoder, augmenter=keras.layers.GaussianNoise(0.1), micro_batch_size=4)
