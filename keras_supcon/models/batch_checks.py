@@ -51,7 +51,10 @@ def _known_batch_size(x: Any, batch_size: int | None) -> int | None:
     if hasattr(x, "element_spec"):  # tf.data
         return _tf_data_batch_size(x)
     if hasattr(x, "__array__") or isinstance(x, (list, tuple, dict)):
-        return _KERAS_DEFAULT if batch_size is None else batch_size
+        size = _KERAS_DEFAULT if batch_size is None else batch_size
+        first = keras.tree.flatten(x)[0]
+        num_rows = first.shape[0] if hasattr(first, "shape") else len(x)
+        return None if num_rows < size else size  # a single batch that is not full
     return getattr(x, "batch_size", None)  # torch's DataLoader
 
 

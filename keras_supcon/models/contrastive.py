@@ -138,9 +138,9 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
             num_views=num_views,
             micro_batch_size=micro_batch_size,
             augment_in_evaluation=augment_in_evaluation,
+            networks={"projection_head": projection_head},
             **kwargs,
         )
-        self.projection_head = projection_head
         if learnable_temperature:
             self.make_temperature_learnable()
 

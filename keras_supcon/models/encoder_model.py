@@ -83,8 +83,13 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
         check_encoder(encoder)
         augmenter = as_augmenter(augmenter)
         check_pixel_range(augmenter)
+        # Networks of a subclass, by attribute. Checkpoints hold variables in the order of
+        # attributes, in which those of version 0.1 have the projection head before the augmenter.
+        networks = kwargs.pop("networks", {})
         super().__init__(**kwargs)
         self.encoder = encoder
+        for name, network in networks.items():
+            setattr(self, name, network)
         self.augmenter = augmenter
         self._input_dtypes: Any = None
 

@@ -212,7 +212,7 @@ class _Count:
     def mean(self, variable: keras.Variable, change: Tensor) -> Tensor:
         """Returns the mean change of a variable from the sum of its changes."""
         if id(variable) not in self.shared:
-            return change / ops.cast(self.num_passes, change.dtype)
+            return ops.divide_no_nan(change, ops.cast(self.num_passes, change.dtype))
         change = self._sum_over_replicas(change)
         return ops.divide_no_nan(change, ops.cast(self.num_all_passes, change.dtype))
 
@@ -239,7 +239,7 @@ class _Cut:
     def __init__(self, batch: TensorTree, size: int) -> None:
         self.batch = batch
         self.num_rows = tree.flatten(batch)[0].shape[0]
-        self.size = min(size, self.num_rows)
+        self.size = min(size, max(self.num_rows, 1))
         self.num_parts = -(-self.num_rows // self.size)
 
     def run(self, run: Callable[..., Any], num_views: int, state: _State) -> Any:
@@ -255,7 +255,7 @@ class _Cut:
         """
         rows = []
         for view in range(num_views):
-            for start in range(0, self.num_rows, self.size):
+            for start in range(0, max(self.num_rows, 1), self.size):  # one pass on no rows
                 part = tree.map_structure(
                     lambda tensor, start=start: tensor[start : start + self.size], self.batch
                 )
@@ -421,6 +421,11 @@ def _is_float(variable: keras.Variable) -> bool:
 
 def _at_least_float32(tensor: Tensor) -> Tensor:
     """Half precision would round the gradient between the passes, and the sums over rows."""
+    if "float" not in keras.backend.standardize_dtype(tensor.dtype):
+        raise ValueError(
+            "`project` should return floating-point tensors for micro-batches. "
+            f"Received: dtype={keras.backend.standardize_dtype(tensor.dtype)}"
+        )
     return ops.cast(tensor, keras.backend.result_type(tensor.dtype, "float32"))
 
 

@@ -78,6 +78,7 @@ class PretrainingModel(EncoderModel):
     ...     def __init__(self, encoder, **kwargs):
     ...         super().__init__(encoder, **kwargs)
     ...         self.target = keras.models.clone_model(encoder)
+    ...         self.target.set_weights(encoder.get_weights())
     ...         self.target.trainable = False
     ...     def begin_step(self):
     ...         for slow, fast in zip(self.target.weights, self.encoder.weights):
@@ -137,7 +138,8 @@ class PretrainingModel(EncoderModel):
             training: Whether the networks run in training mode.
 
         Returns:
-            A tensor `(rows, dim)`, or a dictionary of such tensors; the features unless overridden.
+            A float tensor `(rows, dim)`, or a dictionary of such tensors; the features unless
+            overridden. From micro-batches `contrast` gets at least float32.
         """
         return self.encode(view, training)
 
@@ -153,7 +155,8 @@ class PretrainingModel(EncoderModel):
             sample_weight: Weights of the samples, or None.
 
         Returns:
-            The loss, a number; that of the compiled loss unless overridden.
+            The loss, a number. Unless overridden it is that of the compiled loss, which takes
+            one tensor of projections.
         """
         return compiled_loss(self, y, projections, sample_weight)
 

@@ -471,3 +471,22 @@ def test_refuses_inputs_of_another_rank(shape):
     model.compile(loss=SupConLoss())
     with pytest.raises(ValueError, match=r"rank 4 or 5. Received: input_shape="):
         model.fit(np.zeros(shape), np.zeros(shape[0]), verbose=0)
+
+
+def test_variables_are_in_the_order_of_earlier_checkpoints():
+    """Encoder, head, augmenter: a checkpoint tells its variables apart by their order."""
+    encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model = ContrastiveModel(
+        encoder, ProjectionHead(2, hidden_units=()), augmenter=keras.layers.GaussianNoise(0.1)
+    )
+    model.build((None, 4))
+    shapes = [tuple(variable.shape) for variable in model.variables]
+    assert shapes == [(4, 3), (3,), (3, 2), (2,)]  # the last one is a seed
+
+
+def test_a_batch_of_few_samples_is_a_single_micro_batch(rng):
+    encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model = ContrastiveModel(encoder, ProjectionHead(2, hidden_units=()), micro_batch_size=12)
+    model.compile("sgd", SupConLoss())
+    x = rng.normal(size=(12, 4)).astype("float32")
+    assert np.isfinite(model.fit(x, np.arange(12) % 3, verbose=0).history["loss"][0])
