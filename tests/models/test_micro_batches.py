@@ -272,6 +272,13 @@ def test_weights_without_a_gradient_do_not_decay(rng):
         np.testing.assert_array_equal(ops.convert_to_numpy(unread), 1.0)
 
 
+def test_projections_in_half_precision_are_joined_in_float32(rng):
+    encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype="float16")])
+    model = ContrastiveModel(encoder, None, micro_batch_size=4)
+    projections = model(rng.normal(size=(8, 4)).astype("float32"), training=True)
+    assert keras.backend.standardize_dtype(projections.dtype) == "float32"
+
+
 def test_the_loss_may_have_weights_of_its_own(rng):
     """As a predictor or a learned temperature: their gradient does not go through the passes."""
 
