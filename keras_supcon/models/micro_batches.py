@@ -351,20 +351,18 @@ class _CutForWhileLoop:
         tf.function(trace, autograph=False).get_concrete_function()
         changes = found["changes"]
 
+        def changing(whole: _State) -> list[tf.Tensor]:
+            return [one for one, does in zip(tree.flatten(whole), changes, strict=True) if does]
+
+        def whole(changing: list[tf.Tensor]) -> _State:
+            new, pairs = iter(changing), zip(leaves, changes, strict=True)
+            return tree.pack_sequence_as(state, [next(new) if does else one for one, does in pairs])
+
         def step(index: tf.Tensor, carried: list[tf.Tensor], rows: list[Any]) -> tuple[Any, ...]:
-            present = iter(carried)
-            now = [
-                next(present) if does else one for one, does in zip(leaves, changes, strict=True)
-            ]
-            after, outputs = run(
-                self._part(index % self.num_parts),
-                index // self.num_parts,
-                tree.pack_sequence_as(state, now),
-            )
-            pairs = zip(tree.flatten(after), changes, strict=True)
-            carried = [one for one, does in pairs if does]
+            part, view = self._part(index % self.num_parts), index // self.num_parts
+            after, outputs = run(part, view, whole(carried))
             rows = [one.write(index, out) for one, out in zip(rows, outputs, strict=True)]
-            return index + 1, carried, rows
+            return index + 1, changing(after), rows
 
         num_passes = self.num_parts * num_views
         rows = [
@@ -376,21 +374,15 @@ class _CutForWhileLoop:
             )
             for dtype, shape in found["outputs"]
         ]
-        carried = [one for one, does in zip(leaves, changes, strict=True) if does]
         _, carried, rows = tf.while_loop(
             lambda index, *_: index < num_passes,
             step,
-            (tf.constant(0), carried, rows),
+            (tf.constant(0), changing(state), rows),
             parallel_iterations=1,
             maximum_iterations=num_passes,
         )
-        present = iter(carried)
-        state = tree.pack_sequence_as(
-            state,
-            [next(present) if does else one for one, does in zip(leaves, changes, strict=True)],
-        )
         joined = [one.concat() for one in rows]
-        return state, [
+        return whole(carried), [
             tf.ensure_shape(
                 _split_views(one, num_views),
                 (num_views, tree.flatten(self.batch)[0].shape[0], *shape),
