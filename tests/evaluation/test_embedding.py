@@ -32,9 +32,9 @@ def test_models_embed_what_their_encoder_saw_in_training(digits):
     images = digits[0][:20]
     several = MultiView([augmenter, SimAugment(image_size=(8, 8), strength=0.1)])
     models = (
-        ContrastiveModel(encoder, ProjectionHead(4, hidden_units=()), augmenter),
-        ContrastiveModel(encoder, ProjectionHead(4, hidden_units=()), several),
-        LinearClassifier(encoder, 10, augmenter),
+        ContrastiveModel(encoder, ProjectionHead(4, hidden_units=()), augmenter=augmenter),
+        ContrastiveModel(encoder, ProjectionHead(4, hidden_units=()), augmenter=several),
+        LinearClassifier(encoder, 10, augmenter=augmenter),
         LinearClassifier(encoder, 10),
     )
     for model in models:

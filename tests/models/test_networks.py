@@ -134,7 +134,7 @@ def test_all_ways_of_asking_agree(name, digits, tmp_path):
         for layer in batch_normalizations(encoder):
             layer.momentum = 0.0
     augmenter = SimAugment(image_size=SIZE[:2], seed=1) if make_data is images else None
-    model = ContrastiveModel(encoder, ProjectionHead(8, hidden_units=(16,)), augmenter)
+    model = ContrastiveModel(encoder, ProjectionHead(8, hidden_units=(16,)), augmenter=augmenter)
     model.compile(optimizer=keras.optimizers.SGD(1e-3), loss=SupConLoss())
     assert np.isfinite(model.fit(x, y, batch_size=12, verbose=0).history["loss"]).all()
     classifier = LinearClassifier(model.encoder, 10)

@@ -243,7 +243,9 @@ def test_what_is_served_is_what_was_evaluated(stage, rng, tmp_path):
     encoder = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(16, "relu")])
     if stage == "contrastive":
         model = ContrastiveModel(
-            encoder, ProjectionHead(4, hidden_units=()), SimAugment(image_size=(8, 8), seed=1)
+            encoder,
+            ProjectionHead(4, hidden_units=()),
+            augmenter=SimAugment(image_size=(8, 8), seed=1),
         )
         model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=SupConLoss())
     else:
