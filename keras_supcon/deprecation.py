@@ -23,12 +23,15 @@ def deprecate_positional(function: _Function) -> _Function:
 
     Example:
 
+    >>> import warnings
     >>> from keras_supcon.deprecation import deprecate_positional
     >>> @deprecate_positional
     ... def scale(image, *, factor=2):
     ...     return image * factor
-    >>> scale(3, 4)  # DeprecationWarning: `factor` of `scale` should be given by keyword.
-    12
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     print(scale(3, 4), caught[0].category.__name__)
+    12 DeprecationWarning
     """
     signature = inspect.signature(function)
     parameters = signature.parameters.values()
