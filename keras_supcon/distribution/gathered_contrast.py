@@ -26,7 +26,7 @@ def gathered_contrast(
         gather: Contrasts against the rows of all replicas under `tf.distribute`.
         ignore_class: A class id whose samples are in no pair; None for no such id.
         keys: Keys of this replica's projections, `(batch, views, dim)`, which are contrasted with
-            them in their stead and take no gradient; None contrasts projections with one another.
+            them in their stead; None contrasts projections with one another.
         **options: Further arguments of `keras_supcon.ops.Contrast`.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from keras_supcon.losses.max_margin import MaxMarginLoss, max_margin_loss
 from keras_supcon.losses.names import add_names
+from keras_supcon.losses.negative_cosine import NegativeCosineLoss, negative_cosine_loss
 from keras_supcon.losses.npairs import NPairsLoss, npairs_loss
 from keras_supcon.losses.ntlogistic import NTLogisticLoss, ntlogistic_loss
 from keras_supcon.losses.ntxent import NTXentLoss, ntxent_loss
@@ -13,9 +14,11 @@ __all__ = [
     "NPairsLoss",
     "NTLogisticLoss",
     "NTXentLoss",
+    "NegativeCosineLoss",
     "SupConLoss",
     "TripletLoss",
     "max_margin_loss",
+    "negative_cosine_loss",
     "npairs_loss",
     "ntlogistic_loss",
     "ntxent_loss",

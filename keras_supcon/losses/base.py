@@ -5,30 +5,22 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import keras
-from keras import ops
-
 from keras_supcon.deprecation import deprecate_positional
-from keras_supcon.distribution.gather import whole_batch_factor
-from keras_supcon.distribution.replicas import replica_context
-from keras_supcon.distribution.reporting import is_in_compiled_loss
 from keras_supcon.losses.options import options_of, with_argument_lines
+from keras_supcon.losses.replica_scaled import OF_KERAS, ReplicaScaledLoss
 from keras_supcon.losses.temperature import check_temperature_number, temperature_given_to
 from keras_supcon.ops.normalization import convert_rows
 from keras_supcon.typing import Tensor
 
-# Options that the constructor of Keras keeps.
-_OF_KERAS = ("reduction", "name", "dtype")
 
-
-class ContrastiveLoss(keras.losses.Loss):
+class ContrastiveLoss(ReplicaScaledLoss):
     """Makes a Keras loss of a function of a whole batch, and keeps labels exact.
 
     `keras.losses.Loss` casts labels to its float dtype before `call` sees them, so that class ids
     above 2^24 may become equal. Here labels reach `call` unchanged. A dtype of half precision is
     replaced by float32. A Keras mask of the projections is ignored; use sample weights instead.
 
-    Options are set once, by the constructor: a step that has been compiled would not see a change.
+    Options are set by the constructor. A call may have others in their place, for itself alone.
 
     A subclass names its `function`, `function(y_true, y_pred, *, keys, queue, queue_labels,
     **options)`, which `checks_options` decorates and which returns one value per sample. Its
@@ -56,7 +48,7 @@ class ContrastiveLoss(keras.losses.Loss):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.__doc__ and "function" in vars(cls):
-            names = [*options_of(cls.function), *_OF_KERAS]
+            names = [*options_of(cls.function), *OF_KERAS]
             cls.__doc__ = with_argument_lines(
                 cls.__doc__, names, (cls.function.__doc__, ContrastiveLoss.__doc__)
             )
@@ -64,13 +56,7 @@ class ContrastiveLoss(keras.losses.Loss):
     def __init__(
         self, *, reduction: str | None, name: str, dtype: Any = None, **options: Any
     ) -> None:
-        precision = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
-        super().__init__(
-            name=name,
-            reduction=reduction,
-            dtype="float32" if precision in ("float16", "bfloat16") else precision,
-        )
-        self._reduce = _Reduction(name=name, reduction=reduction, dtype=self.dtype)
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
         self._temperature_now = None
         options = self.function.check_options(options)
         if "temperature" in options:
@@ -78,22 +64,7 @@ class ContrastiveLoss(keras.losses.Loss):
         for option, value in options.items():
             setattr(self, option, value)
         self._option_names = tuple(options)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        options = self.__dict__.get("_option_names")  # the last thing that the constructor sets
-        if options is not None and name in (*options, *_OF_KERAS):
-            callback = (
-                ", or train with `keras_supcon.callbacks.TemperatureSchedule`"
-                if name == "temperature"
-                else ""
-            )
-            raise AttributeError(
-                f"`{name}` of a `{type(self).__name__}` is set once, by its constructor, since a "
-                "compiled step would not see a "
-                f"change: make a new loss and call `compile` with it{callback}. Received: "
-                f"{name}={value!r}"
-            )
-        super().__setattr__(name, value)
+        self._set_once = (*self._option_names, *OF_KERAS)
 
     def __call__(
         self,
@@ -104,6 +75,7 @@ class ContrastiveLoss(keras.losses.Loss):
         keys: Tensor | None = None,
         queue: Tensor | None = None,
         queue_labels: Tensor | None = None,
+        **options: Any,
     ) -> Tensor:
         """Computes the loss of a batch.
 
@@ -112,27 +84,30 @@ class ContrastiveLoss(keras.losses.Loss):
             y_pred: Projections `(batch, views, dim)`, or `(batch, dim)` for one view: the anchors.
             sample_weight: Factors of the losses of samples `(batch,)`; None for 1.
             keys: Projections of another encoder, of the shape of `y_pred`: the candidates in its
-                stead, without gradient. None contrasts the rows of `y_pred` with one another.
+                stead. None contrasts the rows of `y_pred` with one another.
             queue: Further candidates `(queue, dim)`, without gradient; None for none.
             queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, any lower number for
                 an empty slot, which counts for nothing. None for no labels and no empty slot.
+            **options: Options of the loss for this call, in place of those of the constructor.
 
         Returns:
             Scalar, or `(batch,)` with `reduction=None`.
-        """
-        inputs = {"keys": keys, "queue": queue, "queue_labels": queue_labels}
-        values = self.call(y_true, convert_rows(y_pred, self.dtype), **inputs)
-        loss = self._reduce(values, self._scaled_for_replicas(values, sample_weight), sample_weight)
-        # Keras does not reduce a batch of which it knows that it is empty, and then reports NaN.
-        is_left = tuple(loss.shape) == (0,) and self.reduction not in (None, "none")
-        return ops.sum(loss) if is_left else loss
 
-    def call(self, y_true: Tensor, y_pred: Tensor, **inputs: Tensor | None) -> Tensor:
-        """Returns the loss of each sample; `inputs` are `keys`, `queue` and `queue_labels`."""
+        Raises:
+            TypeError: For an option that the loss does not have.
+            ValueError: If the constructor would refuse an option, or an input has another form.
+        """
+        self._check_has(options)
+        inputs = {"keys": keys, "queue": queue, "queue_labels": queue_labels, **options}
+        values = self.call(y_true, convert_rows(y_pred, self.dtype), **inputs)
+        return self.reduced(values, sample_weight)
+
+    def call(self, y_true: Tensor, y_pred: Tensor, **inputs: Any) -> Tensor:
+        """Returns the loss of each sample; `inputs` are further arguments of the call."""
         options = self._options()
         if self.has_temperature:
             options["temperature"] = self._temperature_in_use()
-        return self.function(y_true, y_pred, **options, **inputs)
+        return self.function(y_true, y_pred, **{**options, **inputs})
 
     @property
     def has_temperature(self) -> bool:
@@ -160,55 +135,19 @@ class ContrastiveLoss(keras.losses.Loss):
             return given
         return self.temperature if self._temperature_now is None else self._temperature_now()
 
-    def _scaled_for_replicas(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
-        """Scales the values, and separately their gradient, for shards of uneven size.
-
-        The gradients of all replicas sum up to that of the global batch. A custom training loop
-        gets the value of the replica's own samples. Keras' trainer multiplies the value by the
-        number of replicas, then reports the mean over replicas, weighted by their numbers of
-        samples. For the trainer, values are scaled so that this mean is the loss of the global
-        batch.
-        """
-        context = replica_context()
-        if context is None:
-            return values
-        rows = ops.cast(ops.shape(values)[0], values.dtype)
-        of_value = of_gradient = 1.0
-        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
-            of_gradient = whole_batch_factor(ops.sum(ops.cast(sample_weight, values.dtype)))
-        elif self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight"):
-            of_gradient = whole_batch_factor(rows, is_of_rows=True)
-            of_gradient = 1.0 if of_gradient is None else of_gradient
-        if is_in_compiled_loss():
-            if self.reduction in (None, "none"):
-                of_value = (
-                    1.0 / context.num_replicas_in_sync
-                )  # Keras multiplies by this number without having divided by it
-            elif self.reduction == "sum" or (
-                self.reduction == "mean_with_sample_weight" and sample_weight is not None
-            ):
-                share = whole_batch_factor(rows, is_of_rows=True)
-                of_value = of_gradient if share is None else ops.divide_no_nan(of_gradient, share)
-        if (
-            isinstance(of_gradient, float)
-            and isinstance(of_value, float)
-            and of_value == of_gradient
-        ):
-            return values
-        return of_gradient * values + ops.stop_gradient((of_value - of_gradient) * values)
+    def _check_has(self, options: dict[str, Any]) -> None:
+        for name, value in options.items():
+            if name not in self._option_names:
+                raise TypeError(
+                    f"`{type(self).__name__}` should be called with its own options, "
+                    f"{', '.join(self._option_names)}. Received: {name}={value!r}"
+                )
 
     def _options(self) -> dict[str, Any]:
         return {option: getattr(self, option) for option in self._option_names}
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dtype": self.dtype, **self._options()}
-
-
-class _Reduction(keras.losses.Loss):
-    """Applies sample weights, the reduction and the scale of a replica to computed values."""
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return y_pred
+        return {**super().get_config(), **self._options()}
 
 
 def takes_options(constructor: Callable[..., None]) -> Callable[..., None]:

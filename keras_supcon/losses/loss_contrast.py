@@ -24,6 +24,7 @@ def loss_contrast(
     contrast_mode: str = "all",
     positives_cap: int | None = None,
     in_batch_keys: bool = True,
+    trainable_keys: bool = False,
     ignore_class: int | None = None,
     keys: Tensor | None = None,
     queue: Tensor | None = None,
@@ -41,8 +42,9 @@ def loss_contrast(
         contrast_mode: `"all"`, or `"one"` for anchors of the first view alone.
         positives_cap: Limit on positives, in rows; None for no limit.
         in_batch_keys: Whether keys of other samples are candidates.
+        trainable_keys: Whether keys take a gradient.
         ignore_class: A class id whose samples are in no pair; None for no such id.
-        keys: Constant rows of the shape of `y_pred` that are contrasted with it in its stead.
+        keys: Rows of the shape of `y_pred` that are contrasted with it in its stead.
         queue: Further constant rows `(queue, dim)`.
         queue_labels: Their class ids `(queue,)`, below -1 for empty slots.
 
@@ -63,6 +65,10 @@ def loss_contrast(
         raise ValueError(
             "`in_batch_keys=False` needs `keys` and a `queue`, to contrast anchors with their own "
             f"keys and the queue. Received: {'keys' if keys is None else 'queue'}=None"
+        )
+    if trainable_keys and keys is None:
+        raise ValueError(
+            "`trainable_keys=True` needs `keys`, to pass gradient to. Received: keys=None"
         )
     if queue is None and queue_labels is not None:
         raise ValueError(
@@ -94,13 +100,17 @@ def loss_contrast(
             return None
         return limited(rows) * (1.0 / root) if is_known else limited(rows)
 
-    # Rows and not logits are scaled: N x dim numbers and not N x N.
+    def scaled(rows: Tensor) -> Tensor:
+        # Rows and not logits are scaled: N x dim numbers and not N x N.
+        return limited(rows) * (1.0 / root)
+
     return gathered_contrast(
         class_ids,
-        limited(projections) * (1.0 / root),
+        scaled(projections),
         gather=gather,
         ignore_class=ignore_class,
-        keys=constant(keys),
+        keys=scaled(keys) if trainable_keys and keys is not None else constant(keys),
+        trainable_keys=trainable_keys,
         own_keys_only=not in_batch_keys,
         first_view_only=contrast_mode == "one",
         max_samples=None if positives_cap is None else positives_cap // num_views,

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 
 from keras_supcon._keras_internals import name_loss
-from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.replica_scaled import ReplicaScaledLoss
 
-_CLASSES: dict[str, type[ContrastiveLoss]] = {}
+_CLASSES: dict[str, type[ReplicaScaledLoss]] = {}
 
 
 def add_names(*losses: Callable[..., Any]) -> None:

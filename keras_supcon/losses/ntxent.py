@@ -26,6 +26,7 @@ def ntxent_loss(
     gather: bool = True,
     block_size: int | None = None,
     in_batch_keys: bool = True,
+    trainable_keys: bool = False,
     keys: Tensor | None = None,
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
@@ -56,10 +57,12 @@ def ntxent_loss(
         block_size: Rows in a block of the pairwise computation; None picks it.
         in_batch_keys: Whether the keys of other rows are negatives. Without them `keys` and a
             `queue` are needed.
-        keys: Projections of another encoder, of the shape of `y_pred`, without gradient. The key in
-            an anchor's own place is its only positive. All others are negatives, also those of
-            other views of its sample: call the loss on one view at a time to leave them out. None
-            contrasts the rows of `y_pred` with one another.
+        trainable_keys: Whether `keys`, which are then needed, take a gradient, as in CLIP, where
+            two encoders are trained by one another. Without it they are constants.
+        keys: Projections of another encoder, of the shape of `y_pred`. The key in an anchor's own
+            place is its only positive. All others are negatives, also those of other views of its
+            sample: call the loss on one view at a time to leave them out. None contrasts the rows
+            of `y_pred` with one another.
         queue: Further negatives `(queue, dim)`, without gradient; None for none. They are not
             gathered: under `tf.distribute` every replica should hold the same queue.
         queue_labels: Integers `(queue,)`, below -1 for an empty slot, which counts for nothing,
@@ -101,6 +104,7 @@ def ntxent_loss(
         gather=gather,
         block_size=block_size,
         in_batch_keys=in_batch_keys,
+        trainable_keys=trainable_keys,
         keys=keys,
         queue=queue,
         queue_labels=queue_labels,
@@ -144,6 +148,7 @@ class NTXentLoss(ContrastiveLoss):
         gather: bool = True,
         block_size: int | None = None,
         in_batch_keys: bool = True,
+        trainable_keys: bool = False,
         reduction: str | None = "sum_over_batch_size",
         name: str = "ntxent_loss",
         dtype: Any = None,

@@ -43,6 +43,7 @@ def supcon_loss(
     gather: bool = True,
     block_size: int | None = None,
     in_batch_keys: bool = True,
+    trainable_keys: bool = False,
     ignore_class: int | None = None,
     keys: Tensor | None = None,
     queue: Tensor | None = None,
@@ -98,13 +99,15 @@ def supcon_loss(
         in_batch_keys: Whether an anchor is contrasted with the keys of other samples. False leaves
             its own keys and the queue, as MoCo does; `keys`, a `queue` and no `positives_cap` are
             then needed.
+        trainable_keys: Whether `keys`, which are then needed, take a gradient, as where two
+            encoders are trained by one another. Without it they are constants.
         ignore_class: A class id whose samples are left out of every sum, as anchors, positives and
             negatives, and have loss 0; None for no such id. -1 ignores unlabeled samples. Labels
             should then be ids.
         keys: Projections of another encoder, of the shape of `y_pred`, which then holds anchors
-            only: the candidates in its stead, without gradient. The keys of an anchor's own sample
-            are positives, also of an unlabeled one, and none is left out as the anchor itself.
-            None contrasts the rows of `y_pred` with one another.
+            only: the candidates in its stead. The keys of an anchor's own sample are positives,
+            also of an unlabeled one, and none is left out as the anchor itself. None contrasts the
+            rows of `y_pred` with one another.
         queue: Further candidates `(queue, dim)`, one view each, such as earlier projections. They
             take no gradient and are not gathered: under `tf.distribute` every replica should hold
             the same queue. For `positives_cap` they come after the batch, each a sample of its own.
@@ -142,6 +145,7 @@ def supcon_loss(
         contrast_mode=contrast_mode,
         positives_cap=positives_cap,
         in_batch_keys=in_batch_keys,
+        trainable_keys=trainable_keys,
         ignore_class=ignore_class,
         keys=keys,
         queue=queue,
@@ -260,6 +264,7 @@ class SupConLoss(ContrastiveLoss):
         gather: bool = True,
         block_size: int | None = None,
         in_batch_keys: bool = True,
+        trainable_keys: bool = False,
         ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str = "supcon_loss",

@@ -57,7 +57,8 @@ class Contrast:
         own_projections: Float tensor `(own samples, views, dim)` of this replica, a slice of
             `projections` or, with `are_keys`, the rows whose keys are such a slice; None for all.
         offset: Number of samples of the global batch before this replica's.
-        are_keys: Whether `projections` are keys, which take no gradient. Needs `own_projections`.
+        are_keys: Whether `projections` are keys. Needs `own_projections`.
+        trainable_keys: Whether keys take a gradient.
         own_keys_only: Leaves out the pairs of anchors and keys of different samples. Needs keys, a
             queue and no `max_samples`.
         first_view_only: Only the first view of a sample is an anchor.
@@ -67,7 +68,7 @@ class Contrast:
         queue: Float tensor `(queue, dim)` of further contrast rows, one view each, without
             gradient.
         queue_class_ids: Integer tensor `(queue,)`.
-        queue_scale: Scalar tensor by which dot products with the queue and with keys are
+        queue_scale: Scalar tensor by which dot products with the queue and with constant keys are
             multiplied, with gradient; None for 1.
         is_ignored: Bool tensor `(samples,)` of the global batch, of samples that are in no pair and
             whose rows take no gradient. None for none. Their rows should be finite as well.
@@ -87,6 +88,7 @@ class Contrast:
         own_projections: Tensor | None = None,
         offset: int | Tensor = 0,
         are_keys: bool = False,
+        trainable_keys: bool = False,
         own_keys_only: bool = False,
         first_view_only: bool = False,
         max_samples: int | None = None,
@@ -106,7 +108,8 @@ class Contrast:
         self._num_views = projections.shape[1]
         self._anchor_views = 1 if first_view_only else self._num_views
 
-        projections = ops.stop_gradient(projections) if are_keys else projections
+        are_constant = are_keys and not trainable_keys
+        projections = ops.stop_gradient(projections) if are_constant else projections
         batch_size = ops.shape(projections)[0]
         self._all_contrasts = (
             [*inputs, projections] if queue is None else [*inputs, projections, queue]
@@ -179,9 +182,9 @@ class Contrast:
             _ContrastRows(
                 _flatten(batch),
                 rows,
-                is_constant=are_keys,
+                is_constant=are_constant,
                 are_anchors=are_all_anchors,
-                scale=queue_scale if are_keys else None,
+                scale=queue_scale if are_constant else None,
                 own_only=own_keys_only,
             )
         ]

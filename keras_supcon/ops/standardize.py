@@ -95,12 +95,13 @@ def standardize_projections(y_pred: Tensor, name: str = "y_pred") -> Tensor:
     return ops.expand_dims(y_pred, 1) if len(shape) == 2 else y_pred
 
 
-def standardize_keys(keys: Tensor, projections: Tensor) -> Tensor:
+def standardize_keys(keys: Tensor, projections: Tensor, name: str = "keys") -> Tensor:
     """Brings keys to the shape and dtype of standardized projections.
 
     Args:
         keys: `(batch, views, dim)`, or `(batch, dim)` for one view.
         projections: Their anchors, as `standardize_batch` returns them.
+        name: Name of the argument, for messages.
 
     Returns:
         Float tensor `(batch, views, dim)`.
@@ -109,12 +110,12 @@ def standardize_keys(keys: Tensor, projections: Tensor) -> Tensor:
         ValueError: If the shapes differ.
     """
     keys = convert_rows(keys, keras.backend.standardize_dtype(projections.dtype))
-    keys = ops.cast(standardize_projections(keys, "keys"), projections.dtype)
+    keys = ops.cast(standardize_projections(keys, name), projections.dtype)
     shapes = tuple(keys.shape), tuple(projections.shape)
     if any(None not in sizes and len({*sizes}) > 1 for sizes in zip(*shapes, strict=True)):
         raise ValueError(
-            "`keys` should have the shape of `y_pred`, a key for each row. Received: keys of "
-            f"(batch, views, dim) {shapes[0]}, y_pred of {shapes[1]}"
+            f"`{name}` should have the shape of `y_pred`, a row for each of its rows. Received: "
+            f"{name} of (batch, views, dim) {shapes[0]}, y_pred of {shapes[1]}"
         )
     return keys
 
@@ -168,7 +169,10 @@ def standardize_queue(
 
 
 def standardize_labels(
-    y_true: Tensor, ignore_class: int | None = None, name: str = "y_true"
+    y_true: Tensor,
+    ignore_class: int | None = None,
+    name: str = "y_true",
+    num_classes: int | None = None,
 ) -> Tensor:
     """Brings labels to int32 class ids `(batch,)`.
 
@@ -179,6 +183,7 @@ def standardize_labels(
         ignore_class: A class id that may occur too, also below -1; then labels should be ids. None
             for no further one.
         name: Name of the argument, for messages. `"queue_labels"` may hold any negative id.
+        num_classes: A number that ids should be below; None for no such number.
 
     Returns:
         int32 tensor `(batch,)`.
@@ -214,6 +219,11 @@ def standardize_labels(
                 f"`{name}` should hold class ids, not one-hot rows, where `ignore_class` names one "
                 f"of them. Received: ignore_class={ignore_class}, {name}.shape={shape}"
             )
+        if num_classes is not None and shape[1] > num_classes:
+            raise ValueError(
+                f"`{name}` should hold ids of {num_classes} classes. Received: one-hot rows of "
+                f"{name}.shape={shape}"
+            )
         is_one_hot = ops.logical_and(
             ops.all(ops.logical_or(ops.equal(y_true, 0), ops.equal(y_true, 1))),
             ops.all(ops.equal(ops.sum(ops.cast(y_true, "float32"), axis=1), 1.0)),
@@ -234,6 +244,9 @@ def standardize_labels(
         # Beyond it two ids may have become one.
         is_allowed = ops.logical_and(is_allowed, class_ids <= 2 ** _EXACT_BITS[dtype])
         sentence = f"{sentence}; above 2^{_EXACT_BITS[dtype]} as integers, not as {dtype}"
+    if num_classes is not None:
+        is_allowed = ops.logical_and(is_allowed, class_ids < num_classes)
+        sentence = f"{sentence}; below {num_classes}, the number of classes"
     is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), y_true), is_allowed)
     y_true = _require(ops.all(is_id), y_true, name, sentence)
     return ops.cast(y_true, "int32")

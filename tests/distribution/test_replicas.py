@@ -80,7 +80,11 @@ LOSSES = {
         in_batch_keys=False,
         ignore_class=1,
     ),
+    "supcon with trainable keys": functools.partial(
+        losses.supcon_loss, trainable_keys=True, block_size=3
+    ),
     "ntxent with keys": losses.ntxent_loss,
+    "ntxent with trainable keys": functools.partial(losses.ntxent_loss, trainable_keys=True),
     "triplet with keys": functools.partial(losses.triplet_loss, ignore_class=2),
     "supcon without a class": functools.partial(
         losses.supcon_loss, denominator="one_positive", ignore_class=1, block_size=3
@@ -106,6 +110,7 @@ PATHS = [
     "supcon with a queue",
     "supcon with keys and a queue",
     "ntxent with keys",
+    "ntxent with trainable keys",
     "supcon without a class",
     "ntxent",
     "ntlogistic",
@@ -126,7 +131,7 @@ def test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch(rng, st
         rng.normal(size=(8, 2, 4)).astype("float32"),
     )
 
-    # Keys of one view are the projections of the other, without gradient.
+    # Keys of one view are the projections of the other.
     takes_keys = "key" in name
 
     def step(class_ids, projections):
@@ -153,23 +158,26 @@ def test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch(rng, st
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
+@pytest.mark.parametrize("cls", [SupConLoss, losses.NegativeCosineLoss])
 def test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_own(
-    rng, strategy, reduction
+    rng, strategy, cls, reduction
 ):
     import tensorflow as tf
 
-    loss, shares = SupConLoss(reduction=reduction), [slice(0, 5), slice(5, 8)]
-    class_ids = np.array([0, 1, 0, 2, -1, 1, 0, 1])
+    loss, shares = cls(reduction=reduction), [slice(0, 5), slice(5, 8)]
     projections = rng.normal(size=(8, 2, 4)).astype("float32")
+    y_true = np.array([0, 1, 0, 2, -1, 1, 0, 1])
+    if cls is losses.NegativeCosineLoss:
+        y_true = rng.normal(size=projections.shape).astype("float32")
     weights = rng.uniform(0.5, 2.0, 8).astype("float32")
 
-    def step(class_ids, projections, weights):
+    def step(y_true, projections, weights):
         with tf.GradientTape() as tape:
             tape.watch(projections)
-            value = loss(class_ids, projections, sample_weight=weights)
+            value = loss(y_true, projections, sample_weight=weights)
         return value, tape.gradient(value, projections)
 
-    whole = (class_ids, projections, weights)
+    whole = (y_true, projections, weights)
     _, expected = step(*map(tf.constant, whole))
     of_replica = strategy.experimental_distribute_values_from_function(
         lambda context: tuple(
@@ -179,7 +187,7 @@ def test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_
     run = tf.function(lambda: strategy.run(step, args=of_replica), autograph=False)
     values, gradients = (strategy.experimental_local_results(result) for result in run())
     np.testing.assert_allclose(np.concatenate(gradients), expected, rtol=1e-4, atol=1e-6)
-    per_sample = SupConLoss(reduction="none")(class_ids, projections).numpy()
+    per_sample = cls(reduction="none")(y_true, projections).numpy()
     for value, share in zip(values, shares, strict=True):
         total = (
             weights[share].sum() if reduction == "mean_with_sample_weight" else len(weights[share])

@@ -28,11 +28,8 @@ class Rows:
         keys=None,
         own_keys_only=False,
     ):
-        projections = projections.astype(np.result_type(projections, "float64"))
-        batch, self.views, dim = projections.shape[-3:]
-        rows = np.moveaxis(
-            projections.reshape(*projections.shape[:-3], batch * self.views, dim), -2, 0
-        )
+        rows = _flatten(projections)
+        batch, self.views, _ = projections.shape[-3:]
         self.sample = list(np.repeat(np.arange(batch), self.views))
         self.label = list(np.repeat(np.asarray(class_ids, "int64"), self.views))
         self.num_anchors, self.own_keys_only, self.keys = len(rows), own_keys_only, range(0)
@@ -40,11 +37,11 @@ class Rows:
         def add(more, samples, labels):
             nonlocal rows
             self.sample, self.label = [*self.sample, *samples], [*self.label, *labels]
-            more = more[(slice(None), *[None] * (rows.ndim - 2))]
-            rows = np.concatenate([rows, np.broadcast_to(more, (len(more), *rows.shape[1:]))])
+            versions = np.broadcast_shapes(rows.shape[1:-1], more.shape[1:-1])
+            rows = np.concatenate([_broadcast(rows, versions), _broadcast(more, versions)])
 
         if keys is not None:
-            add(keys.reshape(-1, dim), self.sample, self.label)
+            add(_flatten(keys), self.sample, self.label)
             self.keys = range(self.num_anchors, len(rows))
         if queue is not None:
             ids = [-1] * len(queue) if queue_ids is None else queue_ids
@@ -99,6 +96,19 @@ class Rows:
         ).mean(axis=-1)
 
 
+def _flatten(projections: np.ndarray) -> np.ndarray:
+    """`(..., batch, views, dim)` to `(batch * views, ..., dim)`."""
+    *versions, batch, views, dim = projections.shape
+    rows = projections.reshape(*versions, batch * views, dim)
+    return np.moveaxis(rows.astype(np.result_type(rows, "float64")), -2, 0)
+
+
+def _broadcast(rows: np.ndarray, versions: tuple[int, ...]) -> np.ndarray:
+    missing = len(versions) - (rows.ndim - 2)
+    rows = rows.reshape(len(rows), *[1] * missing, *rows.shape[1:])
+    return np.broadcast_to(rows, (len(rows), *versions, rows.shape[-1]))
+
+
 def _log_sum_exp(values: list[np.ndarray]) -> np.ndarray:
     shift = np.max(np.real(values), axis=0)
     return np.log(sum(np.exp(value - shift) for value in values)) + shift
@@ -144,7 +154,7 @@ def ntxent(projections, temperature=0.1, keys=None, **candidates) -> np.ndarray:
     *versions, batch, views, dim = projections.shape
     rows = projections.reshape(*versions, batch * views, 1, dim)
     flat = supcon([-1] * (batch * views), rows, temperature, keys=keys, **candidates)
-    return flat.reshape(*versions, batch, views).mean(axis=-1)
+    return flat.reshape(*flat.shape[:-1], batch, views).mean(axis=-1)
 
 
 def ntlogistic(class_ids, projections, temperature=0.1, normalize=True, **candidates) -> np.ndarray:

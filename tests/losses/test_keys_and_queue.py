@@ -1,5 +1,6 @@
 """Keys of another encoder and a queue, given when a loss is called: the candidates of an anchor are
-all keys and the queue, the key in its own place is a positive, and none of them takes gradient.
+all keys and the queue, the key in its own place is a positive, and the queue takes no gradient,
+nor do keys unless they are trainable.
 """
 
 import functools
@@ -28,7 +29,9 @@ LOSSES = {
     ),
     "ntxent": (
         functools.partial(losses.ntxent_loss, temperature=0.2),
-        lambda y, z, **inputs: double_loop.ntxent(z, 0.2, **_without_classes(inputs)),
+        lambda class_ids, projections, **inputs: double_loop.ntxent(
+            projections, 0.2, **_without_classes(inputs)
+        ),
         keras_supcon.NTXentLoss(temperature=0.2),
     ),
     "ntlogistic": (
@@ -87,16 +90,33 @@ def losses_of(function, class_ids, z, **inputs) -> np.ndarray:
 
 
 def check(function, reference, z, inputs, expected, run=quickest_value_and_gradient):
-    """Compares values and gradient with those of the double loop."""
+    """Compares values and gradients, of keys too, with those of the double loop."""
     values = losses_of(function, CLASS_IDS, z, **inputs)
     assert_close(values, reference(CLASS_IDS, z, **expected))
     weights = np.linspace(0.5, 1.5, len(z)).astype("float32")
-    _, gradient = run(
-        lambda z: ops.mean(function(CLASS_IDS, z, **inputs) * ops.convert_to_tensor(weights)), z
-    )
-    assert_close(
-        gradient, double_loop.gradient(lambda z: reference(CLASS_IDS, z, **expected) * weights, z)
-    )
+    rows = {"z": z, "keys": inputs["keys"]} if "keys" in inputs else {"z": z}
+
+    def loss(stacked):
+        moved = {**inputs, "z": z, **{name: stacked[i] for i, name in enumerate(rows)}}
+        values = function(CLASS_IDS, moved.pop("z"), **moved)
+        return ops.mean(values * ops.convert_to_tensor(weights))
+
+    _, gradients = run(loss, np.stack(list(rows.values())))
+    for name, gradient in zip(rows, gradients, strict=True):
+        if name == "keys" and not inputs.get("trainable_keys"):
+            np.testing.assert_array_equal(gradient, 0)
+            continue
+        of_rows = double_loop.gradient(
+            lambda rows, name=name: (
+                reference(CLASS_IDS, **{"projections": z, **expected, _ARGUMENTS[name]: rows})
+                * weights
+            ),
+            rows[name],
+        )
+        assert_close(gradient, of_rows)
+
+
+_ARGUMENTS = {"z": "projections", "keys": "keys"}  # of the double loop
 
 
 # JAX compiles two programs for each row.
@@ -110,8 +130,8 @@ def test_every_loss_equals_the_double_loop_in_value_and_gradient(
 ):
     function, reference, _ = LOSSES[name]
     if name == "ntxent" and inputs == "queue":
-        reference = lambda y, z, **inputs: double_loop.supcon(  # noqa: E731
-            np.full(len(y), -1), z, 0.2, **_without_classes(inputs)
+        reference = lambda class_ids, projections, **inputs: double_loop.supcon(  # noqa: E731
+            np.full(len(class_ids), -1), projections, 0.2, **_without_classes(inputs)
         )
     batch = batch_of(rng, views, inputs != "queue", inputs != "keys")
     check(functools.partial(function, block_size=block_size), reference, *batch)
@@ -134,9 +154,18 @@ LOGITS = {
     candidates=["keys and queue", "keys", "own keys and queue"],
     logits=LOGITS,
     block_size=[None, 5],
+    trainable_keys=[False, True],
 )
 def test_every_option_of_supcon_equals_the_double_loop(
-    rng, summation, denominator, contrast_mode, positives_cap, candidates, logits, block_size
+    rng,
+    summation,
+    denominator,
+    contrast_mode,
+    positives_cap,
+    candidates,
+    logits,
+    block_size,
+    trainable_keys,
 ):
     own_keys_only = candidates == "own keys and queue"
     options = {
@@ -148,12 +177,15 @@ def test_every_option_of_supcon_equals_the_double_loop(
     }
     # Many tiles as one program on TensorFlow, one step by step.
     run = quickest_value_and_gradient if block_size is None else compiled_value_and_gradient
+    z, inputs, expected = batch_of(rng, 2, True, candidates != "keys")
     check(
         functools.partial(
             losses.supcon_loss, in_batch_keys=not own_keys_only, block_size=block_size, **options
         ),
         functools.partial(double_loop.supcon, own_keys_only=own_keys_only, **options),
-        *batch_of(rng, 2, True, candidates != "keys"),
+        z,
+        {**inputs, "trainable_keys": trainable_keys},
+        expected,
         run,
     )
 
@@ -214,6 +246,69 @@ def test_keys_and_queue_take_no_gradient(rng, name):
         )
         assert value > 0.1
         np.testing.assert_array_equal(gradient, 0)
+
+
+NEIGHBORS, PREDICTIONS = QUEUE[[4, 0, 0, 0, 0, 1]], _features(12, 4, 2.3)[:6]
+
+
+def test_rows_and_columns_give_the_two_losses_of_nnclr():
+    """Values written out in float64: neighbors to predictions, and predictions to neighbors."""
+    loss = keras_supcon.NTXentLoss(temperature=0.1)
+    row = loss(None, NEIGHBORS, keys=PREDICTIONS, trainable_keys=True)
+    column = loss(None, PREDICTIONS, keys=NEIGHBORS)
+    assert float(row) == pytest.approx(5.945891167546802, rel=1e-6)
+    assert float(column) == pytest.approx(5.222747084493766, rel=1e-6)
+
+
+@pytest.mark.parametrize("with_queue", [False, True])
+@pytest.mark.parametrize("learned_temperature", [False, True])
+def test_trainable_keys_take_the_gradient_of_the_formula(rng, with_queue, learned_temperature):
+    """Against the autodiff of the loss of a whole matrix of logits."""
+    anchors, keys = rng.normal(size=(2, 7, 3)).astype("float32")
+    queue = rng.normal(size=(4, 3)).astype("float32")
+    inputs = {"queue": queue, "queue_labels": [-1, -1, -2, -1]} if with_queue else {}
+
+    def of_package(both):
+        temperature = ops.exp(both[2, 0, 0]) if learned_temperature else 0.3
+        values = losses.ntxent_loss(
+            None, both[0], temperature, keys=both[1], trainable_keys=True, **inputs
+        )
+        return ops.sum(values)
+
+    def of_formula(both):
+        temperature = ops.exp(both[2, 0, 0]) if learned_temperature else 0.3
+        unit = [
+            one / ops.sqrt(ops.sum(one**2, axis=1, keepdims=True)) for one in (both[0], both[1])
+        ]
+        candidates = unit[1]
+        if with_queue:
+            rows = queue[[0, 1, 3]]
+            rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+            candidates = ops.concatenate([candidates, ops.convert_to_tensor(rows)], axis=0)
+        logits = ops.matmul(unit[0], ops.transpose(candidates)) / temperature
+        return ops.sum(ops.logsumexp(logits, axis=1)) - ops.sum(ops.diagonal(logits))
+
+    both = np.stack([anchors, keys, np.full_like(keys, np.log(0.3))])
+    value, gradient = quickest_value_and_gradient(of_package, both)
+    expected_value, expected = quickest_value_and_gradient(of_formula, both)
+    assert value == pytest.approx(expected_value, rel=1e-5)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_options_of_a_call_take_the_place_of_those_of_the_constructor():
+    inputs = {"keys": KEYS, "queue": QUEUE, "queue_labels": QUEUE_LABELS}
+    loss = keras_supcon.SupConLoss(temperature=0.5, summation="in")
+    other = keras_supcon.SupConLoss(temperature=0.2, in_batch_keys=False)
+    options = {"temperature": 0.2, "summation": "out", "in_batch_keys": False}
+    value = float(loss(LABELS, QUERIES, **inputs, **options))
+    assert value == pytest.approx(float(other(LABELS, QUERIES, **inputs)), rel=1e-6)
+    assert loss.summation == "in"
+    with pytest.raises(ValueError, match="`summation` should be one of"):
+        loss(LABELS, QUERIES, summation="mean")
+    for name, value in {"margin": 1.0, "reduction": "sum"}.items():
+        sentence = f"`SupConLoss` should be called with its own options, .*Received: {name}="
+        with pytest.raises(TypeError, match=sentence):
+            loss(LABELS, QUERIES, **{name: value})
 
 
 @pytest.mark.parametrize("name", ["supcon", "ntxent", "max_margin"])
@@ -429,6 +524,14 @@ def test_a_loss_of_own_key_and_queue_wants_both(cls):
             cls(in_batch_keys=False)([0, 1], z, **inputs)
 
 
+@pytest.mark.parametrize("cls", [keras_supcon.SupConLoss, keras_supcon.NTXentLoss])
+def test_a_loss_of_trainable_keys_wants_them(cls):
+    z = np.ones((2, 2), "float32")
+    for inputs in ({}, {"queue": z}):
+        with pytest.raises(ValueError, match="`trainable_keys=True` needs `keys`"):
+            cls(trainable_keys=True)([0, 1], z, **inputs)
+
+
 def test_refuses_a_cap_on_positives_without_keys_of_others():
     sentence = (
         "`positives_cap` should be None with `in_batch_keys=False`. Received: positives_cap=2"
@@ -438,3 +541,6 @@ def test_refuses_a_cap_on_positives_without_keys_of_others():
     z = np.ones((2, 2), "float32")
     with pytest.raises(ValueError, match=sentence):
         losses.supcon_loss([0, 1], z, positives_cap=2, in_batch_keys=False, keys=z, queue=z)
+    loss = keras_supcon.SupConLoss(positives_cap=2)
+    with pytest.raises(ValueError, match=sentence):
+        loss([0, 1], z, keys=z, queue=z, in_batch_keys=False)
