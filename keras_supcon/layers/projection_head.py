@@ -146,6 +146,10 @@ class ProjectionHead(SavesQuantizedParts, keras.layers.Layer):
         projections = convert_rows(features, "float32")
         return l2_normalize(projections) if self.normalize else projections
 
+    def first_layers(self, num_layers: int) -> list[keras.layers.Layer]:
+        """Returns the layers that make up the first hidden layers."""
+        return self.hidden_layers[: num_layers * (3 if self.batch_norm else 2)]
+
     def quantizable_parts(self) -> list[keras.layers.Layer]:
         last = [self.output_norm] if self.batch_norm == "all" else []
         return [*self.hidden_layers, self.output_layer, *last]
