@@ -28,6 +28,7 @@ from keras_supcon.augmentation.layers.operations import (
 from keras_supcon.augmentation.layers.solarize import RandomSolarize
 from keras_supcon.augmentation.layers.warp import RandomWarp
 from keras_supcon.augmentation.policies.auto_augment import AutoAugment
+from keras_supcon.augmentation.policies.byol_views import byol_views
 from keras_supcon.augmentation.policies.rand_augment import RandAugment
 from keras_supcon.augmentation.policies.sim_augment import SimAugment
 from keras_supcon.augmentation.policies.stacked_rand_augment import StackedRandAugment
@@ -62,5 +63,6 @@ __all__ = [
     "StackedRandAugment",
     "TranslateX",
     "TranslateY",
+    "byol_views",
     "keras_cv",
 ]

@@ -20,6 +20,7 @@ class SimParts(AugmentationPolicy):
         grayscale_probability: float,
         blur_probability: float,
         warp_probability: float,
+        saturation: float | None = None,
         **jitter_arguments: Any,
     ) -> None:
         """Makes the layers, in the order in which their seeds are derived."""
@@ -29,7 +30,7 @@ class SimParts(AugmentationPolicy):
             RandomColorJitter,
             brightness=spread,
             contrast=spread,
-            saturation=spread,
+            saturation=spread if saturation is None else saturation,
             hue=0.2 * self.strength,
             **jitter_arguments,
         )
