@@ -25,13 +25,16 @@ from keras_supcon.losses import (
     SupConLoss,
     TripletLoss,
 )
-from keras_supcon.models import ContrastiveModel, LinearClassifier
+from keras_supcon.models import BYOL, NNCLR, ContrastiveModel, LinearClassifier, MoCo
 from keras_supcon.version import __version__ as __version__
 
 __all__ = [
+    "BYOL",
+    "NNCLR",
     "ContrastiveModel",
     "LinearClassifier",
     "MaxMarginLoss",
+    "MoCo",
     "NPairsLoss",
     "NTLogisticLoss",
     "NTXentLoss",

@@ -239,7 +239,13 @@ class BuildsForBatches:
     That is once per `fit` or `evaluate`, before the first step. Goes before `keras.Model`.
 
     Reason: the hook is private, and Keras' own version works for one strategy of several.
+
+    Attributes:
+        is_built_symbolically: Whether Keras is calling the model and its loss on symbols, to create
+            variables.
     """
+
+    is_built_symbolically = False
 
     def build_for_batches(self, specs: Any, build: Callable[[], None] | None) -> None:
         """Builds the model for batches.
@@ -249,6 +255,22 @@ class BuildsForBatches:
             build: Keras' own way to build by that batch; None for a data set.
         """
         raise NotImplementedError
+
+    def prepare_weights(self) -> None:
+        """Prepares the weights once they have been created; does nothing unless overridden."""
+
+    def _symbolic_build(self, *args: Any, **kwargs: Any) -> None:
+        was_built = self.built
+        self.is_built_symbolically = True
+        try:
+            super()._symbolic_build(*args, **kwargs)
+        finally:
+            self.is_built_symbolically = False
+        if self._compile_loss is not None:
+            # It is not, where a step calls the parts of it: Keras would begin again in each batch.
+            self._compile_loss.built = True
+        if not was_built:
+            self.prepare_weights()
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         if iterator is None:
@@ -275,7 +297,10 @@ def compiled_loss(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -
 
     Reason: `compute_loss`, which is public, adds both.
     """
-    return model._compile_loss(y, y_pred, sample_weight)
+    loss = model._compile_loss
+    if loss._flat_losses is None:
+        loss.built = False  # see `BuildsForBatches._symbolic_build`
+    return loss(y, y_pred, sample_weight)
 
 
 def name_loss(name: str, loss: Callable[..., Any]) -> None:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 import keras_supcon
-from keras_supcon import augmentation, encoders, metrics, models, optimizers
+from keras_supcon import augmentation, encoders, losses, metrics, models, optimizers
 from tests.harness import Case
 
 VIEWS = {"image_size": (12, 10), "crop_area": (0.2, 0.9), "flip_probability": 0.3}
@@ -57,6 +57,8 @@ AUGMENTATIONS = {
         "grayscale_probability": 0.3,
         "blur_probability": 0.4,
         "warp_probability": 0.6,
+        "saturation": 0.3,
+        "solarize_probability": 0.5,
     },
     "AutoAugment": {
         **VIEWS,
@@ -105,11 +107,27 @@ LAYERS = {
         lambda: normal(5, 6),
         output_dtype="float32",
     ),
+    "PredictionHead": Case(
+        keras_supcon.layers.PredictionHead,
+        lambda: {
+            "output_dim": 4,
+            "hidden_units": (8, 3),
+            "batch_norm": False,
+            "output_bias": True,
+        },
+        lambda: normal(5, 6),
+        output_dtype="float32",
+    ),
     "ResNet": Case(
         encoders.ResNet,
         lambda: {"depth": 10, "width": 0.125, "stem": "cifar", "batch_norm_momentum": 0.8},
         lambda: same_images(1, 8, 2),
     ),
+}
+
+# Layers that are not called.
+MEMORIES = {
+    "Queue": Case(keras_supcon.layers.Queue, lambda: {"size": 12, "dim": 4, "per_class": 3}),
 }
 
 _OPTIONS = {
@@ -142,6 +160,13 @@ LOSSES = {
     ),
 }
 
+# Losses of targets instead of labels.
+TARGET_LOSSES = {
+    "negative_cosine": Case(
+        losses.NegativeCosineLoss, lambda: {"reduction": "sum", "name": "other"}
+    ),
+}
+
 METRICS = {
     name: Case(
         getattr(metrics, name),
@@ -166,7 +191,26 @@ def _augmenter() -> keras.layers.Layer:
     return augmentation.RandomResizedCrop((8, 8), crop_area=(0.5, 1.0), seed=3)
 
 
+def _heads() -> dict[str, keras.layers.Layer]:
+    head = keras_supcon.ProjectionHead(4, hidden_units=(6,), batch_norm=True, normalize=False)
+    prediction_head = keras_supcon.layers.PredictionHead(4, hidden_units=(5,))
+    return {"projection_head": head, "prediction_head": prediction_head}
+
+
 MODELS = {
+    "BYOL": Case(
+        keras_supcon.BYOL,
+        lambda: {
+            "encoder": _encoder(),
+            **_heads(),
+            "augmenter": _augmenter(),
+            "momentum": 0.9,
+            "total_steps": 10,
+            "micro_batch_size": 4,
+            "augment_in_evaluation": False,
+        },
+        lambda: same_images(1, 8, 8),
+    ),
     "ContrastiveModel": Case(
         keras_supcon.ContrastiveModel,
         lambda: {
@@ -177,6 +221,18 @@ MODELS = {
             "micro_batch_size": 4,
             "augment_in_evaluation": False,
             "learnable_temperature": True,
+        },
+        lambda: same_images(1, 8, 8),
+    ),
+    "ContrastiveModel with a classifier": Case(
+        keras_supcon.ContrastiveModel,
+        lambda: {
+            "encoder": _encoder(),
+            "projection_head": keras_supcon.ProjectionHead(4, hidden_units=()),
+            "augmenter": _augmenter(),
+            "classifier": keras.layers.Dense(4),
+            "classifier_weight": 0.5,
+            "stop_gradient": True,
         },
         lambda: same_images(1, 8, 8),
     ),
@@ -194,6 +250,37 @@ MODELS = {
     "EncoderModel": Case(
         models.EncoderModel,
         lambda: {"encoder": _encoder(), "augmenter": _augmenter()},
+        lambda: same_images(1, 8, 8),
+    ),
+    "MoCo": Case(
+        keras_supcon.MoCo,
+        lambda: {
+            "encoder": _encoder(),
+            "projection_head": keras_supcon.ProjectionHead(4, hidden_units=(6,)),
+            "augmenter": _augmenter(),
+            "queue_size": 20,
+            "momentum": models.CosineMomentum(0.9, total_steps=10),
+            "symmetric": True,
+            "per_class": 4,
+            "in_batch_keys": False,
+            "shuffle_bn": 2,
+            "seed": 7,
+            "augment_in_evaluation": False,
+        },
+        lambda: same_images(1, 8, 8),
+    ),
+    "NNCLR": Case(
+        keras_supcon.NNCLR,
+        lambda: {
+            "encoder": _encoder(),
+            **_heads(),
+            "augmenter": _augmenter(),
+            "queue_size": 20,
+            "temperature": 0.2,
+            "supervised": True,
+            "micro_batch_size": 4,
+            "augment_in_evaluation": False,
+        },
         lambda: same_images(1, 8, 8),
     ),
     "PretrainingModel": Case(
@@ -219,6 +306,9 @@ MODELS = {
     ),
 }
 LOSS_OF_MODEL: dict[type, Any] = {
+    keras_supcon.BYOL: losses.NegativeCosineLoss,
+    keras_supcon.MoCo: lambda: keras_supcon.SupConLoss(0.2),
+    keras_supcon.NNCLR: lambda: keras_supcon.NTXentLoss(0.2),
     keras_supcon.ContrastiveModel: lambda: keras_supcon.SupConLoss(0.2, summation="in"),
     models.EncoderModel: lambda: "sparse_categorical_crossentropy",
     models.PretrainingModel: lambda: keras_supcon.SupConLoss(0.2),
@@ -227,6 +317,9 @@ LOSS_OF_MODEL: dict[type, Any] = {
 
 _schedules = keras.optimizers.schedules
 OPTIMIZERS = {
+    "CosineMomentum": Case(
+        models.CosineMomentum, lambda: {"initial_momentum": 0.5, "total_steps": 7}
+    ),
     "LARS": Case(
         optimizers.LARS,
         lambda: {

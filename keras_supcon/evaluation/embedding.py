@@ -8,7 +8,7 @@ import numpy as np
 from keras import tree
 
 from keras_supcon.arguments import check_whole_number
-from keras_supcon.models import ContrastiveModel, LinearClassifier
+from keras_supcon.models import EncoderModel
 from keras_supcon.models.encoder_inputs import cast_for_encoder
 from keras_supcon.models.encoder_model import augment, one_view
 from keras_supcon.typing import Dataset, Tensor, TensorTree
@@ -26,8 +26,8 @@ def embed(
     `ContrastiveModel`.
 
     Args:
-        model: A `ContrastiveModel` or `LinearClassifier`, whose encoder and image preparation are
-            used, or an encoder.
+        model: A `ContrastiveModel` or another `models.EncoderModel`, whose encoder and image
+            preparation are used, or an encoder.
         dataset: Batches `(images, labels)`, for instance a `tf.data.Dataset`. It is read once, so
             that shuffled data keep their labels. Or a pair of arrays `(images, labels)` with all of
             them. Images may be any inputs of the encoder, such as texts, or a dictionary of
@@ -49,7 +49,7 @@ def embed(
     >>> embeddings.shape, labels.shape
     ((355, 64), (355,))
     """
-    if isinstance(model, (ContrastiveModel, LinearClassifier)):
+    if isinstance(model, EncoderModel):
         embedder = Embedder(model.encoder, one_view(model.augmenter))
     else:
         embedder = Embedder(model, None)

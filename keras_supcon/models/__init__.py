@@ -1,8 +1,23 @@
 """Models with the training procedure built in."""
 
+from keras_supcon.models.byol import BYOL
 from keras_supcon.models.contrastive import ContrastiveModel
 from keras_supcon.models.encoder_model import EncoderModel
+from keras_supcon.models.head_layers import encoder_with_head
 from keras_supcon.models.linear_classifier import LinearClassifier
+from keras_supcon.models.moco import MoCo
+from keras_supcon.models.momentum import CosineMomentum
+from keras_supcon.models.nnclr import NNCLR
 from keras_supcon.models.pretraining import PretrainingModel
 
-__all__ = ["ContrastiveModel", "EncoderModel", "LinearClassifier", "PretrainingModel"]
+__all__ = [
+    "BYOL",
+    "NNCLR",
+    "ContrastiveModel",
+    "CosineMomentum",
+    "EncoderModel",
+    "LinearClassifier",
+    "MoCo",
+    "PretrainingModel",
+    "encoder_with_head",
+]

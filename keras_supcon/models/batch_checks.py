@@ -22,7 +22,7 @@ def check_batch_size(
         num_replicas: Replicas that share a batch.
         micro_batch_size: Rows that the encoder sees at once, or None.
     """
-    size = _known_batch_size(x, batch_size)
+    size = known_batch_size(x, batch_size)
     if size is None:
         return
     if size % num_replicas:
@@ -46,11 +46,16 @@ def replicas_of(model: keras.Model) -> int:
     return distribution.num_replicas(strategy_of(model))
 
 
-def _known_batch_size(x: Any, batch_size: int | None) -> int | None:
+def holds_samples(x: Any) -> bool:
+    """Returns whether the first argument of `fit` is arrays of samples, and not batches."""
+    return hasattr(x, "__array__") or isinstance(x, (list, tuple, dict))
+
+
+def known_batch_size(x: Any, batch_size: int | None) -> int | None:
     """Returns the size of full batches if it is known before the data are read, else None."""
     if hasattr(x, "element_spec"):  # tf.data
         return _tf_data_batch_size(x)
-    if hasattr(x, "__array__") or isinstance(x, (list, tuple, dict)):
+    if holds_samples(x):
         size = _KERAS_DEFAULT if batch_size is None else batch_size
         first = keras.tree.flatten(x)[0]
         num_rows = first.shape[0] if hasattr(first, "shape") else len(x)

@@ -40,13 +40,17 @@ def check_labels(model: keras.Model, y: Any) -> None:
 
     Programs compiled by XLA, as on JAX, cannot raise. Elsewhere only the wrong batch would.
     """
-    loss = _contrastive_loss(model)
-    if y is None or loss is None or not loss.uses_labels:
+    if y is None or not _uses_labels(model):
         return
     y = y if keras.ops.is_tensor(y) else np.asarray(y)
     if isinstance(y, np.ndarray) and y.dtype.kind == "f":
         refuse_large_floats(y)  # Keras makes float32 of them
-    standardize_labels(y, getattr(loss, "ignore_class", None))
+    ignore_class = getattr(_contrastive_loss(model), "ignore_class", None)
+    is_ignored = None if ignore_class is None else y == ignore_class
+    standardize_labels(y, ignore_class)
+    if model.num_label_classes is not None:
+        ids = y if is_ignored is None else y[~is_ignored]
+        standardize_labels(ids, num_classes=model.num_label_classes)
 
 
 def check_first_labels(model: keras.Model, data: Any) -> Any:
@@ -94,7 +98,7 @@ def _again(batch: TensorTree, rest: Iterator[Any]) -> Iterator[Any]:
 
 def _uses_labels(model: keras.Model) -> bool:
     loss = _contrastive_loss(model)
-    return loss is not None and loss.uses_labels
+    return model.needs_labels or (loss is not None and loss.uses_labels)
 
 
 def _contrastive_loss(model: keras.Model) -> ContrastiveLoss | None:

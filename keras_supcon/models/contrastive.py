@@ -3,12 +3,21 @@
 from typing import Any
 
 import keras
+from keras import ops
 
+from keras_supcon.arguments import check_not_negative
 from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.layers import ProjectionHead
-from keras_supcon.models.pretraining import PretrainingModel
+from keras_supcon.models.joint_classifier import (
+    LabeledCrossEntropy,
+    class_labels,
+    cross_entropy,
+    make_classifier,
+)
+from keras_supcon.models.pretraining import PretrainingModel, Projector
+from keras_supcon.models.projection import check_head, project_features
 from keras_supcon.models.temperature import LearnsTemperature
-from keras_supcon.typing import TensorTree
+from keras_supcon.typing import Tensor, TensorTree
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -66,6 +75,15 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
             one view without augmentation. Only other samples of a class are then positives:
             `NTXentLoss`, and every loss without labels, is 0. With keras-cv layers each call sees
             other views.
+        classifier: A classifier beside the contrastive loss: a number of classes, for a dense layer
+            on the features, or a layer that gives logits. The loss is then the sum of the
+            contrastive one and the cross-entropy of all views, and labels are class ids. Samples
+            without a label, -1, have the contrastive loss alone. `classifier_accuracy` and
+            `classifier_loss`, of labeled samples, are in the logs. None for no classifier.
+        classifier_weight: Factor of the cross-entropy, at least 0.
+        stop_gradient: Whether the classifier leaves the encoder alone. It is then the linear
+            classifier of stage two, trained in the same run (an online probe), and the encoder
+            becomes what it would be without it.
         learnable_temperature: Whether the temperature of the loss is learned, as in CLIP. It begins
             with that of the compiled loss. One weight is added, the logarithm of a scale of the
             logits. Each step limits this scale to 100, or to its first value if that is higher.
@@ -123,36 +141,89 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
         micro_batch_size: int | None = None,
         augment_in_evaluation: bool = True,
         learnable_temperature: bool = False,
+        classifier: keras.layers.Layer | int | None = None,
+        classifier_weight: float = 1.0,
+        stop_gradient: bool = False,
         **kwargs: Any,
     ) -> None:
-        if isinstance(projection_head, type) and issubclass(projection_head, keras.layers.Layer):
-            projection_head = projection_head()
-        if projection_head is not None and not isinstance(projection_head, keras.layers.Layer):
-            raise ValueError(
-                "`projection_head` should be a Keras layer, a class of one, or None. Received: "
-                f"projection_head={projection_head!r}"
-            )
+        projection_head = check_head("projection_head", projection_head)
+        classifier = make_classifier(classifier)
+        networks = {"projection_head": projection_head}
+        if classifier is not None:
+            networks["classifier"] = classifier
         super().__init__(
             encoder,
             augmenter=augmenter,
             num_views=num_views,
             micro_batch_size=micro_batch_size,
             augment_in_evaluation=augment_in_evaluation,
-            networks={"projection_head": projection_head},
+            networks=networks,
             **kwargs,
         )
+        self.classifier = classifier
+        self.classifier_weight = check_not_negative("classifier_weight", classifier_weight)
+        self.stop_gradient = bool(stop_gradient)
+        if classifier is not None:
+            self._cross_entropy = LabeledCrossEntropy()
+            self._classifier_loss = keras.metrics.Mean(name="classifier_loss")
+            self._classifier_accuracy = keras.metrics.Mean(name="classifier_accuracy")
         if learnable_temperature:
             self.make_temperature_learnable()
 
+    @property
+    def needs_labels(self) -> bool:
+        return self.classifier is not None
+
+    @property
+    def num_label_classes(self) -> int | None:
+        return getattr(self.classifier, "units", None)
+
+    def build(self, input_shape: Any) -> None:
+        if self.classifier is not None:
+            self._project_and_classify(self.symbolic_view(input_shape), training=False)
+        super().build(input_shape)
+
     def project(self, view: TensorTree, training: bool) -> TensorTree:
+        return project_features(self.projection_head, self.encode(view, training), training)
+
+    def step_projectors(self, num_views: int) -> Projector:
+        return self.project if self.classifier is None else self._project_and_classify
+
+    def _project_and_classify(self, view: TensorTree, training: bool) -> TensorTree:
         features = self.encode(view, training)
-        if self.projection_head is None:
-            return features
-        return self.projection_head(features, training=training)
+        classified = ops.stop_gradient(features) if self.stop_gradient else features
+        return {
+            "projection": project_features(self.projection_head, features, training),
+            "logits": self.classifier(classified),
+        }
+
+    def contrast(self, projections: TensorTree, y: Tensor, sample_weight: Any) -> Tensor:
+        if self.classifier is None:
+            return super().contrast(projections, y, sample_weight)
+        loss = super().contrast(projections["projection"], y, sample_weight)
+        logits = projections["logits"]
+        labels = class_labels(y, logits.shape[-1], getattr(self.loss, "ignore_class", None))
+        self._report(labels, logits)
+        return loss + self.classifier_weight * self._cross_entropy.mean(
+            labels, logits, sample_weight
+        )
+
+    def _report(self, labels: Tensor, logits: Tensor) -> None:
+        is_labeled = ops.cast(labels >= 0, "float32")
+        is_right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), labels.dtype), labels[:, None])
+        accuracy = ops.mean(ops.cast(is_right, "float32"), axis=1)
+        self._classifier_accuracy.update_state(accuracy, is_labeled)
+        self._classifier_loss.update_state(cross_entropy(labels, logits), is_labeled)
+
+    def metric_projections(self, projections: TensorTree) -> TensorTree:
+        return projections if self.classifier is None else projections["projection"]
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "projection_head": keras.saving.serialize_keras_object(self.projection_head),
             "learnable_temperature": self.learnable_temperature,
+            "classifier": keras.saving.serialize_keras_object(self.classifier),
+            "classifier_weight": self.classifier_weight,
+            "stop_gradient": self.stop_gradient,
         }

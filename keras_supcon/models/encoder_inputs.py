@@ -32,6 +32,18 @@ def check_encoder(encoder: keras.layers.Layer) -> None:
         check_features(encoder, getattr(encoder, "output", outputs))
 
 
+def encode_view(encoder: keras.layers.Layer, view: TensorTree, training: bool) -> Tensor:
+    """Runs an encoder on one view, and returns `(batch, features)`.
+
+    Raises:
+        ValueError: On symbolic inputs, if the features are not of shape (batch, features).
+    """
+    features = encoder(cast_for_encoder(encoder, view), training=training)
+    if any(isinstance(one, keras.KerasTensor) for one in tree.flatten(features)):
+        check_features(encoder, features)
+    return tree.flatten(features)[0]
+
+
 def cast_for_encoder(encoder: keras.layers.Layer, inputs: TensorTree) -> Any:
     """Brings inputs to the structure and kind of numbers that the encoder wants, with the same
     values.

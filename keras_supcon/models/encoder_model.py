@@ -24,10 +24,9 @@ from keras_supcon.augmentation.policies.augmentation_policy import AugmentationP
 from keras_supcon.distribution import DistributedFit
 from keras_supcon.models.encoder_inputs import (
     as_floats,
-    cast_for_encoder,
     check_encoder,
-    check_features,
     dtypes_of,
+    encode_view,
     export_signature,
     holds_views,
     remove_view_axis,
@@ -158,10 +157,7 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
         Raises:
             ValueError: On symbolic inputs, if the features are not of shape (batch, features).
         """
-        features = self.encoder(cast_for_encoder(self.encoder, view), training=training)
-        if any(isinstance(one, keras.KerasTensor) for one in tree.flatten(features)):
-            check_features(self.encoder, features)
-        return tree.flatten(features)[0]
+        return encode_view(self.encoder, view, training)
 
     def symbolic_view(self, input_shape: Any) -> TensorTree:
         """Returns one view, as the encoder gets it, for inputs of a shape or of views of them."""

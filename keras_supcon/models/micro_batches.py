@@ -23,50 +23,54 @@ from keras_supcon._keras_internals import is_tracing_for_xla, without_autocast
 from keras_supcon.distribution.batch_normalization import batch_normalizations
 from keras_supcon.distribution.empty_replicas import is_on_placeholder_row
 from keras_supcon.distribution.replicas import replica_context
-from keras_supcon.models.view_groups import ViewGroup
+from keras_supcon.models.view_groups import ViewGroup, join_views
 from keras_supcon.typing import Tensor, TensorTree
 
 
 def map_micro_batches(
-    function: Callable[[TensorTree], TensorTree],
+    functions: list[Callable[[TensorTree], TensorTree]],
     model: keras.Model,
     batch: TensorTree,
     groups: list[ViewGroup],
     size: int,
 ) -> TensorTree:
-    """Maps a function over all views of a batch, one view of `size` samples at a time.
+    """Maps functions over the views of a batch, one view of `size` samples at a time.
 
     Floating-point state that a pass changes, such as moving averages, changes once, by the mean
     over all passes. Other state, such as that of seed generators, goes from pass to pass. Losses
     that layers add are means over the rows of a pass. The model gets their mean over all rows.
 
     Args:
-        function: Maps a view `(rows, ...)` to a tensor `(rows, ...)`, or a structure of them, by
-            layers of the model.
+        functions: For each group, maps a view `(rows, ...)` to a tensor `(rows, ...)`, or a
+            structure of them, by layers of the model.
         model: The model.
         batch: What the groups make views of: a structure of tensors with the samples on axis 0.
         groups: The views of the batch.
         size: Samples of a micro-batch.
 
     Returns:
-        What `function` gives, `(batch, views, ...)`, in float32 or a wider dtype.
+        What the functions give, `(batch, views, ...)`, in float32 or a wider dtype.
     """
-    passes, cut = _Passes(function, model), _cut(batch, size)
+    passes, cut = _Passes(model), _cut(batch, size)
     state, views = passes.first_state, []
-    for group in groups:
+    for function, group in zip(functions, groups, strict=True):
 
         def run(
-            part: TensorTree, view: Tensor | int, state: _State, group: ViewGroup = group
+            part: TensorTree,
+            view: Tensor | int,
+            state: _State,
+            function: Callable[[TensorTree], TensorTree] = function,
+            group: ViewGroup = group,
         ) -> Any:
-            return passes.run(lambda: group.make(part, view), state)
+            return passes.run(lambda: function(group.make(part, view)), state)
 
         passes.begin_group()
         state, rows = cut.run(run, group.num_views, state)
-        views.append(rows)
+        rows = [ops.moveaxis(one, 0, 1) for one in rows]
+        views.append(tree.pack_sequence_as(passes.structure, rows))
     num_views = sum(group.num_views for group in groups)
     passes.finish(state, cut.num_parts * num_views, cut.num_rows * num_views)
-    joined = [ops.concatenate(one, axis=0) for one in zip(*views, strict=True)]
-    return tree.pack_sequence_as(passes.structure, [ops.moveaxis(one, 0, 1) for one in joined])
+    return join_views(views)
 
 
 class _State(NamedTuple):
@@ -97,8 +101,8 @@ class _Trace:
 class _Passes:
     """The passes over a batch, from the state that the model has when they begin."""
 
-    def __init__(self, function: Callable[[TensorTree], TensorTree], model: keras.Model) -> None:
-        self.function, self.model = function, model
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
         self.structure: TensorTree = None  # known when a pass has been traced
         self._changed: set[int] = set()
         self._adds_losses = False
@@ -121,14 +125,17 @@ class _Passes:
         """Begins with views whose networks may read other weights than those of earlier ones."""
         self._trained = self._all_trained
 
-    def run(self, make: Callable[[], TensorTree], state: _State) -> tuple[_State, list[Tensor]]:
-        """Runs the pass over a view that `make` makes, and returns the outputs as a list."""
+    def run(self, project: Callable[[], TensorTree], state: _State) -> tuple[_State, list[Tensor]]:
+        """Runs a pass, and returns the outputs as a list.
+
+        On PyTorch `project` is called again in the backward pass of the step.
+        """
         trained, trace = self._trained, _Trace()
 
         def one_pass(*weights: Tensor) -> tuple[list[Tensor], ...]:
             present = [*zip(trained, weights, strict=True)]
             present += zip(self._handed_on, state.handed_on, strict=True)
-            outputs, changed, handed_on, losses = self._run(make, present, trace)
+            outputs, changed, handed_on, losses = self._run(project, present, trace)
             if keras.backend.backend() == "tensorflow":
                 # `tf.recompute_grad` refuses results without a gradient. It calls this function
                 # in the same graph.
@@ -153,13 +160,13 @@ class _Passes:
         return _State(averaged, handed_on, added_loss), outputs
 
     def _run(
-        self, make: Callable[[], TensorTree], present: list[tuple[Any, Tensor]], trace: _Trace
+        self, project: Callable[[], TensorTree], present: list[tuple[Any, Tensor]], trace: _Trace
     ) -> tuple[list[Tensor], ...]:
         present = [*present, *zip(self._averaged, self._first, strict=True)]
         scope = _Scope(present, collect_losses=True, initialize_variables=False)
         before = [scope.get_current_value(one) for one in self._averaged]
         with _statistics_of_micro_batches(self.model), scope:
-            trace.structure = self.function(make())
+            trace.structure = project()
         trace.read = scope.read
         after = [scope.get_current_value(one) for one in self._averaged]
         trace.changed = [place for place, one in enumerate(after) if one is not before[place]]

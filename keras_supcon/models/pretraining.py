@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,9 +17,15 @@ from keras_supcon._keras_internals import (
 from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.augmentation import MultiView
 from keras_supcon.augmentation.layers.multi_view import check_num_views
+from keras_supcon.distribution.replicas import replica_context
 from keras_supcon.distribution.reporting import reported_by_trainer
 from keras_supcon.losses.names import loss_from_name
-from keras_supcon.models.batch_checks import check_batch_size, replicas_of
+from keras_supcon.models.batch_checks import (
+    check_batch_size,
+    holds_samples,
+    known_batch_size,
+    replicas_of,
+)
 from keras_supcon.models.compiled_checks import (
     check_allows_unlabeled,
     check_first_labels,
@@ -29,10 +36,20 @@ from keras_supcon.models.encoder_model import EncoderModel
 from keras_supcon.models.micro_batches import map_micro_batches
 from keras_supcon.models.pixel_warnings import warn_of_other_range
 from keras_supcon.models.seed_states import fixed_seeds
-from keras_supcon.models.view_groups import make_views, merge_views, split_views, view_groups
+from keras_supcon.models.view_groups import (
+    join_views,
+    make_views,
+    merge_views,
+    single_views,
+    split_views,
+    view_groups,
+)
 from keras_supcon.typing import Tensor, TensorTree
 
 _COMPILE = inspect.signature(keras.Model.compile)
+
+Projector = Callable[[TensorTree, bool], TensorTree]
+"""A function of a view `(rows, ...)` and whether it is training, such as `project`."""
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -43,6 +60,8 @@ class PretrainingModel(EncoderModel):
 
     1. `begin_step()`, once, before any view is made.
     2. `project(view, training)`, for all views at once, or for one view of a micro-batch at a time.
+       Where a step needs more than a prediction, or views have different parts to play,
+       `step_projectors(num_views)` names other functions.
     3. `contrast(projections, y, sample_weight)`, once, for the projections of the whole batch.
 
     So a method knows nothing of backends, replicas, micro-batches, seeds and files. Layers and
@@ -61,6 +80,7 @@ class PretrainingModel(EncoderModel):
 
     Attributes:
         is_training_step: While `contrast` runs, whether it is that of a training step.
+        step_inputs: While `contrast` runs, the samples of the batch, as they were given.
 
     Raises:
         ValueError: If an argument is of the wrong kind, or `num_views` is not that of the
@@ -118,7 +138,19 @@ class PretrainingModel(EncoderModel):
         )
         self.augment_in_evaluation = bool(augment_in_evaluation)
         self.is_training_step = False
+        self.step_inputs: TensorTree = None
         self._is_evaluating = False
+
+    def check_batch(self, num_samples: int) -> None:
+        """Checks a batch of training before anything changes; does nothing unless overridden.
+
+        Args:
+            num_samples: Samples of the batch over all replicas. A method is not asked where the
+                number is not known.
+
+        Raises:
+            ValueError: If the method cannot train on that many.
+        """
 
     def begin_step(self) -> None:
         """Begins a training step, before any view is made; does nothing unless overridden.
@@ -142,6 +174,40 @@ class PretrainingModel(EncoderModel):
             overridden. From micro-batches `contrast` gets at least float32.
         """
         return self.encode(view, training)
+
+    def step_projectors(self, num_views: int) -> Projector | list[Projector]:
+        """Returns what projects the views in a step of training or evaluation.
+
+        A prediction is always by `project`.
+
+        Args:
+            num_views: Views of a sample; 1 in an evaluation without augmentation.
+
+        Returns:
+            A function of the arguments of `project` for all views together; `project` itself unless
+            overridden. Or a list with one for each view: then each view passes through the networks
+            by itself, and batch normalization takes the statistics of one view. A name in the
+            dictionary that one of them returns need not be in those of the others: `contrast` gets
+            the views that have it.
+        """
+        return self.project
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether data without labels are refused; False unless overridden."""
+        return False
+
+    @property
+    def num_label_classes(self) -> int | None:
+        """A number that class ids should be below; None, unless overridden, for no such number."""
+        return None
+
+    def metric_projections(self, projections: TensorTree) -> TensorTree:
+        """Returns what compiled metrics see of the projections; all of them unless overridden."""
+        return projections
+
+    def default_loss(self) -> keras.losses.Loss | None:
+        """Returns the loss of a model that is compiled without one; None unless overridden."""
 
     def contrast(self, projections: TensorTree, y: Tensor, sample_weight: Any) -> Tensor:
         """Computes the loss of a batch, without what layers add to it.
@@ -167,22 +233,42 @@ class PretrainingModel(EncoderModel):
     def call(self, inputs: TensorTree, training: bool = False) -> TensorTree:
         training = bool(training)
         if training:
+            num_samples, context = tree.flatten(inputs)[0].shape[0], replica_context()
+            if num_samples is not None:
+                self.check_batch(
+                    num_samples * (1 if context is None else context.num_replicas_in_sync)
+                )
             self.begin_step()
         if training and self.micro_batch_size is not None:
-            batch, groups = view_groups(self.encoder, self.augmenter, inputs, self.num_views)
-            return map_micro_batches(
-                lambda view: self.project(view, training=True),
-                self,
-                batch,
-                groups,
-                self.micro_batch_size,
-            )
+            return self._project_micro_batches(inputs)
         views = self._views(inputs, training)
         num_views = tree.flatten(views)[0].shape[1]
-        return split_views(self.project(merge_views(views), training=training), num_views)
+        in_step = training or self._is_evaluating or self.is_built_symbolically
+        projectors = self.step_projectors(num_views) if in_step else self.project
+        if callable(projectors):
+            return split_views(projectors(merge_views(views), training), num_views)
+        parts = []
+        for place, project in enumerate(projectors):
+            view = tree.map_structure(lambda one, place=place: one[:, place], views)
+            parts.append(split_views(project(view, training), 1))
+        return join_views(parts)
+
+    def _project_micro_batches(self, inputs: TensorTree) -> TensorTree:
+        batch, groups = view_groups(self.encoder, self.augmenter, inputs, self.num_views)
+        projectors = self.step_projectors(sum(group.num_views for group in groups))
+        if callable(projectors):
+            projectors = [projectors] * len(groups)
+        else:
+            groups = single_views(groups)
+
+        def in_training(project: Projector) -> Callable[[TensorTree], TensorTree]:
+            return lambda view: project(view, True)
+
+        functions = [in_training(project) for project in projectors]
+        return map_micro_batches(functions, self, batch, groups, self.micro_batch_size)
 
     def _views(self, inputs: TensorTree, training: bool) -> TensorTree:
-        is_evaluating = self._is_evaluating and not training
+        is_evaluating = self._is_evaluating and self.augment_in_evaluation and not training
         augments = training or is_evaluating
         num_views = self.num_views if augments else 1
 
@@ -201,6 +287,8 @@ class PretrainingModel(EncoderModel):
         arguments = dict(given.arguments)
         del arguments["self"]
         arguments["loss"] = loss_from_name(arguments["loss"])
+        if arguments["loss"] is None:
+            arguments["loss"] = self.default_loss()
         is_cut = self.micro_batch_size is not None and keras.backend.backend() == "tensorflow"
         if is_cut and arguments["jit_compile"] == "auto":
             # On a GPU Keras would choose XLA, which takes no smaller last batch.
@@ -219,9 +307,14 @@ class PretrainingModel(EncoderModel):
         _, validation_y, _ = keras.utils.unpack_x_y_sample_weight(validation_data)
         for labels in (arguments.get("y"), validation_y):
             check_labels(self, labels)
+        if arguments.get("y") is None and holds_samples(arguments.get("x")):
+            self._check_labeled()
         x = check_first_labels(self, arguments.get("x"))
         validation_data = check_first_labels(self, validation_data)
         check_batch_size(x, arguments.get("batch_size"), replicas_of(self), self.micro_batch_size)
+        batch_size = known_batch_size(x, arguments.get("batch_size"))
+        if batch_size is not None:
+            self.check_batch(batch_size)
         return super().prepare_fit({**arguments, "x": x, "validation_data": validation_data})
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -232,7 +325,7 @@ class PretrainingModel(EncoderModel):
         return super().evaluate(x, y, *args, **kwargs)
 
     def test_step(self, *arguments: Any) -> Any:
-        self._is_evaluating = self.augment_in_evaluation  # while `call` is run or traced
+        self._is_evaluating = True  # while `call` is run or traced
         try:
             return super().test_step(*arguments)
         finally:
@@ -248,21 +341,29 @@ class PretrainingModel(EncoderModel):
     ) -> Tensor:
         if y is None:
             check_allows_unlabeled(self)
+            self._check_labeled()
             y = _unlabeled(y_pred)
-        self.is_training_step = bool(training)
+        self.is_training_step, self.step_inputs = bool(training), x
         try:
             with reported_by_trainer():
                 loss = self.contrast(y_pred, y, sample_weight)
         finally:
-            self.is_training_step = False
+            self.is_training_step, self.step_inputs = False, None
         added = added_losses(self)
         return ops.sum(ops.stack([loss, *added])) if added else loss
+
+    def _check_labeled(self) -> None:
+        if self.needs_labels:
+            raise ValueError(
+                f"The data of `{self.name}` should have labels, as in `fit(x, y)`, with the "
+                "arguments that it was made with. Received: samples alone"
+            )
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
         y = _unlabeled(y_pred) if y is None else y
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        return super().compute_metrics(x, y, self.metric_projections(y_pred), sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         return {

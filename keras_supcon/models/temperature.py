@@ -9,6 +9,7 @@ from keras import ops
 from keras_supcon._keras_internals import leave_out_of_weight_decay
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.temperature import temperature_in_use
+from keras_supcon.models.callback_lists import with_callback
 from keras_supcon.typing import Tensor
 
 # Radford et al. (2021), section 2.5: the highest scale of logits.
@@ -72,7 +73,8 @@ class LearnsTemperature:
     def prepare_fit(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if self.learnable_temperature:
             loss_with_temperature(self)
-            callbacks = self._with_temperature_in_logs(arguments.get("callbacks"))
+            # Before those that read the logs.
+            callbacks = with_callback(self, _LogTemperature(), arguments.get("callbacks"))
             arguments = {**arguments, "callbacks": callbacks}
         return super().prepare_fit(arguments)
 
@@ -96,15 +98,6 @@ class LearnsTemperature:
             loss, loss.temperature * ops.exp(-ops.convert_to_tensor(self._log_scale))
         ):
             return super().compute_loss(*args, **kwargs)
-
-    def _with_temperature_in_logs(self, callbacks: Any) -> Any:
-        """Puts a callback before those that read the logs."""
-        added = _LogTemperature()
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            return [added, *keras.tree.flatten([] if callbacks is None else callbacks)]
-        added.set_model(self)
-        callbacks.callbacks.insert(0, added)
-        return callbacks
 
 
 class _ScaleLimit(keras.constraints.Constraint):

@@ -92,6 +92,44 @@ def view_groups(
     return inputs, [ViewGroup(1, augment_by(one)) for one in augmenters]
 
 
+def single_views(groups: list[ViewGroup]) -> list[ViewGroup]:
+    """Returns a group for each view."""
+
+    def single(group: ViewGroup, view: int) -> ViewGroup:
+        return ViewGroup(1, lambda part, _: group.make(part, view))
+
+    return [single(group, view) for group in groups for view in range(group.num_views)]
+
+
+def join_views(parts: list[TensorTree]) -> TensorTree:
+    """Joins `(batch, views, ...)` on the axis of views.
+
+    Args:
+        parts: Tensors, or dictionaries of them. A name need not be in all dictionaries: its tensor
+            has the views of those that it is in.
+
+    Returns:
+        A tensor or a dictionary.
+
+    Raises:
+        ValueError: If some parts are dictionaries and some are not.
+    """
+    if len({isinstance(part, dict) for part in parts}) > 1:
+        raise ValueError(
+            "Projections of all views should be dictionaries, or none. Received: "
+            f"{[type(part).__name__ for part in parts]}"
+        )
+    if not isinstance(parts[0], dict):
+        flat = [tree.flatten(part) for part in parts]
+        joined = [ops.concatenate(one, axis=1) for one in zip(*flat, strict=True)]
+        return tree.pack_sequence_as(parts[0], joined)
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {
+        name: ops.concatenate([part[name] for part in parts if name in part], axis=1)
+        for name in names
+    }
+
+
 def merge_views(views: TensorTree) -> TensorTree:
     """Reshapes `(batch, views, ...)` to `(batch * views, ...)`."""
     return tree.map_structure(lambda one: ops.reshape(one, (-1, *ops.shape(one)[2:])), views)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.covering import representatives
 from tests.distribution.engines import run_program, worker_environments
+from tests.distribution.replica_program import OF_ONE_PROCESS
 
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
 
@@ -66,7 +67,10 @@ def test_replicas_train_what_one_device_trains(results, engine):
     for worker in results(kind, int(count), losses):
         assert worker["replicas"] == int(count)
         compared = [name for name in worker if "/" in name]
-        assert set(compared) == {name for name in single if "/" in name}
+        left_out = OF_ONE_PROCESS if kind == "multi_worker" else ()
+        assert set(compared) == {
+            name for name in single if "/" in name and name.split("/")[0] not in left_out
+        }
         for name in compared:
             np.testing.assert_allclose(
                 worker[name],
@@ -83,7 +87,7 @@ def test_training_moves_every_weight_that_is_compared(results):
     weights = [name for name in single if "/weight" in name]
     assert len(weights) > 30
     for name in single:
-        if "/history" in name:
+        if "/history of" in name and name.endswith("loss"):
             assert abs(single[name][0] - single[name][-1]) > 1e-4, name
 
 

@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
+import keras_supcon
 from tests.covering import representatives
 from tests.harness import (
     check_compiles,
@@ -20,15 +21,32 @@ from tests.public_classes import (
     LAYERS,
     LOSS_OF_MODEL,
     LOSSES,
+    MEMORIES,
     METRICS,
     MODELS,
     OPTIMIZERS,
+    TARGET_LOSSES,
     normal,
 )
 
 pytestmark = pytest.mark.neutral
 
-TABLES = {**LAYERS, **LOSSES, **METRICS, **MODELS, **OPTIMIZERS}
+TABLES = {
+    **LAYERS,
+    **LOSSES,
+    **MEMORIES,
+    **METRICS,
+    **MODELS,
+    **OPTIMIZERS,
+    **TARGET_LOSSES,
+}
+# Arguments of a base that a class sets for good.
+SET_BY_CLASS = {
+    keras_supcon.BYOL: {"num_views"},
+    keras_supcon.MoCo: {"num_views"},
+    keras_supcon.NNCLR: {"num_views"},
+    keras_supcon.layers.PredictionHead: {"normalize"},
+}
 
 
 def test_every_public_class_has_its_line():
@@ -48,7 +66,7 @@ def test_every_argument_of_the_constructor_is_in_the_config(name):
                 for one in parameters
                 if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
             ]
-            assert {*named} - {"self"} <= set(config), base
+            assert {*named} - {"self", *SET_BY_CLASS.get(case.cls, ())} <= set(config), base
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -61,10 +79,20 @@ def test_losses(name, tmp_path):
     check_loss(LOSSES[name], CLASS_IDS, normal(len(CLASS_IDS), 2, 4), tmp_path)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", TARGET_LOSSES)
+def test_losses_of_targets(name, tmp_path):
+    check_loss(TARGET_LOSSES[name], normal(9, 2, 4)[::-1], normal(9, 2, 4), tmp_path)
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_memories(name):
+    check_config(MEMORIES[name])
+
+
+@pytest.mark.parametrize("name", {**LOSSES, **TARGET_LOSSES})
 def test_options_of_losses_are_set_once(name):
     """A compiled step would not see another value."""
-    loss = LOSSES[name].make()
+    loss = TABLES[name].make()
     config = loss.get_config()
     for option, value in config.items():
         with pytest.raises(
@@ -114,7 +142,7 @@ PROGRAMS = [
     ["RandAugment"],
     ["StackedRandAugment"],
     ["MultiView of one recipe"],
-    ["ResNet", "ProjectionHead"],
+    ["ResNet", "ProjectionHead", "PredictionHead"],
 ]
 
 

@@ -1,0 +1,71 @@
+"""A classifier beside the contrastive loss, on the same features."""
+
+import keras
+from keras import ops
+
+from keras_supcon.arguments import check_whole_number, is_whole
+from keras_supcon.losses.replica_scaled import ReplicaScaledLoss
+from keras_supcon.ops import standardize_labels
+from keras_supcon.typing import Tensor
+
+_SMALL_WEIGHT = 1e-20
+
+
+def make_classifier(classifier: keras.layers.Layer | int | None) -> keras.layers.Layer | None:
+    """Returns a layer that gives logits, a dense one for a number of classes.
+
+    Raises:
+        ValueError: If it is something else, or a layer whose activation makes probabilities.
+    """
+    if classifier is None:
+        return None
+    if is_whole(classifier):
+        units = check_whole_number("classifier", classifier, at_least=2)
+        return keras.layers.Dense(units, dtype="float32", name="classifier")
+    if not isinstance(classifier, keras.layers.Layer):
+        raise ValueError(
+            "`classifier` should be a number of classes, a Keras layer that gives logits, or None. "
+            f"Received: classifier={classifier!r}"
+        )
+    activation = getattr(classifier, "activation", None)
+    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+        raise ValueError(
+            "`classifier` should give logits: a layer without an activation. Received: a layer "
+            f"with activation={activation.__name__!r}"
+        )
+    return classifier
+
+
+class LabeledCrossEntropy(ReplicaScaledLoss):
+    """Mean cross-entropy of logits over the labeled samples of the global batch and their views.
+
+    Call arguments: class ids `(batch,)`, -1 for unlabeled, and logits `(batch, views, classes)`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(reduction="mean_with_sample_weight", name="cross_entropy")
+
+    def mean(self, labels: Tensor, logits: Tensor, sample_weight: Tensor | None) -> Tensor:
+        """Returns the mean over labeled samples of weight times cross-entropy."""
+        values = cross_entropy(labels, logits)
+        if sample_weight is not None:
+            values = values * ops.reshape(ops.cast(sample_weight, values.dtype), (-1,))
+        # Without a labeled sample Keras 3.14 would divide by 0; the values of unlabeled ones are 0.
+        weights = ops.maximum(ops.cast(labels >= 0, values.dtype), _SMALL_WEIGHT)
+        return self.reduced(values, weights)
+
+
+def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
+    """Returns the cross-entropy of each sample, the mean over views; of unlabeled ones 0."""
+    logits = ops.cast(logits, "float32")
+    targets = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)  # zeros for -1
+    shares = ops.log_softmax(logits, axis=-1)
+    return ops.mean(-ops.sum(targets[:, None] * shares, axis=-1), axis=1)
+
+
+def class_labels(y: Tensor, num_classes: int, ignore_class: int | None) -> Tensor:
+    """Returns class ids `(batch,)`, -1 for samples that the contrastive loss ignores too."""
+    if ignore_class is not None:
+        y = ops.convert_to_tensor(y)
+        y = ops.where(ops.equal(y, ignore_class), ops.full_like(y, -1), y)
+    return standardize_labels(y, num_classes=num_classes)

@@ -1,0 +1,254 @@
+"""Momentum contrast: keys of a slowly moving encoder, remembered in a queue."""
+
+from typing import Any
+
+import keras
+from keras import ops, tree
+
+from keras_supcon.arguments import check_whole_number, check_whole_number_or_none
+from keras_supcon.layers import ProjectionHead, Queue
+from keras_supcon.losses import NTXentLoss
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.models.momentum import MomentumModel, Schedule
+from keras_supcon.models.pretraining import Projector
+from keras_supcon.models.queue_checks import check_compiled_loss, check_rows_fit
+from keras_supcon.typing import Tensor, TensorTree
+
+_TEMPERATURE = 0.2  # of MoCo v2
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class MoCo(MomentumModel):
+    """Contrasts one view with keys of another one, of the batch and of a queue.
+
+    An image has two views. The encoder and the head make queries `q` of the first one. A second
+    encoder and head, a moving average of the first, make keys `k` of the second one. In a step
+
+    1. the second networks move, `theta_k <- m theta_k + (1 - m) theta_q`; batch normalization
+       keeps the statistics of its own passes;
+    2. the loss contrasts the queries with the keys and with the queue of earlier keys, without
+       gradient in either;
+    3. the keys go into the queue, with their labels.
+
+    The compiled loss says what is contrasted.
+
+    | `compile(loss=...)` | candidates of a query | positives |
+    | --- | --- | --- |
+    | `NTXentLoss(temperature=0.2)`, the default: MoCo v2 | own key, queue | own key |
+    | `NTXentLoss()` with `in_batch_keys=True` | all keys of the batch, queue | own key |
+    | `SupConLoss()`: momentum SupCon | all keys of the batch, queue | own key, keys of the class |
+
+    With `SupConLoss` labels of -1 are unlabeled: their own key is their only positive, and they are
+    a negative to all others (the rule of UniMoCo). Momentum SupCon is the memory with which SupCon
+    reaches 79.1 % on ImageNet; no code of it was published, and its details here are ours.
+
+    Until the queue is full its empty slots count for nothing. So the first step of MoCo v2 has no
+    negative, and a loss of 0.
+
+    Two further choices. A key network that normalizes the same batches as the encoder can tell by
+    their statistics which key is whose. `shuffle_bn` hides that on one device, and synchronized
+    batch normalization under replicas. Networks without batch normalization need neither.
+
+    Args:
+        encoder: Any Keras model or layer that maps a batch to `(batch, features)`.
+        projection_head: Layer from features to projections, or a class that makes one. None for no
+            head. MoCo v2 has `ProjectionHead(128, hidden_units=(2048,), output_bias=True)`.
+        augmenter: Layer that augments a batch of images; see `ContrastiveModel`. MoCo v2 has
+            `SimAugment(size, strength=0.5, crop_area=(0.2, 1.0))`.
+        queue_size: Slots of the queue, at least as many as the keys of a batch. No more than about
+            a tenth of the training set: the keys of a longer queue are of the same images.
+        momentum: m, in [0, 1], or a schedule of it over steps, such as `CosineMomentum`.
+        symmetric: Whether the second view gives queries too, to the keys of the first one. The loss
+            is the mean over the two directions, and the keys of both views go into the queue.
+        per_class: A number of classes, to keep one ring of `queue_size / per_class` slots for each;
+            see `layers.Queue`. Needs labels.
+        in_batch_keys: Whether the keys of other images are candidates. None: with a loss that uses
+            labels.
+        shuffle_bn: Number of groups, at least 2, for which the key networks run one after the
+            other, each on other images than the encoder normalizes together. None for one pass.
+        seed: Seed of that shuffling.
+        micro_batch_size: As in `ContrastiveModel`.
+        augment_in_evaluation: As in `ContrastiveModel`. Without views both networks see the image.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.Model`.
+
+    Attributes:
+        queue: The `layers.Queue`, once the model is built.
+        momentum_encoder: The encoder of the keys.
+        momentum_head: Their head.
+        steps: int32 weight, training steps that have begun.
+
+    Raises:
+        ValueError: If an argument is of the wrong kind or out of its range, or a network cannot be
+            copied. By `compile`, for a loss that takes no keys. By `fit`, for batches that do not
+            fit into the queue, and for ids that are not below `per_class`.
+
+    Reference:
+        He et al., Momentum Contrast for Unsupervised Visual Representation Learning, CVPR 2020;
+        Chen et al., Improved Baselines with Momentum Contrastive Learning, 2020; Khosla et al.,
+        Supervised Contrastive Learning, NeurIPS 2020, section 4.1 (memory); Dai et al., UniMoCo,
+        2021.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_supcon
+    >>> model = keras_supcon.MoCo(
+    ...     keras_supcon.encoders.ResNet(depth=10, width=0.125, stem="cifar"),
+    ...     keras_supcon.ProjectionHead(output_dim=8, hidden_units=(16,), output_bias=True),
+    ...     augmenter=keras_supcon.augmentation.SimAugment(image_size=(8, 8)),
+    ...     queue_size=32,
+    ...     momentum=0.99,
+    ... )
+    >>> model.compile(optimizer="sgd", loss=keras_supcon.SupConLoss())
+    >>> images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1)).astype("uint8")
+    >>> history = model.fit(images, np.arange(16) % 4, batch_size=8, verbose=0)
+    >>> int(model.queue.count), tuple(model.embed(images).shape)
+    (16, (16, 64))
+    """
+
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        projection_head: keras.layers.Layer | type[keras.layers.Layer] | None = ProjectionHead,
+        *,
+        augmenter: keras.layers.Layer | None = None,
+        queue_size: int = 4096,
+        momentum: float | Schedule = 0.999,
+        symmetric: bool = False,
+        per_class: int | None = None,
+        in_batch_keys: bool | None = None,
+        shuffle_bn: int | None = None,
+        seed: int | None = None,
+        micro_batch_size: int | None = None,
+        augment_in_evaluation: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        queue_size = check_whole_number("queue_size", queue_size, at_least=1)
+        per_class = check_whole_number_or_none("per_class", per_class, at_least=1)
+        shuffle_bn = check_whole_number_or_none("shuffle_bn", shuffle_bn, at_least=2)
+        if per_class is not None and queue_size % per_class:
+            raise ValueError(
+                "`queue_size` should be divisible by `per_class`, the number of classes. Received: "
+                f"queue_size={queue_size}, per_class={per_class}"
+            )
+        super().__init__(
+            encoder,
+            projection_head,
+            momentum=momentum,
+            augmenter=augmenter,
+            num_views=2,
+            micro_batch_size=micro_batch_size,
+            augment_in_evaluation=augment_in_evaluation,
+            **kwargs,
+        )
+        self.queue: Queue | None = None
+        self.queue_size = queue_size
+        self.symmetric = bool(symmetric)
+        self.per_class = per_class
+        self.in_batch_keys = in_batch_keys
+        self.shuffle_bn = shuffle_bn
+        self.seed = seed
+        if shuffle_bn is not None:
+            self._shuffles = keras.random.SeedGenerator(seed)
+
+    @property
+    def needs_labels(self) -> bool:
+        return self.per_class is not None
+
+    @property
+    def num_label_classes(self) -> int | None:
+        return self.per_class
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        dim = self.project_by_copy(self.symbolic_view(input_shape), training=False).shape[-1]
+        if self.queue is None:
+            self.queue = Queue(self.queue_size, dim, self.per_class, name="queue")
+
+    def check_batch(self, num_samples: int) -> None:
+        check_rows_fit(self.queue_size, num_samples * (2 if self.symmetric else 1))
+
+    def step_projectors(self, num_views: int) -> list[Projector]:
+        if self.symmetric or num_views == 1:
+            return [self._query_and_key] * num_views
+        return [self._query, self._key]
+
+    def _query(self, view: TensorTree, training: bool) -> TensorTree:
+        return {"query": self.project(view, training)}
+
+    def _key(self, view: TensorTree, training: bool) -> TensorTree:
+        if training and self.shuffle_bn is not None:
+            return {"key": self._in_groups(view)}
+        return {"key": self.project_by_copy(view, training)}
+
+    def _query_and_key(self, view: TensorTree, training: bool) -> TensorTree:
+        return {**self._query(view, training), **self._key(view, training)}
+
+    def _in_groups(self, view: TensorTree) -> Tensor:
+        """Runs the key networks on groups of shuffled rows, and puts the keys back in order."""
+        num_rows, groups = ops.shape(tree.flatten(view)[0])[0], self.shuffle_bn
+        size = (num_rows + groups - 1) // groups
+        order = ops.argsort(keras.random.uniform((num_rows,), seed=self._shuffles))
+        keys = []
+        for group in range(groups):
+            # Groups are of one size: where they would not be, the last ones begin with first rows.
+            places = ops.arange(size, dtype="int32") * groups + group
+            rows = ops.take(order, places % num_rows, axis=0)
+            part = tree.map_structure(lambda one, rows=rows: ops.take(one, rows, axis=0), view)
+            keys.append(self.project_by_copy(part, training=True))
+        places = ops.argsort(order)
+        places = (places % groups) * size + places // groups
+        return ops.take(ops.concatenate(keys, axis=0), places, axis=0)
+
+    def contrast(self, projections: TensorTree, y: Tensor, sample_weight: Any) -> Tensor:
+        queries, keys = projections["query"], projections["key"]
+        num_directions = queries.shape[1]
+        # The second query goes to the first key.
+        keys = ops.flip(keys, axis=1)
+        rows, labels = ops.copy(self.queue.rows), ops.copy(self.queue.labels)
+        options = self._loss_options()
+        losses = [
+            self.loss(
+                y,
+                queries[:, place],
+                sample_weight,
+                keys=keys[:, place],
+                queue=rows,
+                queue_labels=labels,
+                **options,
+            )
+            for place in range(num_directions)
+        ]
+        if self.is_training_step:
+            for place in range(num_directions):
+                self.queue.enqueue(keys[:, place], y)
+        return sum(losses) / num_directions
+
+    def _loss_options(self) -> dict[str, bool]:
+        if "in_batch_keys" not in self.loss.get_config():
+            return {}
+        in_batch_keys = self.in_batch_keys
+        return {"in_batch_keys": self.loss.uses_labels if in_batch_keys is None else in_batch_keys}
+
+    def metric_projections(self, projections: TensorTree) -> TensorTree:
+        return projections["query"]
+
+    def default_loss(self) -> ContrastiveLoss:
+        return NTXentLoss(temperature=_TEMPERATURE)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        super().compile(*args, **kwargs)
+        check_compiled_loss(self, (ContrastiveLoss,))
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["num_views"]
+        return {
+            **config,
+            "queue_size": self.queue_size,
+            "symmetric": self.symmetric,
+            "per_class": self.per_class,
+            "in_batch_keys": self.in_batch_keys,
+            "shuffle_bn": self.shuffle_bn,
+            "seed": self.seed,
+        }

@@ -1,0 +1,265 @@
+"""Networks that follow the trained ones as a moving average of their weights."""
+
+import copy
+import math
+import warnings
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_supcon._keras_internals import without_autocast
+from keras_supcon.arguments import check_between, check_whole_number
+from keras_supcon.layers import ProjectionHead
+from keras_supcon.models.callback_lists import with_callback
+from keras_supcon.models.pretraining import PretrainingModel
+from keras_supcon.models.projection import check_head, encode_and_project
+from keras_supcon.typing import Tensor, TensorTree
+from keras_supcon.user_lines import stacklevel_of_user
+
+Schedule = keras.optimizers.schedules.LearningRateSchedule
+
+
+@keras.saving.register_keras_serializable(package="keras_supcon")
+class CosineMomentum(Schedule):
+    """Rises from a first momentum to 1 by half a wave of the cosine, as BYOL has it.
+
+    The momentum of step `k` is `1 - (1 - m) (cos(pi k / K) + 1) / 2`, and 1 from step `K` on.
+
+    Args:
+        initial_momentum: m, in [0, 1].
+        total_steps: K, a whole number of at least 1.
+
+    Raises:
+        ValueError: For an argument of the wrong kind or out of its range.
+
+    Reference:
+        Grill et al., Bootstrap Your Own Latent, NeurIPS 2020, section 3.3.
+
+    Example:
+
+    >>> from keras_supcon.models import CosineMomentum
+    >>> schedule = CosineMomentum(0.9, total_steps=4)
+    >>> [round(float(schedule(step)), 4) for step in (0, 2, 4, 9)]
+    [0.9, 0.95, 1.0, 1.0]
+    """
+
+    def __init__(self, initial_momentum: float, total_steps: int) -> None:
+        super().__init__()
+        self.initial_momentum = check_between("initial_momentum", initial_momentum, 0, 1)
+        self.total_steps = check_whole_number("total_steps", total_steps, at_least=1)
+
+    def __call__(self, step: Tensor) -> Tensor:
+        share = ops.cast(ops.minimum(step, self.total_steps), "float32") / self.total_steps
+        return 1.0 - (1.0 - self.initial_momentum) * (ops.cos(math.pi * share) + 1.0) / 2.0
+
+    def get_config(self) -> dict[str, Any]:
+        return {"initial_momentum": self.initial_momentum, "total_steps": self.total_steps}
+
+
+class MomentumCopy(keras.layers.Layer):
+    """Copies of networks, of which no weight is trained.
+
+    Their layers are trainable all the same, so that batch normalization uses the statistics of the
+    batch in training.
+
+    Args:
+        networks: The networks.
+        **kwargs: `name` and the other arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: If a network cannot be copied.
+    """
+
+    def __init__(self, networks: list[keras.layers.Layer], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.copies = [_copy(network) for network in networks]
+        self.built = True
+
+    # Keras would pass it on to the copies and their weights.
+    @property
+    def trainable(self) -> bool:
+        return True
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        del value
+
+    def freeze(self) -> None:
+        """Leaves the weights that the copies have out of training."""
+        for weight in self.weights:
+            weight.trainable = False
+
+    def follow(
+        self, networks: list[keras.layers.Layer], momentum: Tensor | float, is_first: Tensor
+    ) -> None:
+        """Moves the weights towards those of the networks.
+
+        Statistics of batch normalization and other weights that are not trained are those of the
+        copies' own passes. The first time all weights become those of the networks.
+
+        Args:
+            networks: The networks that were copied.
+            momentum: Share of the copies that is kept, in [0, 1].
+            is_first: Whether it is the first time, a bool scalar.
+        """
+        with without_autocast():
+            for network, follower in zip(networks, self.copies, strict=True):
+                for weight, slow in zip(network.weights, follower.weights, strict=True):
+                    self._move(slow, weight, momentum, is_first)
+
+    def _move(self, slow: Any, weight: Any, momentum: Tensor | float, is_first: Tensor) -> None:
+        present, target = ops.convert_to_tensor(slow), ops.convert_to_tensor(weight)
+        moved = present
+        if weight.trainable and "float" in keras.backend.standardize_dtype(weight.dtype):
+            share = ops.cast(1.0 - momentum, present.dtype)
+            moved = present + share * (target - present)
+        slow.assign(ops.where(is_first, target, moved))
+
+
+def _copy(network: keras.layers.Layer) -> keras.layers.Layer:
+    """Returns a network with the configuration, and the state if it can be saved, of another."""
+    try:
+        return copy.deepcopy(network)  # as Keras saves and loads it, with what `adapt` has seen
+    except Exception:
+        pass
+    try:
+        if isinstance(network, keras.Model):
+            return keras.models.clone_model(network)
+        return type(network).from_config(network.get_config())
+    except Exception as error:
+        raise ValueError(
+            "The encoder and the heads should be layers that Keras can copy: with a `get_config` "
+            "from which their class makes them again. "
+            f"Received: {type(network).__name__} named {network.name!r}"
+        ) from error
+
+
+class _WarnOfMoreSteps(keras.callbacks.Callback):
+    """Warns once if training takes more steps than a schedule has.
+
+    That is before the first step, where Keras knows the steps of an epoch, else when it happens.
+    """
+
+    def __init__(self, total_steps: int, initial_epoch: int) -> None:
+        super().__init__()
+        self._total_steps, self._first_epoch = total_steps, initial_epoch
+        self._has_warned = False
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        steps = self.params.get("steps")
+        if steps is not None:
+            self._check((self.params["epochs"] - self._first_epoch) * steps)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._check(0)
+
+    def _check(self, coming_steps: int) -> None:
+        steps = int(ops.convert_to_numpy(self.model.steps)) + coming_steps
+        if steps > self._total_steps and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"`{self.model.name}` takes {steps} steps, more than `total_steps`: its momentum "
+                f"stays 1, so that the second networks stand still. Received: "
+                f"total_steps={self._total_steps}",
+                stacklevel=stacklevel_of_user(),
+            )
+
+
+class MomentumModel(PretrainingModel):
+    """Base of methods with a second encoder and head, a moving average of the trained ones.
+
+    Args:
+        encoder: As for `PretrainingModel`.
+        projection_head: Layer from features to projections, or a class that makes one, or None.
+        momentum: Share of the second networks that a step keeps, in [0, 1], or a schedule of it
+            over steps.
+        **kwargs: Arguments of `PretrainingModel`.
+
+    Attributes:
+        momentum_encoder: The second encoder.
+        momentum_head: The second head, or None.
+        steps: int32 weight, the number of training steps that have begun.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        projection_head: keras.layers.Layer | type[keras.layers.Layer] | None = ProjectionHead,
+        *,
+        momentum: float | Schedule,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(momentum, Schedule):
+            momentum = check_between("momentum", momentum, 0, 1)
+        head = check_head("projection_head", projection_head)
+        networks = {"projection_head": head, **kwargs.pop("networks", {})}
+        super().__init__(encoder, networks=networks, **kwargs)
+        self.momentum = momentum
+        self._followed = [encoder] if head is None else [encoder, head]
+        self.momentum_copy = MomentumCopy(self._followed, name="momentum_copy")
+        self.steps = self.add_weight(
+            (),
+            "zeros",
+            dtype="int32",
+            name="steps",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    @property
+    def momentum_encoder(self) -> keras.layers.Layer:
+        return self.momentum_copy.copies[0]
+
+    @property
+    def momentum_head(self) -> keras.layers.Layer | None:
+        return self.momentum_copy.copies[1] if self.projection_head is not None else None
+
+    def begin_step(self) -> None:
+        step = ops.convert_to_tensor(self.steps)
+        momentum = self.momentum
+        if callable(momentum):
+            # The update that follows the step before.
+            momentum = ops.cast(momentum(ops.maximum(step - 1, 0)), "float32")
+        self.momentum_copy.follow(self._followed, momentum, ops.equal(step, 0))
+        self.steps.assign(step + 1)
+
+    def prepare_fit(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(self.momentum, CosineMomentum):
+            warning = _WarnOfMoreSteps(
+                self.momentum.total_steps, arguments.get("initial_epoch") or 0
+            )
+            callbacks = with_callback(self, warning, arguments.get("callbacks"))
+            arguments = {**arguments, "callbacks": callbacks}
+        return super().prepare_fit(arguments)
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self.project_by_copy(self.symbolic_view(input_shape), training=False)
+        self.momentum_copy.freeze()
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        if self.built:
+            self.prepare_weights()
+        return super().evaluate(*args, **kwargs)
+
+    def prepare_weights(self) -> None:
+        """Gives the second networks the weights that training would begin with."""
+        if not int(ops.convert_to_numpy(self.steps)):
+            self.momentum_copy.follow(self._followed, 0.0, True)
+
+    def project(self, view: TensorTree, training: bool) -> TensorTree:
+        return encode_and_project(self.encoder, self.projection_head, view, training)
+
+    def project_by_copy(self, view: TensorTree, training: bool) -> Tensor:
+        """Runs the second networks on one view, without gradient."""
+        return ops.stop_gradient(
+            encode_and_project(self.momentum_encoder, self.momentum_head, view, training)
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "projection_head": keras.saving.serialize_keras_object(self.projection_head),
+            "momentum": keras.saving.serialize_keras_object(self.momentum),
+        }

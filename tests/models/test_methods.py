@@ -1,0 +1,238 @@
+"""What every pre-training method does, whatever it contrasts."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon import LinearClassifier
+from keras_supcon.augmentation import SimAugment
+from keras_supcon.models.seed_states import seed_states
+from tests.models.methods import (
+    DIM,
+    FEATURES,
+    METHODS,
+    SIZE,
+    dense_encoder,
+    image_encoder,
+    make,
+    rows,
+    steps,
+    weights_of,
+)
+
+pytestmark = pytest.mark.neutral
+
+every_method = pytest.mark.parametrize("name", METHODS)
+# One of each class, for what a class does in one way whatever its options.
+every_class = pytest.mark.parametrize(
+    "name", ["momentum SupCon", "BYOL", "NNCLR, supervised", "joint"]
+)
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+@pytest.mark.slow
+@every_class
+def test_training_lowers_the_loss_of_evaluation_which_changes_nothing(name, rng):
+    x, y = rows(rng, 12)
+    model = make(name, optimizer=keras.optimizers.Adam(3e-3))
+    steps(model, x, y, 2)  # a queue is filled
+    first = model.evaluate(x, y, verbose=0, return_dict=True)
+    before = weights_of(model)
+    assert model.evaluate(x, y, verbose=0, return_dict=True) == pytest.approx(first, rel=1e-5)
+    assert model.predict(x[:, 0], verbose=0).shape == (12, 1, DIM)
+    for path, value in weights_of(model).items():
+        np.testing.assert_array_equal(value, before[path], err_msg=path)
+    steps(model, x, y, 40)
+    assert model.evaluate(x, y, verbose=0, return_dict=True)["loss"] < 0.97 * first["loss"]
+
+
+@every_method
+def test_micro_batches_train_what_the_whole_batch_trains(name, rng):
+    """Without batch normalization, whose statistics are those of a pass."""
+    x, y = rows(rng)
+    plain, cut = (
+        make(name, batch_norm=False, micro_batch_size=size, optimizer=keras.optimizers.SGD(0.05))
+        for size in (None, 4)
+    )
+    losses = steps(plain, x, y, 3), steps(cut, x, y, 3)
+    np.testing.assert_allclose(*losses, rtol=1e-5, atol=1e-6)
+    expected, actual = weights_of(plain).values(), weights_of(cut).values()
+    for one, other in zip(expected, actual, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@every_class
+def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(name, rng, tmp_path):
+    """With a queue half full, seeds of dropout and augmentation, and averages of two networks."""
+
+    def model_of(seed):
+        augmenter = SimAugment((SIZE, SIZE), seed=2)
+        return make(name, image_encoder(), seed=seed, augmenter=augmenter, micro_batch_size=4)
+
+    x, y = rng.integers(0, 256, (8, SIZE, SIZE, 1)).astype("uint8"), np.arange(8) % 4
+    model = model_of(0)
+    steps(model, x, y, 2)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert steps(loaded, x, y, 3) == pytest.approx(steps(model, x, y, 3), rel=1e-6)
+    for one, other in zip(model.weights, loaded.weights, strict=True):
+        first, second = ops.convert_to_numpy(one), ops.convert_to_numpy(other)
+        np.testing.assert_allclose(second, first, rtol=1e-5, atol=1e-6, err_msg=one.path)
+    for one, other in zip(seed_states(model), seed_states(loaded), strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other))
+
+
+@every_class
+def test_stage_two_takes_the_encoder(name, rng):
+    x, y = rows(rng, 12)
+    y = np.maximum(y, 0)
+    model = make(name)
+    model.fit(x, y, batch_size=8, verbose=0)  # a last batch of 4
+    expected = ops.convert_to_numpy(model.encoder(x[:, 0]))
+    np.testing.assert_allclose(ops.convert_to_numpy(model.embed(x[:, 0])), expected, rtol=1e-5)
+    before = weights_of(model)
+    classifier = LinearClassifier(model.encoder, 4)
+    classifier.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
+    classifier.fit(x[:, 0], y, verbose=0)
+    assert len(classifier.trainable_variables) == 2
+    for path, value in weights_of(model).items():
+        np.testing.assert_array_equal(value, before[path], err_msg=path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        ("MoCo", "mixed_float16"),
+        ("momentum SupCon", "mixed_bfloat16"),
+        ("BYOL", "mixed_float16"),
+        ("NNCLR", "mixed_float16"),
+        ("NNCLR, supervised", "mixed_bfloat16"),
+        ("joint", "mixed_float16"),
+    ],
+)
+def test_half_precision_trains_and_keeps_float32_averages(name, policy, rng):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = make(name)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    x, y = rows(rng)
+    losses = steps(model, x, y, 4)
+    assert np.all(np.isfinite(losses))
+    reference = steps(make(name), x, y, 4)
+    np.testing.assert_allclose(losses[0], reference[0], rtol=0.1, atol=0.05)
+    assert {str(one.dtype) for one in model.weights} <= {"float32", "int32"}
+    assert all(np.all(np.isfinite(value)) for value in weights_of(model).values())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="JAX compiles every step, and torch has no XLA")
+@every_class
+def test_xla_trains_what_a_graph_trains(name, rng):
+    def model_of(jit_compile, micro_batch_size=None):
+        model = make(name, batch_norm=False, micro_batch_size=micro_batch_size)
+        config = model.get_compile_config()
+        config["jit_compile"] = jit_compile
+        model.compile_from_config(config)
+        return model
+
+    x, y = rows(rng)
+    expected = steps(model_of(False), x, y, 3)
+    for model in (model_of(True), model_of(True, 4)):
+        np.testing.assert_allclose(steps(model, x, y, 3), expected, rtol=1e-5, atol=1e-6)
+
+
+@every_class
+def test_a_dictionary_of_inputs_trains_too(name, rng):
+    inputs = {key: keras.Input((FEATURES,), name=key) for key in ("a", "b")}
+    features = keras.layers.Concatenate()([inputs["a"], inputs["b"]])
+    model = make(name, keras.Model(inputs, keras.layers.Dense(5)(features)))
+    x, y = rows(rng)
+    losses = steps(model, {"a": x, "b": -x}, y, 2)
+    assert np.all(np.isfinite(losses))
+    assert tuple(model.embed({"a": x[:, 0], "b": x[:, 1]}).shape) == (8, 5)
+
+
+@every_class
+def test_evaluation_without_views_has_one(name, rng):
+    x, y = rows(rng)
+    model = make(name, augment_in_evaluation=False)
+    steps(model, x, y, 2)
+    loss = model.evaluate(x[:, 0], y, verbose=0, return_dict=True)["loss"]
+    assert np.isfinite(loss)
+
+
+@every_method
+def test_no_gradient_reaches_what_is_not_trained(name):
+    model = make(name)
+    model.build((None, FEATURES))
+    trained = {id(one) for one in model.trainable_variables}
+    expected = [*model.encoder.trainable_variables, *model.projection_head.trainable_variables]
+    for head in ("prediction_head", "classifier"):
+        part = getattr(model, head, None)
+        expected += [] if part is None else part.trainable_variables
+    assert trained == {id(one) for one in expected}
+    model.trainable = False
+    model.trainable = True
+    assert {id(one) for one in model.trainable_variables} == trained
+
+
+@pytest.mark.parametrize("name", ["momentum SupCon", "BYOL", "NNCLR"])
+def test_labels_may_be_absent_where_they_are_not_needed(name, rng):
+    model = make(name)
+    history = model.fit(rows(rng)[0], batch_size=4, verbose=0).history
+    assert np.isfinite(history["loss"][0])
+
+
+@pytest.mark.parametrize("name", ["MoCo, a ring a class", "NNCLR, supervised", "joint"])
+def test_labels_that_are_needed_are_missed_before_training(name, rng):
+    x = rows(rng)[0]
+    model = make(name)
+    model.build((None, FEATURES))
+    before = weights_of(model)
+    with pytest.raises(ValueError, match="should have labels"):
+        model.fit(x, batch_size=4, verbose=0)
+    for path, value in weights_of(model).items():
+        np.testing.assert_array_equal(value, before[path], err_msg=path)
+
+
+@every_method
+def test_an_encoder_that_was_trained_before_is_where_training_begins(name, rng):
+    x = rows(rng)[0]
+    encoder = dense_encoder()
+    encoder.compile("sgd", "mse")
+    encoder.fit(x[:, 0], np.ones((8, 5)), verbose=0)
+    expected = encoder.get_weights()
+    model = make(name, encoder)
+    model.build((None, FEATURES))
+    for one, other in zip(model.encoder.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["MoCo", "BYOL"])
+def test_the_second_networks_begin_as_copies(name, rng):
+    """In an evaluation before training, in the first step, and where layers hold what they saw."""
+    x, y = rows(rng)
+    normalization = keras.layers.Normalization()
+    normalization.adapt(x.reshape(-1, FEATURES) * 3 + 1)
+    model = make(name, dense_encoder(normalization, batch_norm=False), batch_norm=False)
+    model.evaluate(x, y, verbose=0)
+
+    def differences():
+        fast = [*model.encoder.weights, *model.projection_head.weights]
+        pairs = zip(fast, model.momentum_copy.weights, strict=True)
+        return [np.abs(ops.convert_to_numpy(one - other)).max() for one, other in pairs]
+
+    assert max(differences()) == 0
+    for one in model.encoder.trainable_variables:
+        one.assign(one + 1.0)  # as by loading weights
+    before = [ops.convert_to_numpy(one).copy() for one in model.encoder.weights]
+    steps(model, x, y, 1)
+    of_encoder = model.momentum_encoder.weights
+    for one, value in zip(of_encoder, before, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(one), value)
+    steps(model, x, y, 1)
+    assert 0 < max(differences()) < 1
