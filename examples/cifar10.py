@@ -34,7 +34,10 @@ _DATASET = flags.DEFINE_enum(
     "Data set; the digits by CIFAR-10's recipe.",
 )
 _METHOD = flags.DEFINE_enum(
-    "method", "supcon", ["supcon", "simclr", "cross_entropy"], "How the encoder is trained."
+    "method",
+    "supcon",
+    ["supcon", "simclr", "cross_entropy", "cross_entropy_two_stage"],
+    "How the encoder is trained; two_stage then freezes it under a linear classifier.",
 )
 flags.adopt_module_key_flags(two_stage_flags)
 

@@ -20,7 +20,7 @@ from keras_supcon.recipes import Recipe
 _RECIPE = flags.DEFINE_string(
     "recipe",
     "supcon_imagenet_resnet50",
-    "Name in keras_supcon.recipes.names(), of SupCon or SimCLR.",
+    "Name in keras_supcon.recipes.names(), of any method but cross-entropy.",
 )
 _EPOCHS = flags.DEFINE_integer(
     "epochs", 3, "Epochs on the digits; warm-up and decay are scaled in proportion.", lower_bound=1
@@ -34,13 +34,17 @@ def describe(recipe: Recipe) -> str:
     """Returns the parts of pre-training, a line for each."""
     stage = recipe.training
     parts = {
+        "model": recipe.model,
         "encoder": recipe.encoder,
         "head": recipe.head,
+        "prediction head": recipe.prediction_head,
         "augmentation": stage.augmentation,
         "loss": stage.loss,
     }
     lines = [f"{recipe.name}, {recipe.source}"]
     for name, part in parts.items():
+        if part is None:
+            continue
         arguments = ", ".join(f"{key}={value!r}" for key, value in part.arguments.items())
         lines.append(f"  {name}: {part.name}({arguments})")
     optimizer = type(experiments.make_optimizer(stage, steps_per_epoch=1)).__name__
@@ -59,18 +63,23 @@ def main(argv: list[str]) -> None:
     images = np.repeat(images, 3, axis=-1)  # the policies of the recipes are for color
     with experiments.one_line_errors(flags={"recipe": "recipe", "name": "recipe"}):
         recipe = recipes.get(_RECIPE.value)
-        model = experiments.make_contrastive_model(
-            recipe, image_size=images.shape[1:3], depth=10, width=0.25, stem="cifar"
+        stage = experiments.rescale_stage(recipe.training, _EPOCHS.value, _BATCH_SIZE.value)
+        steps = len(images) // stage.batch_size
+        model = experiments.make_pretraining_model(
+            recipe,
+            image_size=images.shape[1:3],
+            total_steps=stage.epochs * steps,
+            depth=10,
+            width=0.25,
+            stem="cifar",
         )
     print(describe(recipe))
 
-    stage = experiments.rescale_stage(recipe.training, _EPOCHS.value, _BATCH_SIZE.value)
     print(
         f"\nThe digits, {stage.epochs} epochs of batches of {stage.batch_size}, a ResNet-10 of "
         "quarter width",
         flush=True,
     )
-    steps = len(images) // stage.batch_size
     model.compile(
         optimizer=experiments.make_optimizer(stage, steps),
         loss=experiments.make_component(losses, stage.loss),

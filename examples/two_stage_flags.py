@@ -23,11 +23,20 @@ flags.DEFINE_string(
 flags.DEFINE_enum(
     "mode",
     None,
-    ["pretrain", "linear", "pretrain_then_linear", "cross_entropy"],
+    [
+        "pretrain",
+        "linear",
+        "pretrain_then_linear",
+        "cross_entropy",
+        "cross_entropy_then_linear",
+    ],
     "What to train. Default: all stages of the recipe.",
 )
 flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
 flags.DEFINE_string("train_split", "train", "Training images, as TFDS names them.")
+flags.DEFINE_string(
+    "linear_train_split", None, "The same for the linear classifier. Default: --train_split."
+)
 flags.DEFINE_string("eval_split", None, "Images to measure on. Default: the data set's usual ones.")
 flags.DEFINE_enum(
     "strategy", "auto", ["auto", "default", "mirrored", "multi_worker", "tpu"], "What to train on."
@@ -61,6 +70,13 @@ flags.DEFINE_integer(
     "micro_batch_size",
     None,
     "Images that a replica's encoder sees at once in pre-training, to save memory.",
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    "queue_size",
+    None,
+    "Slots of the queue of MoCo and NNCLR. Default: the recipe's; no more than about a tenth of "
+    "the training images are of use.",
     lower_bound=1,
 )
 flags.DEFINE_integer("encoder_depth", None, "Depth of the ResNet. Default: the recipe's.")

@@ -7,10 +7,12 @@ from keras_supcon.experiments.from_recipe import (
     make_component,
     make_contrastive_model,
     make_optimizer,
+    make_pretraining_model,
     make_schedule,
     peak_learning_rate,
     rescale_stage,
 )
+from keras_supcon.experiments.methods import Methods, MethodsResult
 from keras_supcon.experiments.settings import Settings
 from keras_supcon.experiments.stopping import StopOnSignal, one_line_errors
 from keras_supcon.experiments.two_stage import TwoStage
@@ -22,6 +24,8 @@ __all__ = [
     "ComparisonSettings",
     "EpochLog",
     "Hyperparameters",
+    "Methods",
+    "MethodsResult",
     "Settings",
     "StopOnSignal",
     "TwoStage",
@@ -29,6 +33,7 @@ __all__ = [
     "make_component",
     "make_contrastive_model",
     "make_optimizer",
+    "make_pretraining_model",
     "make_schedule",
     "make_writable",
     "one_line_errors",

@@ -1,14 +1,15 @@
 """Keras objects from the numbers of a published recipe."""
 
 import dataclasses
+import inspect
 import re
 from types import ModuleType
 from typing import Any
 
 import keras
 
-from keras_supcon import augmentation, encoders, layers, optimizers
-from keras_supcon.models import ContrastiveModel
+from keras_supcon import augmentation, encoders, layers, models, optimizers
+from keras_supcon.models import ContrastiveModel, PretrainingModel
 from keras_supcon.recipes import Component, Recipe, Stage
 
 
@@ -121,14 +122,15 @@ def make_schedule(stage: Stage, steps_per_epoch: int) -> optimizers.WarmUp:
 def make_optimizer(stage: Stage, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Makes the optimizer of a stage, with its schedule and its weight decay.
 
-    The weight decay of RMSprop is not part of it, since that of Keras' RMSprop is decoupled.
+    The weight decay of Adam and RMSprop is not part of it, since that of Keras is decoupled.
 
     Args:
         stage: Stage of a recipe.
         steps_per_epoch: Batches in an epoch, at least 1.
 
     Returns:
-        `LARS` for LARS and for stochastic gradient descent, `keras.optimizers.RMSprop` for RMSprop.
+        `LARS` for LARS and for stochastic gradient descent; `keras.optimizers.Adam` and
+        `keras.optimizers.RMSprop`.
 
     Example:
 
@@ -138,6 +140,8 @@ def make_optimizer(stage: Stage, steps_per_epoch: int) -> keras.optimizers.Optim
     0.001
     """
     schedule = make_schedule(stage, steps_per_epoch)
+    if stage.optimizer == "adam":
+        return keras.optimizers.Adam(schedule)
     if stage.optimizer == "rmsprop":
         return keras.optimizers.RMSprop(
             schedule, rho=stage.rho, momentum=stage.momentum, epsilon=stage.epsilon
@@ -149,6 +153,7 @@ def make_optimizer(stage: Stage, steps_per_epoch: int) -> keras.optimizers.Optim
         schedule,
         momentum=stage.momentum,
         weight_decay=stage.weight_decay,
+        trust_coefficient=stage.trust_coefficient,
         nesterov=stage.nesterov,
         classic_momentum=not is_sgd,
         exclude_from_adaptation=(".",) if is_sgd else stage.weight_decay_exclusions,
@@ -157,16 +162,109 @@ def make_optimizer(stage: Stage, steps_per_epoch: int) -> keras.optimizers.Optim
 
 
 def add_weight_decay(model: keras.Model, stage: Stage) -> None:
-    """Adds the weight decay of a stage to the loss of a built model."""
+    """Adds the weight decay of a stage to the loss of a built model, if its optimizer has none."""
+    if stage.optimizer in ("lars", "sgd") or not stage.weight_decay:
+        return
     for variable in model.trainable_variables:
         if not any(re.search(pattern, variable.path) for pattern in stage.weight_decay_exclusions):
             variable.regularizer = keras.regularizers.L2(stage.weight_decay / 2)
+
+
+def assemble_pretraining_model(
+    recipe: Recipe,
+    encoder: keras.layers.Layer,
+    *,
+    augmenter: keras.layers.Layer | None,
+    total_steps: int | None,
+    synchronized_batch_norm: bool = False,
+    **arguments: Any,
+) -> PretrainingModel:
+    """Makes the model of a recipe around an encoder and an augmenter.
+
+    Args:
+        recipe: Recipe with a projection head.
+        encoder: Encoder, as the model takes it.
+        augmenter: Augmenter, or None.
+        total_steps: Steps of pre-training, for a model that takes them.
+        synchronized_batch_norm: Whether statistics of the heads cover all replicas.
+        **arguments: Further arguments of the model, before those of the recipe.
+
+    Raises:
+        ValueError: If the recipe has no projection head.
+    """
+    if recipe.head is None:
+        raise ValueError(f"`recipe` should have pre-training. Received: recipe={recipe.name!r}")
+
+    def make_head(component: Component | None) -> keras.layers.Layer | None:
+        if component is None:
+            return None
+        options = {"synchronized_batch_norm": True} if synchronized_batch_norm else {}
+        return make_component(layers, component, **options)
+
+    taken = inspect.signature(getattr(models, recipe.model.name)).parameters
+    given = {
+        "projection_head": make_head(recipe.head),
+        "prediction_head": make_head(recipe.prediction_head),
+        "num_views": recipe.num_views,
+        "total_steps": total_steps,
+    }
+    given = {name: value for name, value in given.items() if name in taken}
+    return make_component(
+        models, recipe.model, encoder=encoder, augmenter=augmenter, **given, **arguments
+    )
+
+
+def make_pretraining_model(
+    recipe: Recipe,
+    image_size: tuple[int, int] | None = None,
+    total_steps: int | None = None,
+    micro_batch_size: int | None = None,
+    **encoder: Any,
+) -> PretrainingModel:
+    """Makes encoder, heads and augmenter of a recipe of any method, as a model to compile.
+
+    Args:
+        recipe: Recipe of pre-training.
+        image_size: Height and width at the encoder; None takes those of the recipe.
+        total_steps: Steps of pre-training, which the momentum of `BYOL` depends on; None keeps its
+            first value. The other methods do not need them.
+        micro_batch_size: As in `ContrastiveModel`.
+        **encoder: Arguments of the encoder, in place of those of the recipe.
+
+    Returns:
+        The model, `ContrastiveModel`, `MoCo`, `BYOL` or `NNCLR`.
+
+    Raises:
+        ValueError: If the recipe is of cross-entropy.
+
+    Example:
+
+    >>> from keras_supcon import experiments, losses, recipes
+    >>> recipe = recipes.get("moco_small")
+    >>> model = experiments.make_pretraining_model(recipe, width=0.125)
+    >>> model.compile(
+    ...     optimizer=experiments.make_optimizer(recipe.training, steps_per_epoch=195),
+    ...     loss=experiments.make_component(losses, recipe.training.loss),
+    ... )
+    >>> type(model).__name__, model.queue_size
+    ('MoCo', 4096)
+    """
+    size = recipe.image_size if image_size is None else image_size
+    return assemble_pretraining_model(
+        recipe,
+        make_component(encoders, recipe.encoder, **encoder),
+        augmenter=make_component(augmentation, recipe.training.augmentation, image_size=size),
+        total_steps=total_steps,
+        micro_batch_size=micro_batch_size,
+    )
 
 
 def make_contrastive_model(
     recipe: Recipe, image_size: tuple[int, int] | None = None, **encoder: Any
 ) -> ContrastiveModel:
     """Makes encoder, projection head and augmenter of a contrastive recipe, as a model to compile.
+
+    `make_pretraining_model` does so for every method.
 
     Args:
         recipe: Recipe of SupCon or SimCLR.
@@ -177,7 +275,7 @@ def make_contrastive_model(
         The model.
 
     Raises:
-        ValueError: If the recipe has no projection head.
+        ValueError: If the recipe is of another method.
 
     Example:
 
@@ -190,17 +288,8 @@ def make_contrastive_model(
     ...     loss_weights=recipe.training.loss_weight,
     ... )
     """
-    if recipe.head is None:
+    if recipe.head is None or recipe.model.name != "ContrastiveModel":
         raise ValueError(
             f"`recipe` should be of SupCon or SimCLR. Received: recipe={recipe.name!r}"
         )
-    return ContrastiveModel(
-        make_component(encoders, recipe.encoder, **encoder),
-        make_component(layers, recipe.head),
-        augmenter=make_component(
-            augmentation,
-            recipe.training.augmentation,
-            image_size=recipe.image_size if image_size is None else image_size,
-        ),
-        num_views=recipe.num_views,
-    )
+    return make_pretraining_model(recipe, image_size, **encoder)

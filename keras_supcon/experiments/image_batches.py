@@ -37,7 +37,7 @@ class ImageBatches:
         map_image: MapImage | None,
         one_hot: bool,
     ) -> Dataset:
-        """Returns batches of `(images, labels)` from a position on, for `fit`.
+        """Returns batches of `(images, labels)` from a position on, for `fit`; images in color.
 
         Args:
             split: Split, as TFDS names it.
@@ -53,10 +53,13 @@ class ImageBatches:
             batches = self.read(
                 split, batch_size // count, map_image, epochs, start, shard=(index, count)
             )
-            if not one_hot:
-                return batches
             num_classes = len(batches.class_names)
-            return batches.map(lambda images, labels: (images, tf.one_hot(labels, num_classes)))
+            batches = in_color(batches)
+            if one_hot:
+                batches = batches.map(
+                    lambda images, labels: (images, tf.one_hot(labels, num_classes))
+                )
+            return batches
 
         return self._distribute(of_host, batch_size)
 
@@ -144,6 +147,15 @@ class ImageBatches:
             return batches.prefetch(tf.data.AUTOTUNE)
 
         return strategy.distribute_datasets_from_function(of_replicas)
+
+
+def in_color(batches: Dataset) -> Dataset:
+    """Repeats gray images in three channels: the networks of the recipes are for color."""
+    import tensorflow as tf
+
+    if batches.element_spec[0].shape[-1] != 1:
+        return batches
+    return batches.map(lambda images, labels: (tf.image.grayscale_to_rgb(images), labels))
 
 
 def keep_encoded(image: Tensor, seed: Tensor) -> Tensor:

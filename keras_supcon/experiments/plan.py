@@ -8,8 +8,8 @@ import keras
 
 from keras_supcon import recipes
 from keras_supcon.experiments.from_recipe import rescale_stage
-from keras_supcon.experiments.settings import BOTH_STAGES, Settings
-from keras_supcon.recipes import Recipe, Stage
+from keras_supcon.experiments.settings import Settings
+from keras_supcon.recipes import Component, Recipe, Stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,32 +21,50 @@ class Plan:
         settings: Settings of the run.
 
     Raises:
-        ValueError: If the mode needs another recipe.
+        ValueError: If the mode needs another recipe, or the recipe keeps more layers of its head
+            than that has.
     """
 
     recipe: Recipe
     settings: Settings
 
     def __post_init__(self) -> None:
-        is_contrastive = self.recipe.method != "cross_entropy"
-        if (self.mode == "cross_entropy") == is_contrastive:
+        if self.mode not in _modes(self.recipe):
             others = [
                 other.name
                 for other in map(recipes.get, recipes.names())
-                if other.dataset == self.recipe.dataset
-                and (other.method == "cross_entropy") == is_contrastive
+                if other.dataset == self.recipe.dataset and self.mode in _modes(other)
             ]
             nearest = difflib.get_close_matches(self.recipe.name, others, n=1, cutoff=0)[0]
             raise ValueError(
                 f"`mode` {self.mode!r} needs another recipe, such as {nearest!r}. Received: "
                 f"mode={self.mode!r}, with {self.recipe.name!r}"
             )
+        head = self.recipe.head
+        hidden = len(head.arguments.get("hidden_units", ())) if head is not None else 0
+        if self.recipe.head_layers > hidden:
+            raise ValueError(
+                f"`head_layers` of the recipe should be at most {hidden}, the number of hidden "
+                f"layers of its head. Received: head_layers={self.recipe.head_layers}"
+            )
 
     @property
     def mode(self) -> str:
         """What is trained."""
-        usual = "cross_entropy" if self.recipe.method == "cross_entropy" else BOTH_STAGES
-        return self.settings.mode or usual
+        return self.settings.mode or _modes(self.recipe)[-1]
+
+    @property
+    def first_stage(self) -> str:
+        """Name of the stage that trains the encoder first."""
+        return _first_stage(self.recipe)
+
+    @property
+    def model(self) -> Component:
+        """The model of pre-training, with the queue of the settings."""
+        model, queue_size = self.recipe.model, self.settings.queue_size
+        if queue_size is None or "queue_size" not in model.arguments:
+            return model
+        return dataclasses.replace(model, arguments={**model.arguments, "queue_size": queue_size})
 
     @property
     def dataset(self) -> str:
@@ -75,14 +93,20 @@ class Plan:
         """Stages of the run, by name, in order."""
         settings, recipe = self.settings, self.recipe
         training = rescale_stage(recipe.training, settings.epochs, settings.batch_size)
-        if self.mode == "cross_entropy":
-            return {"cross_entropy": training}
+        stages = {self.first_stage: training}
+        if recipe.linear_classifier is None:
+            return stages
         linear_batch_size = settings.linear_batch_size or min(
             recipe.linear_classifier.batch_size, training.batch_size
         )
         linear = rescale_stage(recipe.linear_classifier, settings.linear_epochs, linear_batch_size)
-        stages = {"pretrain": training, "linear": linear}
-        return stages if self.mode == BOTH_STAGES else {self.mode: stages[self.mode]}
+        stages["linear"] = linear
+        return {self.mode: stages[self.mode]} if self.mode in stages else stages
+
+    def train_split(self, name: str) -> str:
+        """Training images of a stage."""
+        own = self.settings.linear_train_split if name == "linear" else None
+        return own or self.settings.train_split
 
     @property
     def epochs(self) -> dict[str, int]:
@@ -102,13 +126,28 @@ class Plan:
         return {
             "recipe": self.recipe.name,
             "dataset": self.dataset,
-            "train_split": self.settings.train_split,
+            "train_split": self.train_split(name),
             "image_size": self.image_size,
             "host_crops": self.settings.host_crops,
             "seed": self.settings.seed,
             "encoder": {**self.recipe.encoder.arguments, **self.encoder_arguments},
             **numbers,
+            **self._record_of_networks(name),
         }
+
+    def _record_of_networks(self, name: str) -> dict[str, Any]:
+        recipe = self.recipe
+        if name == "linear":
+            own = ("head_layers", "fine_tunes_encoder")
+            return {field: getattr(recipe, field) for field in own}
+        if name == "cross_entropy":
+            return {}
+        parts = {
+            "model": self.model,
+            "head": recipe.head,
+            "prediction_head": recipe.prediction_head,
+        }
+        return {part: one and dataclasses.asdict(one) for part, one in parts.items()}
 
     def dtype_policy(self) -> str:
         """Returns the name of the dtype policy on the devices of this process."""
@@ -120,7 +159,7 @@ class Plan:
         return "float32" if on_processor else self.recipe.dtype_policy
 
     def check_batch_sizes(self, replicas: int) -> None:
-        """Checks that batches divide over replicas, and those over micro-batches.
+        """Checks that batches divide over replicas and micro-batches, and fit into a queue.
 
         Raises:
             ValueError: If they do not.
@@ -138,3 +177,27 @@ class Plan:
                     f"`micro_batch_size` should divide the {rows} images of a batch on each of "
                     f"{replicas} replicas. Received: micro_batch_size={micro}"
                 )
+        self._check_queue()
+
+    def _check_queue(self) -> None:
+        arguments = self.model.arguments
+        if "pretrain" not in self.stages or "queue_size" not in arguments:
+            return
+        views = 2 if arguments.get("symmetric") else 1
+        keys = views * self.stages["pretrain"].batch_size
+        if arguments["queue_size"] < keys:
+            raise ValueError(
+                f"`queue_size` should be at least the {keys} keys of a batch. Received: "
+                f"queue_size={arguments['queue_size']}"
+            )
+
+
+def _first_stage(recipe: Recipe) -> str:
+    return "cross_entropy" if recipe.method == "cross_entropy" else "pretrain"
+
+
+def _modes(recipe: Recipe) -> tuple[str, ...]:
+    """Returns what may be trained by a recipe, all of its stages last."""
+    first = _first_stage(recipe)
+    has_classifier = recipe.linear_classifier is not None
+    return (first, "linear", f"{first}_then_linear") if has_classifier else (first,)

@@ -18,9 +18,18 @@ from keras_supcon.callbacks import Checkpoint, Position
 from keras_supcon.files import whole_file
 
 ENCODER, CLASSIFIER, RESULTS = "encoder.keras", "classifier.keras", "results.json"
+ENCODER_WITH_HEAD = "encoder_with_head.keras"
 _RECORD = "run.json"
-# Not in the records of version 0.1; an earlier record without them is not compared in them.
-_ADDED_KEYS = ("host_crops",)
+# Not in the records of earlier versions; a record without them is not compared in them.
+_ADDED_KEYS = (
+    "host_crops",
+    "trust_coefficient",
+    "model",
+    "head",
+    "prediction_head",
+    "head_layers",
+    "fine_tunes_encoder",
+)
 _MOST_NAMED = 3
 # Network file systems may show the files of another machine late.
 _SECONDS_TO_APPEAR = 60
@@ -135,9 +144,9 @@ def check_run_folder(
             f"{str(output_dir)!r} holds the encoder of another run, which mode={mode!r} would "
             "replace. Give another `output_dir`, or delete that folder"
         )
-    pretraining = read_record(output_dir / "pretrain")
-    if len(epochs) > 1 and pretraining and read_record(output_dir / "linear"):
-        before, now = pretraining["epochs"], epochs["pretrain"]
+    trained = read_record(output_dir / first)
+    if len(epochs) > 1 and trained and read_record(output_dir / "linear"):
+        before, now = trained["epochs"], epochs[first]
         if before != now:
             raise ValueError(
                 f"{str(output_dir / 'linear')!r} holds the classifier of an encoder that was "
@@ -189,14 +198,14 @@ def weights_digest(model: keras.Model) -> str:
     return hashed.hexdigest()
 
 
-def load_encoder(path: pathlib.Path) -> keras.Model:
-    """Loads encoder.keras.
+def load_encoder(path: pathlib.Path, mode: str) -> keras.Model:
+    """Loads the encoder that a mode has written.
 
     Raises:
         RuntimeError: If it is damaged.
     """
     again = (
-        "mode='pretrain' with the same settings writes it again, from its checkpoints if they are "
+        f"mode={mode!r} with the same settings writes it again, from its checkpoints if they are "
         "there"
     )
     if not zipfile.is_zipfile(path):  # Keras would say that it was not found

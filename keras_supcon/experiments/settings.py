@@ -12,8 +12,13 @@ from keras_supcon.arguments import (
     check_whole_number_or_none,
 )
 
-BOTH_STAGES = "pretrain_then_linear"
-MODES = ("pretrain", "linear", BOTH_STAGES, "cross_entropy")
+MODES = (
+    "pretrain",
+    "linear",
+    "pretrain_then_linear",
+    "cross_entropy",
+    "cross_entropy_then_linear",
+)
 STRATEGIES = ("auto", "default", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("none", "float16", "bfloat16")
 
@@ -28,6 +33,8 @@ class Settings:
         dataset: Name in TFDS, or `"digits"`. None takes that of the recipe.
         data_dir: Folder of TFDS data sets.
         train_split: Training images, as TFDS names them.
+        linear_train_split: The same for the linear classifier, such as `"train[:10%]"`. None takes
+            `train_split`.
         eval_split: Images to measure on. None takes the usual ones of the data set: the validation
             images of ImageNet, the test images of the others.
         image_size: Height and width at the encoder. None takes those of the recipe.
@@ -35,8 +42,8 @@ class Settings:
             image file. If not, images are read whole and the model makes the crops: the images
             then need one size. The other augmentation is always part of the model.
         mode: What to train: `"pretrain"`, `"linear"` (the classifier on the encoder of an earlier
-            run in this folder), `"pretrain_then_linear"` or `"cross_entropy"`. None takes all
-            stages of the recipe.
+            run in this folder), `"pretrain_then_linear"`, `"cross_entropy"` or
+            `"cross_entropy_then_linear"`. None takes all stages of the recipe.
         epochs: Epochs of pre-training, or of cross-entropy. None takes those of the recipe. Warm-up
             and decay are scaled in proportion.
         linear_epochs: The same for the linear classifier.
@@ -46,6 +53,8 @@ class Settings:
             most `batch_size`.
         micro_batch_size: Images that the encoder of a replica sees at once in pre-training, to save
             memory; None takes all.
+        queue_size: Slots of the queue of `MoCo` or `NNCLR`. None takes those of the recipe; no more
+            than about a tenth of the training images are of use.
         encoder_depth: Depth of the ResNet. None takes that of the recipe.
         encoder_width: Width of the ResNet. None takes that of the recipe.
         mixed_precision: `"none"`, `"float16"` or `"bfloat16"`. None takes the precision of the
@@ -79,15 +88,26 @@ class Settings:
     dataset: str | None = None
     data_dir: str | os.PathLike[str] | None = None
     train_split: str = "train"
+    linear_train_split: str | None = None
     eval_split: str | None = None
     image_size: tuple[int, int] | None = None
     host_crops: bool = False
-    mode: Literal["pretrain", "linear", "pretrain_then_linear", "cross_entropy"] | None = None
+    mode: (
+        Literal[
+            "pretrain",
+            "linear",
+            "pretrain_then_linear",
+            "cross_entropy",
+            "cross_entropy_then_linear",
+        ]
+        | None
+    ) = None
     epochs: int | None = None
     linear_epochs: int | None = None
     batch_size: int | None = None
     linear_batch_size: int | None = None
     micro_batch_size: int | None = None
+    queue_size: int | None = None
     encoder_depth: int | None = None
     encoder_width: float | None = None
     mixed_precision: Literal["none", "float16", "bfloat16"] | None = None
@@ -111,6 +131,7 @@ class Settings:
             "batch_size",
             "linear_batch_size",
             "micro_batch_size",
+            "queue_size",
             "encoder_depth",
             "num_virtual_cpus",
             "checkpoint_every",

@@ -1,4 +1,4 @@
-"""Training by a published recipe: pre-training, then a linear classifier; or cross-entropy."""
+"""Training by a recipe: pre-training or cross-entropy, and a classifier on its encoder."""
 
 import contextlib
 import dataclasses
@@ -21,6 +21,7 @@ from keras_supcon.experiments.plan import Plan
 from keras_supcon.experiments.run_folder import (
     CLASSIFIER,
     ENCODER,
+    ENCODER_WITH_HEAD,
     RESULTS,
     check_run_folder,
     load_encoder,
@@ -33,7 +34,7 @@ from keras_supcon.experiments.stage_training import StageTraining
 from keras_supcon.experiments.stopping import StopOnSignal, exit_on_signal
 from keras_supcon.experiments.workers import Workers
 from keras_supcon.files import DirectoryLock, whole_file
-from keras_supcon.models import LinearClassifier
+from keras_supcon.models import LinearClassifier, encoder_with_head
 from keras_supcon.recipes import Recipe, Stage
 from keras_supcon.typing import Dataset, Tensor
 
@@ -41,14 +42,16 @@ from keras_supcon.typing import Dataset, Tensor
 class TwoStage:
     """Trains by a recipe in a folder, and resumes there what was stopped.
 
-    `run` does all stages of the settings' mode: contrastive pre-training, the linear classifier on
-    the frozen encoder and its evaluation, or the training of both with cross-entropy. `pretrain`
-    and `train_classifier` do one of them.
+    `run` does all stages of the settings' mode: pre-training by the method of the recipe, or the
+    training of encoder and classifier with cross-entropy; then the linear classifier on the frozen
+    encoder, or fine-tuning, if the recipe has it; and the evaluation. `pretrain` and
+    `train_classifier` do one of them.
 
     In the folder of each stage, `pretrain`, `linear` or `cross_entropy`, are run.json, checkpoints,
     epochs.csv and logs for TensorBoard; beside them encoder.keras, classifier.keras and
-    results.json. A training that was stopped or killed is resumed by the same settings, and ends
-    with the bits of an undisturbed one. Only the numbers of epochs may change.
+    results.json, and encoder_with_head.keras if the classifier is on layers of the head. A training
+    that was stopped or killed is resumed by the same settings, and ends with the bits of an
+    undisturbed one. Only the numbers of epochs may change.
 
     The constructor chooses the devices, sets Keras' random seed and reads the description of the
     data set, but writes nothing. The methods set the global dtype policy of the run, and restore
@@ -109,10 +112,11 @@ class TwoStage:
             tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads the images
         keras.utils.set_random_seed(settings.seed)
         plan.check_batch_sizes(self.replicas)
-        if self.mode == "linear" and not (self.output_dir / ENCODER).is_file():
+        self._classified = ENCODER_WITH_HEAD if self.recipe.head_layers else ENCODER
+        if self.mode == "linear" and not (self.output_dir / self._classified).is_file():
             raise ValueError(
-                "`output_dir` should hold encoder.keras, which mode='pretrain' writes. "
-                f"Received: output_dir={str(self.output_dir)!r}"
+                f"`output_dir` should hold {self._classified}, which mode={plan.first_stage!r} "
+                f"writes. Received: output_dir={str(self.output_dir)!r}"
             )
         self._check_folder()
         self._batches = ImageBatches(plan.dataset, settings.data_dir, settings.seed, self._workers)
@@ -120,7 +124,7 @@ class TwoStage:
         hosts = self._workers.hosts
         for name, stage in self.stages.items():
             train = self._batches.read(
-                settings.train_split, stage.batch_size // hosts, keep_encoded, shard=(0, hosts)
+                plan.train_split(name), stage.batch_size // hosts, keep_encoded, shard=(0, hosts)
             )
             self.steps_per_epoch[name] = train.steps_per_epoch
         self.class_names: list[str] = train.class_names
@@ -128,7 +132,10 @@ class TwoStage:
             evaluation = self._batches.read(plan.eval_split, 1, keep_encoded)
             self._num_eval_images = evaluation.num_examples
         self._views = (ViewsOnHost if settings.host_crops else ViewsInModel)(
-            self.recipe, plan.dataset, plan.image_size, settings.seed
+            dataclasses.replace(self.recipe, model=plan.model),
+            plan.dataset,
+            plan.image_size,
+            settings.seed,
         )
         self._folder_lock = DirectoryLock(self.output_dir)
         self._stop = StopOnSignal()  # handles no signal until it is entered
@@ -163,7 +170,7 @@ class TwoStage:
         return results
 
     def pretrain(self) -> dict[str, Any]:
-        """Trains the encoder with the contrastive loss, and writes encoder.keras.
+        """Trains the encoder by the method of the recipe, and writes encoder.keras.
 
         Returns:
             The epochs, batch size, peak learning rate, steps and last loss.
@@ -182,7 +189,7 @@ class TwoStage:
         """Trains and evaluates the classifier, and writes classifier.keras.
 
         It is the linear classifier on encoder.keras or, with `mode="cross_entropy"`, encoder and
-        classifier together.
+        classifier together; with `mode="cross_entropy_then_linear"` one after the other.
 
         Returns:
             The results of the stage, by its name, and those of the evaluation.
@@ -232,7 +239,13 @@ class TwoStage:
         stage = self.stages["pretrain"]
         with self._workers.strategy.scope():
             encoder = self._make_encoder()
-            model = self._views.contrastive_model(encoder, self.settings.micro_batch_size)
+            model = self._views.pretraining_model(
+                encoder,
+                total_steps=stage.epochs * self.steps_per_epoch["pretrain"],
+                micro_batch_size=self.settings.micro_batch_size,
+                synchronized_batch_norm=self._synchronizes_batch_norm,
+            )
+            add_weight_decay(model, stage)
             model.compile(
                 optimizer=make_optimizer(stage, self.steps_per_epoch["pretrain"]),
                 loss=make_component(losses, stage.loss),
@@ -240,29 +253,39 @@ class TwoStage:
             )
         results = self._fit("pretrain", model, self.recipe.num_views)
         self._save(encoder, ENCODER)
+        if self.recipe.head_layers:
+            joined = encoder_with_head(encoder, model.projection_head, self.recipe.head_layers)
+            joined.build((None, *self._views.image_shape))
+            self._save(joined, ENCODER_WITH_HEAD)
         self._workers.wait()
         return results
 
     def _train_classifier(self) -> dict[str, Any]:
-        if self.mode == "cross_entropy":
-            return self._train_with_cross_entropy()
-        return self._train_linear_classifier()
+        if "cross_entropy" not in self.stages:
+            return self._train_linear_classifier()
+        results = self._train_with_cross_entropy()
+        if "linear" not in self.stages:
+            return results
+        first = results.pop("cross_entropy")
+        self._workers.wait()
+        return {"cross_entropy": {**first, **results}, **self._train_linear_classifier()}
 
     def _train_linear_classifier(self) -> dict[str, Any]:
         stage = self.stages["linear"]
         with self._workers.strategy.scope():
             # From the file also after pre-training: replicas may differ in averages that were not
             # synchronized.
-            encoder = load_encoder(self.output_dir / ENCODER)
+            encoder = load_encoder(self.output_dir / self._classified, self._plan.first_stage)
             model = LinearClassifier(
                 encoder,
                 len(self.class_names),
                 augmenter=self._views.augmenter(stage),
                 classifier_activation="softmax",
+                trainable_encoder=self.recipe.fine_tunes_encoder,
+                encoder_training_mode=self.recipe.fine_tunes_encoder,
             )
             model.build((None, *self._views.image_shape))
-            if stage.optimizer == "rmsprop":  # the decay of Keras' own is decoupled
-                add_weight_decay(model, stage)
+            add_weight_decay(model, stage)
             metrics = self._compile_classifier("linear", model)
         trained = self._fit("linear", model, num_views=1, encoder_digest=weights_digest(encoder))
         results = {"linear": trained, **self._evaluate("linear", model, metrics)}
@@ -279,13 +302,15 @@ class TwoStage:
             )
             features = encoder(self._views.augmenter(stage)(images))
             model = Classifier(images, classifier(features))
+            add_weight_decay(model, stage)
             metrics = self._compile_classifier("cross_entropy", model)
         results = {
             "cross_entropy": self._fit("cross_entropy", model, num_views=1),
             **self._evaluate("cross_entropy", model, metrics),
         }
         self._save(encoder, ENCODER)
-        self._save(keras.Model(model.inputs, model.outputs), CLASSIFIER)
+        if "linear" not in self.stages:
+            self._save(keras.Model(model.inputs, model.outputs), CLASSIFIER)
         return results
 
     def _input_shape(self, stage: Stage) -> tuple[int | None, ...]:
@@ -294,20 +319,28 @@ class TwoStage:
             self.settings.train_split, stage.batch_size, self._views.map_image(stage, 1)
         )
         shape = self._views.image_shape
-        return shape if train.element_spec[0].shape[1:] == shape else (None, None, shape[-1])
+        size = train.element_spec[0].shape[1:3]
+        return shape if size == shape[:2] else (None, None, shape[-1])
 
     def _make_encoder(self) -> keras.Model:
-        arguments = self._plan.encoder_arguments
-        # On JAX a batch means the global batch anyway.
-        is_split = self.replicas > 1 and keras.backend.backend() == "tensorflow"
-        arguments["synchronized_batch_norm"] = self.recipe.synchronized_batch_norm and is_split
-        encoder = make_component(encoders, self.recipe.encoder, **arguments)
+        encoder = make_component(
+            encoders,
+            self.recipe.encoder,
+            synchronized_batch_norm=self._synchronizes_batch_norm,
+            **self._plan.encoder_arguments,
+        )
         if self.recipe.normalize_features:
             encoder = keras.Sequential(
                 [encoder, keras.layers.UnitNormalization(dtype="float32")], name="encoder"
             )
         encoder.build((None, *self._views.image_shape))
         return encoder
+
+    @property
+    def _synchronizes_batch_norm(self) -> bool:
+        # On JAX a batch means the global batch anyway.
+        is_split = self.replicas > 1 and keras.backend.backend() == "tensorflow"
+        return self.recipe.synchronized_batch_norm and is_split
 
     def _compile_classifier(self, name: str, model: keras.Model) -> list[keras.metrics.Metric]:
         """Compiles a classifier, and returns its weighted metrics."""
@@ -350,9 +383,9 @@ class TwoStage:
     def _training_batches(self, name: str, num_views: int) -> Callable[[Position], Dataset]:
         stage = self.stages[name]
         map_image = self._views.map_image(stage, num_views)
-        one_hot = name != "pretrain"
+        one_hot, split = name != "pretrain", self._plan.train_split(name)
         return lambda position: self._batches.training(
-            self.settings.train_split, stage.batch_size, stage.epochs, position, map_image, one_hot
+            split, stage.batch_size, stage.epochs, position, map_image, one_hot
         )
 
     def _save(self, model: keras.Model, name: str) -> None:

@@ -100,7 +100,6 @@ SUPCON = _recipe(
 )
 SIMCLR = _recipe(
     deviations.INITIAL_HEAD,
-    deviations.LOCAL_HEAD_STATISTICS,
     deviations.FROZEN_STATISTICS,
     deviations.INITIAL_CLASSIFIER,
     name="simclr_cifar10_resnet50",

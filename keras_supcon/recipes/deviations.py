@@ -53,9 +53,6 @@ RMSPROP = (
     "`keras.optimizers.RMSprop` starts its mean square at zeros, and has its weight decay outside "
     "of the gradient; the source starts it at ones, and has the decay inside."
 )
-LOCAL_HEAD_STATISTICS = (
-    "Batch normalization in the projection head covers one replica, in the source all of them."
-)
 DROPPED_TEST_IMAGES = (
     "The source scores test images in full batches of 128 only: {scored} of {all}."
 )
@@ -70,3 +67,35 @@ RATE_OF_EPOCHS = (
     "changes it between epochs, on a cosine that begins with the warm-up."
 )
 BEST_EPOCH = "The published accuracy is that of the epoch that is best on the test images."
+
+RATE_BETWEEN_EPOCHS = (
+    "The learning rate changes in every step; the source changes it between epochs."
+)
+RATE_IN_VELOCITY = (
+    "The velocity of `LARS` holds steps with the rates of their time; that of the source holds "
+    "directions, and takes the present rate."
+)
+UNCLIPPED_LARS = (
+    "The rate of a variable under `LARS` is the learning rate times the trust ratio; that of the "
+    "source is the smaller one of the two."
+)
+SHUFFLED_GROUPS = (
+    "The encoder normalizes the whole batch, and the key encoder 8 shuffled groups of it, one "
+    "after the other, on any number of devices; in the source both normalize the shard of one of "
+    "8 devices, for which the images of the keys are shuffled."
+)
+MASKED_QUEUE = (
+    "The queue begins empty, and empty slots count for nothing; that of the source begins with "
+    "random rows."
+)
+ONE_QUEUE = (
+    "Keys of both views are in one queue; the source has a queue of this size for each view."
+)
+CONSTANT_MOMENTUM = "The momentum is constant; that of the source rises from 0.99 to 0.999."
+COPIED_TARGET = (
+    "The target network begins as a copy of the online network; that of the source begins with "
+    "weights of its own."
+)
+SMALL_CLASSIFIER = (
+    "The linear classifier starts at Keras' glorot_uniform, that of the source at N(0, 0.01)."
+)

@@ -192,7 +192,6 @@ SUPCON_RESNET200 = _supcon(
 SIMCLR_RESNET50 = _recipe(
     50,
     deviations.INITIAL_HEAD,
-    deviations.LOCAL_HEAD_STATISTICS,
     deviations.FROZEN_STATISTICS,
     deviations.INITIAL_CLASSIFIER,
     deviations.SGD,
@@ -257,6 +256,20 @@ CROSS_ENTROPY_RESNET200 = _cross_entropy(
         batch_size=4096,
     ),
 )
+CROSS_ENTROPY_TWO_STAGE_RESNET50 = dataclasses.replace(
+    CROSS_ENTROPY_RESNET50,
+    name="cross_entropy_two_stage_imagenet_resnet50",
+    linear_classifier=SUPCON_RESNET50.linear_classifier,
+    deviations=(
+        *CROSS_ENTROPY_RESNET50.deviations,
+        deviations.FROZEN_STATISTICS,
+        deviations.RMSPROP,
+    ),
+    notes=(
+        "The control of the paper, whose code has the first stage only. A choice of this package: "
+        "the linear classifier is that of SupCon.",
+    ),
+)
 
 RECIPES = (
     SUPCON_RESNET50,
@@ -265,4 +278,5 @@ RECIPES = (
     SIMCLR_RESNET50,
     CROSS_ENTROPY_RESNET50,
     CROSS_ENTROPY_RESNET200,
+    CROSS_ENTROPY_TWO_STAGE_RESNET50,
 )

@@ -20,3 +20,8 @@ def ntxent(temperature: float) -> Component:
 def cross_entropy(label_smoothing: float = 0.0) -> Component:
     """Returns Keras' cross-entropy of probabilities and one-hot labels."""
     return Component("CategoricalCrossentropy", {"label_smoothing": label_smoothing})
+
+
+def negative_cosine() -> Component:
+    """Returns BYOL's loss."""
+    return Component("NegativeCosineLoss")

@@ -13,7 +13,8 @@ class Component:
     """Names a class, and holds the arguments to make it with.
 
     Args:
-        name: Name of a class in the module that the field of `Recipe` or `Stage` names.
+        name: Name of a class, or of a function that makes an object, in the module that the field
+            of `Recipe` or `Stage` names.
         arguments: Its keyword arguments.
 
     Example:
@@ -42,17 +43,20 @@ class Stage:
         loss: Class in `keras_supcon.losses`; for classifiers one in `keras.losses`, on one-hot
             labels.
         loss_weight: Factor of the loss, as `loss_weights` of `compile`.
-        augmentation: Class in `keras_supcon.augmentation`; its `image_size` is that of the recipe.
+        augmentation: Class in `keras_supcon.augmentation`, or a function there that makes views of
+            several policies; its `image_size` is that of the recipe.
         epochs: Whole number, at least 1.
         warmup_epochs: The first of these epochs; 0 for no warm-up.
         batch_size: Images over all replicas, each with all of its views.
-        optimizer: `"lars"`, `"rmsprop"` or `"sgd"`.
+        optimizer: `"adam"`, `"lars"`, `"rmsprop"` or `"sgd"`.
         base_learning_rate: Learning rate under `learning_rate_rule`.
-        learning_rate_rule: `"linear"`, for a batch of 256, or `"none"`.
-        momentum: In [0, 1).
+        learning_rate_rule: `"linear"`, for a batch of 256, `"square_root"` of the batch size, or
+            `"none"`.
+        momentum: In [0, 1); Adam has Keras' own.
         nesterov: Whether the momentum looks ahead.
         rho: Share of the old value in RMSprop's mean square; None for the others.
         epsilon: RMSprop's, inside the root; None for the others.
+        trust_coefficient: That of LARS.
         decay: `"cosine"`: half a wave from the peak to `final_learning_rate` of it;
             `"exponential"`: times `decay_rate` after every `decay_epochs`, in steps;
             `"piecewise"`: times `decay_rate` at each of `decay_boundaries`.
@@ -63,8 +67,8 @@ class Stage:
         final_learning_rate: Share of the peak in [0, 1) that the cosine ends at.
         weight_decay: Coefficient of the L2 decay that is part of the gradient (half of it times the
             squared norm in the loss).
-        weight_decay_parts: Parts that decay: some of `"encoder"`, `"projection_head"` and
-            `"classifier"`.
+        weight_decay_parts: Parts that decay: some of `"encoder"`, `"projection_head"`,
+            `"prediction_head"` and `"classifier"`.
         weight_decay_exclusions: Regular expressions, as `LARS` takes them: variables that neither
             decay nor, with LARS, adapt.
 
@@ -82,13 +86,14 @@ class Stage:
     epochs: int
     warmup_epochs: int = 0
     batch_size: int
-    optimizer: Literal["lars", "rmsprop", "sgd"]
+    optimizer: Literal["adam", "lars", "rmsprop", "sgd"]
     base_learning_rate: float
-    learning_rate_rule: Literal["linear", "none"]
+    learning_rate_rule: Literal["linear", "square_root", "none"]
     momentum: float = 0.9
     nesterov: bool = False
     rho: float | None = None
     epsilon: float | None = None
+    trust_coefficient: float = 0.001
     decay: Literal["cosine", "exponential", "piecewise"]
     decay_rate: float | None = None
     decay_epochs: float | None = None
@@ -96,7 +101,9 @@ class Stage:
     warmup_learning_rate: float = 0.0
     final_learning_rate: float = 0.0
     weight_decay: float
-    weight_decay_parts: tuple[Literal["encoder", "projection_head", "classifier"], ...]
+    weight_decay_parts: tuple[
+        Literal["encoder", "projection_head", "prediction_head", "classifier"], ...
+    ]
     weight_decay_exclusions: tuple[str, ...]
 
 
@@ -127,15 +134,16 @@ def _warn_of_differences() -> None:
 @_take_differences
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Holds a published training run as data.
+    """Holds a training run as data.
 
     Numbers are those of the source. `deviations` says what this package does otherwise when it runs
-    them.
+    them, and `notes` which numbers are a choice of this package.
 
     Args:
         name: Name for `get`.
         source: Publication of the numbers.
-        method: `"supcon"`, `"simclr"` or `"cross_entropy"`.
+        method: `"supcon"`, `"simclr"`, `"moco"`, `"moco_supcon"`, `"byol"`, `"nnclr"` or
+            `"cross_entropy"`.
         dataset: Name in TensorFlow Datasets, as `keras_supcon.data.load` takes it.
         num_classes: Classes of the data set.
         num_examples: Training images of the data set.
@@ -146,12 +154,19 @@ class Recipe:
         normalize_features: Whether the heads see features of length one,
             `keras.layers.UnitNormalization` on the encoder.
         synchronized_batch_norm: Whether batch normalization covers all replicas.
+        model: Class in `keras_supcon.models` that pre-trains, without networks, augmenter and
+            numbers of steps among its arguments. Not used with `"cross_entropy"`.
         head: Class in `keras_supcon.layers` for the projections, or None for a classifier.
+        prediction_head: Class in `keras_supcon.layers` for the predictions of `"byol"` and
+            `"nnclr"`, or None for none.
         num_views: Views of an image in `training`.
-        training: Contrastive pre-training, or the training of encoder and classifier with
-            cross-entropy.
-        linear_classifier: The classifier on the frozen encoder, or None where `training` makes the
-            classifier.
+        training: Pre-training, or the training of encoder and classifier with cross-entropy.
+        linear_classifier: The classifier on the encoder, or None where `training` makes the
+            classifier. With `"cross_entropy"` it is a second stage, on the frozen encoder of the
+            first.
+        head_layers: Hidden layers of the head that stay on the encoder under that classifier, see
+            `models.encoder_with_head`.
+        fine_tunes_encoder: Whether `linear_classifier` trains the encoder too, in training mode.
         evaluation: Class in `keras_supcon.augmentation` for test images; its `image_size` is that
             of the recipe.
         dtype_policy: Precision in Keras' terms.
@@ -171,11 +186,18 @@ class Recipe:
     >>> augmenter = policy(image_size=recipe.image_size, **views.arguments)
     >>> recipe.training.epochs, recipe.linear_classifier.decay_boundaries
     (1000, (60, 75, 90))
+
+    The control of the paper, two stages of cross-entropy, and fine-tuning:
+
+    >>> import dataclasses
+    >>> cross_entropy = recipes.get("cross_entropy_cifar10_resnet50")
+    >>> control = dataclasses.replace(cross_entropy, linear_classifier=recipe.linear_classifier)
+    >>> tuned = dataclasses.replace(recipe, head_layers=1, fine_tunes_encoder=True)
     """
 
     name: str
     source: str
-    method: Literal["supcon", "simclr", "cross_entropy"]
+    method: Literal["supcon", "simclr", "moco", "moco_supcon", "byol", "nnclr", "cross_entropy"]
     dataset: str
     num_classes: int
     num_examples: int
@@ -185,10 +207,14 @@ class Recipe:
     encoder: Component
     normalize_features: bool
     synchronized_batch_norm: bool
+    model: Component = field(default_factory=lambda: Component("ContrastiveModel"))
     head: Component | None
+    prediction_head: Component | None = None
     num_views: int
     training: Stage
     linear_classifier: Stage | None
+    head_layers: int = 0
+    fine_tunes_encoder: bool = False
     evaluation: Component
     dtype_policy: Literal["float32", "mixed_bfloat16"]
     num_replicas: int | None

@@ -3,19 +3,30 @@
 import copy
 import difflib
 
-from keras_supcon.recipes import cifar10, imagenet, supcontrast
+from keras_supcon.recipes import (
+    byol,
+    cifar10,
+    imagenet,
+    moco,
+    simclr,
+    small,
+    solo_learn,
+    supcontrast,
+)
 from keras_supcon.recipes.recipe import Recipe
 
-_RECIPES = {
-    recipe.name: recipe for recipe in (*imagenet.RECIPES, *cifar10.RECIPES, *supcontrast.RECIPES)
-}
+_SOURCES = (imagenet, cifar10, supcontrast, simclr, moco, byol, solo_learn, small)
+_RECIPES = {recipe.name: recipe for source in _SOURCES for recipe in source.RECIPES}
 
 
 def names() -> tuple[str, ...]:
     """Returns the names of all recipes.
 
-    A name is `method_dataset_encoder`. The recipes of the authors' TensorFlow code have no prefix,
-    those of their PyTorch code begin with `supcontrast_`.
+    A name is `method_dataset_encoder`. The recipes of the SupCon authors' TensorFlow code, and of
+    the authors of MoCo, BYOL and NNCLR, have no prefix. Those of the SupCon authors' PyTorch code
+    begin with `supcontrast_`, of the SimCLR authors with `simclrv1_` and `simclrv2_`, of the
+    library solo-learn with `sololearn_`. Those that end with `_small` are this package's own, for
+    images of 28 or 32 pixels on a laptop, those that end with `_digits_small` for the digits.
 
     Returns:
         The names, in the order of the sources.
@@ -30,7 +41,7 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Recipe:
-    """Returns a published training run.
+    """Returns a training run.
 
     Args:
         name: One of `names()`.
@@ -43,7 +54,8 @@ def get(name: str) -> Recipe:
         ValueError: For an unknown name.
 
     Reference:
-        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, and its two published codes.
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, and its two published codes;
+        the `source` of the recipe.
 
     Example:
 

@@ -31,6 +31,10 @@ TRIALS = {
     # test_cifar10.py runs the other methods.
     "cifar10.py": ((*ON_DIGITS, "--method=cross_entropy"), "trial/classifier.keras"),
     "imagenet_tpu.py": ((*ON_DIGITS, "--image_size=16"), "trial/classifier.keras"),
+    "methods.py": (
+        ("--method=byol", "--epochs=1", "--linear_epochs=1", "--encoder_width=0.125"),
+        "build/methods/methods.md",
+    ),
     "recipe_to_keras.py": (("--epochs=1",), None),
     "show_augmentations.py": (
         ("--images=digits", "--size=24", "--output_dir=trial"),
@@ -65,7 +69,7 @@ def test_help_says_what_a_program_does_and_how_to_try_it(programs):
 # The others have tests of their own, on other data.
 @representatives(
     "program",
-    ["cifar10.py", "recipe_to_keras.py", "show_augmentations.py"],
+    ["cifar10.py", "methods.py", "recipe_to_keras.py", "show_augmentations.py"],
     ["own_images.py", "imagenet_tpu.py"],
 )
 def test_runs_on_the_digits(programs, tmp_path, monkeypatch, program):

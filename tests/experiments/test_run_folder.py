@@ -84,9 +84,9 @@ def test_a_truncated_encoder_is_damaged_and_not_missing(tmp_path):
     path = tmp_path / run_folder.ENCODER
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
     model.save(path)
-    assert run_folder.weights_digest(run_folder.load_encoder(path)) == run_folder.weights_digest(
-        model
-    )
+    assert run_folder.weights_digest(
+        run_folder.load_encoder(path, "pretrain")
+    ) == run_folder.weights_digest(model)
     content = path.read_bytes()
     for damaged in (b"", content[:100], content[:-9], content[:200] + bytes(50) + content[250:]):
         path.write_bytes(damaged)
@@ -94,7 +94,7 @@ def test_a_truncated_encoder_is_damaged_and_not_missing(tmp_path):
             RuntimeError,
             match="encoder.keras' is damaged or not whole.*mode='pretrain' .* writes it again",
         ):
-            run_folder.load_encoder(path)
+            run_folder.load_encoder(path, "pretrain")
 
 
 def test_a_start_is_seen_when_its_record_appears_and_no_other(tmp_path, monkeypatch):

@@ -120,14 +120,20 @@ def test_the_folder_of_a_run_of_version_0_1_holds_the_same_run(tmp_path):
     )
     own = Plan(IMAGENET, settings).records["pretrain"]
     check_same_run(tmp_path, own)
-    assert set(own) == {*json.loads(record), "host_crops"} - {"epochs", "start"}
+    added = {"host_crops", "trust_coefficient", "model", "head", "prediction_head"}
+    assert set(own) == {*json.loads(record), *added} - {"epochs", "start"}
 
 
 @pytest.mark.parametrize(
     ("recipe", "mode", "other"),
     [
         ("supcon_imagenet_resnet50", "cross_entropy", "cross_entropy_imagenet_resnet50"),
-        ("cross_entropy_imagenet_resnet50", "linear", "supcon_imagenet_resnet50"),
+        (
+            "cross_entropy_imagenet_resnet50",
+            "linear",
+            "cross_entropy_two_stage_imagenet_resnet50",
+        ),
+        ("moco_imagenet_resnet50", "cross_entropy", "cross_entropy_imagenet_resnet50"),
     ],
 )
 def test_a_mode_of_another_method_names_a_recipe_of_it(recipe, mode, other):

@@ -1,5 +1,6 @@
 """Runs in a folder, in this process: on the digits at their own size, with the smallest encoder."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ from keras_supcon.files import DirectoryLock, InUseError
 
 SUPCON = "supcontrast_supcon_cifar10_resnet50"
 CROSS_ENTROPY = "supcontrast_cross_entropy_cifar10_resnet50"
+MOCO = "moco_supcon_digits_small"
 EPOCHS, BATCH_SIZE, STEPS = 2, 256, 5
 SMALL = {
     "dataset": "digits",
@@ -110,6 +112,92 @@ def test_stage_by_stage_and_with_a_failure_between_it_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
+def test_a_method_with_a_queue_and_a_second_network_ends_with_the_same_bits_after_a_failure(
+    tmp_path, monkeypatch
+):
+    """In the midst of an epoch, with crops of the host."""
+    fields = {"epochs": 1, "mode": "pretrain", "queue_size": 300, "host_crops": True}
+    fields["checkpoint_every"] = 2
+    whole = two_stage(tmp_path / "whole", MOCO, **fields).pretrain()
+    end_batch = EpochLog.on_train_batch_end
+
+    def fail(self, batch, logs=None):
+        end_batch(self, batch, logs)
+        if self.start == (0, 0) and batch == 2:
+            raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochLog, "on_train_batch_end", fail)
+        with pytest.raises(InterruptedError):
+            two_stage(tmp_path / "failed", MOCO, **fields).pretrain()
+    resumed = two_stage(tmp_path / "failed", MOCO, **fields).pretrain()
+    assert resumed["steps"] == whole["steps"] == STEPS
+    assert resumed["loss"] == pytest.approx(whole["loss"])  # a mean of means
+    ours, expected = (
+        np.load(next((tmp_path / folder / "pretrain" / "checkpoints").glob("epoch-0001-*")))
+        for folder in ("failed", "whole")
+    )
+    arrays = {name: expected[name] for name in expected if isinstance(expected[name], np.ndarray)}
+    assert sum(array.shape == (300, 128) for array in arrays.values()) == 1  # rows of the queue
+    for name, array in arrays.items():
+        assert ours[name].tobytes() == array.tobytes(), name
+
+
+def test_the_model_has_the_numbers_of_the_plan(tmp_path, monkeypatch):
+    models = []
+    monkeypatch.setattr(TwoStage, "_fit", lambda self, name, model, *_: models.append(model) or {})
+    fields = {"mode": "pretrain", "micro_batch_size": 64}
+    for folder, queue_size in (("byol", None), ("nnclr", 270)):
+        experiment = two_stage(
+            tmp_path / folder, f"{folder}_digits_small", queue_size=queue_size, **fields
+        )
+        experiment.pretrain()
+    byol, nnclr = models
+    assert (byol.total_steps, byol.initial_momentum) == (EPOCHS * STEPS, 0.9)
+    assert nnclr.queue.rows.shape == (270, 128)
+    assert byol.micro_batch_size == nnclr.micro_batch_size == 64
+    assert byol.prediction_head is not None
+
+
+@pytest.mark.slow
+def test_the_control_of_the_paper_freezes_an_encoder_of_cross_entropy(tmp_path):
+    fields = {"epochs": 1, "linear_epochs": 1, "linear_train_split": "test"}
+    name = "cross_entropy_two_stage_digits_small"
+    with pytest.raises(ValueError, match="should hold encoder.keras, which mode='cross_entropy' w"):
+        two_stage(tmp_path, name, mode="linear")
+    results = two_stage(tmp_path, name, **fields).run()
+    assert results["mode"] == "cross_entropy_then_linear"
+    assert results["cross_entropy"]["steps"] == STEPS
+    assert results["linear"]["steps"] == 355 // 64
+    assert results["cross_entropy"]["top_1"] != results["top_1"]
+    encoder, classifier = (
+        keras.saving.load_model(tmp_path / f"{name}.keras") for name in ("encoder", "classifier")
+    )
+    for ours, theirs in zip(encoder.get_weights(), classifier.encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+def test_fine_tuning_begins_with_the_first_layer_of_the_head(tmp_path):
+    fields = {"epochs": 1, "linear_epochs": 1}
+    two_stage(tmp_path, "simclr_fine_tuned_digits_small", **fields).run()
+    encoder, joined, classifier = (
+        keras.saving.load_model(tmp_path / f"{name}.keras")
+        for name in ("encoder", "encoder_with_head", "classifier")
+    )
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype("uint8")
+    assert joined.predict(images, verbose=0).shape == (3, 256)
+    before = joined.get_weights()
+    for ours, theirs in zip(encoder.get_weights(), before, strict=False):
+        np.testing.assert_array_equal(ours, theirs)
+    assert any(np.std(weight) > 0 for weight in before[len(encoder.get_weights()) :])
+    tuned = classifier.encoder.get_weights()
+    changed = [not np.array_equal(one, other) for one, other in zip(before, tuned, strict=True)]
+    assert all(changed[-2:])  # those of the head
+    assert sum(changed) > len(changed) / 2
+
+
+@pytest.mark.slow
 def test_images_of_another_size_than_the_encoders_are_trained_with_cross_entropy(tmp_path):
     results = two_stage(tmp_path, CROSS_ENTROPY, epochs=1, image_size=(12, 12)).run()
     assert results["mode"] == "cross_entropy"
@@ -143,6 +231,10 @@ def test_pretraining_may_be_prolonged_and_its_old_classifier_is_refused(finished
         ({"seed": 1}, "holds another run: seed 0 instead of 1"),
         ({"host_crops": True}, "holds another run: host_crops False instead of True"),
         ({"recipe": "supcontrast_simclr_cifar10_resnet50"}, f"recipe '{SUPCON}' instead of"),
+        (
+            {"linear_train_split": "test"},
+            "holds another run: train_split 'train' instead of 'test'",
+        ),
         ({"recipe": CROSS_ENTROPY}, "encoder of another run, which mode='cross_entropy' would rep"),
         ({"epochs": 3}, "the classifier of an encoder that was trained for 2 epochs"),
         ({"linear_epochs": 1}, "has 2 epochs. Received: 1 epochs"),
@@ -169,6 +261,9 @@ def test_the_folder_of_another_run_is_refused_and_kept(finished, fields, message
         ({"tpu": "grpc://127.0.0.1:1"}, {}, "`tpu` should be a TPU that can be reached"),
         ({"strategy": "multi_worker"}, {"TF_CONFIG": "{worker"}, "TF_CONFIG should be JSON"),
         ({"mode": "linear"}, {}, "`output_dir` should hold encoder.keras"),
+        ({"recipe": MOCO, "queue_size": 255}, {}, "`queue_size` should be at least the 256 keys"),
+        ({"recipe": MOCO}, {}, "`queue_size` should be at least the 256 keys"),
+        ({"mode": "cross_entropy_then_linear"}, {}, "'supcontrast_cross_entropy_two_stage_cifar10"),
     ],
 )
 def test_wrong_settings_are_named_and_nothing_is_written(
@@ -197,6 +292,46 @@ def test_batches_divide_over_replicas_before_anything_is_read():
         message = f"`{argument}` should be divisible by .* replicas, 2. Received: {argument}=15"
         with pytest.raises(ValueError, match=message):
             Plan(recipes.get(SUPCON), settings).check_batch_sizes(2)
+
+
+def test_a_plan_has_the_stages_of_its_recipe():
+    from keras_supcon import recipes
+    from keras_supcon.experiments.plan import Plan
+
+    def stages(name: str, **fields) -> list[str]:
+        return list(Plan(recipes.get(name), Settings(output_dir="build", **fields)).stages)
+
+    assert stages("byol_small") == ["pretrain", "linear"]
+    assert stages("byol_small", mode="pretrain") == ["pretrain"]
+    assert stages("cross_entropy_small") == ["cross_entropy"]
+    assert stages("cross_entropy_two_stage_small") == ["cross_entropy", "linear"]
+    assert stages("cross_entropy_two_stage_small", mode="cross_entropy") == ["cross_entropy"]
+    assert stages("cross_entropy_two_stage_small", mode="linear") == ["linear"]
+    for mode in ("linear", "pretrain", "cross_entropy_then_linear"):
+        with pytest.raises(ValueError, match=f"`mode` '{mode}' needs another recipe, such as"):
+            stages("cross_entropy_small", mode=mode)
+
+
+def test_a_recipe_keeps_no_more_layers_than_its_head_has():
+    from keras_supcon import recipes
+    from keras_supcon.experiments.plan import Plan
+
+    recipe = dataclasses.replace(recipes.get(SUPCON), head_layers=2)
+    with pytest.raises(ValueError, match="`head_layers` of the recipe should be at most 1, .*: h"):
+        Plan(recipe, Settings(output_dir="build"))
+
+
+def test_the_record_of_a_stage_says_what_its_weights_depend_on():
+    from keras_supcon import recipes
+    from keras_supcon.experiments.plan import Plan
+
+    settings = Settings(output_dir="build", queue_size=512, linear_train_split="train[:1%]")
+    records = Plan(recipes.get("moco_small"), settings).records
+    assert records["pretrain"]["model"]["arguments"]["queue_size"] == 512
+    assert records["pretrain"]["head"]["name"] == "ProjectionHead"
+    assert records["pretrain"]["train_split"] == "train"
+    assert records["linear"]["train_split"] == "train[:1%]"
+    assert records["linear"]["head_layers"] == 0
 
 
 def test_the_precision_of_a_run_ends_with_it(tmp_path):
