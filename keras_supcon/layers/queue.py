@@ -66,15 +66,9 @@ class Queue(keras.layers.Layer):
 
     def __init__(self, size: int, dim: int, per_class: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.size = check_whole_number("size", size, at_least=1)
+        self.size, self.per_class = check_rings("size", size, per_class)
         self.dim = check_whole_number("dim", dim, at_least=1)
-        self.per_class = check_whole_number_or_none("per_class", per_class, at_least=1)
         self._num_rings = self.per_class or 1
-        if self.size % self._num_rings:
-            raise ValueError(
-                "`size` should be divisible by `per_class`, the number of classes. Received: "
-                f"size={size}, per_class={per_class}"
-            )
 
         def add(name: str, shape: tuple[int, ...], initial: float, dtype: str) -> Any:
             return self.add_weight(
@@ -169,6 +163,22 @@ class Queue(keras.layers.Layer):
             "dim": self.dim,
             "per_class": self.per_class,
         }
+
+
+def check_rings(name: str, size: Any, per_class: Any) -> tuple[int, int | None]:
+    """Returns the number of slots and the number of classes of a queue.
+
+    Raises:
+        ValueError: If one is of the wrong kind, or the slots do not divide over the classes.
+    """
+    size = check_whole_number(name, size, at_least=1)
+    per_class = check_whole_number_or_none("per_class", per_class, at_least=1)
+    if per_class is not None and size % per_class:
+        raise ValueError(
+            f"`{name}` should be divisible by `per_class`, the number of classes. Received: "
+            f"{name}={size}, per_class={per_class}"
+        )
+    return size, per_class
 
 
 def _put(weight: keras.Variable, slots: Tensor, values: Tensor) -> Tensor:

@@ -94,22 +94,22 @@ def loss_contrast(
         shortest = min(root, 1.0) if is_known else ops.minimum(ops.stop_gradient(root), 1.0)
         return limit_norm(rows, LARGEST_NORM * shortest)
 
+    def scaled(rows: Tensor) -> Tensor:
+        # Rows and not logits are scaled: N x dim numbers and not N x N.
+        return limited(rows) * (1.0 / root)
+
     def constant(rows: Tensor | None) -> Tensor | None:
         """Scales rows without gradient; a temperature that is learned stays outside of them."""
         if rows is None:
             return None
-        return limited(rows) * (1.0 / root) if is_known else limited(rows)
-
-    def scaled(rows: Tensor) -> Tensor:
-        # Rows and not logits are scaled: N x dim numbers and not N x N.
-        return limited(rows) * (1.0 / root)
+        return scaled(rows) if is_known else limited(rows)
 
     return gathered_contrast(
         class_ids,
         scaled(projections),
         gather=gather,
         ignore_class=ignore_class,
-        keys=scaled(keys) if trainable_keys and keys is not None else constant(keys),
+        keys=scaled(keys) if trainable_keys else constant(keys),
         trainable_keys=trainable_keys,
         own_keys_only=not in_batch_keys,
         first_view_only=contrast_mode == "one",

@@ -9,7 +9,7 @@ from keras_supcon.arguments import check_between, check_whole_number_or_none
 from keras_supcon.losses import NegativeCosineLoss
 from keras_supcon.models.momentum import CosineMomentum, MomentumModel
 from keras_supcon.models.pretraining import Projector
-from keras_supcon.models.projection import check_head, project_features
+from keras_supcon.models.projection import check_head, check_widths, project_features
 from keras_supcon.typing import Tensor, TensorTree
 
 
@@ -108,22 +108,14 @@ class BYOL(MomentumModel):
             else CosineMomentum(initial_momentum, total_steps),
             networks={"prediction_head": check_head("prediction_head", prediction_head)},
             augmenter=augmenter,
-            num_views=2,
             micro_batch_size=micro_batch_size,
             augment_in_evaluation=augment_in_evaluation,
             **kwargs,
         )
         self.initial_momentum, self.total_steps = initial_momentum, total_steps
 
-    def build(self, input_shape: Any) -> None:
-        super().build(input_shape)
-        outputs = self._prediction_and_target(self.symbolic_view(input_shape), training=False)
-        widths = {name: output.shape[-1] for name, output in outputs.items()}
-        if widths["prediction"] != widths["target"]:
-            raise ValueError(
-                "`prediction_head` should give predictions as wide as the projections, "
-                f"{widths['target']}. Received: predictions of width {widths['prediction']}"
-            )
+    def build_networks(self, view: TensorTree) -> None:
+        check_widths(self._prediction_and_target(view, training=False))
 
     def step_projectors(self, num_views: int) -> list[Projector]:
         return [self._prediction_and_target] * num_views
@@ -151,10 +143,8 @@ class BYOL(MomentumModel):
         return NegativeCosineLoss()
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["num_views"]
         return {
-            **config,
+            **super().get_config(),
             "prediction_head": keras.saving.serialize_keras_object(self.prediction_head),
             "momentum": self.initial_momentum,
             "total_steps": self.total_steps,

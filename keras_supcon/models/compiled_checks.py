@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.models.joint_classifier import class_labels
 from keras_supcon.ops import standardize_labels
 from keras_supcon.ops.standardize import refuse_large_floats
 from keras_supcon.typing import TensorTree
@@ -46,11 +47,9 @@ def check_labels(model: keras.Model, y: Any) -> None:
     if isinstance(y, np.ndarray) and y.dtype.kind == "f":
         refuse_large_floats(y)  # Keras makes float32 of them
     ignore_class = getattr(_contrastive_loss(model), "ignore_class", None)
-    is_ignored = None if ignore_class is None else y == ignore_class
     standardize_labels(y, ignore_class)
     if model.num_label_classes is not None:
-        ids = y if is_ignored is None else y[~is_ignored]
-        standardize_labels(ids, num_classes=model.num_label_classes)
+        class_labels(y, model.num_label_classes, ignore_class)
 
 
 def check_first_labels(model: keras.Model, data: Any) -> Any:

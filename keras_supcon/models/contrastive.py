@@ -178,10 +178,11 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
     def num_label_classes(self) -> int | None:
         return getattr(self.classifier, "units", None)
 
-    def build(self, input_shape: Any) -> None:
-        if self.classifier is not None:
-            self._project_and_classify(self.symbolic_view(input_shape), training=False)
-        super().build(input_shape)
+    def build_networks(self, view: TensorTree) -> None:
+        if self.classifier is None:
+            super().build_networks(view)
+        else:
+            self._project_and_classify(view, training=False)
 
     def project(self, view: TensorTree, training: bool) -> TensorTree:
         return project_features(self.projection_head, self.encode(view, training), training)

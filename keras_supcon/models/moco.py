@@ -5,8 +5,9 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from keras_supcon.arguments import check_whole_number, check_whole_number_or_none
+from keras_supcon.arguments import check_whole_number_or_none
 from keras_supcon.layers import ProjectionHead, Queue
+from keras_supcon.layers.queue import check_rings
 from keras_supcon.losses import NTXentLoss
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.models.momentum import MomentumModel, Schedule
@@ -123,20 +124,13 @@ class MoCo(MomentumModel):
         augment_in_evaluation: bool = True,
         **kwargs: Any,
     ) -> None:
-        queue_size = check_whole_number("queue_size", queue_size, at_least=1)
-        per_class = check_whole_number_or_none("per_class", per_class, at_least=1)
+        queue_size, per_class = check_rings("queue_size", queue_size, per_class)
         shuffle_bn = check_whole_number_or_none("shuffle_bn", shuffle_bn, at_least=2)
-        if per_class is not None and queue_size % per_class:
-            raise ValueError(
-                "`queue_size` should be divisible by `per_class`, the number of classes. Received: "
-                f"queue_size={queue_size}, per_class={per_class}"
-            )
         super().__init__(
             encoder,
             projection_head,
             momentum=momentum,
             augmenter=augmenter,
-            num_views=2,
             micro_batch_size=micro_batch_size,
             augment_in_evaluation=augment_in_evaluation,
             **kwargs,
@@ -159,11 +153,10 @@ class MoCo(MomentumModel):
     def num_label_classes(self) -> int | None:
         return self.per_class
 
-    def build(self, input_shape: Any) -> None:
-        super().build(input_shape)
-        dim = self.project_by_copy(self.symbolic_view(input_shape), training=False).shape[-1]
+    def build_networks(self, view: TensorTree) -> None:
+        key = self._query_and_key(view, training=False)["key"]
         if self.queue is None:
-            self.queue = Queue(self.queue_size, dim, self.per_class, name="queue")
+            self.queue = Queue(self.queue_size, key.shape[-1], self.per_class, name="queue")
 
     def check_batch(self, num_samples: int) -> None:
         check_rows_fit(self.queue_size, num_samples * (2 if self.symmetric else 1))
@@ -241,10 +234,8 @@ class MoCo(MomentumModel):
         check_compiled_loss(self, (ContrastiveLoss,))
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["num_views"]
         return {
-            **config,
+            **super().get_config(),
             "queue_size": self.queue_size,
             "symmetric": self.symmetric,
             "per_class": self.per_class,

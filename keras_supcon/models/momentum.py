@@ -169,6 +169,8 @@ class _WarnOfMoreSteps(keras.callbacks.Callback):
 class MomentumModel(PretrainingModel):
     """Base of methods with a second encoder and head, a moving average of the trained ones.
 
+    A subclass runs all of them in `build_networks`. An image has two views.
+
     Args:
         encoder: As for `PretrainingModel`.
         projection_head: Layer from features to projections, or a class that makes one, or None.
@@ -194,7 +196,7 @@ class MomentumModel(PretrainingModel):
             momentum = check_between("momentum", momentum, 0, 1)
         head = check_head("projection_head", projection_head)
         networks = {"projection_head": head, **kwargs.pop("networks", {})}
-        super().__init__(encoder, networks=networks, **kwargs)
+        super().__init__(encoder, networks=networks, num_views=2, **kwargs)
         self.momentum = momentum
         self._followed = [encoder] if head is None else [encoder, head]
         self.momentum_copy = MomentumCopy(self._followed, name="momentum_copy")
@@ -235,7 +237,6 @@ class MomentumModel(PretrainingModel):
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
-        self.project_by_copy(self.symbolic_view(input_shape), training=False)
         self.momentum_copy.freeze()
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
@@ -258,8 +259,10 @@ class MomentumModel(PretrainingModel):
         )
 
     def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["num_views"]
         return {
-            **super().get_config(),
+            **config,
             "projection_head": keras.saving.serialize_keras_object(self.projection_head),
             "momentum": keras.saving.serialize_keras_object(self.momentum),
         }

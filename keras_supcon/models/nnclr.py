@@ -11,7 +11,12 @@ from keras_supcon.arguments import check_positive, check_whole_number
 from keras_supcon.layers import Queue
 from keras_supcon.losses import NTXentLoss, SupConLoss
 from keras_supcon.models.pretraining import PretrainingModel, Projector
-from keras_supcon.models.projection import check_head, encode_and_project, project_features
+from keras_supcon.models.projection import (
+    check_head,
+    check_widths,
+    encode_and_project,
+    project_features,
+)
 from keras_supcon.models.queue_checks import check_compiled_loss, check_rows_fit
 from keras_supcon.ops import POSITIVES, Rows, l2_normalize, pair_argmax, standardize_labels
 from keras_supcon.typing import Tensor, TensorTree
@@ -126,17 +131,10 @@ class NNCLR(PretrainingModel):
     def needs_labels(self) -> bool:
         return self.supervised
 
-    def build(self, input_shape: Any) -> None:
-        super().build(input_shape)
-        outputs = self._projection_and_prediction(self.symbolic_view(input_shape), training=False)
-        widths = {name: output.shape[-1] for name, output in outputs.items()}
-        if widths["prediction"] != widths["projection"]:
-            raise ValueError(
-                "`prediction_head` should give predictions as wide as the projections, "
-                f"{widths['projection']}. Received: predictions of width {widths['prediction']}"
-            )
+    def build_networks(self, view: TensorTree) -> None:
+        width = check_widths(self._projection_and_prediction(view, training=False))
         if self.queue is None:
-            self.queue = Queue(self.queue_size, widths["projection"], name="queue")
+            self.queue = Queue(self.queue_size, width, name="queue")
 
     def check_batch(self, num_samples: int) -> None:
         check_rows_fit(self.queue_size, num_samples)
@@ -174,7 +172,7 @@ class NNCLR(PretrainingModel):
         """Returns the nearest neighbors of unit rows `(batch, views, dim)`, and reports on them."""
         _, num_views, dim = rows.shape
         anchors = ops.reshape(rows, (-1, dim))
-        labels = ops.reshape(ops.repeat(labels[:, None], num_views, axis=1), (-1,))
+        labels = ops.repeat(labels, num_views, axis=0)
         queue, queue_labels = ops.copy(self.queue.rows), ops.copy(self.queue.labels)
         places = pair_argmax(anchors, None, queue, Rows(present=self.queue.is_filled()))
         if self.supervised:
@@ -187,8 +185,8 @@ class NNCLR(PretrainingModel):
             ops.cast(is_of_class, "float32"), ops.cast(counts, "float32")
         )
         if tags is not None:
-            tags = ops.repeat(tags[:, None], num_views, axis=1)
-            is_self = ops.equal(ops.take(self.queue.tags, places), ops.reshape(tags, (-1,)))
+            tags = ops.repeat(tags, num_views, axis=0)
+            is_self = ops.equal(ops.take(self.queue.tags, places), tags)
             self._neighbor_self.update_state(
                 ops.cast(is_self, "float32"), ops.cast(is_found, "float32")
             )

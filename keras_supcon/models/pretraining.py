@@ -227,8 +227,15 @@ class PretrainingModel(EncoderModel):
         return compiled_loss(self, y, projections, sample_weight)
 
     def build(self, input_shape: Any) -> None:
-        self.project(self.symbolic_view(input_shape), training=False)
+        self.build_networks(self.symbolic_view(input_shape))
         self.built = True
+
+    def build_networks(self, view: TensorTree) -> None:
+        """Creates the weights of all networks, by running them on one symbolic view.
+
+        Those of `project` unless overridden.
+        """
+        self.project(view, training=False)
 
     def call(self, inputs: TensorTree, training: bool = False) -> TensorTree:
         training = bool(training)

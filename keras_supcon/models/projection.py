@@ -25,6 +25,24 @@ def check_head(
     return head
 
 
+def check_widths(outputs: dict[str, Tensor]) -> int:
+    """Returns the width of projections.
+
+    Args:
+        outputs: What a method with a prediction head makes of a view, the predictions among it.
+
+    Raises:
+        ValueError: If the predictions are not as wide.
+    """
+    width = outputs["projection"].shape[-1]
+    if outputs["prediction"].shape[-1] != width:
+        raise ValueError(
+            "`prediction_head` should give predictions as wide as the projections, "
+            f"{width}. Received: predictions of width {outputs['prediction'].shape[-1]}"
+        )
+    return width
+
+
 def encode_and_project(
     encoder: keras.layers.Layer, head: keras.layers.Layer | None, view: TensorTree, training: bool
 ) -> Tensor:
