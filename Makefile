@@ -17,6 +17,8 @@ PML_VENV ?= .venv-pytorch-metric-learning
 AUGMENTATION_VENV ?= .venv-augmentation-peers
 # Of another torch, since torchvision has no build for the one above.
 TORCHVISION_VENV ?= .venv-torchvision
+# Beside that torch.
+LIGHTLY_VENV ?= .venv-lightly
 # The last Python for which TensorFlow Addons has a TensorFlow.
 PYTHON_3_11 ?= $(shell command -v python3.11 || echo $(PYTHON))
 # By name, or as pyenv keeps it.
@@ -43,7 +45,8 @@ PYTEST = -m pytest -q -o junit_family=xunit1 --junitxml=build/test-times/$@.xml 
 
 .PHONY: demo test check lint doctest test-tensorflow test-programs test-neutral test-jax test-torch test-tpu-tensorflow \
 	test-lowest-keras test-parity test-times test-exhaustive mutation-check environments \
-	benchmark-loss benchmark-augmentation benchmark-data benchmark-gradient-caching benchmark-accelerator fashion-mnist bazel clean
+	benchmark-loss benchmark-augmentation benchmark-data benchmark-gradient-caching benchmark-methods benchmark-accelerator \
+	fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
@@ -126,6 +129,10 @@ benchmark-data: $(VENV)/demo-installed $(TORCHVISION_VENV)/installed
 benchmark-gradient-caching: $(VENV)/demo-installed
 	$(VENV)/bin/python benchmarks/gradient_caching.py
 
+# Alone on the machine: about an hour on two cores.
+benchmark-methods: $(FASHION_MNIST) $(VENV)/demo-installed $(LIGHTLY_VENV)/installed
+	$(VENV)/bin/python benchmarks/methods.py --source_dir=$(FASHION_MNIST) --lightly_python=$(LIGHTLY_VENV)/bin/python
+
 benchmark-accelerator: $(if $(filter $(NEUTRAL_VENV)/%,$(ACCELERATOR_PYTHON)),$(NEUTRAL_VENV)/installed)
 	$(ACCELERATOR_PYTHON) benchmarks/accelerator.py \
 		$(if $(filter $(NEUTRAL_VENV)/%,$(ACCELERATOR_PYTHON)),$(if $(wildcard $(PML_VENV)/bin/python), \
@@ -194,5 +201,11 @@ $(TORCHVISION_VENV)/installed: Makefile
 	$(TORCHVISION_VENV)/bin/python $(PIP) torch==2.14.1 torchvision==0.29.1
 	touch $@
 
+$(LIGHTLY_VENV)/installed: Makefile
+	test -x $(LIGHTLY_VENV)/bin/python || $(PYTHON) -m venv $(LIGHTLY_VENV)
+	$(LIGHTLY_VENV)/bin/python $(PIP) torch==2.14.1 torchvision==0.29.1 lightly==1.6.0
+	touch $@
+
 clean:
-	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TPU_TENSORFLOW_VENV) $(TFA_VENV) $(PML_VENV) $(AUGMENTATION_VENV) $(TORCHVISION_VENV)
+	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TPU_TENSORFLOW_VENV) $(TFA_VENV) $(PML_VENV) $(AUGMENTATION_VENV) $(TORCHVISION_VENV) \
+		$(LIGHTLY_VENV)

@@ -186,6 +186,48 @@ def forget_peak_memory() -> None:
     pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
+class PeakMemory:
+    """Samples the memory of this process and its children while it is entered.
+
+    `megabytes` is the peak of their sum, in which what processes share counts once (`Pss`).
+    """
+
+    def __init__(self, seconds: float = 0.5) -> None:
+        self.megabytes = 0.0
+        self._seconds = seconds
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while True:
+            self.megabytes = max(self.megabytes, memory_of_processes() / 1e6)
+            if self._is_over.wait(self._seconds):
+                return
+
+
+def memory_of_processes() -> int:
+    """Returns the bytes of memory of this process and its children."""
+    processes = ["self"]
+    for path in pathlib.Path("/proc/self").glob("task/*/children"):
+        processes += path.read_text().split()
+    total = 0
+    for process in processes:
+        try:
+            lines = pathlib.Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it has just ended
+            continue
+        total += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    return total * 1024
+
+
 def markdown_table(header: list[str], rows: list[list[str]], num_left: int = 1) -> str:
     """Returns a Markdown table whose columns are padded to one width.
 

@@ -67,10 +67,45 @@ class ResidualBlock(nn.Module):
         return nn.functional.relu(self.shortcut(x) + self.residual(x))
 
 
-class ContrastiveNetwork(nn.Module):
-    """Maps images `(batch, channels, height, width)` to projections `(batch, output_dim)`.
+class ResNet(nn.Module):
+    """Maps images `(batch, channels, height, width)` to features `(batch, num_features)`.
 
-    The projections have unit length.
+    Args:
+        depth: Depth of the network, a key of `BLOCKS_OF_STAGES`.
+        width: Multiplier of the number of channels.
+        stem: `"imagenet"` or `"cifar"`.
+        image_channels: Channels of the images.
+    """
+
+    def __init__(self, depth: int, width: float, stem: str, image_channels: int = 3) -> None:
+        super().__init__()
+        is_bottleneck = depth >= 50
+        in_channels = int(64 * width)
+        if stem == "imagenet":
+            layers = [
+                ConvNorm(image_channels, in_channels, 7, stride=2),
+                nn.MaxPool2d(3, stride=2, padding=1),
+            ]
+        else:
+            layers = [ConvNorm(image_channels, in_channels, 3)]
+        for stage, num_blocks in enumerate(BLOCKS_OF_STAGES[depth]):
+            channels = int(64 * 2**stage * width)
+            for block in range(num_blocks):
+                layers.append(
+                    ResidualBlock(
+                        in_channels, channels, 2 if stage > 0 and block == 0 else 1, is_bottleneck
+                    )
+                )
+                in_channels = channels * BOTTLENECK_EXPANSION if is_bottleneck else channels
+        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.num_features = in_channels
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layers(standardize(images))
+
+
+class ContrastiveNetwork(nn.Module):
+    """Maps images `(batch, 3, height, width)` to projections `(batch, output_dim)` of unit length.
 
     Args:
         depth: Depth of the ResNet, a key of `BLOCKS_OF_STAGES`.
@@ -84,31 +119,32 @@ class ContrastiveNetwork(nn.Module):
         self, depth: int, width: float, stem: str, hidden_units: int, output_dim: int = 128
     ) -> None:
         super().__init__()
-        is_bottleneck = depth >= 50
-        in_channels = int(64 * width)
-        if stem == "imagenet":
-            layers = [ConvNorm(3, in_channels, 7, stride=2), nn.MaxPool2d(3, stride=2, padding=1)]
-        else:
-            layers = [ConvNorm(3, in_channels, 3)]
-        for stage, num_blocks in enumerate(BLOCKS_OF_STAGES[depth]):
-            channels = int(64 * 2**stage * width)
-            for block in range(num_blocks):
-                layers.append(
-                    ResidualBlock(
-                        in_channels, channels, 2 if stage > 0 and block == 0 else 1, is_bottleneck
-                    )
-                )
-                in_channels = channels * BOTTLENECK_EXPANSION if is_bottleneck else channels
-        self.encoder = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.projection_head = nn.Sequential(
-            nn.Linear(in_channels, hidden_units),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden_units, output_dim, bias=False),
-        )
+        self.encoder = ResNet(depth, width, stem)
+        self.projection_head = projection_head(self.encoder.num_features, hidden_units, output_dim)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        features = self.encoder(standardize(images))
-        return nn.functional.normalize(self.projection_head(features).float(), dim=1)
+        return nn.functional.normalize(self.projection_head(self.encoder(images)).float(), dim=1)
+
+
+def projection_head(
+    num_features: int, hidden_units: int, output_dim: int, batch_norm: bool = False
+) -> nn.Sequential:
+    """Returns `keras_supcon.ProjectionHead` without its normalization of the rows.
+
+    Args:
+        num_features: Width of the features.
+        hidden_units: Width of the hidden layer.
+        output_dim: Width of the projections.
+        batch_norm: Whether the hidden layer is normalized.
+    """
+    hidden = nn.Linear(num_features, hidden_units, bias=not batch_norm)
+    output = nn.Linear(hidden_units, output_dim, bias=False)
+    nn.init.kaiming_normal_(hidden.weight)
+    nn.init.xavier_uniform_(output.weight)
+    if not batch_norm:
+        nn.init.zeros_(hidden.bias)
+    normalization = [nn.BatchNorm1d(hidden_units)] if batch_norm else []
+    return nn.Sequential(hidden, *normalization, nn.ReLU(inplace=True), output)
 
 
 def standardize(images: torch.Tensor) -> torch.Tensor:

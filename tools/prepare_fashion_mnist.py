@@ -7,14 +7,12 @@ repository):
     python examples/quickstart.py --dataset=fashion_mnist --data_dir=build/tfds
 """
 
-import gzip
-import math
 import os
 import pathlib
+import runpy
 import shutil
 import tempfile
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import app, flags
@@ -26,26 +24,8 @@ _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of TFDS data sets to write to.", required=True
 )
 
-_PREFIXES = {"train": "train", "test": "t10k"}
-_UNSIGNED_BYTE = 8
-
-
-def read_idx(path: pathlib.Path) -> np.ndarray:
-    """Reads a gzipped IDX file of unsigned bytes.
-
-    It has two zero bytes, the type, the rank, the sizes (4 bytes each) and the values.
-    """
-    with gzip.open(path) as file:
-        content = file.read()
-    rank = content[3]
-    shape = tuple(np.frombuffer(content, ">u4", count=rank, offset=4).tolist())
-    values = content[4 + 4 * rank :]
-    if content[:3] != bytes([0, 0, _UNSIGNED_BYTE]) or len(values) != math.prod(shape):
-        raise ValueError(
-            f"{path} should be an IDX file of unsigned bytes. Received: header {content[:4]!r}, "
-            f"shape {shape}"
-        )
-    return np.frombuffer(values, "uint8").reshape(shape)
+# By its path, since this file is both started and imported.
+read_split = runpy.run_path(str(pathlib.Path(__file__).with_name("idx.py")))["read_split"]
 
 
 def prepare(source_dir: str, data_dir: str) -> pathlib.Path:
@@ -59,22 +39,9 @@ def prepare(source_dir: str, data_dir: str) -> pathlib.Path:
     if builder.is_prepared():
         return target
     splits = {}
-    for split, prefix in _PREFIXES.items():
-        files = [
-            pathlib.Path(source_dir) / f"{prefix}-{part}-ubyte.gz"
-            for part in ("images-idx3", "labels-idx1")
-        ]
-        for file in files:
-            if not file.is_file():
-                raise FileNotFoundError(
-                    f"`source_dir` should hold {file.name} (Debian: apt-get install "
-                    "dataset-fashion-mnist). "
-                    f"Received: source_dir={source_dir!r}"
-                )
-        images, labels = map(read_idx, files)
-        splits[split] = tf.data.Dataset.from_tensor_slices(
-            {"image": images[..., None], "label": labels.astype("int64")}
-        )
+    for split in ("train", "test"):
+        images, labels = read_split(source_dir, split)
+        splits[split] = tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
     os.makedirs(data_dir, exist_ok=True)
     # TFDS writes file after file; a move makes the data set appear whole or not at all.
     with tempfile.TemporaryDirectory(dir=data_dir) as unfinished:

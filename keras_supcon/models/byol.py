@@ -27,9 +27,10 @@ class BYOL(MomentumModel):
     from 0 to 8, with the predictions `p` of the online and the projections `t` of the target
     network. Targets have no gradient. Without the prediction head all images get one embedding.
 
-    **SimSiam** is `BYOL(..., momentum=0)`: the targets are then the projections of the online
-    network. The value of its publication is this one divided by four, less one; so learning rates
-    are four times as high there.
+    **SimSiam** is `BYOL(..., momentum=0)` without `total_steps`: the targets are then the
+    projections of the online network, whose second pass is saved, and the second networks take no
+    part. The value of its publication is this one divided by four, less one; so learning rates are
+    four times as high there.
 
     Each view passes through the networks by itself: its statistics are those of one view. With
     small batches normalization is what fails first; see `synchronized_batch_norm` of the heads for
@@ -116,6 +117,12 @@ class BYOL(MomentumModel):
 
     def build_networks(self, view: TensorTree) -> None:
         check_widths(self._prediction_and_target(view, training=False))
+        if self._is_simsiam:
+            self.project_by_copy(view, training=False)  # for its weights alone
+
+    @property
+    def _is_simsiam(self) -> bool:
+        return self.initial_momentum == 0 and self.total_steps is None
 
     def step_projectors(self, num_views: int) -> list[Projector]:
         return [self._prediction_and_target] * num_views
@@ -125,7 +132,9 @@ class BYOL(MomentumModel):
         return {
             "projection": projection,
             "prediction": project_features(self.prediction_head, projection, training),
-            "target": self.project_by_copy(view, training),
+            "target": ops.stop_gradient(projection)
+            if self._is_simsiam
+            else self.project_by_copy(view, training),
         }
 
     def contrast(self, projections: TensorTree, y: Tensor, sample_weight: Any) -> Tensor:

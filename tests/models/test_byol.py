@@ -113,6 +113,19 @@ def test_without_momentum_it_is_simsiam(rng):
         np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-5)
 
 
+def test_targets_of_simsiam_are_the_projections_themselves(rng):
+    """Those of the same pass: with the same units dropped."""
+    x, _ = rows(rng)
+    encoder = dense_encoder(keras.layers.Dropout(0.5, seed=1))
+    for options, are_same in (({}, True), ({"momentum": 1e-6}, False), ({"total_steps": 9}, False)):
+        model = make("SimSiam", encoder, **options)
+        model.build((None, FEATURES))
+        (project, _), view = model.step_projectors(2), ops.convert_to_tensor(x[:, 0])
+        outputs = project(view, training=True)
+        one, other = (ops.convert_to_numpy(outputs[name]) for name in ("projection", "target"))
+        assert np.array_equal(one, other) is are_same
+
+
 def test_the_momentum_rises_by_half_a_cosine():
     schedule = CosineMomentum(0.99, 100)
     steps_of_it = np.array([0, 1, 50, 99, 100, 1000])

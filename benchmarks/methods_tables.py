@@ -1,0 +1,57 @@
+"""The tables of `benchmarks/methods.py`."""
+
+import statistics
+from typing import Any
+
+from harness import markdown_table
+
+LIBRARIES = ("keras_supcon", "lightly")
+
+
+def images_per_second(record: dict[str, Any]) -> float | None:
+    """Returns the rate of the epochs after the first, or None if nothing was trained."""
+    if "epoch_seconds" not in record:
+        return None
+    later = record["epoch_seconds"][1:]
+    return record["run"]["num_images"] * len(later) / sum(later)
+
+
+def format_table(records: list[dict[str, Any]], labels: list[str], of: str) -> str:
+    """Returns the Markdown table of the runs with the given labels.
+
+    Args:
+        records: Runs, as results.json has them.
+        labels: Labels of the rows, in their order.
+        of: Header of the first column.
+    """
+    rows = []
+    for label in labels:
+        for library in LIBRARIES:
+            of_row = [one for one in records if (one["label"], one["library"]) == (label, library)]
+            if of_row:
+                rows.append([label, library, *_format_row(of_row)])
+    header = [of, "library", "linear probe", "kNN", "images/s", "steps alone", "peak memory"]
+    return markdown_table(header, rows, num_left=2)
+
+
+def _format_row(records: list[dict[str, Any]]) -> list[str]:
+    notes = [record["note"] for record in records if "note" in record]
+    if notes:
+        return [notes[0], "", "", "", ""]
+    rates = [rate for record in records if (rate := images_per_second(record)) is not None]
+    alone = [one["ready_images_per_second"] for one in records if "ready_images_per_second" in one]
+    return [
+        _format_accuracies([record["linear_accuracy"] for record in records]),
+        _format_accuracies([record["knn_accuracy"] for record in records]),
+        f"{statistics.median(rates):,.0f}" if rates else "-",
+        f"{statistics.median(alone):,.0f}" if alone else "-",
+        f"{max(record['peak_megabytes'] for record in records):,.0f} MB",
+    ]
+
+
+def _format_accuracies(accuracies: list[float]) -> str:
+    """Returns the mean, and the lowest and highest of several seeds, in percent."""
+    mean = f"{100 * statistics.mean(accuracies):.1f}"
+    if len(accuracies) == 1:
+        return mean
+    return f"{mean} ({100 * min(accuracies):.1f} to {100 * max(accuracies):.1f})"
