@@ -1,6 +1,7 @@
 """Trains one encoder by every method on Fashion-MNIST, beside lightly: accuracy, speed, memory.
 
-    make benchmark-methods  # about an hour on two CPUs, with nothing else beside it
+    make benchmark-methods  # about 70 minutes on two CPUs, with nothing else beside it
+    python benchmarks/methods.py --dataset=digits  # 15 minutes, and needs no files
     python benchmarks/methods.py --methods=moco,byol --seeds=1 --lightly_python=PYTHON
     python benchmarks/methods.py --backend=jax --images=57856 --depth=18 --width=1 --epochs=30
 
@@ -11,7 +12,10 @@ the 10,000 test images. Images per second are those of all epochs but the first,
 are compiled; those of the steps alone are trained on views that are there already. Memory is the
 peak of the process and its children, libraries included. Linux only.
 
-The images are Debian's package dataset-fashion-mnist.
+The images are Debian's package dataset-fashion-mnist. With the digits there is no lightly and no
+table of batches; instead the table says how the projections of the test images spread, also for
+BYOL without its prediction head: the deviation of unit rows times the root of their length, and
+the effective rank.
 """
 
 import dataclasses
@@ -49,6 +53,28 @@ METHODS = {
     "byol": "BYOL",
     "simsiam": "SimSiam",
     "nnclr": "NNCLR",
+    "byol_alone": "BYOL without prediction head",
+}
+# Of each data set: methods, training and validation images, numbers of the runs.
+DATASETS = {
+    "fashion_mnist": {
+        "methods": [name for name in METHODS if name != "byol_alone"],
+        "images": 10_240,
+        "validation_images": 2048,
+        "epochs": 5,
+        "batch_size": 256,
+        "queue_size": 1024,
+        "learning_rate": 2e-3,
+    },
+    "digits": {
+        "methods": list(METHODS),
+        "images": 1280,
+        "validation_images": 162,
+        "epochs": 30,
+        "batch_size": 64,
+        "queue_size": 128,
+        "learning_rate": 4e-3,
+    },
 }
 OF_LIGHTLY = ("simclr", "moco", "byol", "simsiam", "nnclr")
 # Name: method, batch, rows that the encoder sees at once.
@@ -58,19 +84,26 @@ BATCHES = {
     "SupCon, batch 512": ("supcon", 512, 0),
     "SupCon, batch 512, gradient caching": ("supcon", 512, 128),
 }
-_VALIDATION_IMAGES = 2048
-_TRAIN_IMAGES = 60_000
 
-_METHODS = flags.DEFINE_list("methods", list(METHODS), "Methods of the first table.")
+_DATASET = flags.DEFINE_enum("dataset", "fashion_mnist", list(DATASETS), "The images.")
+_METHODS = flags.DEFINE_list("methods", None, f"Some of {', '.join(METHODS)}. Default: all.")
 _BATCHES = flags.DEFINE_bool("batches", True, "Whether the second table, of batches, is made.")
 _IMAGES = flags.DEFINE_integer(
-    "images", 10_240, "Training images, a multiple of the batches.", lower_bound=1
+    "images", None, "Training images, a multiple of the batches. Default: 10,240, or 1,280 digits."
 )
-_EPOCHS = flags.DEFINE_integer("epochs", 5, "Epochs, the first of them warm-up.", lower_bound=2)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "Images in a batch.", lower_bound=2)
-_QUEUE_SIZE = flags.DEFINE_integer("queue_size", 1024, "Rows of a queue.", lower_bound=1)
+_EPOCHS = flags.DEFINE_integer(
+    "epochs", None, "Epochs, the first of them warm-up. Default: 5, or 30.", lower_bound=2
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", None, "Images in a batch. Default: 256, or 64.", lower_bound=2
+)
+_QUEUE_SIZE = flags.DEFINE_integer(
+    "queue_size", None, "Rows of a queue. Default: 1,024, or 128.", lower_bound=1
+)
 _LEARNING_RATE = flags.DEFINE_float(
-    "learning_rate", 2e-3, "That of Adam for a batch of 256; it goes with the batch's root."
+    "learning_rate",
+    None,
+    "That of Adam for a batch of 256; it goes with the batch's root. Default: 0.002, or 0.004.",
 )
 _DEPTH = flags.DEFINE_integer("depth", 10, "Depth of the ResNet with the stem for small images.")
 _WIDTH = flags.DEFINE_float("width", 0.25, "Its width.")
@@ -96,16 +129,34 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _RESUME = flags.DEFINE_bool("resume", False, "Takes finished runs from results.json.")
 
 
+def given(name: str) -> Any:
+    """Returns a flag, or what the data set has in its place."""
+    value = flags.FLAGS[name].value
+    return DATASETS[_DATASET.value][name] if value is None else value
+
+
+def read_split(split: str) -> tuple[np.ndarray, np.ndarray]:
+    if _DATASET.value == "digits":
+        from keras_supcon.data import load_arrays
+
+        return load_arrays("digits", split)
+    root = pathlib.Path(__file__).resolve().parents[1]
+    return runpy.run_path(str(root / "tools" / "idx.py"))["read_split"](_SOURCE_DIR.value, split)
+
+
 def write_data(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Writes the images of all splits, shuffled once, and returns the class ids of each."""
-    root = pathlib.Path(__file__).resolve().parents[1]
-    read_split = runpy.run_path(str(root / "tools" / "idx.py"))["read_split"]
-    images, labels = read_split(_SOURCE_DIR.value, "train")
+    images, labels = read_split("train")
+    number, validation = given("images"), DATASETS[_DATASET.value]["validation_images"]
+    if number + validation > len(images):
+        raise app.UsageError(
+            f"--images should leave {validation} of {len(images)} images for validation. "
+            f"Received: --images={number}"
+        )
     order = np.random.default_rng(0).permutation(len(images))
-    number = _IMAGES.value
-    places = {"train": order[:number], "validation": order[number : number + _VALIDATION_IMAGES]}
+    places = {"train": order[:number], "validation": order[number : number + validation]}
     splits = {name: (images[place], labels[place]) for name, place in places.items()}
-    splits["test"] = read_split(_SOURCE_DIR.value, "test")
+    splits["test"] = read_split("test")
     arrays = {}
     for name, (of_split, ids) in splits.items():
         arrays |= {f"{name}_images": of_split, f"{name}_labels": ids}
@@ -115,18 +166,24 @@ def write_data(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def make_run(method: str, seed: int, batch_size: int, micro_batch_size: int = 0) -> Run:
     return Run(
+        dataset=_DATASET.value,
         method=method,
         seed=seed,
-        num_images=_IMAGES.value,
+        num_images=given("images"),
         batch_size=batch_size,
         micro_batch_size=micro_batch_size,
-        epochs=_EPOCHS.value,
-        queue_size=_QUEUE_SIZE.value,
-        learning_rate=_LEARNING_RATE.value * math.sqrt(batch_size / 256),
+        epochs=given("epochs"),
+        queue_size=given("queue_size"),
+        learning_rate=given("learning_rate") * math.sqrt(batch_size / 256),
         depth=_DEPTH.value,
         width=_WIDTH.value,
         ready_batches=_READY_BATCHES.value if seed == 0 and not micro_batch_size else 0,
     )
+
+
+def has_peers() -> bool:
+    """Returns whether the run has lightly's rows and the table of batches."""
+    return _DATASET.value == "fashion_mnist"
 
 
 def make_plan() -> list[tuple[str, str, Run]]:
@@ -136,12 +193,12 @@ def make_plan() -> list[tuple[str, str, Run]]:
     """
     plan = []
     for seed in range(_SEEDS.value):
-        for method in _METHODS.value:
-            run = make_run(method, seed, _BATCH_SIZE.value)
+        for method in given("methods"):
+            run = make_run(method, seed, given("batch_size"))
             plan.append((METHODS[method], KERAS_SUPCON, run))
-            if method in OF_LIGHTLY and _LIGHTLY_PYTHON.value:
+            if method in OF_LIGHTLY and has_peers() and _LIGHTLY_PYTHON.value:
                 plan.append((METHODS[method], LIGHTLY, run))
-        if _BATCHES.value:
+        if has_peers() and _BATCHES.value:
             for label, (method, batch_size, micro_batch_size) in BATCHES.items():
                 run = make_run(method, seed, batch_size, micro_batch_size)
                 plan.append((label, KERAS_SUPCON, run))
@@ -196,11 +253,9 @@ def main(argv: list[str]) -> None:
         seconds = time.perf_counter() - begin
         progress = f"{label}, {library}, seed {run.seed}: {accuracy}, {seconds:.0f} s"
         print(progress, file=sys.stderr, flush=True)
-    first = format_table(
-        results["runs"], [METHODS[name] for name in _METHODS.value], f"batch {_BATCH_SIZE.value}"
-    )
-    print(f"\n{first}")
-    if _BATCHES.value:
+    rows = [METHODS[name] for name in given("methods")]
+    print(f"\n{format_table(results['runs'], rows, 'batch ' + str(given('batch_size')))}")
+    if has_peers() and _BATCHES.value:
         print(f"\n{format_table(results['runs'], list(BATCHES), 'method and batch')}")
     print(f"\n{results_path}")
     if any("note" in record for record in results["runs"]):
@@ -209,21 +264,16 @@ def main(argv: list[str]) -> None:
 
 def check_flags() -> None:
     """Refuses what would fail after the first run."""
-    unknown = set(_METHODS.value) - set(METHODS)
+    unknown = set(given("methods")) - set(METHODS)
     if unknown:
         raise app.UsageError(
             f"--methods should be some of {', '.join(METHODS)}. Received: {sorted(unknown)}"
         )
-    batches = [_BATCH_SIZE.value, *(size for _, size, _ in BATCHES.values() if _BATCHES.value)]
-    if any(_IMAGES.value % size for size in batches):
+    others = [size for _, size, _ in BATCHES.values()] if has_peers() and _BATCHES.value else []
+    sizes = sorted({given("batch_size"), *others})
+    if given("images") < 1 or any(given("images") % size for size in sizes):
         raise app.UsageError(
-            f"--images should be a multiple of {sorted(set(batches))}. "
-            f"Received: --images={_IMAGES.value}"
-        )
-    if _IMAGES.value + _VALIDATION_IMAGES > _TRAIN_IMAGES:
-        raise app.UsageError(
-            f"--images should leave {_VALIDATION_IMAGES} of {_TRAIN_IMAGES} images for validation. "
-            f"Received: --images={_IMAGES.value}"
+            f"--images should be a multiple of {sizes}. Received: --images={given('images')}"
         )
 
 

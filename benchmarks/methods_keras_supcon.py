@@ -1,7 +1,7 @@
 """One method of this package, trained on arrays of images, in a process of its own.
 
 `benchmarks/methods.py` starts this file once per run. Its last line is JSON. A method is the small
-recipe of its name with what the arguments replace.
+recipe of its name with what the arguments replace; `byol_alone` is BYOL without a prediction head.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 from harness import PeakMemory, versions
+from methods_probe import measure_spread
 from methods_run import Run, parse_run, training_steps
 
 from keras_supcon import augmentation, encoders, evaluation, losses, models, recipes
@@ -20,7 +21,8 @@ from keras_supcon.experiments import from_recipe
 from keras_supcon.recipes import Component, Recipe
 
 # SimSiam is BYOL without momentum.
-RECIPES = {"simsiam": "byol"}
+RECIPES = {"simsiam": "byol", "byol_alone": "byol"}
+SUFFIXES = {"fashion_mnist": "small", "digits": "digits_small"}
 
 
 class EpochTimes(keras.callbacks.Callback):
@@ -38,7 +40,7 @@ class EpochTimes(keras.callbacks.Callback):
 
 
 def make_recipe(run: Run) -> Recipe:
-    recipe = recipes.get(f"{RECIPES.get(run.method, run.method)}_small")
+    recipe = recipes.get(f"{RECIPES.get(run.method, run.method)}_{SUFFIXES[run.dataset]}")
     arguments = dict(recipe.model.arguments)
     if "queue_size" in arguments:
         arguments["queue_size"] = run.queue_size
@@ -51,7 +53,10 @@ def make_recipe(run: Run) -> Recipe:
         base_learning_rate=run.learning_rate,
     )
     return dataclasses.replace(
-        recipe, model=Component(recipe.model.name, arguments), training=stage
+        recipe,
+        model=Component(recipe.model.name, arguments),
+        prediction_head=None if run.method == "byol_alone" else recipe.prediction_head,
+        training=stage,
     )
 
 
@@ -131,6 +136,8 @@ def main() -> None:
             answer["epoch_seconds"] = time_epochs(model, images, labels, run, run.epochs)
             encoder = model.encoder
     answer["peak_megabytes"] = memory.megabytes
+    if run.dataset == "digits" and run.method not in ("untrained", "cross_entropy"):
+        answer |= measure_spread(model.predict(splits["test"][0], verbose=0)[:, 0])
     features = {name: evaluation.embed(encoder, of_split)[0] for name, of_split in splits.items()}
     np.savez(paths.features, **features)
     if run.ready_batches and run.method != "untrained":

@@ -1,6 +1,6 @@
-"""The accuracy of frozen features: a linear probe and nearest neighbors.
+"""The accuracy of frozen features, by a linear probe and by neighbors, and how projections spread.
 
-What each has to be chosen for is chosen on validation images; the test images are measured once.
+What a probe has to be chosen for is chosen on validation images; the test images are measured once.
 """
 
 import warnings
@@ -40,6 +40,22 @@ def measure_features(splits: dict[str, Split]) -> dict[str, float]:
         "penalty": penalty,
         "neighbors": neighbors,
     }
+
+
+def measure_spread(projections: np.ndarray) -> dict[str, float]:
+    """Measures whether projections collapse.
+
+    Returns:
+        `deviation`: that of the entries of unit rows, times the square root of their number: 1 for
+        rows all over the sphere, 0 for one point. `effective_rank`: exp of the entropy of the
+        singular values (Roy and Vetterli, The effective rank, 2007).
+    """
+    rows = projections / np.maximum(np.linalg.norm(projections, axis=1, keepdims=True), 1e-12)
+    shares = np.linalg.svd(rows, compute_uv=False)
+    shares = shares / shares.sum()
+    entropy = -np.sum(shares * np.log(np.maximum(shares, 1e-12)))
+    deviation = rows.std(axis=0).mean() * np.sqrt(rows.shape[1])
+    return {"deviation": float(deviation), "effective_rank": float(np.exp(entropy))}
 
 
 class _LinearProbe:

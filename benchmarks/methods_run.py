@@ -14,6 +14,7 @@ class Run:
     """Holds one training run.
 
     Args:
+        dataset: `"fashion_mnist"` or `"digits"`.
         method: Name of the method.
         seed: Seed of the random numbers.
         num_images: Training images, a multiple of the batch.
@@ -29,6 +30,7 @@ class Run:
 
     SPLITS: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
 
+    dataset: str
     method: str
     seed: int
     num_images: int

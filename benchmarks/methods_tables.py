@@ -24,20 +24,22 @@ def format_table(records: list[dict[str, Any]], labels: list[str], of: str) -> s
         labels: Labels of the rows, in their order.
         of: Header of the first column.
     """
+    has_spread = any("deviation" in record for record in records)
     rows = []
     for label in labels:
         for library in LIBRARIES:
             of_row = [one for one in records if (one["label"], one["library"]) == (label, library)]
             if of_row:
-                rows.append([label, library, *_format_row(of_row)])
+                rows.append([label, library, *_format_row(of_row, has_spread)])
     header = [of, "library", "linear probe", "kNN", "images/s", "steps alone", "peak memory"]
+    header += ["deviation", "rank"] if has_spread else []
     return markdown_table(header, rows, num_left=2)
 
 
-def _format_row(records: list[dict[str, Any]]) -> list[str]:
+def _format_row(records: list[dict[str, Any]], has_spread: bool) -> list[str]:
     notes = [record["note"] for record in records if "note" in record]
     if notes:
-        return [notes[0], "", "", "", ""]
+        return [notes[0], "", "", "", "", *([""] * 2 if has_spread else [])]
     rates = [rate for record in records if (rate := images_per_second(record)) is not None]
     alone = [one["ready_images_per_second"] for one in records if "ready_images_per_second" in one]
     return [
@@ -46,7 +48,18 @@ def _format_row(records: list[dict[str, Any]]) -> list[str]:
         f"{statistics.median(rates):,.0f}" if rates else "-",
         f"{statistics.median(alone):,.0f}" if alone else "-",
         f"{max(record['peak_megabytes'] for record in records):,.0f} MB",
+        *(_format_spread(records) if has_spread else []),
     ]
+
+
+def _format_spread(records: list[dict[str, Any]]) -> list[str]:
+    if "deviation" not in records[0]:
+        return ["-", "-"]
+    deviation, rank = (
+        statistics.mean(record[name] for record in records)
+        for name in ("deviation", "effective_rank")
+    )
+    return [f"{deviation:.2f}", f"{rank:.1f}"]
 
 
 def _format_accuracies(accuracies: list[float]) -> str:

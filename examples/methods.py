@@ -7,7 +7,8 @@ r"""SimCLR, SupCon, MoCo, BYOL, NNCLR and cross-entropy with one encoder on one 
 
 Every method pre-trains by its small recipe, METHOD_small in keras_supcon.recipes or for the digits
 METHOD_digits_small; a linear classifier on the frozen encoder and kNN measure it. moco_supcon is
-SupCon with the memory of MoCo, cross_entropy_two_stage the control of the SupCon paper, and
+SupCon with the memory of MoCo, cross_entropy_two_stage the control of the SupCon paper.
+supcon_joint trains a classifier beside the encoder, which the paper says equals two stages, and
 simclr_fine_tuned trains on from the first layer of the head, as SimCLR v2 does. These recipes are
 this package's own choice, and the same for all where they can be; they are not the best of each.
 

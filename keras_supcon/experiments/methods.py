@@ -24,6 +24,7 @@ from keras_supcon.typing import Dataset
 METHODS = (
     "simclr",
     "supcon",
+    "supcon_joint",
     "moco",
     "moco_supcon",
     "byol",
@@ -33,6 +34,11 @@ METHODS = (
     "simclr_fine_tuned",
 )
 _UNTRAINED = "untrained"
+_COLUMNS = {
+    "knn_accuracy": "kNN accuracy of the encoder",
+    "accuracy": "accuracy of the classifier",
+    "joint_accuracy": "of one in the first stage",
+}
 _NEIGHBORS = 20
 _BATCH_SIZE = 256
 # What a result does not depend on.
@@ -46,7 +52,8 @@ class MethodsResult:
     Args:
         rows: Rows of the table, each from column to text.
         accuracies: By method, `knn_accuracy` of the encoder and, but for `"untrained"`, `accuracy`
-            of the classifier.
+            of the classifier; for `"supcon_joint"` also `joint_accuracy`, that of the classifier
+            of the first stage.
         explanation: Sentences that say what the columns are.
     """
 
@@ -179,7 +186,12 @@ class Methods:
             print(f"\n== {method}", flush=True)
         results = self._experiment(method).run(handle_signals)
         encoder = load_encoder(self.output_dir / method / ENCODER, "pretrain")
-        return {"knn_accuracy": self._knn_accuracy(encoder), "accuracy": results["top_1"]}
+        joint = results.get("pretrain", {}).get("joint")
+        return {
+            "knn_accuracy": self._knn_accuracy(encoder),
+            "accuracy": results["top_1"],
+            **({} if joint is None else {"joint_accuracy": joint["top_1"]}),
+        }
 
     def _knn_accuracy(self, encoder: keras.Model) -> float:
         splits = self._given.train_split, self._given.eval_split or "test"
@@ -227,16 +239,16 @@ class Methods:
 
     def _result(self, entries: dict[str, Any]) -> MethodsResult:
         accuracies = {
-            method: {name: entry[name] for name in ("knn_accuracy", "accuracy") if name in entry}
+            method: {name: entry[name] for name in _COLUMNS if name in entry}
             for method, entry in entries.items()
         }
         rows = [
             {
                 "method": method,
-                "kNN accuracy of the encoder": f"{numbers['knn_accuracy']:.2%}",
-                "accuracy of the classifier": (
-                    f"{numbers['accuracy']:.2%}" if "accuracy" in numbers else "-"
-                ),
+                **{
+                    column: f"{numbers[name]:.2%}" if name in numbers else "-"
+                    for name, column in _COLUMNS.items()
+                },
             }
             for method, numbers in accuracies.items()
         ]
@@ -249,5 +261,6 @@ class Methods:
             f"{self.dataset}, {epochs} epochs, seed {settings.seed}. The classifier is linear, on "
             "the frozen encoder; that of cross_entropy was trained with it, and that of "
             "simclr_fine_tuned trains it further from the first layer of the head. kNN is of the "
-            "encoder without that. One seed says little about a difference of a few images."
+            "encoder without that. supcon_joint also trains a classifier beside the encoder, which "
+            "gets no gradient from it. One seed says little about a difference of a few images."
         )

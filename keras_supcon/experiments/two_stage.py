@@ -35,7 +35,7 @@ from keras_supcon.experiments.stopping import StopOnSignal, exit_on_signal
 from keras_supcon.experiments.workers import Workers
 from keras_supcon.files import DirectoryLock, whole_file
 from keras_supcon.models import LinearClassifier, encoder_with_head
-from keras_supcon.recipes import Recipe, Stage
+from keras_supcon.recipes import Component, Recipe, Stage
 from keras_supcon.typing import Dataset, Tensor
 
 
@@ -132,7 +132,7 @@ class TwoStage:
             evaluation = self._batches.read(plan.eval_split, 1, keep_encoded)
             self._num_eval_images = evaluation.num_examples
         self._views = (ViewsOnHost if settings.host_crops else ViewsInModel)(
-            dataclasses.replace(self.recipe, model=plan.model),
+            dataclasses.replace(self.recipe, model=self._model()),
             plan.dataset,
             plan.image_size,
             settings.seed,
@@ -173,7 +173,8 @@ class TwoStage:
         """Trains the encoder by the method of the recipe, and writes encoder.keras.
 
         Returns:
-            The epochs, batch size, peak learning rate, steps and last loss.
+            The epochs, batch size, peak learning rate, steps and last loss, and in a run with a
+            second stage the scores of a classifier of the first, `joint`.
 
         Raises:
             ValueError: If the mode has no pre-training; and as in `run`.
@@ -253,6 +254,8 @@ class TwoStage:
             )
         results = self._fit("pretrain", model, self.recipe.num_views)
         self._save(encoder, ENCODER)
+        if getattr(model, "classifier", None) is not None and self.mode != "pretrain":
+            results["joint"] = self._evaluate_joint_classifier(encoder, model.classifier)
         if self.recipe.head_layers:
             joined = encoder_with_head(encoder, model.projection_head, self.recipe.head_layers)
             joined.build((None, *self._views.image_shape))
@@ -321,6 +324,13 @@ class TwoStage:
         shape = self._views.image_shape
         size = train.element_spec[0].shape[1:3]
         return shape if size == shape[:2] else (None, None, shape[-1])
+
+    def _model(self) -> Component:
+        """Returns the model of pre-training; a joint classifier has the classes of the data."""
+        model = self._plan.model
+        if "classifier" not in model.arguments:
+            return model
+        return Component(model.name, {**model.arguments, "classifier": len(self.class_names)})
 
     def _make_encoder(self) -> keras.Model:
         encoder = make_component(
@@ -419,6 +429,17 @@ class TwoStage:
             "top_5": scores["top_5"],
             "eval_loss": scores["cross_entropy"],
         }
+
+    def _evaluate_joint_classifier(
+        self, encoder: keras.Model, classifier: keras.layers.Layer
+    ) -> dict[str, Any]:
+        """Scores the classifier that was trained beside the encoder in the first stage."""
+        with self._workers.strategy.scope():
+            images = keras.Input(self._views.image_shape)
+            softmax = keras.layers.Softmax(dtype="float32")
+            model = Classifier(images, softmax(classifier(encoder(images))))
+            metrics = self._compile_classifier("linear", model)
+        return self._evaluate("linear", model, metrics)
 
     def _decode_for_evaluation(self, image: Tensor) -> Tensor:
         # In pixels at the size of the recipe.

@@ -13,10 +13,11 @@ _VECTORS = ("gamma$", "beta$", "bias$")
 def _recipe(*own_deviations: str, **fields: Any) -> Recipe:
     return resnet50_on_imagenet(
         deviations.SGD,
-        deviations.JITTER,
-        deviations.RATE_IN_VELOCITY,
         *own_deviations,
         normalize_features=False,
+        evaluation=Component(
+            "CenterCropResize", {"method": "crop_then_resize", "crop_padding": 32}
+        ),
         linear_classifier=Stage(
             loss=cross_entropy(),
             augmentation=CROPS,
@@ -51,6 +52,10 @@ def _pretraining(**fields: Any) -> Stage:
 
 
 BYOL_RESNET50 = _recipe(
+    deviations.CROPS,
+    deviations.JITTER,
+    deviations.JITTER_OF_TENSORFLOW,
+    deviations.RATE_IN_VELOCITY,
     deviations.INITIAL_CONVOLUTIONS,
     deviations.COPIED_TARGET,
     name="byol_imagenet_resnet50",
@@ -78,14 +83,18 @@ BYOL_RESNET50 = _recipe(
         "weight decay of 1e-6, and a momentum of 0.97, 0.99 and 0.99.",
         "Over 300 epochs the accuracy is 0.725.",
         "The paper chooses the rate of the linear classifier among five by images that are left "
-        "out of training; the code has this one.",
+        "out of training; the code has this one, with a batch of 4,096 by default. The batch is "
+        "that of the paper.",
+        "In the runs of the paper the last scale of each residual block starts at 1; its README "
+        "saw no difference for this encoder.",
     ),
 )
 NNCLR_RESNET50 = _recipe(
     name="nnclr_imagenet_resnet50",
     source=(
         "Dwibedi et al., With a Little Help from My Friends, ICCV 2021, and the documentation of "
-        "VISSL for the heads and the size of the support set; the authors published no code"
+        "VISSL for the projection head and the size of the support set; the authors published no "
+        "code"
     ),
     method="nnclr",
     model=Component("NNCLR", {"queue_size": 98_304, "temperature": 0.1}),
@@ -106,7 +115,8 @@ NNCLR_RESNET50 = _recipe(
     num_replicas=None,
     accuracy=0.756,
     notes=(
-        "A choice of this package: views and linear classifier are those of BYOL.",
+        "A choice of this package: views, pixel statistics and linear classifier are those of "
+        "BYOL, and the bias of the prediction head is that of solo-learn.",
         "The learning rate, the weight decay and the warm-up are as others cite them.",
     ),
 )

@@ -31,6 +31,10 @@ JITTER_OF_TENSORFLOW = (
     "gray; the source adds brightness, and has contrast about the mean of each channel and "
     "saturation in HSV."
 )
+JITTER_OF_SIMCLR = (
+    "Contrast is about the mean gray and saturation about a pixel's own gray; the source has "
+    "contrast about the mean of each channel and saturation in HSV."
+)
 BLUR = (
     "Each image is blurred by its own deviation, before it is normalized; the source draws one "
     "deviation for a batch, and blurs after."
@@ -58,8 +62,9 @@ DROPPED_TEST_IMAGES = (
 )
 
 INITIAL_WEIGHTS_OF_TORCH = (
-    "Kernels start at Keras' he_normal and glorot_uniform over fan-in, those of the source over "
-    "fan-out."
+    "Kernels start at Keras' he_normal and glorot_uniform, and the last scale of each residual "
+    "block at 0; in the source convolutions start over fan-out, dense kernels at PyTorch's uniform "
+    "numbers, and all scales at 1."
 )
 LAST_BIAS = "The last layer of the projection head has no bias; that of the source has one."
 RATE_OF_EPOCHS = (
@@ -77,7 +82,8 @@ RATE_IN_VELOCITY = (
 )
 UNCLIPPED_LARS = (
     "The rate of a variable under `LARS` is the learning rate times the trust ratio; that of the "
-    "source is the smaller one of the two."
+    "source is the smaller one of the two, and its trust ratio divides by the norm of the gradient "
+    "plus the weight decay times that of the weights."
 )
 SHUFFLED_GROUPS = (
     "The encoder normalizes the whole batch, and the key encoder 8 shuffled groups of it, one "
@@ -92,6 +98,15 @@ ONE_QUEUE = (
     "Keys of both views are in one queue; the source has a queue of this size for each view."
 )
 CONSTANT_MOMENTUM = "The momentum is constant; that of the source rises from 0.99 to 0.999."
+HALF_PRECISION = "Everything is in float32; the source trains in mixed float16."
+WIDE_PADDING = (
+    "The first convolution keeps images of 32 pixels; that of the source pads by two, and makes 34 "
+    "of them."
+)
+SYMMETRIC_LOSS = (
+    "The loss is the mean of cross-entropies over predictions and over neighbors; that of the "
+    "source has those over predictions alone."
+)
 COPIED_TARGET = (
     "The target network begins as a copy of the online network; that of the source begins with "
     "weights of its own."

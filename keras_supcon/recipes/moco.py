@@ -79,8 +79,10 @@ MOCO_RESNET50 = resnet50_on_imagenet(
 )
 MOCO_SUPCON_RESNET50 = resnet50_on_imagenet(
     deviations.SGD,
+    deviations.CROPS,
     deviations.OPERATIONS,
     deviations.RMSPROP,
+    deviations.FROZEN_STATISTICS,
     name="moco_supcon_imagenet_resnet50",
     source=(
         "Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 4: memory of 8,192, "
@@ -104,7 +106,8 @@ MOCO_SUPCON_RESNET50 = resnet50_on_imagenet(
         "A choice of this package: keys of the batch are candidates beside the memory, the own key "
         "is always a positive, and only the first view makes queries.",
         "A choice of this package: the rates, the weight decay and the momentum of the key encoder "
-        "are those of MoCo v2; epochs, augmentation and linear classifier are those of SupCon.",
+        "are those of MoCo v2; epochs, augmentation, head, normalized features, pixel statistics "
+        "and linear classifier are those of SupCon.",
         "The accuracy was not reached again: Kim et al., Generalized Supervised Contrastive "
         "Learning, 2022, report less for their own run.",
     ),

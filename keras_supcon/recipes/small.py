@@ -154,6 +154,7 @@ def _recipes(images: _Images) -> tuple[Recipe, ...]:
         return Recipe(**{**shared, **fields})
 
     simclr = recipe("simclr", "simclr", ntxent(0.2))
+    with_labels = recipe("supcon", "supcon", supcon(0.1, scale_by_temperature=False))
     alone = {"head": None, "num_views": 1}
     one_stage = recipe("cross_entropy", "cross_entropy", cross_entropy(), **alone)
     return (
@@ -165,7 +166,12 @@ def _recipes(images: _Images) -> tuple[Recipe, ...]:
             fine_tunes_encoder=True,
             linear_classifier=dataclasses.replace(linear_classifier, base_learning_rate=1e-3),
         ),
-        recipe("supcon", "supcon", supcon(0.1, scale_by_temperature=False)),
+        with_labels,
+        dataclasses.replace(
+            with_labels,
+            name=f"supcon_joint_{images.suffix}",
+            model=Component("ContrastiveModel", {"classifier": 10, "stop_gradient": True}),
+        ),
         recipe("moco", "moco", ntxent(0.2), model=Component("MoCo", of_key_encoder)),
         recipe(
             "moco_supcon",

@@ -31,7 +31,7 @@ def _recipe(*own_deviations: str, method: str, file: str, notes: tuple, **fields
         num_examples=50_000,
         image_size=(32, 32),
         pixel_mean=SIMCLR_CIFAR10.pixel_mean,
-        pixel_deviation=SIMCLR_CIFAR10.pixel_deviation,
+        pixel_deviation=(0.2470, 0.2435, 0.2616),
         encoder=Component("ResNet", {"depth": 18, "width": 1.0, "stem": "cifar"}),
         normalize_features=False,
         synchronized_batch_norm=True,
@@ -45,6 +45,8 @@ def _recipe(*own_deviations: str, method: str, file: str, notes: tuple, **fields
             deviations.INITIAL_WEIGHTS_OF_TORCH,
             deviations.SGD,
             deviations.JITTER,
+            deviations.HALF_PRECISION,
+            deviations.WIDE_PADDING,
             *own_deviations,
         ),
         notes=(*notes, _CLASSIFIER),
@@ -105,10 +107,15 @@ MOCO = _recipe(
         weight_decay_exclusions=(),
     ),
     accuracy=0.9294,
-    notes=(_LONG_QUEUE.format(share="66 %"),),
+    notes=(
+        _LONG_QUEUE.format(share="66 %"),
+        "A blur of images of 32 pixels has 3 taps here; that of the source is not cut off, and an "
+        "earlier script of it, mocov2plus.sh, has none.",
+    ),
 )
 BYOL = _recipe(
     deviations.UNCLIPPED_LARS,
+    deviations.RATE_IN_VELOCITY,
     method="byol",
     file="byol",
     model=Component("BYOL", {"momentum": 0.99}),
@@ -131,6 +138,9 @@ BYOL = _recipe(
 )
 NNCLR = _recipe(
     deviations.UNCLIPPED_LARS,
+    deviations.RATE_IN_VELOCITY,
+    deviations.MASKED_QUEUE,
+    deviations.SYMMETRIC_LOSS,
     method="nnclr",
     file="nnclr",
     model=Component("NNCLR", {"queue_size": 65_536, "temperature": 0.2}),

@@ -19,7 +19,14 @@ def _benchmarks_can_be_imported(monkeypatch):
 def run_of(method: str, **fields):
     from methods_run import Run
 
-    numbers = {"seed": 0, "num_images": 16, "batch_size": 8, "epochs": 2, "queue_size": 8}
+    numbers = {
+        "dataset": "fashion_mnist",
+        "seed": 0,
+        "num_images": 16,
+        "batch_size": 8,
+        "epochs": 2,
+        "queue_size": 8,
+    }
     network = {"learning_rate": 1e-3, "depth": 10, "width": 0.125}
     return Run(**{"method": method, **numbers, **network, **fields})
 
@@ -97,6 +104,22 @@ def test_the_probe_chooses_on_validation_images_alone(rng):
     assert other["linear_accuracy"] > 0.5
 
 
+def test_spread_tells_one_point_from_the_whole_sphere(rng):
+    from methods_probe import measure_spread
+
+    point = np.ones((500, 16)) * rng.uniform(1, 2, (500, 1))
+    sphere, line = rng.normal(size=(500, 16)), np.outer(rng.normal(size=500), np.ones(16))
+    spread = measure_spread(point)
+    assert spread["deviation"] < 1e-6
+    assert spread["effective_rank"] == pytest.approx(1, abs=1e-3)
+    spread = measure_spread(sphere)
+    assert spread["deviation"] == pytest.approx(1, abs=0.05)
+    assert spread["effective_rank"] == pytest.approx(16, abs=0.3)
+    spread = measure_spread(line)  # both ends of one line
+    assert spread["deviation"] == pytest.approx(1, abs=0.05)
+    assert spread["effective_rank"] == pytest.approx(1, abs=1e-3)
+
+
 def test_rows_say_what_failed_and_how_far_seeds_lie_apart():
     from methods_tables import format_table, images_per_second
 
@@ -111,6 +134,9 @@ def test_rows_say_what_failed_and_how_far_seeds_lie_apart():
     of_ours = ["82.0 (81.0 to 83.0)", "70.0 (70.0 to 70.0)", "8", "20", "512 MB"]
     assert cells == ["BYOL", "keras_supcon", *of_ours]
     assert "failed (1): no lightly" in theirs
+    spread = {"deviation": 0.5, "effective_rank": 7.25}
+    *_, ours = format_table([first | spread, second | spread], ["BYOL"], "batch 8").splitlines()
+    assert [cell.strip() for cell in ours.split("|")[-3:-1]] == ["0.50", "7.2"]
 
 
 def test_memory_is_that_of_children_too():

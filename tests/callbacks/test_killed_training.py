@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.callbacks.training_program import DONE, EPOCHS, PROGRESS
+from tests.callbacks.training_program import DONE, EPOCHS, PROGRESS, SUPCON
 from tests.covering import representatives
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -35,10 +35,10 @@ class Trainings:
         )
         assert self.server.stdout.readline() == "ready\n"
 
-    def start(self, directory: pathlib.Path) -> int:
+    def start(self, directory: pathlib.Path, method: str = SUPCON) -> int:
         directory.mkdir(exist_ok=True)
         (directory / PROGRESS).unlink(missing_ok=True)
-        self.server.stdin.write(f"{directory}\n")
+        self.server.stdin.write(f"{directory}\t{method}\n")
         self.server.stdin.flush()
         return int(self.server.stdout.readline())
 
@@ -132,6 +132,25 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, trainings
     assert (killed / DONE).exists()
     assert not list((killed / "checkpoints").glob("unfinished-*"))
     actual = final_state(killed)
+    assert len(actual) == len(expected)
+    for a, b in zip(actual, expected, strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+@representatives("method", ["momentum SupCon"], ["BYOL", "NNCLR, supervised"])
+def test_what_a_method_remembers_survives_a_kill(tmp_path, trainings, method):
+    """Queue, class ids and pointer, second network, momentum, fingerprints of the pixels."""
+    alone, killed = tmp_path / "alone", tmp_path / "killed"
+    trainings.start(alone, method)
+    assert trainings.wait() == 0
+    pid = trainings.start(killed, method)
+    wait_until(lambda: checkpoints(killed) and position(checkpoints(killed)[-1]) > STEPS // 3)
+    os.kill(pid, signal.SIGKILL)
+    assert trainings.wait() == -signal.SIGKILL
+    assert not (killed / DONE).exists()
+    trainings.start(killed, method)
+    assert trainings.wait() == 0
+    expected, actual = final_state(alone), final_state(killed)
     assert len(actual) == len(expected)
     for a, b in zip(actual, expected, strict=True):
         assert a.tobytes() == b.tobytes()

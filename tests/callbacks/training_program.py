@@ -1,11 +1,11 @@
 """A training that is meant to be killed and started again.
 
-    python -m tests.callbacks.training_program DIRECTORY
+    python -m tests.callbacks.training_program DIRECTORY METHOD
 
-With `--serve` it imports TensorFlow once and then, for each line with a directory on its standard
-input, forks a process that trains there; the import takes longer than the training. No operation
-runs before the fork, so that each process starts the TensorFlow runtime for itself. It answers with
-the process id of the child.
+With `--serve` it imports TensorFlow once and then, for each line with a directory and a method on
+its standard input, forks a process that trains there; the import takes longer than the training. No
+operation runs before the fork, so that each process starts the TensorFlow runtime for itself. It
+answers with the process id of the child.
 """
 
 import gc
@@ -22,13 +22,21 @@ import keras_supcon
 from keras_supcon import data
 from keras_supcon.augmentation import SimAugment
 from keras_supcon.callbacks import Checkpoint
+from tests.models import methods
 
 EPOCHS, BATCH_SIZE, SAVE_FREQ = 6, 64, 3
 DONE = "done"  # a file in the directory
 PROGRESS = "progress"  # a byte for each batch of the present process
+SUPCON = "SupCon"
+# Those that remember something, by their names in `methods.METHODS`; no batch fills a queue evenly.
+OPTIONS = {
+    "momentum SupCon": {"queue_size": 150},
+    "BYOL": {"total_steps": 100},
+    "NNCLR, supervised": {"queue_size": 150},
+}
 
 
-def make_model() -> keras_supcon.ContrastiveModel:
+def make_model(method: str, seed: int) -> keras_supcon.models.PretrainingModel:
     encoder = keras.Sequential(
         [
             keras.Input((8, 8, 1)),
@@ -39,19 +47,31 @@ def make_model() -> keras_supcon.ContrastiveModel:
             keras.layers.Dropout(0.2),
         ]
     )
+    augmenter = SimAugment(image_size=(8, 8), blur_probability=0.0)
+    if method != SUPCON:
+        optimizer = keras.optimizers.Adam(1e-3)
+        model = methods.make(
+            method,
+            encoder,
+            seed=seed,
+            optimizer=optimizer,
+            augmenter=augmenter,
+            **OPTIONS[method],
+        )
+        model.build((None, 8, 8, 1))
+        return model
     model = keras_supcon.ContrastiveModel(
         encoder,
-        keras_supcon.ProjectionHead(
-            16, hidden_units=(1024,)
-        ),  # some megabytes with the moments: writing takes its time
-        augmenter=SimAugment(image_size=(8, 8), blur_probability=0.0),
+        # Some megabytes with the moments: writing takes its time.
+        keras_supcon.ProjectionHead(16, hidden_units=(1024,)),
+        augmenter=augmenter,
     )
     model.build((None, 8, 8, 1))
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=keras_supcon.SupConLoss())
     return model
 
 
-def train(directory: pathlib.Path) -> None:
+def train(directory: pathlib.Path, method: str) -> None:
     """Trains to the end from the state of the directory, and leaves a checkpoint and `done`."""
     import tensorflow as tf
 
@@ -62,7 +82,8 @@ def train(directory: pathlib.Path) -> None:
     is_first = not list(checkpoints.glob("epoch-*"))
     # A later process starts from other weights and seeds: all that matters has to come from the
     # checkpoint.
-    keras.utils.set_random_seed(1 if is_first else os.getpid())
+    seed = 1 if is_first else os.getpid()
+    keras.utils.set_random_seed(seed)
     progress = os.open(directory / PROGRESS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     tell = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: os.write(progress, b".")
@@ -72,7 +93,7 @@ def train(directory: pathlib.Path) -> None:
         return data.load_epochs("digits", "train", BATCH_SIZE, EPOCHS, start=start, seed=3)
 
     Checkpoint(checkpoints, save_freq=SAVE_FREQ).fit(
-        make_model(), batches, EPOCHS, verbose=0, callbacks=[tell]
+        make_model(method, seed), batches, EPOCHS, verbose=0, callbacks=[tell]
     )
     (directory / DONE).touch()
 
@@ -86,7 +107,8 @@ def serve() -> None:
         if pid == 0:
             status = 1
             try:
-                train(pathlib.Path(line.strip()))
+                directory, method = line.strip().split("\t")
+                train(pathlib.Path(directory), method)
                 status = 0
             finally:
                 sys.stderr.flush()
@@ -100,4 +122,4 @@ if __name__ == "__main__":
         print("ready", flush=True)
         serve()
     else:
-        train(pathlib.Path(sys.argv[1]))
+        train(pathlib.Path(sys.argv[1]), sys.argv[2])

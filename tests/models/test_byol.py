@@ -47,7 +47,7 @@ def test_steps_are_those_of_the_formulas(rng):
         kernel, bias, head = weights
         return (view.astype("float64") @ kernel + bias) @ head
 
-    for step in range(6):
+    for step in range(10):
         if step:
             momentum = 1 - 0.5 * (np.cos(np.pi * min(step - 1, 4) / 4) + 1) / 2
             target = [

@@ -1,5 +1,7 @@
 """What every pre-training method does, whatever it contrasts."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from tests.models.methods import (
     steps,
     weights_of,
 )
+from tests.models.ten_steps import LOSSES, losses_of
 
 pytestmark = pytest.mark.neutral
 
@@ -45,6 +48,13 @@ def test_training_lowers_the_loss_of_evaluation_which_changes_nothing(name, rng)
         np.testing.assert_array_equal(value, before[path], err_msg=path)
     steps(model, x, y, 40)
     assert model.evaluate(x, y, verbose=0, return_dict=True)["loss"] < 0.97 * first["loss"]
+
+
+@every_method
+def test_every_backend_has_the_same_losses(name):
+    """Over ten steps, with batch normalization and what a method remembers."""
+    expected = json.loads(LOSSES.read_text())[name]
+    np.testing.assert_allclose(losses_of(name), expected, rtol=1e-5, atol=1e-6)
 
 
 @every_method

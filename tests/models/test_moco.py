@@ -67,7 +67,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_steps_are_those_of_the_formulas(case, rng):
-    """In float64: the moved average, the queue in a ring, and the loss of five steps."""
+    """In float64: the moved average, the queue in a ring, and the loss of ten steps."""
     loss, options, formula = CASES[case]
     model = linear(loss=None if loss is None else loss(), **options)
     x, y = rows(rng)
@@ -79,7 +79,7 @@ def test_steps_are_those_of_the_formulas(case, rng):
         kernel, bias, head = weights
         return unit((view.astype("float64") @ kernel + bias) @ head)
 
-    for step in range(5):
+    for step in range(10):
         momentum = 0.9
         if "momentum" in options:  # that of the step before
             momentum = 1 - 0.5 * (np.cos(np.pi * min(step - 1, 4) / 4) + 1) / 2

@@ -34,7 +34,7 @@ def cross_entropy(logits):
 
 @pytest.mark.parametrize("supervised", [False, True])
 def test_steps_are_those_of_the_formulas(rng, supervised):
-    """In float64: neighbors, losses, the queue and the logged shares, in five steps."""
+    """In float64: neighbors, losses, the queue and the logged shares, in ten steps."""
     model, (x, y) = linear(temperature=0.2, supervised=supervised), rows(rng)
     queue, labels, place = np.zeros((21, DIM)), np.full(21, -2), 0
     images = np.full(21, -1)  # which image a row is of
@@ -50,7 +50,7 @@ def test_steps_are_those_of_the_formulas(rng, supervised):
         found = np.array(found)
         return found, np.where(found[:, None] >= 0, queue[found], z)
 
-    for _ in range(5):
+    for _ in range(10):
         weights = [ops.convert_to_numpy(one).astype("float64") for one in model.trainable_variables]
         kernel, bias, head, predictor = weights
         projections = (x.astype("float64") @ kernel + bias) @ head
