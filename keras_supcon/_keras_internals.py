@@ -86,6 +86,14 @@ def set_own_trainable(layer: keras.layers.Layer, value: Any) -> None:
     layer._trainable = value
 
 
+def weights_made_trainable(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """Returns the weights of a layer and all layers within it that training may change.
+
+    Reason: `trainable_weights` leaves out those of layers that are frozen at the moment.
+    """
+    return [one for part in nested_layers(layer) for one in part._trainable_variables]
+
+
 def keep_default_mark(layer: keras.layers.Layer, get_config: Any) -> None:
     """Marks a replacement of `get_config` as Keras' default, if that of the layer's class is.
 

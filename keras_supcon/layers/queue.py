@@ -89,7 +89,11 @@ class Queue(keras.layers.Layer):
         self.built = True
 
     def enqueue(
-        self, rows: Tensor, labels: Tensor | None = None, tags: Tensor | None = None
+        self,
+        rows: Tensor,
+        labels: Tensor | None = None,
+        tags: Tensor | None = None,
+        is_ignored: Tensor | None = None,
     ) -> None:
         """Puts the rows of all replicas into the queue, in place of the oldest ones.
 
@@ -98,6 +102,7 @@ class Queue(keras.layers.Layer):
             labels: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabeled, or one-hot rows. None
                 for unlabeled rows.
             tags: Integers `(batch,)`; None for zeros.
+            is_ignored: Bool `(batch,)`, rows whose slots stay empty; None for none.
 
         Raises:
             ValueError: If a shape or, where the values can be seen, the labels are not as
@@ -118,11 +123,14 @@ class Queue(keras.layers.Layer):
                 f"labels.shape={tuple(labels.shape)}, rows.shape={tuple(rows.shape)}"
             )
         tags = ops.zeros_like(labels) if tags is None else ops.cast(tags, "int32")
-        (rows, labels, tags), _ = gather_across_replicas(ops.stop_gradient(rows), labels, tags)
+        is_row = ops.ones_like(labels) if is_ignored is None else 1 - ops.cast(is_ignored, "int32")
+        (rows, labels, tags, is_row), _ = gather_across_replicas(
+            ops.stop_gradient(rows), labels, tags, is_row
+        )
         slots, moved = self._slots(labels)
-        is_finite = ops.all(ops.isfinite(rows), axis=1)
-        rows = l2_normalize(ops.where(is_finite[:, None], rows, ops.zeros_like(rows)))
-        labels = ops.where(is_finite, labels, ops.full_like(labels, EMPTY))
+        is_row = ops.logical_and(is_row > 0, ops.all(ops.isfinite(rows), axis=1))
+        rows = l2_normalize(ops.where(is_row[:, None], rows, ops.zeros_like(rows)))
+        labels = ops.where(is_row, labels, ops.full_like(labels, EMPTY))
         self.rows.assign(_put(self.rows, slots, rows))
         self.labels.assign(_put(self.labels, slots, labels))
         self.tags.assign(_put(self.tags, slots, tags))

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_supcon.arguments import check_between, check_whole_number_or_none
 from keras_supcon.losses import NegativeCosineLoss
+from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.models.momentum import CosineMomentum, MomentumModel
 from keras_supcon.models.pretraining import Projector
 from keras_supcon.models.projection import check_head, check_widths, project_features
@@ -53,11 +54,12 @@ class BYOL(MomentumModel):
     Attributes:
         momentum_encoder: The encoder of the target network.
         momentum_head: Its projection head.
-        steps: int32 weight, training steps that have begun.
+        steps: int32 weight, batches of training that have begun.
 
     Raises:
         ValueError: If an argument is of the wrong kind or out of its range, or a network cannot be
-            copied; if predictions and projections differ in width.
+            copied; if predictions and projections differ in width; by `compile`, for a contrastive
+            loss.
 
     Warns:
         UserWarning: If `fit` trains more than `total_steps` steps.
@@ -141,12 +143,21 @@ class BYOL(MomentumModel):
         predictions = projections["prediction"]
         targets = ops.flip(projections["target"], axis=1)  # those of the other view
         places = range(2) if predictions.shape[1] == 2 else (0, 0)
-        return sum(
+        return self.loss_weight * sum(
             self.loss(targets[:, place], predictions[:, place], sample_weight) for place in places
         )
 
     def metric_projections(self, projections: TensorTree) -> TensorTree:
         return projections["projection"]
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        super().compile(*args, **kwargs)
+        if not isinstance(self.loss, keras.losses.Loss) or isinstance(self.loss, ContrastiveLoss):
+            raise ValueError(
+                "`loss` of `BYOL` should be one of predictions and their targets, such as "
+                "`keras_supcon.losses.NegativeCosineLoss()` or `keras.losses.CosineSimilarity()`. "
+                f"Received: loss={self.loss!r}"
+            )
 
     def default_loss(self) -> keras.losses.Loss:
         return NegativeCosineLoss()

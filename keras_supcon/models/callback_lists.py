@@ -16,5 +16,6 @@ def with_callback(model: keras.Model, added: keras.callbacks.Callback, callbacks
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         return [added, *keras.tree.flatten([] if callbacks is None else callbacks)]
     added.set_model(model)
+    added.set_params(callbacks.params or {})
     callbacks.callbacks.insert(0, added)
     return callbacks

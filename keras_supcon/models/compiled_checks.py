@@ -23,7 +23,8 @@ def check_metrics(model: keras.Model) -> None:
 
     The outputs of such a model are projections.
     """
-    if _contrastive_loss(model) is None:
+    # A method with a loss of its own gives projections, whatever its loss is.
+    if _contrastive_loss(model) is None and model.default_loss() is None:
         return
     config = model.get_compile_config()
     for argument in ("metrics", "weighted_metrics"):

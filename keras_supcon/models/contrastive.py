@@ -83,7 +83,8 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
         classifier_weight: Factor of the cross-entropy, at least 0.
         stop_gradient: Whether the classifier leaves the encoder alone. It is then the linear
             classifier of stage two, trained in the same run (an online probe), and the encoder
-            becomes what it would be without it.
+            becomes what it would be without it, except where all gradients are looked at together:
+            by `global_clipnorm`, and by the loss scale of float16.
         learnable_temperature: Whether the temperature of the loss is learned, as in CLIP. It begins
             with that of the compiled loss. One weight is added, the logarithm of a scale of the
             logits. Each step limits this scale to 100, or to its first value if that is higher.
@@ -195,7 +196,7 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
         classified = ops.stop_gradient(features) if self.stop_gradient else features
         return {
             "projection": project_features(self.projection_head, features, training),
-            "logits": self.classifier(classified),
+            "logits": project_features(self.classifier, classified, training),
         }
 
     def contrast(self, projections: TensorTree, y: Tensor, sample_weight: Any) -> Tensor:

@@ -52,7 +52,7 @@ def cast_for_encoder(encoder: keras.layers.Layer, inputs: TensorTree) -> Any:
     are of rank 3 or more. Floats are rounded where it declares integers. A dictionary for inputs
     that were declared in a list is put in their order, by name.
     """
-    declared = _declared_inputs(encoder)
+    declared = declared_inputs(encoder)
     inputs = _in_declared_order(inputs, declared)
 
     def cast(tensor: Tensor, declaration: TensorTree) -> Any:
@@ -85,7 +85,7 @@ def holds_views(encoder: keras.layers.Layer, inputs: TensorTree) -> bool:
         ValueError: If the rank is neither that of a batch for the encoder nor that of its views.
     """
     ranks = _declared_ranks(encoder)
-    inputs = _in_declared_order(inputs, _declared_inputs(encoder))
+    inputs = _in_declared_order(inputs, declared_inputs(encoder))
     if ranks is None:
         if tree.is_nested(inputs):
             return False
@@ -138,7 +138,7 @@ def symbolic_inputs(encoder: keras.layers.Layer, shapes: Any, dtypes: Any) -> An
         lambda shape: keras.KerasTensor((None, *shape[1:]), keras.config.floatx()), shapes
     )
     if dtypes is None:
-        declared = _declared_inputs(encoder)
+        declared = declared_inputs(encoder)
         dtypes = None if declared is None else tree.map_structure(_dtype, declared)
     return _map_with(
         lambda one, dtype: one if dtype is None else keras.KerasTensor(one.shape, dtype),
@@ -201,9 +201,10 @@ def _check_rank(tensor: Tensor, allowed: tuple[int, ...]) -> None:
         )
 
 
-def _declared_inputs(encoder: keras.layers.Layer) -> Any:
-    """Symbolic inputs that a functional model was made with, in their structure; None for other
-    layers.
+def declared_inputs(encoder: keras.layers.Layer) -> Any:
+    """Returns the symbolic inputs that a functional model was made with, in their structure.
+
+    None for other layers.
     """
     if not getattr(encoder, "inputs", None):
         return None
@@ -214,7 +215,7 @@ def _declared_ranks(encoder: keras.layers.Layer) -> Any:
     """Ranks of a batch in the structure of the encoder's inputs, as far as it says; None if it does
     not.
     """
-    declared = _declared_inputs(encoder)
+    declared = declared_inputs(encoder)
     if declared is not None:
         return tree.map_structure(lambda tensor: len(tensor.shape), declared)
     if encoder.built:

@@ -4,12 +4,12 @@ import keras
 
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.layers import ProjectionHead
-from keras_supcon.models.encoder_inputs import check_encoder
+from keras_supcon.models.encoder_inputs import check_encoder, declared_inputs
 
 
 def encoder_with_head(
     encoder: keras.layers.Layer, projection_head: ProjectionHead, num_layers: int = 1
-) -> keras.Sequential:
+) -> keras.Model:
     """Joins an encoder and the first layers of its projection head to an encoder.
 
     Fine-tuning from the first layer of a deep head does better than from below the head, above all
@@ -58,4 +58,16 @@ def encoder_with_head(
             "`num_layers` should be at most the number of hidden layers of the head, "
             f"{len(projection_head.hidden_units)}. Received: num_layers={num_layers}"
         )
-    return keras.Sequential([encoder, *projection_head.first_layers(num_layers)])
+    layers = projection_head.first_layers(num_layers)
+    declared = declared_inputs(encoder)
+    if declared is None:
+        return keras.Sequential([encoder, *layers])
+    # As the encoder declares them: a `Sequential` would make floats of ids in half precision.
+    inputs = keras.tree.map_structure(
+        lambda one: keras.Input(batch_shape=one.shape, dtype=one.dtype, name=one.name),
+        declared,
+    )
+    outputs = encoder(inputs)
+    for layer in layers:
+        outputs = layer(outputs)
+    return keras.Model(inputs, outputs)

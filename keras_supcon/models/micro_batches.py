@@ -28,24 +28,24 @@ from keras_supcon.typing import Tensor, TensorTree
 
 
 def map_micro_batches(
-    functions: list[Callable[[TensorTree], TensorTree]],
+    projections: list[tuple[Callable[[TensorTree], TensorTree], list[ViewGroup]]],
     model: keras.Model,
     batch: TensorTree,
-    groups: list[ViewGroup],
     size: int,
 ) -> TensorTree:
     """Maps functions over the views of a batch, one view of `size` samples at a time.
 
-    Floating-point state that a pass changes, such as moving averages, changes once, by the mean
-    over all passes. Other state, such as that of seed generators, goes from pass to pass. Losses
-    that layers add are means over the rows of a pass. The model gets their mean over all rows.
+    Each function stands for one pass over all of its views. So floating-point state that it
+    changes, such as moving averages, changes once, by the mean over its passes, before the next
+    function begins. Other state, such as that of seed generators, goes from pass to pass. Losses
+    that layers add are means over the rows of a pass. The model gets their mean over the rows of
+    each function.
 
     Args:
-        functions: For each group, maps a view `(rows, ...)` to a tensor `(rows, ...)`, or a
-            structure of them, by layers of the model.
+        projections: Functions, each of which maps a view `(rows, ...)` to a tensor `(rows, ...)`,
+            or a structure of them, by layers of the model; and their views of the batch.
         model: The model.
         batch: What the groups make views of: a structure of tensors with the samples on axis 0.
-        groups: The views of the batch.
         size: Samples of a micro-batch.
 
     Returns:
@@ -53,23 +53,26 @@ def map_micro_batches(
     """
     passes, cut = _Passes(model), _cut(batch, size)
     state, views = passes.first_state, []
-    for function, group in zip(functions, groups, strict=True):
 
-        def run(
-            part: TensorTree,
-            view: Tensor | int,
-            state: _State,
-            function: Callable[[TensorTree], TensorTree] = function,
-            group: ViewGroup = group,
-        ) -> Any:
+    def of_group(
+        function: Callable[[TensorTree], TensorTree], group: ViewGroup, state: _State
+    ) -> tuple[_State, TensorTree]:
+        def run(part: TensorTree, view: Tensor | int, state: _State) -> tuple[_State, list[Tensor]]:
             return passes.run(lambda: function(group.make(part, view)), state)
 
         passes.begin_group()
         state, rows = cut.run(run, group.num_views, state)
         rows = [ops.moveaxis(one, 0, 1) for one in rows]
-        views.append(tree.pack_sequence_as(passes.structure, rows))
-    num_views = sum(group.num_views for group in groups)
-    passes.finish(state, cut.num_parts * num_views, cut.num_rows * num_views)
+        return state, tree.pack_sequence_as(passes.structure, rows)
+
+    for function, groups in projections:
+        num_views = sum(group.num_views for group in groups)
+        passes.begin_function(cut.num_rows * num_views)
+        for group in groups:
+            state, outputs = of_group(function, group, state)
+            views.append(outputs)
+        state = passes.end_function(state, cut.num_parts * num_views)
+    passes.finish(state)
     return join_views(views)
 
 
@@ -77,11 +80,11 @@ class _State(NamedTuple):
     """What a pass hands to the next one."""
 
     averaged: list[Tensor]
-    """First values of the floating-point state, plus the changes of all passes."""
+    """First values of the floating-point state, plus the changes of the passes of a function."""
     handed_on: list[Tensor]
     """Present values of the other state."""
     added_loss: Tensor
-    """Losses that layers added, summed over rows."""
+    """Losses that layers added, means over the rows of each function."""
 
 
 class _Trace:
@@ -99,12 +102,13 @@ class _Trace:
 
 
 class _Passes:
-    """The passes over a batch, from the state that the model has when they begin."""
+    """The passes over a batch; those of a function begin with the state after the one before."""
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
         self.structure: TensorTree = None  # known when a pass has been traced
-        self._changed: set[int] = set()
+        self._changed: set[int] = set()  # by the present function
+        self._num_rows: Tensor | int = 0  # of the present function
         self._adds_losses = False
 
         self._trained = self._all_trained = model.trainable_variables
@@ -125,16 +129,21 @@ class _Passes:
         """Begins with views whose networks may read other weights than those of earlier ones."""
         self._trained = self._all_trained
 
+    def begin_function(self, num_rows: Tensor | int) -> None:
+        """Begins with the views of a function."""
+        self._changed, self._num_rows = set(), num_rows
+
     def run(self, project: Callable[[], TensorTree], state: _State) -> tuple[_State, list[Tensor]]:
         """Runs a pass, and returns the outputs as a list.
 
         On PyTorch `project` is called again in the backward pass of the step.
         """
-        trained, trace = self._trained, _Trace()
+        trained, trace, first = self._trained, _Trace(), list(self._first)
 
         def one_pass(*weights: Tensor) -> tuple[list[Tensor], ...]:
             present = [*zip(trained, weights, strict=True)]
             present += zip(self._handed_on, state.handed_on, strict=True)
+            present += zip(self._averaged, first, strict=True)
             outputs, changed, handed_on, losses = self._run(project, present, trace)
             if keras.backend.backend() == "tensorflow":
                 # `tf.recompute_grad` refuses results without a gradient. It calls this function
@@ -152,17 +161,17 @@ class _Passes:
         self._adds_losses |= bool(losses)
         averaged, added_loss = list(state.averaged), state.added_loss
         for place, value in zip(trace.changed, changed, strict=True):
-            change = ops.stop_gradient(value - self._first[place])
+            change = ops.stop_gradient(value - first[place])
             averaged[place] = averaged[place] + change
         for loss in losses:
             rows = ops.cast(ops.shape(outputs[0])[0], added_loss.dtype)
-            added_loss = added_loss + rows * ops.cast(loss, added_loss.dtype)
+            share = rows / ops.cast(self._num_rows, added_loss.dtype)
+            added_loss = added_loss + share * ops.cast(loss, added_loss.dtype)
         return _State(averaged, handed_on, added_loss), outputs
 
     def _run(
         self, project: Callable[[], TensorTree], present: list[tuple[Any, Tensor]], trace: _Trace
     ) -> tuple[list[Tensor], ...]:
-        present = [*present, *zip(self._averaged, self._first, strict=True)]
         scope = _Scope(present, collect_losses=True, initialize_variables=False)
         before = [scope.get_current_value(one) for one in self._averaged]
         with _statistics_of_micro_batches(self.model), scope:
@@ -177,18 +186,27 @@ class _Passes:
             list(scope.losses),
         )
 
-    def finish(self, state: _State, num_passes: Tensor | int, num_rows: Tensor | int) -> None:
-        """Gives the model the state after all passes and the losses of its layers."""
-        count = _Count(self.model, num_passes)
+    def end_function(self, state: _State, num_passes: Tensor | int) -> _State:
+        """Gives the model the floating-point state after the passes of a function.
+
+        Returns:
+            The state that the next function begins with.
+        """
+        count, averaged = _Count(self.model, num_passes), list(state.averaged)
         for place in sorted(self._changed):
             variable, first = self._averaged[place], self._first[place]
-            self._first[place] = ops.copy(first)  # the variable may share its memory
-            change = count.mean(variable, state.averaged[place] - first)
-            variable.assign(first + change)
+            moved = first + count.mean(variable, averaged[place] - first)
+            # A copy, since the variable may share the memory of what it is given.
+            self._first[place] = averaged[place] = ops.copy(moved)
+            variable.assign(moved)
+        return state._replace(averaged=averaged)
+
+    def finish(self, state: _State) -> None:
+        """Gives the model the other state after all passes and the losses of its layers."""
         for variable, value in zip(self._handed_on, state.handed_on, strict=True):
             variable.assign(value)
         if self._adds_losses:
-            self.model.add_loss(state.added_loss / ops.cast(num_rows, state.added_loss.dtype))
+            self.model.add_loss(state.added_loss)
 
 
 class _Scope(keras.StatelessScope):

@@ -12,7 +12,11 @@ from keras_supcon.losses import NTXentLoss
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.models.momentum import MomentumModel, Schedule
 from keras_supcon.models.pretraining import Projector
-from keras_supcon.models.queue_checks import check_compiled_loss, check_rows_fit
+from keras_supcon.models.queue_checks import (
+    check_compiled_loss,
+    check_rows_fit,
+    labels_for_queue,
+)
 from keras_supcon.typing import Tensor, TensorTree
 
 _TEMPERATURE = 0.2  # of MoCo v2
@@ -126,6 +130,11 @@ class MoCo(MomentumModel):
     ) -> None:
         queue_size, per_class = check_rings("queue_size", queue_size, per_class)
         shuffle_bn = check_whole_number_or_none("shuffle_bn", shuffle_bn, at_least=2)
+        if in_batch_keys is not None and not isinstance(in_batch_keys, bool):
+            raise ValueError(
+                "`in_batch_keys` should be True, False or None. Received: "
+                f"in_batch_keys={in_batch_keys!r}"
+            )
         super().__init__(
             encoder,
             projection_head,
@@ -180,7 +189,8 @@ class MoCo(MomentumModel):
     def _in_groups(self, view: TensorTree) -> Tensor:
         """Runs the key networks on groups of shuffled rows, and puts the keys back in order."""
         num_rows, groups = ops.shape(tree.flatten(view)[0])[0], self.shuffle_bn
-        size = (num_rows + groups - 1) // groups
+        # Of one row alone normalization would leave nothing.
+        size = ops.maximum((num_rows + groups - 1) // groups, 2)
         order = ops.argsort(keras.random.uniform((num_rows,), seed=self._shuffles))
         keys = []
         for group in range(groups):
@@ -213,15 +223,17 @@ class MoCo(MomentumModel):
             for place in range(num_directions)
         ]
         if self.is_training_step:
+            own_labels, is_ignored = labels_for_queue(self, y, self.per_class)
             for place in range(num_directions):
-                self.queue.enqueue(keys[:, place], y)
-        return sum(losses) / num_directions
+                self.queue.enqueue(keys[:, place], own_labels, is_ignored=is_ignored)
+        return self.loss_weight * sum(losses) / num_directions
 
     def _loss_options(self) -> dict[str, bool]:
-        if "in_batch_keys" not in self.loss.get_config():
+        of_loss = getattr(self.loss, "in_batch_keys", None)
+        if of_loss is None:
             return {}
-        in_batch_keys = self.in_batch_keys
-        return {"in_batch_keys": self.loss.uses_labels if in_batch_keys is None else in_batch_keys}
+        own = self.in_batch_keys
+        return {"in_batch_keys": of_loss and self.loss.uses_labels if own is None else own}
 
     def metric_projections(self, projections: TensorTree) -> TensorTree:
         return projections["query"]
@@ -232,6 +244,11 @@ class MoCo(MomentumModel):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         super().compile(*args, **kwargs)
         check_compiled_loss(self, (ContrastiveLoss,))
+        if self.in_batch_keys is not None and not hasattr(self.loss, "in_batch_keys"):
+            raise ValueError(
+                "`in_batch_keys` should be None for a loss without that option. Received: "
+                f"in_batch_keys={self.in_batch_keys}, loss={self.loss!r}"
+            )
 
     def get_config(self) -> dict[str, Any]:
         return {

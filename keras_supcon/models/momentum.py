@@ -6,14 +6,23 @@ import warnings
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_supcon._keras_internals import without_autocast
+from keras_supcon._keras_internals import (
+    is_in_symbolic_scope,
+    nested_layers,
+    seed_generators,
+    set_own_trainable,
+    weights_made_trainable,
+    without_autocast,
+)
 from keras_supcon.arguments import check_between, check_whole_number
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.callback_lists import with_callback
 from keras_supcon.models.pretraining import PretrainingModel
 from keras_supcon.models.projection import check_head, encode_and_project
+from keras_supcon.seeds import derive_seed
 from keras_supcon.typing import Tensor, TensorTree
 from keras_supcon.user_lines import stacklevel_of_user
 
@@ -60,8 +69,9 @@ class CosineMomentum(Schedule):
 class MomentumCopy(keras.layers.Layer):
     """Copies of networks, of which no weight is trained.
 
-    Their layers are trainable all the same, so that batch normalization uses the statistics of the
-    batch in training.
+    Batch normalization is trainable where that of the networks is, so that it uses the statistics
+    of the batch in training. Seeds of dropout are others than those of the networks, and activity
+    regularizers are left out.
 
     Args:
         networks: The networks.
@@ -74,6 +84,9 @@ class MomentumCopy(keras.layers.Layer):
     def __init__(self, networks: list[keras.layers.Layer], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.copies = [_copy(network) for network in networks]
+        _draw_other_numbers(self.copies)
+        for layer in _layers(self.copies):
+            layer.activity_regularizer = None
         self.built = True
 
     # Keras would pass it on to the copies and their weights.
@@ -95,7 +108,7 @@ class MomentumCopy(keras.layers.Layer):
     ) -> None:
         """Moves the weights towards those of the networks.
 
-        Statistics of batch normalization and other weights that are not trained are those of the
+        Statistics of batch normalization and other weights that are never trained are those of the
         copies' own passes. The first time all weights become those of the networks.
 
         Args:
@@ -103,18 +116,39 @@ class MomentumCopy(keras.layers.Layer):
             momentum: Share of the copies that is kept, in [0, 1].
             is_first: Whether it is the first time, a bool scalar.
         """
+        for layer, follower in zip(_layers(networks), _layers(self.copies), strict=True):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                set_own_trainable(follower, layer.trainable)
         with without_autocast():
             for network, follower in zip(networks, self.copies, strict=True):
+                # Also of layers that are frozen: what follows them comes to where they are.
+                averaged = {id(weight) for weight in weights_made_trainable(network)}
                 for weight, slow in zip(network.weights, follower.weights, strict=True):
-                    self._move(slow, weight, momentum, is_first)
+                    share = 1.0 - momentum if id(weight) in averaged else 0.0
+                    self._move(slow, weight, share, is_first)
 
-    def _move(self, slow: Any, weight: Any, momentum: Tensor | float, is_first: Tensor) -> None:
-        present, target = ops.convert_to_tensor(slow), ops.convert_to_tensor(weight)
-        moved = present
-        if weight.trainable and "float" in keras.backend.standardize_dtype(weight.dtype):
-            share = ops.cast(1.0 - momentum, present.dtype)
-            moved = present + share * (target - present)
+    def _move(self, slow: Any, weight: Any, share: Tensor | float, is_first: Tensor) -> None:
+        moved, target = ops.convert_to_tensor(slow), ops.convert_to_tensor(weight)
+        if "float" in keras.backend.standardize_dtype(weight.dtype) and not _is_zero(share):
+            moved = moved + ops.cast(share, moved.dtype) * (target - moved)
         slow.assign(ops.where(is_first, target, moved))
+
+
+def _is_zero(share: Tensor | float) -> bool:
+    return isinstance(share, float) and share == 0.0
+
+
+def _layers(networks: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
+    return [layer for network in networks for layer in nested_layers(network)]
+
+
+def _draw_other_numbers(copies: list[keras.layers.Layer]) -> None:
+    """Gives the seed generators of copies other numbers than the copied ones have."""
+    for place, layer in enumerate(_layers(copies)):
+        for number, generator in enumerate(seed_generators(layer)):
+            seed, count = ops.convert_to_numpy(generator.state).tolist()
+            other = derive_seed(int(seed), "momentum copy", place, number)
+            generator.state.assign(np.array([other, count], generator.state.dtype))
 
 
 def _copy(network: keras.layers.Layer) -> keras.layers.Layer:
@@ -147,15 +181,16 @@ class _WarnOfMoreSteps(keras.callbacks.Callback):
         self._has_warned = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        steps = self.params.get("steps")
-        if steps is not None:
-            self._check((self.params["epochs"] - self._first_epoch) * steps)
+        steps, epochs = (self.params.get(name) for name in ("steps", "epochs"))
+        if steps is not None and epochs is not None:
+            self._check((epochs - self._first_epoch) * steps)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._check(0)
 
     def _check(self, coming_steps: int) -> None:
         steps = int(ops.convert_to_numpy(self.model.steps)) + coming_steps
+        steps //= self.model.batches_of_update
         if steps > self._total_steps and not self._has_warned:
             self._has_warned = True
             warnings.warn(
@@ -181,7 +216,7 @@ class MomentumModel(PretrainingModel):
     Attributes:
         momentum_encoder: The second encoder.
         momentum_head: The second head, or None.
-        steps: int32 weight, the number of training steps that have begun.
+        steps: int32 weight, the number of batches of training that have begun.
     """
 
     def __init__(
@@ -217,12 +252,27 @@ class MomentumModel(PretrainingModel):
     def momentum_head(self) -> keras.layers.Layer | None:
         return self.momentum_copy.copies[1] if self.projection_head is not None else None
 
+    @property
+    def step_num_views(self) -> int:
+        return 2
+
+    @property
+    def batches_of_update(self) -> int:
+        """Batches after which the optimizer updates the weights, its `gradient_accumulation_steps`
+        or 1.
+        """
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        return getattr(optimizer, "gradient_accumulation_steps", None) or 1
+
     def begin_step(self) -> None:
         step = ops.convert_to_tensor(self.steps)
-        momentum = self.momentum
+        momentum, batches = self.momentum, self.batches_of_update
         if callable(momentum):
             # The update that follows the step before.
-            momentum = ops.cast(momentum(ops.maximum(step - 1, 0)), "float32")
+            update = ops.maximum(step // batches - 1, 0)
+            momentum = ops.cast(momentum(update), "float32")
+        if batches > 1:  # the weights have not changed in between
+            momentum = ops.where(ops.equal(step % batches, 0), momentum, 1.0)
         self.momentum_copy.follow(self._followed, momentum, ops.equal(step, 0))
         self.steps.assign(step + 1)
 
@@ -238,6 +288,8 @@ class MomentumModel(PretrainingModel):
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
         self.momentum_copy.freeze()
+        if not is_in_symbolic_scope():
+            self.prepare_weights()
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         if self.built:

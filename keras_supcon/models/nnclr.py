@@ -17,8 +17,13 @@ from keras_supcon.models.projection import (
     encode_and_project,
     project_features,
 )
-from keras_supcon.models.queue_checks import check_compiled_loss, check_rows_fit
-from keras_supcon.ops import POSITIVES, Rows, l2_normalize, pair_argmax, standardize_labels
+from keras_supcon.models.queue_checks import (
+    check_compiled_loss,
+    check_rows_fit,
+    labels_for_queue,
+)
+from keras_supcon.ops import POSITIVES, Rows, l2_normalize, pair_argmax
+from keras_supcon.ops.normalization import convert_rows
 from keras_supcon.typing import Tensor, TensorTree
 
 
@@ -128,6 +133,10 @@ class NNCLR(PretrainingModel):
         self._neighbor_self = keras.metrics.Mean(name="neighbor_self")
 
     @property
+    def step_num_views(self) -> int:
+        return 2
+
+    @property
     def needs_labels(self) -> bool:
         return self.supervised
 
@@ -152,8 +161,9 @@ class NNCLR(PretrainingModel):
 
     def contrast(self, projections: TensorTree, y: Tensor, sample_weight: Any) -> Tensor:
         predictions = projections["prediction"]
-        rows = l2_normalize(ops.stop_gradient(projections["projection"]))
-        labels = standardize_labels(y)
+        rows = ops.stop_gradient(projections["projection"])
+        rows = l2_normalize(ops.cast(convert_rows(rows, "float32"), "float32"))
+        labels, is_ignored = labels_for_queue(self, y)
         tags = None if self.step_inputs is None else _fingerprints(self.step_inputs)
         neighbors = self._neighbors(rows, labels, tags)
         places = range(2) if rows.shape[1] == 2 else (0,)
@@ -165,8 +175,8 @@ class NNCLR(PretrainingModel):
                 self.loss(y, prediction, sample_weight, keys=neighbor),
             ]
         if self.is_training_step:
-            self.queue.enqueue(rows[:, 0], labels, tags)
-        return sum(losses) / len(losses)
+            self.queue.enqueue(rows[:, 0], labels, tags, is_ignored)
+        return self.loss_weight * sum(losses) / len(losses)
 
     def _neighbors(self, rows: Tensor, labels: Tensor, tags: Tensor | None) -> Tensor:
         """Returns the nearest neighbors of unit rows `(batch, views, dim)`, and reports on them."""
@@ -236,14 +246,16 @@ def _nearest_of_class(anchors: Tensor, labels: Tensor, rows: Tensor, row_labels:
 
 
 def _fingerprints(inputs: TensorTree) -> Tensor | None:
-    """Returns a whole number for each sample, the same for the same numbers, or None for strings.
+    """Returns a whole number for each sample, the same for the same numbers.
+
+    None for strings, and for samples of a size that is not known.
 
     It is a sum of the bits of each number times an odd factor of its place, modulo 2^32.
     """
     total = None
     for leaf, tensor in enumerate(tree.flatten(inputs)):
         dtype = keras.backend.standardize_dtype(tensor.dtype)
-        if dtype == "string":
+        if dtype == "string" or None in tensor.shape[1:]:
             return None
         bits = ops.reshape(ops.convert_to_tensor(tensor), (-1, math.prod(tensor.shape[1:])))
         if "float" in dtype:

@@ -32,6 +32,7 @@ from keras_supcon.models.compiled_checks import (
     check_labels,
     check_metrics,
 )
+from keras_supcon.models.encoder_inputs import holds_views
 from keras_supcon.models.encoder_model import EncoderModel
 from keras_supcon.models.micro_batches import map_micro_batches
 from keras_supcon.models.pixel_warnings import warn_of_other_range
@@ -81,6 +82,8 @@ class PretrainingModel(EncoderModel):
     Attributes:
         is_training_step: While `contrast` runs, whether it is that of a training step.
         step_inputs: While `contrast` runs, the samples of the batch, as they were given.
+        loss_weight: `loss_weights` of `compile`, if that is one number, else 1. A method that calls
+            `self.loss` itself multiplies by it.
 
     Raises:
         ValueError: If an argument is of the wrong kind, or `num_views` is not that of the
@@ -139,14 +142,15 @@ class PretrainingModel(EncoderModel):
         self.augment_in_evaluation = bool(augment_in_evaluation)
         self.is_training_step = False
         self.step_inputs: TensorTree = None
+        self.loss_weight = 1.0
         self._is_evaluating = False
 
     def check_batch(self, num_samples: int) -> None:
         """Checks a batch of training before anything changes; does nothing unless overridden.
 
         Args:
-            num_samples: Samples of the batch over all replicas. A method is not asked where the
-                number is not known.
+            num_samples: Samples of the batch over all replicas. Where the number is not known
+                before a step, as of `tf.data` with a smaller last batch, a method is not asked.
 
         Raises:
             ValueError: If the method cannot train on that many.
@@ -191,6 +195,13 @@ class PretrainingModel(EncoderModel):
             the views that have it.
         """
         return self.project
+
+    @property
+    def step_num_views(self) -> int | None:
+        """The number of views that a step needs, also of views that were made before; None, unless
+        overridden, for any number.
+        """
+        return None
 
     @property
     def needs_labels(self) -> bool:
@@ -245,11 +256,17 @@ class PretrainingModel(EncoderModel):
                 self.check_batch(
                     num_samples * (1 if context is None else context.num_replicas_in_sync)
                 )
+            are_views = holds_views(self.encoder, inputs)
+            self._check_num_views(
+                tree.flatten(inputs)[0].shape[1] if are_views else self.num_views, training
+            )
             self.begin_step()
         if training and self.micro_batch_size is not None:
             return self._project_micro_batches(inputs)
         views = self._views(inputs, training)
         num_views = tree.flatten(views)[0].shape[1]
+        if not training:
+            self._check_num_views(num_views, training)
         in_step = training or self._is_evaluating or self.is_built_symbolically
         projectors = self.step_projectors(num_views) if in_step else self.project
         if callable(projectors):
@@ -264,15 +281,25 @@ class PretrainingModel(EncoderModel):
         batch, groups = view_groups(self.encoder, self.augmenter, inputs, self.num_views)
         projectors = self.step_projectors(sum(group.num_views for group in groups))
         if callable(projectors):
-            projectors = [projectors] * len(groups)
+            projections = [(projectors, groups)]
         else:
-            groups = single_views(groups)
+            one_each = [[group] for group in single_views(groups)]
+            projections = list(zip(projectors, one_each, strict=True))
 
         def in_training(project: Projector) -> Callable[[TensorTree], TensorTree]:
             return lambda view: project(view, True)
 
-        functions = [in_training(project) for project in projectors]
-        return map_micro_batches(functions, self, batch, groups, self.micro_batch_size)
+        projections = [(in_training(project), views) for project, views in projections]
+        return map_micro_batches(projections, self, batch, self.micro_batch_size)
+
+    def _check_num_views(self, num_views: int, training: bool) -> None:
+        wanted = self.step_num_views
+        if wanted in (None, num_views) or (num_views == 1 and not training):
+            return
+        raise ValueError(
+            f"`{type(self).__name__}` should have {wanted} views of each sample. Received: "
+            f"{num_views}"
+        )
 
     def _views(self, inputs: TensorTree, training: bool) -> TensorTree:
         is_evaluating = self._is_evaluating and self.augment_in_evaluation and not training
@@ -296,6 +323,7 @@ class PretrainingModel(EncoderModel):
         arguments["loss"] = loss_from_name(arguments["loss"])
         if arguments["loss"] is None:
             arguments["loss"] = self.default_loss()
+        self.loss_weight = _one_weight(arguments["loss_weights"])
         is_cut = self.micro_batch_size is not None and keras.backend.backend() == "tensorflow"
         if is_cut and arguments["jit_compile"] == "auto":
             # On a GPU Keras would choose XLA, which takes no smaller last batch.
@@ -385,6 +413,12 @@ def _computes_in_float16(encoder: keras.layers.Layer) -> bool:
     is_layer = isinstance(encoder, keras.layers.Layer)
     layers = nested_layers(encoder) if is_layer else []
     return any(layer.dtype_policy.name == "mixed_float16" for layer in layers)
+
+
+def _one_weight(loss_weights: Any) -> float:
+    """Returns the weight of the one loss that a method has."""
+    flat = tree.flatten([] if loss_weights is None else loss_weights)
+    return float(flat[0]) if len(flat) == 1 else 1.0
 
 
 def _unlabeled(y_pred: TensorTree) -> Tensor:

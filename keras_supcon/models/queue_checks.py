@@ -1,6 +1,10 @@
-"""Checks of methods with a queue, before training begins."""
+"""Checks of methods with a queue, and the labels that go into it."""
 
 import keras
+from keras import ops
+
+from keras_supcon.ops import standardize_labels
+from keras_supcon.typing import Tensor
 
 
 def check_compiled_loss(model: keras.Model, kinds: tuple[type[keras.losses.Loss], ...]) -> None:
@@ -19,3 +23,33 @@ def check_rows_fit(queue_size: int, num_rows: int) -> None:
             f"`queue_size` should be at least the number of rows that a batch adds, {num_rows}. "
             f"Received: queue_size={queue_size}"
         )
+
+
+def labels_for_queue(
+    model: keras.Model, y: Tensor, num_classes: int | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Returns the class ids that a queue keeps of a batch.
+
+    Labels that the loss does not look at may be of any kind: those that are no integers `(batch,)`
+    count as unlabeled.
+
+    Args:
+        model: A compiled model.
+        y: Labels of the batch.
+        num_classes: A number that ids should be below, or None.
+
+    Returns:
+        `(labels, is_ignored)`: int32 `(batch,)`, -1 for unlabeled; and bool `(batch,)`, whether the
+        loss ignores a sample, so that it is in no pair, or None for none.
+    """
+    if not (model.loss.uses_labels or model.needs_labels):
+        is_id = len(y.shape) == 1 or (len(y.shape) == 2 and y.shape[1] == 1)
+        if not is_id or "int" not in keras.backend.standardize_dtype(y.dtype):
+            return ops.full((ops.shape(y)[0],), -1, dtype="int32"), None
+    ignore_class = getattr(model.loss, "ignore_class", None)
+    if ignore_class is None:
+        return standardize_labels(y, num_classes=num_classes), None
+    y = ops.reshape(ops.convert_to_tensor(y), (-1,))
+    is_ignored = ops.equal(y, ignore_class)
+    y = ops.where(is_ignored, ops.full_like(y, -1), y)
+    return standardize_labels(y, num_classes=num_classes), is_ignored

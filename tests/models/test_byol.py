@@ -162,6 +162,22 @@ def test_predictions_as_wide_as_projections_are_wanted():
         model.build((None, FEATURES))
 
 
+@pytest.mark.parametrize("loss", ["mse", keras_supcon.SupConLoss(), keras_supcon.NTXentLoss()])
+def test_losses_of_labels_are_refused(loss):
+    model = make("BYOL")
+    with pytest.raises(ValueError, match="`loss` of `BYOL` should be one of predictions and"):
+        model.compile("sgd", loss)
+
+
+def test_a_loss_of_keras_may_compare_predictions_and_targets(rng):
+    """The negative cosine, of which ours is twice the value and 2 for each of two directions."""
+    x, _ = rows(rng)
+    expected = steps(make("BYOL"), x, None, 1)[0]
+    model = make("BYOL")
+    model.compile("sgd", keras.losses.CosineSimilarity())
+    assert 4 + 2 * steps(model, x, None, 1)[0] == pytest.approx(expected, rel=1e-4)
+
+
 def embedding_of_digits(prediction_head):
     """Trains BYOL on the digits; returns projections of the test images."""
     (x, _), (test, _) = (

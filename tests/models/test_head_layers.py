@@ -29,7 +29,8 @@ def test_it_is_the_head_cut_after_a_hidden_layer(rng, batch_norm, num_layers):
     cut = deeper(x)
     assert tuple(cut.shape) == (5, (7, 6)[num_layers - 1])
     assert ops.convert_to_numpy(ops.min(cut)) == 0  # after the activation
-    rest = model.projection_head.quantizable_parts()[len(deeper.layers) - 1 :]
+    rest = model.projection_head.quantizable_parts()
+    rest = rest[len(model.projection_head.first_layers(num_layers)) :]
     for layer in rest:
         cut = layer(cut)
     expected = model.projection_head(model.encoder(x))
@@ -52,6 +53,23 @@ def test_fine_tuning_changes_the_layers_of_the_model(rng, tmp_path):
     np.testing.assert_allclose(
         loaded.predict(x, verbose=0), classifier.predict(x, verbose=0), rtol=1e-6
     )
+
+
+def test_ids_stay_whole_in_half_precision():
+    """2,049 is no number of float16."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        embedding = keras.layers.Embedding(3000, 4)
+        layers = [embedding, keras.layers.GlobalAveragePooling1D()]
+        encoder = keras.Sequential([keras.Input((1,), dtype="int32"), *layers])
+        head = keras_supcon.ProjectionHead(4, hidden_units=(7,))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    head.build((None, 4))
+    deeper = encoder_with_head(encoder, head)
+    ids = np.array([[2048], [2049]], "int32")
+    first, second = ops.convert_to_numpy(ops.cast(deeper(ids), "float32"))
+    assert np.abs(first - second).max() > 0
 
 
 @pytest.mark.parametrize(

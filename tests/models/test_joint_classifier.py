@@ -117,3 +117,34 @@ def test_ids_that_the_classifier_does_not_have_are_refused_before_training(rng):
     with pytest.raises(ValueError, match="below 4, the number of classes"):
         model.fit(x, y + 1, verbose=0)
     assert not model.built or int(model.optimizer.iterations) == 0
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class DoublesInTraining(keras.layers.Layer):
+    def call(self, x, training=False):
+        return 2 * x if training else x
+
+
+@pytest.mark.parametrize("micro_batch_size", [None, 4])
+def test_the_classifier_runs_in_training_mode(rng, micro_batch_size):
+    """Also in the second run of a micro-batch, for the gradient: that of the kernel is twice."""
+    x, y = rows(rng)
+    moved = []
+    for first in ([], [DoublesInTraining()]):
+        keras.utils.set_random_seed(0)
+        classifier = keras.Sequential([*first, keras.layers.Dense(4, use_bias=False)])
+        model = make(
+            "joint",
+            batch_norm=False,
+            classifier=classifier,
+            stop_gradient=True,
+            micro_batch_size=micro_batch_size,
+            optimizer=keras.optimizers.SGD(0.1),
+        )
+        model.build((None, FEATURES))
+        (kernel,) = classifier.weights
+        kernel.assign(np.zeros(kernel.shape))  # so that the probabilities are those of chance
+        steps(model, x, y, 1)
+        moved.append(ops.convert_to_numpy(kernel).copy())
+    np.testing.assert_allclose(moved[1], 2 * moved[0], rtol=1e-4, atol=1e-7)
+    assert np.abs(moved[0]).max() > 1e-3

@@ -10,6 +10,7 @@ from keras import ops
 from keras_supcon import LinearClassifier
 from keras_supcon.augmentation import SimAugment
 from keras_supcon.models.seed_states import seed_states
+from tests.covering import representatives
 from tests.models.methods import (
     DIM,
     FEATURES,
@@ -26,11 +27,17 @@ from tests.models.ten_steps import LOSSES, losses_of
 
 pytestmark = pytest.mark.neutral
 
-every_method = pytest.mark.parametrize("name", METHODS)
-# One of each class, for what a class does in one way whatever its options.
-every_class = pytest.mark.parametrize(
-    "name", ["momentum SupCon", "BYOL", "NNCLR, supervised", "joint"]
+# One of each class.
+OF_EACH_CLASS = ["momentum SupCon", "BYOL", "NNCLR, supervised", "joint"]
+OTHERS = [name for name in METHODS if name not in OF_EACH_CLASS]
+# All of them on PyTorch, which traces nothing.
+every_method = (
+    pytest.mark.parametrize("name", METHODS)
+    if keras.backend.backend() == "torch"
+    else representatives("name", OF_EACH_CLASS, OTHERS)
 )
+# For what a class does in one way whatever its options.
+every_class = pytest.mark.parametrize("name", OF_EACH_CLASS)
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
@@ -173,6 +180,78 @@ def test_evaluation_without_views_has_one(name, rng):
     steps(model, x, y, 2)
     loss = model.evaluate(x[:, 0], y, verbose=0, return_dict=True)["loss"]
     assert np.isfinite(loss)
+
+
+# Of these each view passes through the networks by itself, cut into micro-batches or not.
+@representatives(
+    "name", ["momentum SupCon", "BYOL"], ["MoCo, symmetric", "SimSiam", "NNCLR, supervised"]
+)
+def test_a_micro_batch_of_the_whole_batch_moves_all_averages_as_without(name, rng):
+    x, y = rows(rng)
+    plain, cut = (make(name, micro_batch_size=size) for size in (None, 8))
+    losses = steps(plain, x, y, 3), steps(cut, x, y, 3)
+    np.testing.assert_allclose(*losses, rtol=1e-4, atol=1e-6)
+    for one, other in zip(plain.weights, cut.weights, strict=True):
+        first, second = ops.convert_to_numpy(one), ops.convert_to_numpy(other)
+        np.testing.assert_allclose(second, first, rtol=1e-3, atol=1e-4, err_msg=one.path)
+
+
+@pytest.mark.parametrize("name", ["momentum SupCon", "BYOL", "NNCLR"])
+@pytest.mark.parametrize("micro_batch_size", [None, 4])
+@pytest.mark.parametrize("num_views", [1, 3])
+def test_other_numbers_of_views_are_refused(name, micro_batch_size, num_views, rng):
+    x = rng.normal(size=(8, num_views, FEATURES)).astype("float32")
+    model = make(name, micro_batch_size=micro_batch_size)
+    model.build((None, FEATURES))
+    before = weights_of(model)
+    with pytest.raises(ValueError, match=f"should have 2 views .* Received: {num_views}"):
+        model.fit(x, np.zeros(8, "int32"), verbose=0)
+    for path, value in weights_of(model).items():
+        np.testing.assert_array_equal(value, before[path], err_msg=path)
+
+
+@pytest.mark.slow
+@every_class
+def test_validation_within_fit_changes_nothing(name, rng):
+    x, y = rows(rng)
+    models = [make(name), make(name)]
+    for model, validation in zip(models, (None, (x + 1, y)), strict=True):
+        options = {"batch_size": 4, "epochs": 2, "verbose": 0, "shuffle": False}
+        model.fit(x, y, validation_data=validation, **options)
+    for one, other in zip(*(model.weights for model in models), strict=True):
+        first, second = ops.convert_to_numpy(one), ops.convert_to_numpy(other)
+        np.testing.assert_allclose(second, first, rtol=1e-5, atol=1e-6, err_msg=one.path)
+
+
+@every_method
+def test_weights_of_samples_and_of_the_loss_scale_it(name, rng):
+    x, y = rows(rng)
+    (expected,) = steps(make(name), x, y, 1)
+    weights = np.full(8, 2.0, "float32")
+    weighted = make(name).train_on_batch(x, y, sample_weight=weights, return_dict=True)
+    assert float(weighted["loss"]) == pytest.approx(2 * expected, rel=1e-5, abs=1e-6)
+    model = make(name, optimizer=keras.optimizers.SGD(0.1))
+    config = model.get_compile_config()
+    model.compile_from_config({**config, "loss_weights": 0.5})
+    if name != "joint":  # its weight is of the contrastive term alone
+        assert steps(model, x, y, 1)[0] == pytest.approx(0.5 * expected, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["MoCo", "BYOL", "NNCLR"])
+def test_labels_that_the_loss_does_not_look_at_may_be_of_any_kind(name, rng):
+    x, _ = rows(rng)
+    expected = steps(make(name), x, None, 2)
+    for labels in (rng.integers(0, 2, (8, 5)), rng.normal(size=8), rng.normal(size=(8, 2))):
+        assert steps(make(name), x, labels, 2) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["MoCo", "BYOL", "NNCLR"])
+def test_metrics_of_class_scores_are_refused(name, rng):
+    x, y = rows(rng)
+    model = make(name)
+    model.compile("sgd", metrics=["accuracy"])
+    with pytest.raises(ValueError, match="`metrics` should compare projections"):
+        model.fit(x, np.maximum(y, 0), verbose=0)
 
 
 @every_method

@@ -167,7 +167,54 @@ def test_rows_that_are_not_finite_leave_their_slots_empty(rng):
     assert np.all(np.isfinite(ops.convert_to_numpy(model.queue.rows)))
 
 
+def test_the_loss_says_whether_keys_of_the_batch_are_candidates_too(rng):
+    x, y = rows(rng)
+
+    def losses(loss, **options):
+        model = make("MoCo", **options)
+        model.compile("sgd", loss)
+        return steps(model, x, y, 3)
+
+    strict = losses(keras_supcon.SupConLoss(in_batch_keys=False))
+    assert strict == pytest.approx(losses(keras_supcon.SupConLoss(), in_batch_keys=False), rel=1e-6)
+    assert np.abs(np.subtract(strict, losses(keras_supcon.SupConLoss()))).min() > 1e-3
+    model = make("MoCo", in_batch_keys=True)
+    with pytest.raises(ValueError, match="`in_batch_keys` should be None for a loss without"):
+        model.compile("sgd", keras_supcon.losses.TripletLoss())
+
+
+@pytest.mark.parametrize("ignore_class", [-100, 3, -1])
+def test_ignored_samples_are_in_no_pair_and_leave_their_slots_empty(rng, ignore_class):
+    """The loss is that of the others, weighted by their share."""
+    x, y = rows(rng)
+    is_ignored = np.arange(8) % 4 == 3
+    model = make("MoCo", batch_norm=False)
+    model.compile(keras.optimizers.SGD(0.0), keras_supcon.SupConLoss(ignore_class=ignore_class))
+    others = make("MoCo", batch_norm=False)
+    others.compile(keras.optimizers.SGD(0.0), keras_supcon.SupConLoss())
+    labels = np.where(is_ignored, ignore_class, np.arange(8) % 3 if ignore_class != 3 else y * 0)
+    kept = ~is_ignored
+    actual = steps(model, x, labels, 3)
+    expected = steps(others, x[kept], labels[kept], 3)
+    np.testing.assert_allclose(actual, np.multiply(expected, kept.mean()), rtol=1e-5)
+    stored = ops.convert_to_numpy(model.queue.labels)[:8]
+    np.testing.assert_array_equal(stored, np.where(is_ignored, -2, labels))
+
+
+def test_rows_of_a_small_batch_are_not_normalized_alone(rng):
+    """Of one row alone batch normalization leaves nothing, and all keys would be one."""
+    x, y = rows(rng)
+    model = make("MoCo", shuffle_bn=8)
+    steps(model, x[:3], y[:3], 1)
+    keys = ops.convert_to_numpy(model.queue.rows)[:3]
+    assert np.abs(keys - keys[:1]).max(axis=1)[1:].min() > 1e-2
+
+
 WRONG = {
+    "in_batch_keys": (
+        1,
+        "`in_batch_keys` should be True, False or None. Received: in_batch_keys=1",
+    ),
     "queue_size": (0, "`queue_size` should be a whole number of at least 1"),
     "momentum": (1.5, "`momentum` should be between 0 and 1. Received: momentum=1.5"),
     "per_class": (3, "`queue_size` should be divisible by `per_class`"),

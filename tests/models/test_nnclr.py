@@ -116,6 +116,27 @@ def test_fingerprints_tell_samples_apart_and_find_them_again(rng, dtype):
     np.testing.assert_array_equal(again, numbers[5:])
 
 
+def test_samples_of_an_unknown_size_have_no_fingerprint():
+    assert _fingerprints(keras.KerasTensor((None, None, 3))) is None
+
+
+@pytest.mark.parametrize("micro_batch_size", [None, 4])
+def test_half_precision_of_other_heads_than_ours(rng, micro_batch_size):
+    x, y = rows(rng)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        encoder = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(5)])
+        heads = keras.layers.Dense(DIM), keras.layers.Dense(DIM)
+        model = keras_supcon.NNCLR(
+            encoder, *heads, queue_size=28, micro_batch_size=micro_batch_size
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile("sgd")
+    assert np.all(np.isfinite(steps(model, x, y, 3)))
+    assert str(model.queue.rows.dtype) == "float32"
+
+
 def test_a_queue_that_is_too_long_has_the_image_itself(rng):
     x = rng.normal(size=(8, FEATURES)).astype("float32")
     augmenter, slow = keras.layers.GaussianNoise(0.01, seed=1), keras.optimizers.SGD(1e-4)

@@ -1,0 +1,156 @@
+"""The second networks: when they move, by how much, and what they have of their own."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_supcon
+from tests.models.methods import DIM, FEATURES, dense_encoder, make, rows, steps, weights_of
+
+pytestmark = pytest.mark.neutral
+
+
+def batch_normalization(network):
+    (layer,) = (one for one in network.layers if isinstance(one, keras.layers.BatchNormalization))
+    return layer
+
+
+def kernels(model):
+    """Returns the first kernels of the encoder and of its copy."""
+    networks = model.encoder, model.momentum_encoder
+    return [ops.convert_to_numpy(one.layers[0].kernel).copy() for one in networks]
+
+
+def test_it_moves_once_for_each_update_of_the_optimizer(rng):
+    """With gradient accumulation, where the weights stand still in between."""
+    x, _ = rows(rng)
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    model = make("BYOL", batch_norm=False, momentum=0.5, total_steps=3, optimizer=optimizer)
+    model.build((None, FEATURES))
+    seen = [kernels(model)]
+    for _ in range(6):
+        steps(model, x, None, 1)
+        seen.append(kernels(model))
+    # Of the batches 0 to 5 each second one updates the weights, and the next one moves the copy.
+    for batch in range(6):
+        has_moved = np.abs(seen[batch + 1][1] - seen[batch][1]).max() > 0
+        assert has_moved == (batch in (2, 4))
+    for update, batch in enumerate((2, 4)):
+        momentum = 1 - 0.5 * (np.cos(np.pi * update / 3) + 1) / 2
+        fast, slow = seen[batch]
+        np.testing.assert_allclose(
+            seen[batch + 1][1], momentum * slow + (1 - momentum) * fast, rtol=1e-5, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("epochs", [3, 4])
+def test_steps_of_a_schedule_are_updates_of_the_optimizer(rng, recwarn, epochs):
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    model = make("BYOL", total_steps=3, optimizer=optimizer)
+    model.fit(rows(rng)[0], batch_size=4, epochs=epochs, verbose=0)
+    assert any("total_steps" in str(one.message) for one in recwarn) == (epochs == 4)
+
+
+def test_an_encoder_that_is_thawed_after_its_copy_was_made_is_followed(rng):
+    x, y = rows(rng)
+    encoder = dense_encoder()
+    encoder.trainable = False
+    model = make("MoCo", encoder)
+    steps(model, x, y, 2)
+    slow = batch_normalization(model.momentum_encoder)
+    np.testing.assert_array_equal(ops.convert_to_numpy(slow.moving_mean), 0)  # it does not learn
+    encoder.trainable = True
+    model.compile_from_config(model.get_compile_config())
+    before = kernels(model)[1]
+    steps(model, x, y, 3)
+    assert np.abs(kernels(model)[1] - before).max() > 0
+    assert np.abs(ops.convert_to_numpy(slow.moving_mean)).max() > 0
+    assert not model.momentum_copy.trainable_variables
+
+
+def test_the_copy_of_an_encoder_that_is_frozen_on_the_way_comes_to_it(rng):
+    x, y = rows(rng)
+    model = make("MoCo", momentum=0.2)
+    steps(model, x, y, 3)
+    model.encoder.trainable = False
+    model.compile_from_config(model.get_compile_config())
+    before = np.abs(np.subtract(*kernels(model))).max()
+    of_copy = batch_normalization(model.momentum_encoder)
+    statistics = ops.convert_to_numpy(of_copy.moving_mean).copy()
+    steps(model, x, y, 9)
+    assert np.abs(np.subtract(*kernels(model))).max() < 1e-4 < before
+    np.testing.assert_array_equal(ops.convert_to_numpy(of_copy.moving_mean), statistics)
+
+
+def test_dropout_of_both_networks_differs(rng):
+    """Also where its seed is given: the views of samples without augmentation differ by it."""
+    encoder = keras.Sequential(
+        [keras.Input((FEATURES,)), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(5)]
+    )
+    model = keras_supcon.MoCo(encoder, keras.layers.Dense(DIM), queue_size=16)
+    model.build((None, FEATURES))
+    x = ops.convert_to_tensor(rng.normal(size=(8, FEATURES)).astype("float32"))
+    query, key = (
+        ops.convert_to_numpy(project(x, training=True)[name])
+        for project, name in zip(model.step_projectors(2), ("query", "key"), strict=True)
+    )
+    assert np.abs(query - key).max() > 0.01
+    query, key = (
+        ops.convert_to_numpy(project(x, training=False)[name])
+        for project, name in zip(model.step_projectors(2), ("query", "key"), strict=True)
+    )
+    np.testing.assert_allclose(query, key, rtol=1e-6)
+
+
+@pytest.mark.parametrize("micro_batch_size", [None, 4])
+def test_the_trained_networks_alone_are_regularized(rng, micro_batch_size):
+    """By the outputs of their layers: one pass of the queries in MoCo, two in BYOL."""
+    x, y = rows(rng)
+    layer = keras.layers.Dense(FEATURES, activity_regularizer=keras.regularizers.L2(0.1))
+    for name, passes in (("MoCo", 1), ("BYOL", 2)):
+        plain, regularized = (
+            make(
+                name,
+                dense_encoder(*first, batch_norm=False),
+                micro_batch_size=micro_batch_size,
+                batch_norm=False,
+            )
+            for first in ((keras.layers.Dense(FEATURES),), (layer,))
+        )
+        for model in (plain, regularized):
+            model.build((None, FEATURES))
+        regularized.set_weights(plain.get_weights())
+        kernel, bias = (ops.convert_to_numpy(one) for one in layer.weights)
+        expected = sum(
+            0.1 * np.sum((x[:, view] @ kernel + bias) ** 2) / 8 for view in range(passes)
+        )
+        first, second = (steps(model, x, y, 1)[0] for model in (plain, regularized))
+        assert second - first == pytest.approx(expected, rel=1e-4)
+        layer = keras.layers.Dense(FEATURES, activity_regularizer=keras.regularizers.L2(0.1))
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="JAX compiles every step of an evaluation"
+)
+def test_an_eager_evaluation_before_training_has_copies(rng):
+    x, y = rows(rng)
+    losses = []
+    for run_eagerly in (False, True):
+        model = make("BYOL", batch_norm=False)
+        model.compile("sgd", run_eagerly=run_eagerly)
+        losses.append(model.evaluate(x, y, verbose=0, return_dict=True)["loss"])
+        fast = [*model.encoder.weights, *model.projection_head.weights]
+        for one, other in zip(fast, model.momentum_copy.weights, strict=True):
+            np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_callbacks_in_a_list_of_keras_may_be_given(rng):
+    x, _ = rows(rng)
+    model = make("BYOL", total_steps=2)
+    callbacks = keras.callbacks.CallbackList([], add_history=True, model=model)
+    with pytest.warns(UserWarning, match="total_steps"):
+        model.fit(x, batch_size=4, epochs=2, verbose=0, callbacks=callbacks)
+    assert weights_of(model)
+    assert int(model.steps) == 4
