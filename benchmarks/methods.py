@@ -12,10 +12,10 @@ the 10,000 test images. Images per second are those of all epochs but the first,
 are compiled; those of the steps alone are trained on views that are there already. Memory is the
 peak of the process and its children, libraries included. Linux only.
 
-The images are Debian's package dataset-fashion-mnist. With the digits there is no lightly and no
-table of batches; instead the table says how the projections of the test images spread, also for
-BYOL without its prediction head: the deviation of unit rows times the root of their length, and
-the effective rank.
+The images are Debian's package dataset-fashion-mnist. With the digits there is neither lightly nor
+speed; instead the table says how the projections of the test images spread, also for BYOL without
+its prediction head: the deviation of unit rows times the root of their length, and the effective
+rank.
 """
 
 import dataclasses

@@ -1,6 +1,7 @@
 """The tables of `benchmarks/methods.py`."""
 
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 from harness import markdown_table
@@ -24,39 +25,47 @@ def format_table(records: list[dict[str, Any]], labels: list[str], of: str) -> s
         labels: Labels of the rows, in their order.
         of: Header of the first column.
     """
-    has_spread = any("deviation" in record for record in records)
+    are_digits = any("deviation" in record for record in records)
     rows = []
     for label in labels:
         for library in LIBRARIES:
             of_row = [one for one in records if (one["label"], one["library"]) == (label, library)]
             if of_row:
-                rows.append([label, library, *_format_row(of_row, has_spread)])
-    header = [of, "library", "linear probe", "kNN", "images/s", "steps alone", "peak memory"]
-    header += ["deviation", "rank"] if has_spread else []
-    return markdown_table(header, rows, num_left=2)
+                cells = _format_row(of_row, _format_spread if are_digits else _format_speed)
+                rows.append([label, *([] if are_digits else [library]), *cells])
+    header = [of, *([] if are_digits else ["library"]), "linear probe", "kNN"]
+    header += ["deviation", "rank"] if are_digits else ["images/s", "steps alone", "peak memory"]
+    return markdown_table(header, rows, num_left=1 if are_digits else 2)
 
 
-def _format_row(records: list[dict[str, Any]], has_spread: bool) -> list[str]:
+def _format_row(
+    records: list[dict[str, Any]], format_rest: Callable[[list[dict[str, Any]]], list[str]]
+) -> list[str]:
     notes = [record["note"] for record in records if "note" in record]
+    accuracies = ("linear_accuracy", "knn_accuracy")
     if notes:
-        return [notes[0], "", "", "", "", *([""] * 2 if has_spread else [])]
+        return [notes[0], "", *[""] * len(format_rest([]))]
+    columns = [[record[name] for record in records] for name in accuracies]
+    return [*map(_format_accuracies, columns), *format_rest(records)]
+
+
+def _format_speed(records: list[dict[str, Any]]) -> list[str]:
     rates = [rate for record in records if (rate := images_per_second(record)) is not None]
     alone = [one["ready_images_per_second"] for one in records if "ready_images_per_second" in one]
+    peaks = [record["peak_megabytes"] for record in records]
     return [
-        _format_accuracies([record["linear_accuracy"] for record in records]),
-        _format_accuracies([record["knn_accuracy"] for record in records]),
         f"{statistics.median(rates):,.0f}" if rates else "-",
         f"{statistics.median(alone):,.0f}" if alone else "-",
-        f"{max(record['peak_megabytes'] for record in records):,.0f} MB",
-        *(_format_spread(records) if has_spread else []),
+        f"{max(peaks):,.0f} MB" if peaks else "-",
     ]
 
 
 def _format_spread(records: list[dict[str, Any]]) -> list[str]:
-    if "deviation" not in records[0]:
+    spread = [record for record in records if "deviation" in record]
+    if not spread:
         return ["-", "-"]
     deviation, rank = (
-        statistics.mean(record[name] for record in records)
+        statistics.mean(record[name] for record in spread)
         for name in ("deviation", "effective_rank")
     )
     return [f"{deviation:.2f}", f"{rank:.1f}"]
