@@ -71,7 +71,9 @@ def test_every_method_becomes_its_model_with_the_numbers_of_the_recipe(name):
     assert type(model) is getattr(keras_supcon, recipe.model.name)
     config = model.get_config()
     assert config["micro_batch_size"] == 4
-    arguments = recipe.model.arguments
+    arguments = dict(recipe.model.arguments)
+    if arguments.pop("classifier", None) is not None:
+        assert model.classifier.units == recipe.num_classes
     assert {argument: config[argument] for argument in arguments} == arguments
     if recipe.method == "byol":
         assert config["total_steps"] == 100

@@ -178,6 +178,17 @@ def test_the_control_of_the_paper_freezes_an_encoder_of_cross_entropy(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_classifier_of_the_first_stage_is_scored_too(tmp_path):
+    """That of the second stage begins anew, on the same encoder."""
+    fields = {"epochs": 1, "linear_epochs": 1}
+    results = two_stage(tmp_path, "supcon_joint_digits_small", **fields).run()
+    joint = results["pretrain"]["joint"]
+    assert joint["images_evaluated"] == results["images_evaluated"] == 355
+    assert 0 < joint["top_1"] <= joint["top_5"] <= 1
+    assert joint["eval_loss"] != results["eval_loss"]
+
+
+@pytest.mark.slow
 def test_fine_tuning_begins_with_the_first_layer_of_the_head(tmp_path):
     fields = {"epochs": 1, "linear_epochs": 1}
     two_stage(tmp_path, "simclr_fine_tuned_digits_small", **fields).run()

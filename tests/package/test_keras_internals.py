@@ -103,6 +103,17 @@ def test_own_trainable():
 
 
 @pytest.mark.neutral
+def test_weights_made_trainable():
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(2), keras.layers.BatchNormalization()]
+    )
+    for trainable in (True, False):
+        model.trainable = trainable
+        weights = internals.weights_made_trainable(model)
+        assert [one.path.split("/")[-1] for one in weights] == ["kernel", "bias", "gamma", "beta"]
+
+
+@pytest.mark.neutral
 def test_default_mark():
     class WithArguments(keras.layers.Layer):
         def __init__(self, width, **kwargs):
