@@ -189,8 +189,9 @@ class MoCo(MomentumModel):
     def _in_groups(self, view: TensorTree) -> Tensor:
         """Runs the key networks on groups of shuffled rows, and puts the keys back in order."""
         num_rows, groups = ops.shape(tree.flatten(view)[0])[0], self.shuffle_bn
+        size = (num_rows + groups - 1) // groups
         # Of one row alone normalization would leave nothing.
-        size = ops.maximum((num_rows + groups - 1) // groups, 2)
+        size = max(size, 2) if isinstance(size, int) else ops.maximum(size, 2)
         order = ops.argsort(keras.random.uniform((num_rows,), seed=self._shuffles))
         keys = []
         for group in range(groups):

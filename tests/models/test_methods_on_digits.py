@@ -17,7 +17,13 @@ BATCH_SIZE, EPOCHS = 64, 8
 
 @representatives("method", ["byol"], ["simclr", "supcon", "moco", "moco_supcon", "nnclr"])
 def test_neighbors_are_better_than_of_the_untrained_encoder(method):
-    """FIGURES"""
+    """Of the untrained encoder 20 % of the digits have neighbors of their class.
+
+    `python benchmarks/methods.py --dataset=digits`, three seeds of 30 epochs, the mean accuracy of
+    kNN and of a linear probe: untrained 20.8 and 26.8, SupCon 98.3 and 98.3, momentum SupCon 97.6
+    and 98.1, SimCLR 96.2 and 96.4, MoCo v2 91.0 and 93.4, BYOL 87.5 and 91.8, SimSiam 88.7 and
+    93.4, NNCLR 91.4 and 94.2.
+    """
     keras.utils.set_random_seed(0)
     recipe = recipes.get(f"{method}_digits_small")
     train, test = (data.load_arrays("digits", split) for split in ("train", "test"))

@@ -122,9 +122,10 @@ def test_the_trained_networks_alone_are_regularized(rng, micro_batch_size):
             model.build((None, FEATURES))
         regularized.set_weights(plain.get_weights())
         kernel, bias = (ops.convert_to_numpy(one) for one in layer.weights)
-        expected = sum(
-            0.1 * np.sum((x[:, view] @ kernel + bias) ** 2) / 8 for view in range(passes)
-        )
+        views = range(passes)
+        if keras.backend.backend() == "jax" and micro_batch_size is None:
+            views = views[-1:]  # Keras on JAX counts the last call of a layer alone
+        expected = sum(0.1 * np.sum((x[:, view] @ kernel + bias) ** 2) / 8 for view in views)
         first, second = (steps(model, x, y, 1)[0] for model in (plain, regularized))
         assert second - first == pytest.approx(expected, rel=1e-4)
         layer = keras.layers.Dense(FEATURES, activity_regularizer=keras.regularizers.L2(0.1))
