@@ -129,7 +129,7 @@ benchmark-data: $(VENV)/demo-installed $(TORCHVISION_VENV)/installed
 benchmark-gradient-caching: $(VENV)/demo-installed
 	$(VENV)/bin/python benchmarks/gradient_caching.py
 
-# Alone on the machine: about an hour on two cores.
+# Alone on the machine: about 80 minutes on two cores.
 benchmark-methods: $(FASHION_MNIST) $(VENV)/demo-installed $(LIGHTLY_VENV)/installed
 	$(VENV)/bin/python benchmarks/methods.py --source_dir=$(FASHION_MNIST) --lightly_python=$(LIGHTLY_VENV)/bin/python
 

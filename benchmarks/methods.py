@@ -1,6 +1,6 @@
 """Trains one encoder by every method on Fashion-MNIST, beside lightly: accuracy, speed, memory.
 
-    make benchmark-methods  # about 70 minutes on two CPUs, with nothing else beside it
+    make benchmark-methods  # about 80 minutes on two CPUs, with nothing else beside it
     python benchmarks/methods.py --dataset=digits  # 15 minutes, and needs no files
     python benchmarks/methods.py --methods=moco,byol --seeds=1 --lightly_python=PYTHON
     python benchmarks/methods.py --backend=jax --images=57856 --depth=18 --width=1 --epochs=30

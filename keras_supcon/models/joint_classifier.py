@@ -63,7 +63,7 @@ def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
     return ops.mean(-ops.sum(targets[:, None] * shares, axis=-1), axis=1)
 
 
-def class_labels(y: Tensor, num_classes: int, ignore_class: int | None) -> Tensor:
+def class_labels(y: Tensor, num_classes: int | None, ignore_class: int | None) -> Tensor:
     """Returns class ids `(batch,)`, -1 for samples that the contrastive loss ignores too."""
     if ignore_class is not None:
         y = ops.convert_to_tensor(y)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_supcon.ops import standardize_labels
+from keras_supcon.models.joint_classifier import class_labels
 from keras_supcon.typing import Tensor
 
 
@@ -47,9 +47,5 @@ def labels_for_queue(
         if not is_id or "int" not in keras.backend.standardize_dtype(y.dtype):
             return ops.full((ops.shape(y)[0],), -1, dtype="int32"), None
     ignore_class = getattr(model.loss, "ignore_class", None)
-    if ignore_class is None:
-        return standardize_labels(y, num_classes=num_classes), None
-    y = ops.reshape(ops.convert_to_tensor(y), (-1,))
-    is_ignored = ops.equal(y, ignore_class)
-    y = ops.where(is_ignored, ops.full_like(y, -1), y)
-    return standardize_labels(y, num_classes=num_classes), is_ignored
+    is_ignored = None if ignore_class is None else ops.equal(ops.reshape(y, (-1,)), ignore_class)
+    return class_labels(y, num_classes, ignore_class), is_ignored
