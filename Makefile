@@ -54,8 +54,8 @@ demo: $(VENV)/demo-installed
 # Two parts at a time, the longest first: much of a test run is tracing on one core.
 test: lint
 	rm -rf build/test-times
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-programs test-jax test-tensorflow test-lowest-keras \
-		test-tpu-tensorflow test-torch doctest test-parity
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-tensorflow test-jax test-programs test-lowest-keras \
+		test-torch test-tpu-tensorflow doctest test-parity
 
 test-times:
 	$(PYTHON) tools/test_times.py build/test-times

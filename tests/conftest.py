@@ -20,7 +20,10 @@ os.environ["XLA_FLAGS"] = " ".join(
     ]
 )
 
+import atexit
 import gc
+import shutil
+import tempfile
 
 import hypothesis
 import keras
@@ -38,6 +41,15 @@ if BACKEND == "tensorflow":
     tf.config.set_logical_device_configuration(
         processor, [tf.config.LogicalDeviceConfiguration()] * 2
     )
+elif BACKEND == "jax":
+    import jax
+
+    # Many tests make models alike: what JAX has compiled for one it takes for the next.
+    PROGRAMS = tempfile.mkdtemp(prefix="jax-programs-")
+    atexit.register(shutil.rmtree, PROGRAMS, ignore_errors=True)
+    jax.config.update("jax_compilation_cache_dir", PROGRAMS)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,9 +82,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Takes what was imported, some million objects, out of every later garbage collection."""
+    """Takes what was imported, some million objects, out of every later garbage collection, and
+    has fewer of them: a trace of TensorFlow makes many objects that stay.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -21,6 +21,7 @@ _ENGINE = flags.DEFINE_enum(
     "engine", "default", ["default", "mirrored", "multi_worker"], "What to train with."
 )
 _REPLICAS = flags.DEFINE_integer("replicas", 1, "Number of replicas on this machine.")
+_CASES = flags.DEFINE_list("cases", [], "Those to train; all if empty.")
 _LOSSES = flags.DEFINE_list("losses", [], "Those of the case with several losses; all if empty.")
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Folder for the results, a file for each worker.", required=True
@@ -43,13 +44,11 @@ def encoder(shape=(FEATURES,)):
     )
 
 
-def compiled(model, loss=None, run_eagerly=False):
-    model.compile(optimizer=sgd(), loss=loss, run_eagerly=run_eagerly)
+def compiled(model, loss=None):
+    model.compile(optimizer=sgd(), loss=loss)
     return model
 
 
-# Tracing a step for every replica takes most of the time. What differs between graphs and eager
-# steps is in the cases with a queue and with micro-batches, which train in a graph.
 def heads():
     head = keras_supcon.ProjectionHead(4, hidden_units=(7,), normalize=False)
     return head, keras.layers.Dense(4)
@@ -63,19 +62,16 @@ def moco(loss=None, **options):
 
 
 def byol():
-    return compiled(
-        keras_supcon.BYOL(encoder(), *heads(), momentum=0.8, total_steps=8), None, ON_TENSORFLOW
-    )
+    return compiled(keras_supcon.BYOL(encoder(), *heads(), momentum=0.8, total_steps=8))
 
 
 def nnclr():
-    model = keras_supcon.NNCLR(encoder(), *heads(), queue_size=37, supervised=True)
-    return compiled(model, None, ON_TENSORFLOW)
+    return compiled(keras_supcon.NNCLR(encoder(), *heads(), queue_size=37, supervised=True))
 
 
 def joint():
     model = keras_supcon.ContrastiveModel(encoder(), heads()[0], classifier=CLASSES)
-    return compiled(model, keras_supcon.SupConLoss(), ON_TENSORFLOW)
+    return compiled(model, keras_supcon.SupConLoss())
 
 
 def classifier():
@@ -106,8 +102,7 @@ def several_losses():
     views = keras.Input((2, FEATURES))
     features = encoder((2, FEATURES))(views)
     model = FunctionalModel(views, {name: keras.layers.Dense(4)(features) for name in heads})
-    # Tracing six losses for every replica takes a minute; the other cases train as a user does, in
-    # a graph.
+    # Eagerly, since tracing six losses for every replica would take a minute.
     model.compile(optimizer=sgd(), loss=heads, run_eagerly=ON_TENSORFLOW)
     return model
 
@@ -119,17 +114,13 @@ UNEVEN = 21 if ON_TENSORFLOW else 32
 # name: (how to make the model, number of samples)
 CASES = {
     "several losses": (several_losses, 32),
-    "queue, uneven": (lambda: moco(keras_supcon.SupConLoss()), UNEVEN),
+    "queue": (lambda: moco(keras_supcon.SupConLoss()), UNEVEN),
     "micro-batches": (lambda: moco(symmetric=True, micro_batch_size=4), 32),
-    "BYOL": (byol, 32),
-    "NNCLR": (nnclr, 32),
-    "joint": (joint, 32),
+    "BYOL": (byol, UNEVEN),
+    "NNCLR": (nnclr, UNEVEN),
+    "joint": (joint, UNEVEN),
     "classifier": (classifier, 48),
 }
-
-
-# One process with several replicas has them; what differs for several workers is in the others.
-OF_ONE_PROCESS = ("BYOL", "NNCLR", "joint")
 
 
 class HalfMendedModel(keras_supcon.distribution.DistributedFit, keras.Model):
@@ -153,8 +144,8 @@ def fails(cls, strategy):
     return False
 
 
-EVALUATED = ("queue, uneven", "classifier")
-UNLABELED = ("queue, uneven", "NNCLR", "joint")
+EVALUATED = ("queue", "classifier")
+UNLABELED = ("queue", "NNCLR", "joint")
 
 
 def train(name, strategy):
@@ -225,9 +216,7 @@ def main(argv):
     )
     strategy = keras_supcon.distribution.strategy(_ENGINE.value, **virtual)
     results = {"replicas": np.array(keras_supcon.distribution.num_replicas(strategy))}
-    for name in CASES:
-        if _ENGINE.value == "multi_worker" and name in OF_ONE_PROCESS:
-            continue
+    for name in _CASES.value or CASES:
         try:
             outcome = train(name, strategy)
         except Exception as error:

@@ -1,6 +1,7 @@
 """What every pre-training method does, whatever it contrasts."""
 
 import json
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ from keras import ops
 from keras_supcon import LinearClassifier
 from keras_supcon.augmentation import SimAugment
 from keras_supcon.models.seed_states import seed_states
-from tests.covering import representatives
+from tests.covering import every_value, representatives
 from tests.models.methods import (
     DIM,
     FEATURES,
@@ -30,12 +31,17 @@ pytestmark = pytest.mark.neutral
 # One of each class.
 OF_EACH_CLASS = ["momentum SupCon", "BYOL", "NNCLR, supervised", "joint"]
 OTHERS = [name for name in METHODS if name not in OF_EACH_CLASS]
-# All of them on PyTorch, which traces nothing.
-every_method = (
-    pytest.mark.parametrize("name", METHODS)
-    if keras.backend.backend() == "torch"
-    else representatives("name", OF_EACH_CLASS, OTHERS)
-)
+
+
+def every_method(others: Iterable[str] = OTHERS) -> pytest.MarkDecorator:
+    """Parametrizes a test by one of each class and by others, which PyTorch alone always runs: it
+    traces nothing.
+    """
+    if keras.backend.backend() == "torch":
+        return pytest.mark.parametrize("name", [*OF_EACH_CLASS, *others])
+    return representatives("name", OF_EACH_CLASS, others)
+
+
 # For what a class does in one way whatever its options.
 every_class = pytest.mark.parametrize("name", OF_EACH_CLASS)
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -57,14 +63,14 @@ def test_training_lowers_the_loss_of_evaluation_which_changes_nothing(name, rng)
     assert model.evaluate(x, y, verbose=0, return_dict=True)["loss"] < 0.97 * first["loss"]
 
 
-@every_method
+@every_method()
 def test_every_backend_has_the_same_losses(name):
     """Over ten steps, with batch normalization and what a method remembers."""
     expected = json.loads(LOSSES.read_text())[name]
     np.testing.assert_allclose(losses_of(name), expected, rtol=1e-5, atol=1e-6)
 
 
-@every_method
+@every_method()
 def test_micro_batches_train_what_the_whole_batch_trains(name, rng):
     """Without batch normalization, whose statistics are those of a pass."""
     x, y = rows(rng)
@@ -118,20 +124,20 @@ def test_stage_two_takes_the_encoder(name, rng):
         np.testing.assert_array_equal(value, before[path], err_msg=path)
 
 
+POLICIES = {
+    "momentum SupCon": "mixed_bfloat16",
+    "BYOL": "mixed_float16",
+    "NNCLR, supervised": "mixed_bfloat16",
+    "joint": "mixed_float16",
+    "MoCo": "mixed_float16",
+    "NNCLR": "mixed_float16",
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "policy"),
-    [
-        ("MoCo", "mixed_float16"),
-        ("momentum SupCon", "mixed_bfloat16"),
-        ("BYOL", "mixed_float16"),
-        ("NNCLR", "mixed_float16"),
-        ("NNCLR, supervised", "mixed_bfloat16"),
-        ("joint", "mixed_float16"),
-    ],
-)
-def test_half_precision_trains_and_keeps_float32_averages(name, policy, rng):
-    keras.config.set_dtype_policy(policy)
+@every_method(["MoCo", "NNCLR"])
+def test_half_precision_trains_and_keeps_float32_averages(name, rng):
+    keras.config.set_dtype_policy(POLICIES[name])
     try:
         model = make(name)
     finally:
@@ -225,7 +231,7 @@ def test_validation_within_fit_changes_nothing(name, rng):
         np.testing.assert_allclose(second, first, rtol=1e-5, atol=1e-6, err_msg=one.path)
 
 
-@every_method
+@every_method()
 def test_weights_of_samples_and_of_the_loss_scale_it(name, rng):
     x, y = rows(rng)
     (expected,) = steps(make(name), x, y, 1)
@@ -239,12 +245,18 @@ def test_weights_of_samples_and_of_the_loss_scale_it(name, rng):
         assert steps(model, x, y, 1)[0] == pytest.approx(0.5 * expected, rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["MoCo", "BYOL", "NNCLR"])
-def test_labels_that_the_loss_does_not_look_at_may_be_of_any_kind(name, rng):
+LABELS = {
+    "lists of integers": lambda rng: rng.integers(0, 2, (8, 5)),
+    "floats": lambda rng: rng.normal(size=8),
+    "lists of floats": lambda rng: rng.normal(size=(8, 2)),
+}
+
+
+@every_value(name=["MoCo", "BYOL", "NNCLR"], labels=LABELS)
+def test_labels_that_the_loss_does_not_look_at_may_be_of_any_kind(name, labels, rng):
     x, _ = rows(rng)
     expected = steps(make(name), x, None, 2)
-    for labels in (rng.integers(0, 2, (8, 5)), rng.normal(size=8), rng.normal(size=(8, 2))):
-        assert steps(make(name), x, labels, 2) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert steps(make(name), x, labels(rng), 2) == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["MoCo", "BYOL", "NNCLR"])
@@ -256,7 +268,7 @@ def test_metrics_of_class_scores_are_refused(name, rng):
         model.fit(x, np.maximum(y, 0), verbose=0)
 
 
-@every_method
+@every_method()
 def test_no_gradient_reaches_what_is_not_trained(name):
     model = make(name)
     model.build((None, FEATURES))
@@ -290,7 +302,7 @@ def test_labels_that_are_needed_are_missed_before_training(name, rng):
         np.testing.assert_array_equal(value, before[path], err_msg=path)
 
 
-@every_method
+@every_method()
 def test_an_encoder_that_was_trained_before_is_where_training_begins(name, rng):
     x = rows(rng)[0]
     encoder = dense_encoder()
