@@ -1,5 +1,6 @@
 """Small models of every pre-training method, of rows of numbers and of images."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,7 @@ def make(
     seed: int = 0,
     batch_norm: bool = True,
     optimizer: Any = None,
+    run_eagerly: bool = False,
     **options: Any,
 ) -> Any:
     """Returns a compiled model of a method.
@@ -86,14 +88,22 @@ def make(
         seed: Seed of the first weights.
         batch_norm: Whether the networks normalize batches.
         optimizer: None for stochastic gradient descent with momentum.
+        run_eagerly: Whether it takes its steps without a graph.
         **options: Further arguments of the model.
     """
     keras.utils.set_random_seed(seed)
     method, own, loss = METHODS[name]
     encoder = dense_encoder(batch_norm=batch_norm) if encoder is None else encoder
     model = method(encoder, batch_norm, **{**own, **options})
-    model.compile(optimizer=optimizer or keras.optimizers.SGD(0.2, momentum=0.9), loss=loss())
+    optimizer = optimizer or keras.optimizers.SGD(0.2, momentum=0.9)
+    model.compile(optimizer=optimizer, loss=loss(), run_eagerly=run_eagerly)
     return model
+
+
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+# On TensorFlow a trace takes as long as twenty steps without one. What a graph changes is in the
+# tests that use `make`.
+make_for_few_steps = functools.partial(make, run_eagerly=ON_TENSORFLOW)
 
 
 def rows(rng: np.random.Generator, number: int = 8) -> tuple[np.ndarray, np.ndarray]:

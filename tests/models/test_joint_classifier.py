@@ -7,7 +7,17 @@ from keras import ops
 
 import keras_supcon
 from keras_supcon.metrics import ContrastiveAccuracy
-from tests.models.methods import DIM, FEATURES, dense_encoder, make, rows, steps, weights_of
+from tests.models.methods import (
+    DIM,
+    FEATURES,
+    ON_TENSORFLOW,
+    dense_encoder,
+    make,
+    make_for_few_steps,
+    rows,
+    steps,
+    weights_of,
+)
 
 pytestmark = pytest.mark.neutral
 
@@ -18,7 +28,8 @@ def probed(**options):
     encoder.build((None, FEATURES))
     head.build((None, 5))
     model = keras_supcon.ContrastiveModel(encoder, head, **options)
-    model.compile(keras.optimizers.SGD(0.2, momentum=0.9), keras_supcon.SupConLoss(0.5))
+    optimizer = keras.optimizers.SGD(0.2, momentum=0.9)
+    model.compile(optimizer, keras_supcon.SupConLoss(0.5), run_eagerly=ON_TENSORFLOW)
     return model
 
 
@@ -75,10 +86,14 @@ def test_without_a_labeled_sample_the_loss_is_the_contrastive_one(rng):
 def test_metrics_see_the_projections(rng):
     x, y = rows(rng)
     model = probed(classifier=4)
-    model.compile("sgd", keras_supcon.SupConLoss(), metrics=[ContrastiveAccuracy()])
+    model.compile(
+        "sgd", keras_supcon.SupConLoss(), metrics=[ContrastiveAccuracy()], run_eagerly=ON_TENSORFLOW
+    )
     logs = model.evaluate(x, y, verbose=0, return_dict=True)
     plain = probed()
-    plain.compile("sgd", keras_supcon.SupConLoss(), metrics=[ContrastiveAccuracy()])
+    plain.compile(
+        "sgd", keras_supcon.SupConLoss(), metrics=[ContrastiveAccuracy()], run_eagerly=ON_TENSORFLOW
+    )
     expected = plain.evaluate(x, y, verbose=0, return_dict=True)["contrastive_accuracy"]
     assert logs["contrastive_accuracy"] == pytest.approx(expected)
 
@@ -133,7 +148,7 @@ def test_the_classifier_runs_in_training_mode(rng, micro_batch_size):
     for first in ([], [DoublesInTraining()]):
         keras.utils.set_random_seed(0)
         classifier = keras.Sequential([*first, keras.layers.Dense(4, use_bias=False)])
-        model = make(
+        model = make_for_few_steps(
             "joint",
             batch_norm=False,
             classifier=classifier,

@@ -16,10 +16,12 @@ from tests.models.methods import (
     DIM,
     FEATURES,
     METHODS,
+    ON_TENSORFLOW,
     SIZE,
     dense_encoder,
     image_encoder,
     make,
+    make_for_few_steps,
     rows,
     steps,
     weights_of,
@@ -44,14 +46,13 @@ def every_method(others: Iterable[str] = OTHERS) -> pytest.MarkDecorator:
 
 # For what a class does in one way whatever its options.
 every_class = pytest.mark.parametrize("name", OF_EACH_CLASS)
-ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 @pytest.mark.slow
 @every_class
 def test_training_lowers_the_loss_of_evaluation_which_changes_nothing(name, rng):
     x, y = rows(rng, 12)
-    model = make(name, optimizer=keras.optimizers.Adam(3e-3))
+    model = make_for_few_steps(name, optimizer=keras.optimizers.Adam(3e-3))
     steps(model, x, y, 2)  # a queue is filled
     first = model.evaluate(x, y, verbose=0, return_dict=True)
     before = weights_of(model)
@@ -111,7 +112,7 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(name, rng, tmp_path):
 def test_stage_two_takes_the_encoder(name, rng):
     x, y = rows(rng, 12)
     y = np.maximum(y, 0)
-    model = make(name)
+    model = make_for_few_steps(name)
     model.fit(x, y, batch_size=8, verbose=0)  # a last batch of 4
     expected = ops.convert_to_numpy(model.encoder(x[:, 0]))
     np.testing.assert_allclose(ops.convert_to_numpy(model.embed(x[:, 0])), expected, rtol=1e-5)
@@ -172,7 +173,7 @@ def test_xla_trains_what_a_graph_trains(name, rng):
 def test_a_dictionary_of_inputs_trains_too(name, rng):
     inputs = {key: keras.Input((FEATURES,), name=key) for key in ("a", "b")}
     features = keras.layers.Concatenate()([inputs["a"], inputs["b"]])
-    model = make(name, keras.Model(inputs, keras.layers.Dense(5)(features)))
+    model = make_for_few_steps(name, keras.Model(inputs, keras.layers.Dense(5)(features)))
     x, y = rows(rng)
     losses = steps(model, {"a": x, "b": -x}, y, 2)
     assert np.all(np.isfinite(losses))
@@ -182,7 +183,7 @@ def test_a_dictionary_of_inputs_trains_too(name, rng):
 @every_class
 def test_evaluation_without_views_has_one(name, rng):
     x, y = rows(rng)
-    model = make(name, augment_in_evaluation=False)
+    model = make_for_few_steps(name, augment_in_evaluation=False)
     steps(model, x, y, 2)
     loss = model.evaluate(x[:, 0], y, verbose=0, return_dict=True)["loss"]
     assert np.isfinite(loss)
@@ -194,7 +195,7 @@ def test_evaluation_without_views_has_one(name, rng):
 )
 def test_a_micro_batch_of_the_whole_batch_moves_all_averages_as_without(name, rng):
     x, y = rows(rng)
-    plain, cut = (make(name, micro_batch_size=size) for size in (None, 8))
+    plain, cut = (make_for_few_steps(name, micro_batch_size=size) for size in (None, 8))
     losses = steps(plain, x, y, 3), steps(cut, x, y, 3)
     np.testing.assert_allclose(*losses, rtol=1e-4, atol=1e-6)
     for one, other in zip(plain.weights, cut.weights, strict=True):
@@ -222,7 +223,7 @@ def test_other_numbers_of_views_are_refused(name, micro_batch_size, num_views, r
 @every_class
 def test_validation_within_fit_changes_nothing(name, rng):
     x, y = rows(rng)
-    models = [make(name), make(name)]
+    models = [make_for_few_steps(name), make_for_few_steps(name)]
     for model, validation in zip(models, (None, (x + 1, y)), strict=True):
         options = {"batch_size": 4, "epochs": 2, "verbose": 0, "shuffle": False}
         model.fit(x, y, validation_data=validation, **options)
@@ -234,11 +235,13 @@ def test_validation_within_fit_changes_nothing(name, rng):
 @every_method()
 def test_weights_of_samples_and_of_the_loss_scale_it(name, rng):
     x, y = rows(rng)
-    (expected,) = steps(make(name), x, y, 1)
+    (expected,) = steps(make_for_few_steps(name), x, y, 1)
     weights = np.full(8, 2.0, "float32")
-    weighted = make(name).train_on_batch(x, y, sample_weight=weights, return_dict=True)
+    weighted = make_for_few_steps(name).train_on_batch(
+        x, y, sample_weight=weights, return_dict=True
+    )
     assert float(weighted["loss"]) == pytest.approx(2 * expected, rel=1e-5, abs=1e-6)
-    model = make(name, optimizer=keras.optimizers.SGD(0.1))
+    model = make_for_few_steps(name, optimizer=keras.optimizers.SGD(0.1))
     config = model.get_compile_config()
     model.compile_from_config({**config, "loss_weights": 0.5})
     if name != "joint":  # its weight is of the contrastive term alone
@@ -255,8 +258,10 @@ LABELS = {
 @every_value(name=["MoCo", "BYOL", "NNCLR"], labels=LABELS)
 def test_labels_that_the_loss_does_not_look_at_may_be_of_any_kind(name, labels, rng):
     x, _ = rows(rng)
-    expected = steps(make(name), x, None, 2)
-    assert steps(make(name), x, labels(rng), 2) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    expected = steps(make_for_few_steps(name), x, None, 2)
+    assert steps(make_for_few_steps(name), x, labels(rng), 2) == pytest.approx(
+        expected, rel=1e-5, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["MoCo", "BYOL", "NNCLR"])
@@ -309,7 +314,7 @@ def test_an_encoder_that_was_trained_before_is_where_training_begins(name, rng):
     encoder.compile("sgd", "mse")
     encoder.fit(x[:, 0], np.ones((8, 5)), verbose=0)
     expected = encoder.get_weights()
-    model = make(name, encoder)
+    model = make_for_few_steps(name, encoder)
     model.build((None, FEATURES))
     for one, other in zip(model.encoder.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -321,7 +326,9 @@ def test_the_second_networks_begin_as_copies(name, rng):
     x, y = rows(rng)
     normalization = keras.layers.Normalization()
     normalization.adapt(x.reshape(-1, FEATURES) * 3 + 1)
-    model = make(name, dense_encoder(normalization, batch_norm=False), batch_norm=False)
+    model = make_for_few_steps(
+        name, dense_encoder(normalization, batch_norm=False), batch_norm=False
+    )
     model.evaluate(x, y, verbose=0)
 
     def differences():

@@ -7,7 +7,7 @@ from keras import ops
 
 import keras_supcon
 from keras_supcon.models import CosineMomentum
-from tests.models.methods import DIM, FEATURES, make, rows, steps, weights_of
+from tests.models.methods import DIM, FEATURES, ON_TENSORFLOW, make, rows, steps, weights_of
 
 pytestmark = pytest.mark.neutral
 
@@ -175,7 +175,7 @@ def test_the_loss_says_whether_keys_of_the_batch_are_candidates_too(rng):
 
     def losses(loss, **options):
         model = make("MoCo", **options)
-        model.compile("sgd", loss)
+        model.compile("sgd", loss, run_eagerly=ON_TENSORFLOW)
         return steps(model, x, y, 3)
 
     strict = losses(keras_supcon.SupConLoss(in_batch_keys=False))
@@ -192,9 +192,11 @@ def test_ignored_samples_are_in_no_pair_and_leave_their_slots_empty(rng, ignore_
     x, y = rows(rng)
     is_ignored = np.arange(8) % 4 == 3
     model = make("MoCo", batch_norm=False)
-    model.compile(keras.optimizers.SGD(0.0), keras_supcon.SupConLoss(ignore_class=ignore_class))
+    loss = keras_supcon.SupConLoss(ignore_class=ignore_class)
+    model.compile(keras.optimizers.SGD(0.0), loss, run_eagerly=ON_TENSORFLOW)
     others = make("MoCo", batch_norm=False)
-    others.compile(keras.optimizers.SGD(0.0), keras_supcon.SupConLoss())
+    loss = keras_supcon.SupConLoss()
+    others.compile(keras.optimizers.SGD(0.0), loss, run_eagerly=ON_TENSORFLOW)
     labels = np.where(is_ignored, ignore_class, np.arange(8) % 3 if ignore_class != 3 else y * 0)
     kept = ~is_ignored
     actual = steps(model, x, labels, 3)

@@ -6,7 +6,16 @@ import pytest
 from keras import ops
 
 import keras_supcon
-from tests.models.methods import DIM, FEATURES, dense_encoder, make, rows, steps, weights_of
+from tests.models.methods import (
+    DIM,
+    FEATURES,
+    dense_encoder,
+    make,
+    make_for_few_steps,
+    rows,
+    steps,
+    weights_of,
+)
 
 pytestmark = pytest.mark.neutral
 
@@ -121,7 +130,7 @@ def test_the_trained_networks_alone_are_regularized(rng, micro_batch_size):
     layer = keras.layers.Dense(FEATURES, activity_regularizer=Squares())
     for name, passes in (("MoCo", 1), ("BYOL", 2)):
         plain, regularized = (
-            make(
+            make_for_few_steps(
                 name,
                 dense_encoder(*first, batch_norm=False),
                 micro_batch_size=micro_batch_size,
