@@ -167,8 +167,8 @@ class MoCo(MomentumModel):
         if self.queue is None:
             self.queue = Queue(self.queue_size, key.shape[-1], self.per_class, name="queue")
 
-    def check_batch(self, num_samples: int) -> None:
-        check_rows_fit(self.queue_size, num_samples * (2 if self.symmetric else 1))
+    def check_batch(self, num_samples: int | Tensor, inputs: TensorTree = None) -> TensorTree:
+        return check_rows_fit(self.queue_size, num_samples * (2 if self.symmetric else 1), inputs)
 
     def step_projectors(self, num_views: int) -> list[Projector]:
         if self.symmetric or num_views == 1:

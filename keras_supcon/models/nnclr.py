@@ -145,8 +145,8 @@ class NNCLR(PretrainingModel):
         if self.queue is None:
             self.queue = Queue(self.queue_size, width, name="queue")
 
-    def check_batch(self, num_samples: int) -> None:
-        check_rows_fit(self.queue_size, num_samples)
+    def check_batch(self, num_samples: int | Tensor, inputs: TensorTree = None) -> TensorTree:
+        return check_rows_fit(self.queue_size, num_samples, inputs)
 
     def project(self, view: TensorTree, training: bool) -> TensorTree:
         return encode_and_project(self.encoder, self.projection_head, view, training)

@@ -145,16 +145,22 @@ class PretrainingModel(EncoderModel):
         self.loss_weight = 1.0
         self._is_evaluating = False
 
-    def check_batch(self, num_samples: int) -> None:
-        """Checks a batch of training before anything changes; does nothing unless overridden.
+    def check_batch(self, num_samples: int | Tensor, inputs: TensorTree = None) -> TensorTree:
+        """Checks a batch of training before anything changes; any is taken unless overridden.
 
         Args:
-            num_samples: Samples of the batch over all replicas. Where the number is not known
-                before a step, as of `tf.data` with a smaller last batch, a method is not asked.
+            num_samples: Samples of the batch over all replicas. In a graph where the number is not
+                known before a step, as of `tf.data` with a smaller last batch, a tensor: samples of
+                one replica.
+            inputs: The batch, or None before there is one.
+
+        Returns:
+            The inputs. In a graph a step may fail where it reads them.
 
         Raises:
             ValueError: If the method cannot train on that many.
         """
+        return inputs
 
     def begin_step(self) -> None:
         """Begins a training step, before any view is made; does nothing unless overridden.
@@ -251,11 +257,7 @@ class PretrainingModel(EncoderModel):
     def call(self, inputs: TensorTree, training: bool = False) -> TensorTree:
         training = bool(training)
         if training:
-            num_samples, context = tree.flatten(inputs)[0].shape[0], replica_context()
-            if num_samples is not None:
-                self.check_batch(
-                    num_samples * (1 if context is None else context.num_replicas_in_sync)
-                )
+            inputs = self._check_batch(inputs)
             are_views = holds_views(self.encoder, inputs)
             self._check_num_views(
                 tree.flatten(inputs)[0].shape[1] if are_views else self.num_views, training
@@ -291,6 +293,13 @@ class PretrainingModel(EncoderModel):
 
         projections = [(in_training(project), views) for project, views in projections]
         return map_micro_batches(projections, self, batch, self.micro_batch_size)
+
+    def _check_batch(self, inputs: TensorTree) -> TensorTree:
+        first, context = tree.flatten(inputs)[0], replica_context()
+        if first.shape[0] is None:
+            return self.check_batch(ops.shape(first)[0], inputs)
+        num_replicas = 1 if context is None else context.num_replicas_in_sync
+        return self.check_batch(first.shape[0] * num_replicas, inputs)
 
     def _check_num_views(self, num_views: int, training: bool) -> None:
         wanted = self.step_num_views

@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from keras_supcon.models.joint_classifier import class_labels
-from keras_supcon.typing import Tensor
+from keras_supcon.ops.standardize import require_in_graph
+from keras_supcon.typing import Tensor, TensorTree
 
 
 def check_compiled_loss(model: keras.Model, kinds: tuple[type[keras.losses.Loss], ...]) -> None:
@@ -16,13 +17,25 @@ def check_compiled_loss(model: keras.Model, kinds: tuple[type[keras.losses.Loss]
         )
 
 
-def check_rows_fit(queue_size: int, num_rows: int) -> None:
-    """Raises `ValueError` if the rows of a batch do not fit into a queue."""
+def check_rows_fit(queue_size: int, num_rows: int | Tensor, inputs: TensorTree) -> TensorTree:
+    """Raises `ValueError` if the rows of a batch do not fit into a queue.
+
+    Args:
+        queue_size: Slots of the queue.
+        num_rows: Rows that the batch adds, a number or a tensor in a graph.
+        inputs: The batch.
+
+    Returns:
+        The batch. What reads it in a graph fails if the rows do not fit.
+    """
+    sentence = "`queue_size` should be at least the number of rows that a batch adds"
+    received = f"Received: queue_size={queue_size}"
+    if not isinstance(num_rows, int):
+        message = f"{sentence}. {received}, number of rows"
+        return require_in_graph(num_rows <= queue_size, inputs, message, received=num_rows)
     if num_rows > queue_size:
-        raise ValueError(
-            f"`queue_size` should be at least the number of rows that a batch adds, {num_rows}. "
-            f"Received: queue_size={queue_size}"
-        )
+        raise ValueError(f"{sentence}, {num_rows}. {received}")
+    return inputs
 
 
 def labels_for_queue(

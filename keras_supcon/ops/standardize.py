@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_supcon._keras_internals import is_in_symbolic_scope
 from keras_supcon.ops.normalization import convert_rows
-from keras_supcon.typing import Tensor
+from keras_supcon.typing import Tensor, TensorTree
 
 _LARGEST_ID = 2**31 - 1
 # Up to these powers of two a dtype holds every whole number.
@@ -288,16 +288,28 @@ def _require(condition: Tensor, values: Tensor, name: str, sentence: str) -> Any
         TypeError,
         ValueError,
     ):  # a symbolic tensor of any backend
-        return _require_in_graph(condition, values, f"{sentence}. Received: {name}=")
+        return require_in_graph(condition, values, f"{sentence}. Received: {name}=")
     if not holds:
         raise ValueError(f"{sentence}. Received: {name}={ops.convert_to_numpy(values)!r}")
     return values
 
 
-def _require_in_graph(condition: Tensor, values: Tensor, message: str) -> Any:
+def require_in_graph(
+    condition: Tensor, values: TensorTree, message: str, received: Tensor | None = None
+) -> Any:
+    """Returns `values`; in a graph of TensorFlow without XLA, what reads them fails if a condition
+    does not hold.
+
+    Args:
+        condition: Bool scalar.
+        values: What is returned.
+        message: What the error says before what was received.
+        received: What the error ends with; None for the values.
+    """
     if keras.backend.backend() != "tensorflow":
         return values
     import tensorflow as tf
 
-    with tf.control_dependencies([tf.debugging.Assert(condition, [message, values])]):
-        return tf.identity(values)
+    received = values if received is None else received
+    with tf.control_dependencies([tf.debugging.Assert(condition, [message, received])]):
+        return keras.tree.map_structure(tf.identity, values)

@@ -264,6 +264,25 @@ def test_labels_that_the_loss_does_not_look_at_may_be_of_any_kind(name, labels, 
     )
 
 
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="elsewhere a step knows the size of its batch")
+@pytest.mark.parametrize("name", ["MoCo", "MoCo, symmetric", "NNCLR, supervised"])
+def test_a_step_stops_at_a_batch_of_unknown_size_that_does_not_fit_into_the_queue(name, rng):
+    import tensorflow as tf
+
+    x, y = rows(rng, 12)
+    model = make(name, queue_size=11 if name != "MoCo, symmetric" else 23)
+    model.build((None, FEATURES))
+    before = weights_of(model.encoder)
+    data = tf.data.Dataset.from_tensor_slices((x, y))
+    sentence = r"`queue_size` should be at least .*queue_size=\d+, number of rows\] \[(12|24)\]"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=sentence):
+        model.fit(data.batch(12), verbose=0)
+    assert int(model.queue.count) == 0
+    for path, value in weights_of(model.encoder).items():
+        np.testing.assert_array_equal(value, before[path], err_msg=path)
+    model.fit(data.batch(11), verbose=0)
+
+
 @pytest.mark.parametrize("name", ["MoCo", "BYOL", "NNCLR"])
 def test_metrics_of_class_scores_are_refused(name, rng):
     x, y = rows(rng)
