@@ -16,6 +16,7 @@ from typing import Any
 import keras
 from keras.src.backend.common.global_state import get_global_attribute
 from keras.src.backend.common.name_scope import current_path
+from keras.src.backend.common.stateless_scope import get_stateless_scope, in_stateless_scope
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.backend.common.variables import AutocastScope
 from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import (
@@ -36,6 +37,21 @@ def nested_layers(layer: keras.layers.Layer, include_self: bool = True) -> list[
     Reason: `model.layers` lists the direct parts of a model only, and other layers list none.
     """
     return layer._flatten_layers(include_self=include_self)
+
+
+def forget_added_losses(layer: keras.layers.Layer) -> None:
+    """Takes what the calls of a layer and of the layers within it added to the loss out of it.
+
+    Reason: Keras forgets them for whole models alone, in each step.
+    """
+    layers = nested_layers(layer)
+    if in_stateless_scope():
+        dropped = set().union(*(one._loss_ids for one in layers))
+        scope = get_stateless_scope()
+        scope.losses[:] = [loss for loss in scope.losses if id(loss) not in dropped]
+    for one in layers:
+        one._losses.clear()
+        one._loss_ids.clear()
 
 
 def seed_generators(layer: keras.layers.Layer) -> list[keras.random.SeedGenerator]:

@@ -117,6 +117,7 @@ class Queue(keras.layers.Layer):
         if labels is None:
             labels = ops.full((ops.shape(rows)[0],), -1, dtype="int32")
         labels = standardize_labels(labels, name="labels", num_classes=self.per_class)
+        labels = ops.maximum(labels, -1)  # what XLA could not refuse would look like an empty slot
         if None not in (labels.shape[0], rows.shape[0]) and labels.shape[0] != rows.shape[0]:
             raise ValueError(
                 "`labels` should have as many rows as `rows`. Received: "

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_between, check_whole_number_or_none
+from keras_supcon.arguments import check_between, check_whole_number_or_none, is_number
 from keras_supcon.losses import NegativeCosineLoss
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.models.momentum import CosineMomentum, MomentumModel
@@ -29,9 +29,9 @@ class BYOL(MomentumModel):
     network. Targets have no gradient. Without the prediction head all images get one embedding.
 
     **SimSiam** is `BYOL(..., momentum=0)` without `total_steps`: the targets are then the
-    projections of the online network, whose second pass is saved, and the second networks take no
-    part. The value of its publication is this one divided by four, less one; so learning rates are
-    four times as high there.
+    projections of the online network, whose second pass is saved. The second networks are made and
+    saved all the same, and take no part. The value of its publication is this one divided by four,
+    less one; so learning rates are four times as high there.
 
     Each view passes through the networks by itself: its statistics are those of one view. With
     small batches normalization is what fails first; see `synchronized_batch_norm` of the heads for
@@ -101,6 +101,11 @@ class BYOL(MomentumModel):
         augment_in_evaluation: bool = True,
         **kwargs: Any,
     ) -> None:
+        if not is_number(momentum):
+            raise ValueError(
+                "`momentum` of `BYOL` should be a number between 0 and 1, and `total_steps` the "
+                f"steps in which it rises to 1. Received: momentum={momentum!r}"
+            )
         initial_momentum = check_between("momentum", momentum, 0, 1)
         total_steps = check_whole_number_or_none("total_steps", total_steps, at_least=1)
         super().__init__(

@@ -12,6 +12,7 @@ from keras_supcon.models.joint_classifier import (
     LabeledCrossEntropy,
     class_labels,
     cross_entropy,
+    last_layer,
     make_classifier,
 )
 from keras_supcon.models.pretraining import PretrainingModel, Projector
@@ -177,7 +178,8 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
 
     @property
     def num_label_classes(self) -> int | None:
-        return getattr(self.classifier, "units", None)
+        last = None if self.classifier is None else last_layer(self.classifier)
+        return getattr(last, "units", None)
 
     def build_networks(self, view: TensorTree) -> None:
         if self.classifier is None:

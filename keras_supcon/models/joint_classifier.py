@@ -27,12 +27,24 @@ def make_classifier(classifier: keras.layers.Layer | int | None) -> keras.layers
             "`classifier` should be a number of classes, a Keras layer that gives logits, or None. "
             f"Received: classifier={classifier!r}"
         )
-    activation = getattr(classifier, "activation", None)
+    last = last_layer(classifier)
+    activation = getattr(last, "activation", None)
+    if isinstance(last, keras.layers.Softmax):
+        activation = keras.activations.softmax
     if activation in (keras.activations.softmax, keras.activations.sigmoid):
         raise ValueError(
             "`classifier` should give logits: a layer without an activation. Received: a layer "
             f"with activation={activation.__name__!r}"
         )
+    return classifier
+
+
+def last_layer(classifier: keras.layers.Layer) -> keras.layers.Layer:
+    """Returns the last layer of a sequential or functional model; another layer itself."""
+    while getattr(classifier, "layers", None) and (
+        isinstance(classifier, keras.Sequential) or hasattr(classifier, "inputs")
+    ):
+        classifier = classifier.layers[-1]
     return classifier
 
 

@@ -17,6 +17,7 @@ from keras_supcon.models.queue_checks import (
     check_rows_fit,
     labels_for_queue,
 )
+from keras_supcon.seeds import check_seed
 from keras_supcon.typing import Tensor, TensorTree
 
 _TEMPERATURE = 0.2  # of MoCo v2
@@ -62,7 +63,8 @@ class MoCo(MomentumModel):
             `SimAugment(size, strength=0.5, crop_area=(0.2, 1.0))`.
         queue_size: Slots of the queue, at least as many as the keys of a batch. No more than about
             a tenth of the training set: the keys of a longer queue are of the same images.
-        momentum: m, in [0, 1], or a schedule of it over steps, such as `CosineMomentum`.
+        momentum: m, in [0, 1], or a schedule of it over steps, such as `CosineMomentum`; values
+            beyond that range are clipped to it.
         symmetric: Whether the second view gives queries too, to the keys of the first one. The loss
             is the mean over the two directions, and the keys of both views go into the queue.
         per_class: A number of classes, to keep one ring of `queue_size / per_class` slots for each;
@@ -150,7 +152,7 @@ class MoCo(MomentumModel):
         self.per_class = per_class
         self.in_batch_keys = in_batch_keys
         self.shuffle_bn = shuffle_bn
-        self.seed = seed
+        self.seed = check_seed(seed, or_none=True)
         if shuffle_bn is not None:
             self._shuffles = keras.random.SeedGenerator(seed)
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_supcon._keras_internals import (
+    forget_added_losses,
     is_in_symbolic_scope,
     nested_layers,
     seed_generators,
@@ -17,7 +18,7 @@ from keras_supcon._keras_internals import (
     weights_made_trainable,
     without_autocast,
 )
-from keras_supcon.arguments import check_between, check_whole_number
+from keras_supcon.arguments import check_between, check_whole_number, is_number
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.callback_lists import with_callback
 from keras_supcon.models.pretraining import PretrainingModel
@@ -70,8 +71,7 @@ class MomentumCopy(keras.layers.Layer):
     """Copies of networks, of which no weight is trained.
 
     Batch normalization is trainable where that of the networks is, so that it uses the statistics
-    of the batch in training. Seeds of dropout are others than those of the networks, and activity
-    regularizers are left out.
+    of the batch in training. Seeds of dropout are others than those of the networks.
 
     Args:
         networks: The networks.
@@ -85,8 +85,6 @@ class MomentumCopy(keras.layers.Layer):
         super().__init__(**kwargs)
         self.copies = [_copy(network) for network in networks]
         _draw_other_numbers(self.copies)
-        for layer in _layers(self.copies):
-            layer.activity_regularizer = None
         self.built = True
 
     # Keras would pass it on to the copies and their weights.
@@ -132,6 +130,24 @@ class MomentumCopy(keras.layers.Layer):
         if "float" in keras.backend.standardize_dtype(weight.dtype) and not _is_zero(share):
             moved = moved + ops.cast(share, moved.dtype) * (target - moved)
         slow.assign(ops.where(is_first, target, moved))
+
+
+def _check_momentum(momentum: Any) -> float | Schedule:
+    if not isinstance(momentum, Schedule):
+        if is_number(momentum):
+            return check_between("momentum", momentum, 0, 1)
+        raise ValueError(
+            "`momentum` should be a number between 0 and 1 or a "
+            "`keras.optimizers.schedules.LearningRateSchedule`, such as "
+            f"`keras_supcon.models.CosineMomentum`. Received: momentum={momentum!r}"
+        )
+    first = float(ops.convert_to_numpy(momentum(0)))
+    if not 0 <= first <= 1:
+        raise ValueError(
+            f"`momentum` should be between 0 and 1 at each step. Received: {momentum!r}, which is "
+            f"{first:g} at the first step"
+        )
+    return momentum
 
 
 def _is_zero(share: Tensor | float) -> bool:
@@ -210,7 +226,7 @@ class MomentumModel(PretrainingModel):
         encoder: As for `PretrainingModel`.
         projection_head: Layer from features to projections, or a class that makes one, or None.
         momentum: Share of the second networks that a step keeps, in [0, 1], or a schedule of it
-            over steps.
+            over steps, whose later values are clipped to that range.
         **kwargs: Arguments of `PretrainingModel`.
 
     Attributes:
@@ -227,8 +243,7 @@ class MomentumModel(PretrainingModel):
         momentum: float | Schedule,
         **kwargs: Any,
     ) -> None:
-        if not isinstance(momentum, Schedule):
-            momentum = check_between("momentum", momentum, 0, 1)
+        momentum = _check_momentum(momentum)
         head = check_head("projection_head", projection_head)
         networks = {"projection_head": head, **kwargs.pop("networks", {})}
         super().__init__(encoder, networks=networks, num_views=2, **kwargs)
@@ -270,7 +285,7 @@ class MomentumModel(PretrainingModel):
         if callable(momentum):
             # The update that follows the step before.
             update = ops.maximum(step // batches - 1, 0)
-            momentum = ops.cast(momentum(update), "float32")
+            momentum = ops.clip(ops.cast(momentum(update), "float32"), 0.0, 1.0)
         if batches > 1:  # the weights have not changed in between
             momentum = ops.where(ops.equal(step % batches, 0), momentum, 1.0)
         self.momentum_copy.follow(self._followed, momentum, ops.equal(step, 0))
@@ -305,10 +320,12 @@ class MomentumModel(PretrainingModel):
         return encode_and_project(self.encoder, self.projection_head, view, training)
 
     def project_by_copy(self, view: TensorTree, training: bool) -> Tensor:
-        """Runs the second networks on one view, without gradient."""
-        return ops.stop_gradient(
-            encode_and_project(self.momentum_encoder, self.momentum_head, view, training)
-        )
+        """Runs the second networks on one view, without gradient and without what their layers add
+        to the loss.
+        """
+        keys = encode_and_project(self.momentum_encoder, self.momentum_head, view, training)
+        forget_added_losses(self.momentum_copy)
+        return ops.stop_gradient(keys)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -241,6 +241,11 @@ class PretrainingModel(EncoderModel):
             The loss, a number. Unless overridden it is that of the compiled loss, which takes
             one tensor of projections.
         """
+        if self.loss is None:
+            raise ValueError(
+                f"`loss` should be given to `compile` of `{type(self).__name__}`, such as "
+                "`keras_supcon.SupConLoss()`. Received: loss=None"
+            )
         return compiled_loss(self, y, projections, sample_weight)
 
     def build(self, input_shape: Any) -> None:

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_supcon.models.joint_classifier import class_labels
-from keras_supcon.ops.standardize import require_in_graph
+from keras_supcon.ops.standardize import class_ids_if_any, require_in_graph
 from keras_supcon.typing import Tensor, TensorTree
 
 
@@ -43,8 +43,8 @@ def labels_for_queue(
 ) -> tuple[Tensor, Tensor | None]:
     """Returns the class ids that a queue keeps of a batch.
 
-    Labels that the loss does not look at may be of any kind: those that are no integers `(batch,)`
-    count as unlabeled.
+    Labels that the loss does not look at may be of any kind: those that are no class ids count as
+    unlabeled.
 
     Args:
         model: A compiled model.
@@ -56,9 +56,7 @@ def labels_for_queue(
         loss ignores a sample, so that it is in no pair, or None for none.
     """
     if not (model.loss.uses_labels or model.needs_labels):
-        is_id = len(y.shape) == 1 or (len(y.shape) == 2 and y.shape[1] == 1)
-        if not is_id or "int" not in keras.backend.standardize_dtype(y.dtype):
-            return ops.full((ops.shape(y)[0],), -1, dtype="int32"), None
+        return class_ids_if_any(y), None
     ignore_class = getattr(model.loss, "ignore_class", None)
     is_ignored = None if ignore_class is None else ops.equal(ops.reshape(y, (-1,)), ignore_class)
     return class_labels(y, num_classes, ignore_class), is_ignored

@@ -252,6 +252,40 @@ def standardize_labels(
     return ops.cast(y_true, "int32")
 
 
+def class_ids_if_any(y: TensorTree) -> Tensor:
+    """Returns the class ids of labels of any kind, int32 `(batch,)`, and -1 where there is none.
+
+    Ids are whole numbers from 0 that their type and int32 hold exactly, alone or as one-hot rows.
+    """
+    labels = keras.tree.flatten(y)[0] if keras.tree.is_nested(y) else y
+    ids = ops.full((ops.shape(labels)[0],), -1, dtype="int32")
+    dtype = keras.backend.standardize_dtype(labels.dtype)
+    if keras.tree.is_nested(y) or len(labels.shape) not in (1, 2) or dtype == "string":
+        return ids
+    if len(labels.shape) == 2 and labels.shape[1] != 1:
+        rows = ops.cast(labels, "float32")
+        is_one_hot = ops.logical_and(
+            ops.equal(ops.sum(ops.abs(rows), axis=1), 1), ops.equal(ops.max(rows, axis=1), 1)
+        )
+        return ops.where(is_one_hot, ops.cast(ops.argmax(rows, axis=1), "int32"), ids)
+    labels = ops.reshape(labels, (-1,))
+    if "float" in dtype:
+        labels = ops.cast(labels, "float32")
+        is_id = ops.logical_and(
+            ops.equal(labels, ops.floor(labels)), labels <= 2 ** _EXACT_BITS["float32"]
+        )
+    else:
+        if dtype in ("bool", "int8", "uint8", "int16", "uint16"):
+            labels = ops.cast(labels, "int32")
+        elif keras.backend.backend() != "jax":  # which has no wider integers unless told
+            labels = ops.cast(labels, "int64")
+        is_id = labels <= _LARGEST_ID
+    is_id = ops.logical_and(is_id, labels >= 0)
+    return ops.where(
+        is_id, ops.cast(ops.where(is_id, labels, ops.zeros_like(labels)), "int32"), ids
+    )
+
+
 def refuse_large_floats(array: np.ndarray, name: str = "y_true") -> None:
     """Raises `ValueError` for float64 ids that are not exact in float32, to which they are cast."""
     bits = _EXACT_BITS["float32"]

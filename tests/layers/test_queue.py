@@ -108,6 +108,20 @@ def test_arguments_out_of_range_are_refused(name):
         Queue(*arguments)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="elsewhere such ids are refused")
+def test_ids_that_a_program_cannot_refuse_leave_no_slot_empty():
+    import jax
+
+    queue = Queue(4, DIM)
+
+    def enqueue(labels):
+        with keras.StatelessScope() as scope:
+            queue.enqueue(np.ones((2, DIM), "float32"), labels)
+        return scope.get_current_value(queue.count)
+
+    assert int(jax.jit(enqueue)(np.array([-2, 3]))) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -37,6 +37,13 @@ def small_model(**options) -> ContrastiveModel:
     )
 
 
+def test_training_without_a_loss_is_refused(rng):
+    model = small_model()
+    model.compile(optimizer="sgd")
+    with pytest.raises(ValueError, match="`loss` should be given to `compile` of `ContrastiveMod"):
+        model.fit(rng.integers(0, 256, (8, 8, 8, 1)), np.arange(8) % 2, verbose=0)
+
+
 @keras.saving.register_keras_serializable(package="tests")
 class AddOne(keras.layers.Layer):
     """Leaves traces that can be counted; without `training` it would act at inference too."""

@@ -111,6 +111,10 @@ WRONG = {
     "a word": ("softmax", "`classifier` should be a number of classes, a Keras layer"),
     "one class": (1, "`classifier` should be a whole number of at least 2"),
     "probabilities": (keras.layers.Dense(3, "softmax"), "`classifier` should give logits"),
+    "probabilities of a model": (
+        keras.Sequential([keras.layers.Dense(3), keras.layers.Softmax()]),
+        "`classifier` should give logits",
+    ),
 }
 
 
@@ -126,9 +130,12 @@ def test_a_negative_weight_is_refused():
         probed(classifier=3, classifier_weight=-1)
 
 
-def test_ids_that_the_classifier_does_not_have_are_refused_before_training(rng):
+@pytest.mark.parametrize(
+    "classifier", [lambda: 4, lambda: keras.Sequential([keras.layers.Dense(4)])]
+)
+def test_ids_that_the_classifier_does_not_have_are_refused_before_training(rng, classifier):
     x, y = rows(rng)
-    model = make("joint")
+    model = make("joint", classifier=classifier())
     with pytest.raises(ValueError, match="below 4, the number of classes"):
         model.fit(x, y + 1, verbose=0)
     assert not model.built or int(model.optimizer.iterations) == 0

@@ -264,6 +264,11 @@ def test_losses_without_keys_are_refused(loss):
         model.compile("sgd", loss)
 
 
+def test_a_seed_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="`seed` should be a whole number, or None"):
+        keras_supcon.MoCo(keras.layers.Dense(3), queue_size=8, seed="x")
+
+
 def test_networks_that_cannot_be_copied_are_refused():
     class Odd(keras.layers.Layer):
         def __init__(self, table):

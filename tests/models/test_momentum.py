@@ -154,6 +154,48 @@ def test_the_trained_networks_alone_are_regularized(rng, micro_batch_size):
 @pytest.mark.skipif(
     keras.backend.backend() == "jax", reason="JAX compiles every step of an evaluation"
 )
+@keras.saving.register_keras_serializable(package="tests")
+class AddsOne(keras.layers.Layer):
+    def call(self, x):
+        self.add_loss(ops.ones(()))
+        return x
+
+
+@pytest.mark.parametrize("micro_batch_size", [None, 8])
+def test_what_layers_of_the_second_networks_add_to_the_loss_is_left_out(rng, micro_batch_size):
+    x, y = rows(rng)
+    model = make_for_few_steps("MoCo", dense_encoder(AddsOne()), micro_batch_size=micro_batch_size)
+    (loss,) = steps(model, x, y, 1)  # of an empty queue the contrast is 0
+    assert loss == pytest.approx(1, abs=1e-5)
+
+
+class Constant(keras.optimizers.schedules.LearningRateSchedule):
+    def __init__(self, first, later):
+        self.first, self.later = first, later
+
+    def __call__(self, step):
+        return ops.where(ops.equal(step, 0), self.first, self.later)
+
+
+def test_momentum_is_a_number_or_a_schedule_that_begins_between_0_and_1():
+    with pytest.raises(ValueError, match=r"`momentum` should be .* which is 1.5 at the first step"):
+        make("MoCo", momentum=Constant(1.5, 0.5))
+    with pytest.raises(ValueError, match="a number between 0 and 1 or a `keras.optimizers.sched"):
+        make("MoCo", momentum=lambda step: 0.9)
+    with pytest.raises(
+        ValueError, match="`momentum` of `BYOL` .* `total_steps` the steps in which"
+    ):
+        make("BYOL", momentum=Constant(0.9, 0.9))
+
+
+def test_later_values_of_a_schedule_are_clipped(rng):
+    x, y = rows(rng)
+    expected, clipped = (
+        make_for_few_steps("MoCo", momentum=Constant(0.5, later)) for later in (1.0, 1.5)
+    )
+    assert steps(clipped, x, y, 4) == pytest.approx(steps(expected, x, y, 4), abs=1e-6)
+
+
 def test_an_eager_evaluation_before_training_has_copies(rng):
     x, y = rows(rng)
     losses = []

@@ -51,6 +51,31 @@ def test_nested_layers():
     assert model not in internals.nested_layers(model, include_self=False)
 
 
+class Adds(keras.layers.Layer):
+    def call(self, x):
+        self.add_loss(ops.mean(x))
+        return x
+
+
+@pytest.mark.neutral
+def test_added_losses_are_forgotten_of_a_layer_alone():
+    kept, forgotten = Adds(), model_of(Wrapper(Adds()))
+    model = model_of(kept, forgotten)
+    x = ops.ones((2, 3))
+
+    def losses(forget):
+        model(x)
+        if forget:
+            internals.forget_added_losses(forgotten)
+        return len(model.losses)
+
+    assert (losses(False), losses(True)) == (2, 1)
+    with keras.StatelessScope(collect_losses=True):
+        assert (losses(False), len(model.losses)) == (2, 2)
+        internals.forget_added_losses(forgotten)
+        assert len(model.losses) == 1
+
+
 @pytest.mark.neutral
 def test_seed_generators():
     dropout = keras.layers.Dropout(0.5, seed=1)
