@@ -9,6 +9,8 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 # Losses are computed in float32. These are its largest number, and its smallest one that XLA does
 # not treat as 0.
 _LARGEST, _SMALLEST = 3.4028234e38, 1.1754944e-38
@@ -76,6 +78,12 @@ def check_class_id_or_none(name: str, value: Any) -> int | None:
             f"{name}={value!r}"
         )
     return None if value is None else int(value)
+
+
+def check_bool(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"`{name}` should be True or False. Received: {name}={value!r}")
+    return bool(value)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_not_negative
+from keras_supcon.arguments import check_bool, check_not_negative
 from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.joint_classifier import (
@@ -164,7 +164,7 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
         )
         self.classifier = classifier
         self.classifier_weight = check_not_negative("classifier_weight", classifier_weight)
-        self.stop_gradient = bool(stop_gradient)
+        self.stop_gradient = check_bool("stop_gradient", stop_gradient)
         if classifier is not None:
             self._cross_entropy = LabeledCrossEntropy()
             self._classifier_loss = keras.metrics.Mean(name="classifier_loss")

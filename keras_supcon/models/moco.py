@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from keras_supcon.arguments import check_whole_number_or_none
+from keras_supcon.arguments import check_bool, check_whole_number_or_none
 from keras_supcon.layers import ProjectionHead, Queue
 from keras_supcon.layers.queue import check_rings
 from keras_supcon.losses import NTXentLoss
@@ -73,6 +73,7 @@ class MoCo(MomentumModel):
             labels.
         shuffle_bn: Number of groups, at least 2, for which the key networks run one after the
             other, each on other images than the encoder normalizes together. None for one pass.
+            Groups have two images or more, also where batches or micro-batches are smaller.
         seed: Seed of that shuffling.
         micro_batch_size: As in `ContrastiveModel`.
         augment_in_evaluation: As in `ContrastiveModel`. Without views both networks see the image.
@@ -148,7 +149,7 @@ class MoCo(MomentumModel):
         )
         self.queue: Queue | None = None
         self.queue_size = queue_size
-        self.symmetric = bool(symmetric)
+        self.symmetric = check_bool("symmetric", symmetric)
         self.per_class = per_class
         self.in_batch_keys = in_batch_keys
         self.shuffle_bn = shuffle_bn
@@ -197,9 +198,11 @@ class MoCo(MomentumModel):
         order = ops.argsort(keras.random.uniform((num_rows,), seed=self._shuffles))
         keys = []
         for group in range(groups):
-            # Groups are of one size: where they would not be, the last ones begin with first rows.
+            # Groups are of one size: where they would not be, the row after their first one fills
+            # them up, and groups without a row, whose keys nobody reads, have two of others.
             places = ops.arange(size, dtype="int32") * groups + group
-            rows = ops.take(order, places % num_rows, axis=0)
+            fillers = ops.where(places == group, group % num_rows, (group + 1) % num_rows)
+            rows = ops.take(order, ops.where(places < num_rows, places, fillers), axis=0)
             part = tree.map_structure(lambda one, rows=rows: ops.take(one, rows, axis=0), view)
             keys.append(self.project_by_copy(part, training=True))
         places = ops.argsort(order)

@@ -1,8 +1,11 @@
 """Networks that follow the trained ones as a moving average of their weights."""
 
+import contextlib
 import copy
+import json
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -85,6 +88,9 @@ class MomentumCopy(keras.layers.Layer):
         super().__init__(**kwargs)
         self.copies = [_copy(network) for network in networks]
         _draw_other_numbers(self.copies)
+        for layer, follower in zip(_layers(networks), _layers(self.copies), strict=False):
+            if isinstance(layer, keras.layers.Normalization) and layer.built:
+                _adapt(follower, layer)
         self.built = True
 
     # Keras would pass it on to the copies and their weights.
@@ -100,6 +106,21 @@ class MomentumCopy(keras.layers.Layer):
         """Leaves the weights that the copies have out of training."""
         for weight in self.weights:
             weight.trainable = False
+
+    def check_alike(self, networks: list[keras.layers.Layer]) -> None:
+        """Raises `ValueError` if the copies, once built, are of other layers than the networks.
+
+        That happens where a `get_config` leaves arguments out.
+        """
+        for network, follower in zip(networks, self.copies, strict=True):
+            if _description(network) != _description(follower):
+                raise _cannot_be_copied(network)
+
+    def finalize_state(self) -> None:
+        """Gives layers that normalize by what `adapt` has seen the numbers of their weights."""
+        for layer in _layers(self.copies):
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()
 
     def follow(
         self, networks: list[keras.layers.Layer], momentum: Tensor | float, is_first: Tensor
@@ -158,6 +179,15 @@ def _layers(networks: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
     return [layer for network in networks for layer in nested_layers(network)]
 
 
+def _adapt(follower: keras.layers.Layer, layer: keras.layers.Normalization) -> None:
+    """Gives a layer what another one has seen, before a graph would keep symbols of it."""
+    if isinstance(follower, keras.layers.Normalization) and not follower.built:
+        follower.build_from_config(layer.get_build_config())
+        for slow, weight in zip(follower.weights, layer.weights, strict=True):
+            slow.assign(weight)
+        follower.finalize_state()
+
+
 def _draw_other_numbers(copies: list[keras.layers.Layer]) -> None:
     """Gives the seed generators of copies other numbers than the copied ones have."""
     for place, layer in enumerate(_layers(copies)):
@@ -178,11 +208,39 @@ def _copy(network: keras.layers.Layer) -> keras.layers.Layer:
             return keras.models.clone_model(network)
         return type(network).from_config(network.get_config())
     except Exception as error:
-        raise ValueError(
-            "The encoder and the heads should be layers that Keras can copy: with a `get_config` "
-            "from which their class makes them again. "
-            f"Received: {type(network).__name__} named {network.name!r}"
-        ) from error
+        raise _cannot_be_copied(network) from error
+
+
+def _cannot_be_copied(network: keras.layers.Layer) -> ValueError:
+    return ValueError(
+        "The encoder and the heads should be layers that Keras can copy: with a `get_config` from "
+        "which their class makes them again. "
+        f"Received: {type(network).__name__} named {network.name!r}"
+    )
+
+
+def _description(network: keras.layers.Layer) -> list[Any]:
+    """Returns what a copy has in common with a network: shapes of weights, classes of layers, and
+    the options of those layers of Keras and of this package that hold no others.
+    """
+    parts: list[Any] = [tuple(weight.shape) for weight in network.weights]
+    for layer in nested_layers(network):
+        parts.append(type(layer))
+        is_known = type(layer).__module__.partition(".")[0] in ("keras", "keras_supcon")
+        if is_known and not nested_layers(layer, include_self=False):
+            with contextlib.suppress(NotImplementedError):  # of a layer without a configuration
+                options = keras.saving.serialize_keras_object(layer)["config"]
+                parts.append(json.dumps(_without_names(options), sort_keys=True, default=str))
+    return parts
+
+
+def _without_names(config: Any) -> Any:
+    if isinstance(config, Mapping):
+        left_out = ("name", "seed", "trainable")
+        return {key: _without_names(one) for key, one in config.items() if key not in left_out}
+    if isinstance(config, (list, tuple)):
+        return [_without_names(one) for one in config]
+    return config
 
 
 class _WarnOfMoreSteps(keras.callbacks.Callback):
@@ -302,6 +360,11 @@ class MomentumModel(PretrainingModel):
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
+        try:
+            self.momentum_copy.check_alike(self._followed)
+        except ValueError:
+            self.built = False  # Keras on PyTorch tries a second time
+            raise
         self.momentum_copy.freeze()
         if not is_in_symbolic_scope():
             self.prepare_weights()
@@ -315,6 +378,7 @@ class MomentumModel(PretrainingModel):
         """Gives the second networks the weights that training would begin with."""
         if not int(ops.convert_to_numpy(self.steps)):
             self.momentum_copy.follow(self._followed, 0.0, True)
+        self.momentum_copy.finalize_state()
 
     def project(self, view: TensorTree, training: bool) -> TensorTree:
         return encode_and_project(self.encoder, self.projection_head, view, training)

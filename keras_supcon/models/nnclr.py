@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from keras_supcon.arguments import check_positive, check_whole_number
+from keras_supcon.arguments import check_bool, check_positive, check_whole_number
 from keras_supcon.layers import Queue
 from keras_supcon.losses import NTXentLoss, SupConLoss
 from keras_supcon.models.pretraining import PretrainingModel, Projector
@@ -66,9 +66,9 @@ class NNCLR(PretrainingModel):
         queue: The `layers.Queue`, once the model is built.
 
     Logs of `fit` and `evaluate` beside `loss`: `neighbor_class`, the share of labeled images whose
-    neighbor has their class, and `neighbor_self`, the share of images whose neighbor is an earlier
-    projection of the same image. The latter should be near 0, else the queue is too long. Images
-    are told by their pixels, before augmentation.
+    neighbor has their class, 0 where none is labeled, and `neighbor_self`, the share of images
+    whose neighbor is an earlier projection of the same image. The latter should be near 0, else the
+    queue is too long. Images are told by their pixels, before augmentation.
 
     Raises:
         ValueError: If an argument is of the wrong kind or out of its range; if predictions and
@@ -128,7 +128,7 @@ class NNCLR(PretrainingModel):
         )
         self.queue: Queue | None = None
         self.queue_size, self.temperature = queue_size, temperature
-        self.supervised = bool(supervised)
+        self.supervised = check_bool("supervised", supervised)
         self._neighbor_class = keras.metrics.Mean(name="neighbor_class")
         self._neighbor_self = keras.metrics.Mean(name="neighbor_self")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops, tree
 
 from keras_supcon._keras_internals import (
@@ -358,6 +359,13 @@ class PretrainingModel(EncoderModel):
             check_labels(self, labels)
         if arguments.get("y") is None and holds_samples(arguments.get("x")):
             self._check_labeled()
+            if arguments.get("class_weight") is not None:
+                raise ValueError(
+                    "`class_weight` should be None for data without labels. Received: class_weight="
+                    f"{arguments['class_weight']!r}"
+                )
+            y = self._labels_beside_weights(arguments.get("x"), arguments.get("sample_weight"))
+            arguments = {**arguments, "y": y}
         x = check_first_labels(self, arguments.get("x"))
         validation_data = check_first_labels(self, validation_data)
         check_batch_size(x, arguments.get("batch_size"), replicas_of(self), self.micro_batch_size)
@@ -371,7 +379,16 @@ class PretrainingModel(EncoderModel):
             check_metrics(self)
             check_labels(self, y)
             x = check_first_labels(self, x)
+        if y is None and holds_samples(x):
+            y = self._labels_beside_weights(x, kwargs.get("sample_weight"))
         return super().evaluate(x, y, *args, **kwargs)
+
+    def _labels_beside_weights(self, x: Any, sample_weight: Any) -> np.ndarray | None:
+        """Returns labels of unlabeled samples if they have weights, which Keras would drop."""
+        if sample_weight is None:
+            return None
+        check_allows_unlabeled(self)
+        return np.full(len(keras.tree.flatten(sample_weight)[0]), -1, "int32")
 
     def test_step(self, *arguments: Any) -> Any:
         self._is_evaluating = True  # while `call` is run or traced

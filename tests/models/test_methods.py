@@ -288,6 +288,24 @@ def test_a_step_stops_at_a_batch_of_unknown_size_that_does_not_fit_into_the_queu
     model.fit(data.batch(11), verbose=0)
 
 
+@pytest.mark.parametrize("name", ["momentum SupCon", "BYOL", "NNCLR"])
+def test_weights_of_unlabeled_samples_count(name, rng):
+    x, _ = rows(rng)
+    model, none = make_for_few_steps(name), np.zeros(8, "float32")
+    model.fit(x, sample_weight=none, verbose=0)
+    assert model.fit(x, sample_weight=none, verbose=0).history["loss"] == [0]
+    assert model.evaluate(x, sample_weight=none, verbose=0, return_dict=True)["loss"] == 0
+    with pytest.raises(ValueError, match="`class_weight` should be None for data without labels"):
+        model.fit(x, class_weight={0: 1.0}, verbose=0)
+
+
+@pytest.mark.parametrize("argument", ["symmetric", "supervised", "stop_gradient"])
+def test_options_are_true_or_false(argument):
+    name = {"symmetric": "MoCo", "supervised": "NNCLR", "stop_gradient": "joint"}[argument]
+    with pytest.raises(ValueError, match=f"`{argument}` should be True or False. Received: .*'no'"):
+        make(name, **{argument: "no"})
+
+
 @pytest.mark.parametrize("name", ["MoCo", "BYOL", "NNCLR"])
 def test_metrics_of_class_scores_are_refused(name, rng):
     x, y = rows(rng)

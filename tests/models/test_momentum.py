@@ -154,6 +154,50 @@ def test_the_trained_networks_alone_are_regularized(rng, micro_batch_size):
 @pytest.mark.skipif(
     keras.backend.backend() == "jax", reason="JAX compiles every step of an evaluation"
 )
+class Forgetful(keras.Model):
+    """Has a configuration without the arguments of its constructor, as a subclass often has."""
+
+    def __init__(self, units=8, activation="relu", depth=1, adapted=None):
+        super().__init__()
+        self.normalization = keras.layers.Normalization()
+        if adapted is not None:
+            self.normalization.adapt(adapted)
+        self.parts = [keras.layers.Dense(units, activation) for _ in range(depth)]
+
+    def call(self, x):
+        x = self.normalization(x)
+        for part in self.parts:
+            x = part(x)
+        return x
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize("options", [{"units": 9}, {"activation": "tanh"}, {"depth": 2}])
+def test_a_copy_that_is_another_network_is_refused_before_training(options, rng):
+    x = rng.normal(size=(8, FEATURES)).astype("float32")
+    model = keras_supcon.MoCo(Forgetful(**options), None, queue_size=8)
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="should be layers that Keras can copy.* Forgetful named"):
+        model.fit(x, verbose=0)
+
+
+@pytest.mark.parametrize("is_called", [False, True])
+def test_the_copy_normalizes_as_the_network_was_adapted(is_called, rng):
+    x = 5 * rng.normal(size=(16, FEATURES)).astype("float32") + 30
+    encoder = Forgetful(adapted=x)
+    if is_called:
+        encoder(x)
+    model = keras_supcon.MoCo(encoder, None, queue_size=16)
+    model.compile(keras.optimizers.SGD(0.0))
+    losses = model.fit(x, epochs=2, batch_size=8, verbose=0).history["loss"]
+    assert np.all(np.isfinite(losses))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(model.momentum_encoder(x)), ops.convert_to_numpy(encoder(x)), rtol=1e-5
+    )
+
+
 @keras.saving.register_keras_serializable(package="tests")
 class AddsOne(keras.layers.Layer):
     def call(self, x):
