@@ -228,10 +228,14 @@ def _description(network: keras.layers.Layer) -> list[Any]:
         parts.append(type(layer))
         is_known = type(layer).__module__.partition(".")[0] in ("keras", "keras_supcon")
         if is_known and not nested_layers(layer, include_self=False):
-            with contextlib.suppress(NotImplementedError):  # of a layer without a configuration
+            with contextlib.suppress(Exception):  # of a layer that cannot be saved
                 options = keras.saving.serialize_keras_object(layer)["config"]
-                parts.append(json.dumps(_without_names(options), sort_keys=True, default=str))
+                parts.append(json.dumps(_without_names(options), sort_keys=True, default=_class_of))
     return parts
+
+
+def _class_of(value: Any) -> str:
+    return type(value).__name__
 
 
 def _without_names(config: Any) -> Any:
