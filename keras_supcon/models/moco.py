@@ -249,7 +249,8 @@ class MoCo(MomentumModel):
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         super().compile(*args, **kwargs)
-        check_compiled_loss(self, (ContrastiveLoss,))
+        expected = "contrastive loss of `keras_supcon`, such as `keras_supcon.NTXentLoss()`"
+        check_compiled_loss(self, (ContrastiveLoss,), expected)
         if self.in_batch_keys is not None and not hasattr(self.loss, "in_batch_keys"):
             raise ValueError(
                 "`in_batch_keys` should be None for a loss without that option. Received: "

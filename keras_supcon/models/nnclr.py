@@ -211,7 +211,8 @@ class NNCLR(PretrainingModel):
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         super().compile(*args, **kwargs)
-        check_compiled_loss(self, (NTXentLoss, SupConLoss))
+        expected = "`keras_supcon.NTXentLoss` or `keras_supcon.SupConLoss`"
+        check_compiled_loss(self, (NTXentLoss, SupConLoss), expected)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -364,7 +364,7 @@ class PretrainingModel(EncoderModel):
                     "`class_weight` should be None for data without labels. Received: class_weight="
                     f"{arguments['class_weight']!r}"
                 )
-            y = self._labels_beside_weights(arguments.get("x"), arguments.get("sample_weight"))
+            y = self._labels_beside_weights(arguments.get("sample_weight"))
             arguments = {**arguments, "y": y}
         x = check_first_labels(self, arguments.get("x"))
         validation_data = check_first_labels(self, validation_data)
@@ -380,10 +380,10 @@ class PretrainingModel(EncoderModel):
             check_labels(self, y)
             x = check_first_labels(self, x)
         if y is None and holds_samples(x):
-            y = self._labels_beside_weights(x, kwargs.get("sample_weight"))
+            y = self._labels_beside_weights(kwargs.get("sample_weight"))
         return super().evaluate(x, y, *args, **kwargs)
 
-    def _labels_beside_weights(self, x: Any, sample_weight: Any) -> np.ndarray | None:
+    def _labels_beside_weights(self, sample_weight: Any) -> np.ndarray | None:
         """Returns labels of unlabeled samples if they have weights, which Keras would drop."""
         if sample_weight is None:
             return None

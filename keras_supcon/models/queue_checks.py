@@ -3,20 +3,25 @@
 import keras
 from keras import ops
 
-from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.models.joint_classifier import class_labels
 from keras_supcon.ops.standardize import class_ids_if_any, require_in_graph
 from keras_supcon.typing import Tensor, TensorTree
 
 
-def check_compiled_loss(model: keras.Model, kinds: tuple[type[keras.losses.Loss], ...]) -> None:
-    """Raises `ValueError` if a model is not compiled with one loss of some kinds."""
+def check_compiled_loss(
+    model: keras.Model, kinds: tuple[type[keras.losses.Loss], ...], expected: str
+) -> None:
+    """Raises `ValueError` if a model is not compiled with one loss of some kinds.
+
+    Args:
+        model: A compiled model.
+        kinds: The kinds.
+        expected: What the message calls them, behind "should be a ".
+    """
     if not isinstance(model.loss, kinds):
-        some = " or ".join(f"`keras_supcon.{kind.__name__}`" for kind in kinds)
-        if kinds == (ContrastiveLoss,):
-            some = "contrastive loss of `keras_supcon`, such as `keras_supcon.NTXentLoss()`"
         raise ValueError(
-            f"`loss` of `{type(model).__name__}` should be a {some}. Received: loss={model.loss!r}"
+            f"`loss` of `{type(model).__name__}` should be a {expected}. Received: "
+            f"loss={model.loss!r}"
         )
 
 

@@ -224,11 +224,7 @@ def standardize_labels(
                 f"`{name}` should hold ids of {num_classes} classes. Received: one-hot rows of "
                 f"{name}.shape={shape}"
             )
-        is_one_hot = ops.logical_and(
-            ops.all(ops.logical_or(ops.equal(y_true, 0), ops.equal(y_true, 1))),
-            ops.all(ops.equal(ops.sum(ops.cast(y_true, "float32"), axis=1), 1.0)),
-        )
-        y_true = _require(is_one_hot, y_true, name, _ONE_HOT)
+        y_true = _require(ops.all(_are_one_hot(y_true)), y_true, name, _ONE_HOT)
         return ops.cast(ops.argmax(y_true, axis=1), "int32")
     y_true = ops.reshape(y_true, (-1,))
     class_ids = ops.cast(y_true, "int32")
@@ -252,6 +248,13 @@ def standardize_labels(
     return ops.cast(y_true, "int32")
 
 
+def _are_one_hot(rows: Tensor) -> Tensor:
+    """Returns for each row whether it is a single 1 and zeros elsewhere, bool `(batch,)`."""
+    are_digits = ops.all(ops.logical_or(ops.equal(rows, 0), ops.equal(rows, 1)), axis=1)
+    sums = ops.sum(ops.cast(rows, "float32"), axis=1)
+    return ops.logical_and(are_digits, ops.equal(sums, 1.0))
+
+
 def class_ids_if_any(y: TensorTree) -> Tensor:
     """Returns the class ids of labels of any kind, int32 `(batch,)`, and -1 where there is none.
 
@@ -263,11 +266,8 @@ def class_ids_if_any(y: TensorTree) -> Tensor:
     if keras.tree.is_nested(y) or len(labels.shape) not in (1, 2) or dtype == "string":
         return ids
     if len(labels.shape) == 2 and labels.shape[1] != 1:
-        rows = ops.cast(labels, "float32")
-        is_one_hot = ops.logical_and(
-            ops.equal(ops.sum(ops.abs(rows), axis=1), 1), ops.equal(ops.max(rows, axis=1), 1)
-        )
-        return ops.where(is_one_hot, ops.cast(ops.argmax(rows, axis=1), "int32"), ids)
+        class_ids = ops.cast(ops.argmax(ops.cast(labels, "float32"), axis=1), "int32")
+        return ops.where(_are_one_hot(labels), class_ids, ids)
     labels = ops.reshape(labels, (-1,))
     if "float" in dtype:
         labels = ops.cast(labels, "float32")
