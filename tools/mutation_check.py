@@ -556,7 +556,7 @@ MUTATIONS = (
     Mutation(
         name="copies_forget_what_was_adapted",
         law="A copy normalizes as its network was adapted.",
-        file="keras_supcon/models/momentum.py",
+        file="keras_supcon/models/momentum_copy.py",
         before="                _adapt(follower, layer)",
         after="                pass",
         tests=("tests/models/test_momentum.py",),
@@ -565,7 +565,7 @@ MUTATIONS = (
     Mutation(
         name="copies_of_other_options_pass",
         law="A copy with other options than its network is refused.",
-        file="keras_supcon/models/momentum.py",
+        file="keras_supcon/models/momentum_copy.py",
         before="if _description(network) != _description(follower):",
         after="if len(network.weights) != len(follower.weights):",
         tests=("tests/models/test_momentum.py",),
@@ -609,7 +609,7 @@ MUTATIONS = (
     Mutation(
         name="statistics_follow_too",
         law="Statistics of batch normalization of second networks are those of their own passes.",
-        file="keras_supcon/models/momentum.py",
+        file="keras_supcon/models/momentum_copy.py",
         before="1.0 - momentum if id(weight) in averaged else 0.0",
         after="1.0 - momentum",
         tests=("tests/models/test_moco.py",),
@@ -627,7 +627,7 @@ MUTATIONS = (
     Mutation(
         name="second_networks_are_trained",
         law="No gradient reaches the second networks.",
-        file="keras_supcon/models/momentum.py",
+        file="keras_supcon/models/momentum_copy.py",
         before="weight.trainable = False",
         after="weight.trainable = True",
         tests=("tests/models/test_methods.py",),
@@ -699,7 +699,7 @@ MUTATIONS = (
     Mutation(
         name="copies_draw_the_same_numbers",
         law="Dropout of second networks draws other numbers than that of the trained ones.",
-        file="keras_supcon/models/momentum.py",
+        file="keras_supcon/models/momentum_copy.py",
         before="        _draw_other_numbers(self.copies)",
         after="        pass",
         tests=("tests/models/test_momentum.py",),
@@ -708,7 +708,7 @@ MUTATIONS = (
     Mutation(
         name="normalization_of_copies_stays_frozen",
         law="Second networks normalize as the trained ones do, also where those were frozen.",
-        file="keras_supcon/models/momentum.py",
+        file="keras_supcon/models/momentum_copy.py",
         before="set_own_trainable(follower, layer.trainable)",
         after="pass",
         tests=("tests/models/test_momentum.py",),
