@@ -15,6 +15,8 @@ TFA_VENV ?= .venv-tensorflow-addons
 PML_VENV ?= .venv-pytorch-metric-learning
 # The packages that the augmentations are compared with.
 AUGMENTATION_VENV ?= .venv-augmentation-peers
+# The packages that the corruptions of images are compared with.
+CORRUPTIONS_VENV ?= .venv-corruptions
 # Of another torch, since torchvision has no build for the one above.
 TORCHVISION_VENV ?= .venv-torchvision
 # Beside that torch.
@@ -45,7 +47,7 @@ PYTEST = -m pytest -q -o junit_family=xunit1 --junitxml=build/test-times/$@.xml 
 
 .PHONY: demo test check lint doctest test-tensorflow test-programs test-neutral test-jax test-torch test-tpu-tensorflow \
 	test-lowest-keras test-parity test-times test-exhaustive mutation-check environments \
-	benchmark-loss benchmark-augmentation benchmark-data benchmark-gradient-caching benchmark-methods benchmark-accelerator \
+	benchmark-loss benchmark-augmentation benchmark-corruptions benchmark-data benchmark-gradient-caching benchmark-methods benchmark-accelerator \
 	fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
@@ -69,7 +71,7 @@ mutation-check: $(VENV)/dev-installed $(NEUTRAL_VENV)/installed
 	$(VENV)/bin/python tools/mutation_check.py --neutral_python=$(NEUTRAL_VENV)/bin/python
 
 environments: $(VENV)/dev-installed $(NEUTRAL_VENV)/installed $(TPU_TENSORFLOW_VENV)/installed $(TFA_VENV)/installed \
-	$(PML_VENV)/installed $(LOWEST_KERAS)
+	$(PML_VENV)/installed $(CORRUPTIONS_VENV)/installed $(LOWEST_KERAS)
 
 check: lint
 	$(VENV)/bin/python -m pytest -q -m "not slow"
@@ -112,8 +114,9 @@ test-lowest-keras: $(VENV)/dev-installed $(NEUTRAL_VENV)/installed $(LOWEST_KERA
 		-m "neutral and not slow" tests
 	PYTHONPATH=$(LOWEST_KERAS) $(VENV)/bin/python $(PYTEST) -m "not slow" $(KERAS_ROOMS)
 
-test-parity: $(VENV)/dev-installed $(TFA_VENV)/installed $(PML_VENV)/installed
-	TFA_PYTHON=$(TFA_VENV)/bin/python PML_PYTHON=$(PML_VENV)/bin/python $(VENV)/bin/python $(PYTEST) tests/parity
+test-parity: $(VENV)/dev-installed $(TFA_VENV)/installed $(PML_VENV)/installed $(CORRUPTIONS_VENV)/installed
+	TFA_PYTHON=$(TFA_VENV)/bin/python PML_PYTHON=$(PML_VENV)/bin/python CORRUPTIONS_PYTHON=$(CORRUPTIONS_VENV)/bin/python \
+		$(VENV)/bin/python $(PYTEST) tests/parity
 
 benchmark-loss: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(PML_VENV)/installed
 	$(VENV)/bin/python benchmarks/loss.py --neutral_python=$(NEUTRAL_VENV)/bin/python \
@@ -125,6 +128,9 @@ benchmark-augmentation: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(AUGME
 
 benchmark-data: $(VENV)/demo-installed $(TORCHVISION_VENV)/installed
 	$(VENV)/bin/python benchmarks/data.py --torchvision_python=$(TORCHVISION_VENV)/bin/python
+
+benchmark-corruptions: $(VENV)/demo-installed $(CORRUPTIONS_VENV)/installed
+	$(VENV)/bin/python benchmarks/corruptions.py --peer_python=$(CORRUPTIONS_VENV)/bin/python
 
 benchmark-gradient-caching: $(VENV)/demo-installed
 	$(VENV)/bin/python benchmarks/gradient_caching.py
@@ -196,6 +202,13 @@ $(AUGMENTATION_VENV)/installed: Makefile
 	$(AUGMENTATION_VENV)/bin/python $(PIP) torch==2.13.0 kornia==0.9.0 albumentations==2.0.8
 	touch $@
 
+# tensorflow-datasets 4.9.10 imports importlib_resources without declaring it; scikit-image comes with the first.
+$(CORRUPTIONS_VENV)/installed: Makefile
+	test -x $(CORRUPTIONS_VENV)/bin/python || $(PYTHON) -m venv $(CORRUPTIONS_VENV)
+	$(CORRUPTIONS_VENV)/bin/python $(PIP) imagecorruptions-imaug==1.1.5 tensorflow-datasets==4.9.10 \
+		importlib_resources==7.1.0 opencv-python-headless==5.0.0.93
+	touch $@
+
 $(TORCHVISION_VENV)/installed: Makefile
 	test -x $(TORCHVISION_VENV)/bin/python || $(PYTHON) -m venv $(TORCHVISION_VENV)
 	$(TORCHVISION_VENV)/bin/python $(PIP) torch==2.14.1 torchvision==0.29.1
@@ -207,5 +220,6 @@ $(LIGHTLY_VENV)/installed: Makefile
 	touch $@
 
 clean:
-	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TPU_TENSORFLOW_VENV) $(TFA_VENV) $(PML_VENV) $(AUGMENTATION_VENV) $(TORCHVISION_VENV) \
+	rm -rf build $(VENV) $(NEUTRAL_VENV) $(TPU_TENSORFLOW_VENV) $(TFA_VENV) $(PML_VENV) $(CORRUPTIONS_VENV) $(AUGMENTATION_VENV) \
+		$(TORCHVISION_VENV) \
 		$(LIGHTLY_VENV)

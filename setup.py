@@ -29,10 +29,15 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["keras_supcon", "keras_supcon.*"]),
-    package_data={"keras_supcon": ["py.typed"], "keras_supcon.data": ["digits.npz"]},
+    package_data={
+        "keras_supcon": ["py.typed"],
+        "keras_supcon.data": ["digits.npz"],
+        "keras_supcon.evaluation.reporting": ["report.html.j2"],
+    },
     # Below 3.14 wrong inputs of a model end in Keras' own RuntimeError, and not in the sentences of
     # this package.
     install_requires=["keras>=3.14", "numpy>=2.0", "absl-py>=2.1"],
+    entry_points={"console_scripts": ["keras-supcon = keras_supcon.cli:main"]},
     extras_require={
         "tensorflow": ["tensorflow>=2.19", *DATASETS],
         "tensorflow-cpu": ["tensorflow-cpu>=2.19", *DATASETS],
@@ -40,13 +45,21 @@ setup(
         "tpu": ["tensorflow-tpu>=2.19", *DATASETS],
         "jax": ["jax>=0.10.2"],
         "torch": ["torch>=2.13.0"],
-        "report": ["matplotlib>=3.10", "scikit-learn>=1.6"],
+        # Protocols of evaluation and their reports.
+        "report": [
+            "matplotlib>=3.10",
+            "scikit-learn>=1.6",
+            "scipy>=1.15",
+            "jinja2>=3.1",
+            "pillow>=11.3",
+        ],
         "dev": [
             "pytest>=9.0",
             "hypothesis>=6.155",
             "allpairspy>=2.5.1",
             "ruff>=0.17",
             "import-linter>=2.16",
+            "markdown-it-py>=4",
             *KERAS_HUB,
         ],
     },

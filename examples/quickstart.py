@@ -86,6 +86,8 @@ def list_files(output_dir: pathlib.Path, result: ComparisonResult) -> str:
     files[str(output_dir / "results.json")] = "settings and all numbers"
     if result.report is not None:
         files[str(result.report)] = "table and pictures, for a browser"
+        files[str(result.report.with_suffix(".md"))] = "the same as Markdown"
+        files[str(result.report.with_suffix(".json"))] = "the same without pictures, as JSON"
     width = max(map(len, files))
     lines = [f"  {name.ljust(width)}  {text}" for name, text in files.items()]
     classifier = (folders[0] / "classifier.keras").as_posix()

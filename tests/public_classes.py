@@ -167,12 +167,30 @@ TARGET_LOSSES = {
     ),
 }
 
+_METRIC = {"name": "mine", "dtype": "float32"}
+_BATCH_METRIC = {**_METRIC, "gather": False, "ignore_class": 7}
+# Means over samples.
 METRICS = {
-    name: Case(
-        getattr(metrics, name),
-        lambda: {"name": "mine", "gather": False, "dtype": "float32", "ignore_class": 7},
-    )
-    for name in ("AnchorsWithPositive", "ChanceLoss", "ContrastiveAccuracy", "PositivesPerAnchor")
+    **{
+        name: Case(getattr(metrics, name), lambda: _BATCH_METRIC)
+        for name in (
+            "AnchorsWithPositive",
+            "ChanceLoss",
+            "ContrastiveAccuracy",
+            "PositivesPerAnchor",
+        )
+    },
+    "RecallAtK": Case(metrics.RecallAtK, lambda: {**_BATCH_METRIC, "k": 2}),
+}
+# Metrics of other sums; `tests/metrics/test_in_training.py` has their laws.
+OTHER_METRICS = {
+    "Alignment": Case(metrics.Alignment, lambda: {**_BATCH_METRIC, "alpha": 3}),
+    "EffectiveRank": Case(metrics.EffectiveRank, lambda: {**_METRIC, "dim": 4}),
+    "ExpectedCalibrationError": Case(
+        metrics.ExpectedCalibrationError,
+        lambda: {**_METRIC, "num_bins": 10, "from_logits": True},
+    ),
+    "Uniformity": Case(metrics.Uniformity, lambda: {**_BATCH_METRIC, "t": 3}),
 }
 
 

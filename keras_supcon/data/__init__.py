@@ -6,6 +6,7 @@ The pipelines need TensorFlow, whatever the backend of Keras.
 from keras_supcon.data.decode import decode_and_center, decode_and_crop
 from keras_supcon.data.epochs import load_epochs
 from keras_supcon.data.folder import load_folder
+from keras_supcon.data.multi_label import load_multi_label
 from keras_supcon.data.named import load, load_arrays
 from keras_supcon.data.with_views import with_views
 from keras_supcon.deprecation import renamed
@@ -17,6 +18,7 @@ __all__ = [
     "load_arrays",
     "load_epochs",
     "load_folder",
+    "load_multi_label",
     "with_views",
 ]
 

@@ -105,6 +105,20 @@ def prepared_split(name: str, split: str, data_dir: str | os.PathLike[str] | Non
             does not have a unique image and class label.
         RuntimeError: If TFDS cannot prepare the data set, or the prepared files are damaged.
     """
+    builder, data_dir = find_builder(name, data_dir)
+    image_path, label_path = _find_image_and_label(builder, name)
+    prepare(builder, name, data_dir)
+    check_split(builder, name, split)
+    return PreparedSplit(builder, split, image_path, label_path)
+
+
+def find_builder(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[Any, str | None]:
+    """Returns the builder of a TFDS data set, and the checked directory.
+
+    Raises:
+        ValueError: If TFDS does not know the name, or `data_dir` is no path of a folder.
+        RuntimeError: If prepared files are damaged.
+    """
     if data_dir is not None:
         if not isinstance(data_dir, (str, os.PathLike)):
             raise ValueError(
@@ -117,12 +131,7 @@ def prepared_split(name: str, split: str, data_dir: str | os.PathLike[str] | Non
                 "`data_dir` should be the path of a folder or None. Received: "
                 f"data_dir={data_dir!r}, a file"
             )
-    builder = _find_builder(name, data_dir)
-    image_path, label_path = _find_image_and_label(builder, name)
-    _prepare(builder, name, data_dir)
-    found = PreparedSplit(builder, split, image_path, label_path)
-    _check_split(found, name)
-    return found
+    return _find_builder(name, data_dir), data_dir
 
 
 def _find_builder(name: str, data_dir: str | None) -> Any:
@@ -160,7 +169,12 @@ def _find_builder(name: str, data_dir: str | None) -> Any:
     ) from error
 
 
-def _prepare(builder: Any, name: str, data_dir: str | None) -> None:
+def prepare(builder: Any, name: str, data_dir: str | None) -> None:
+    """Downloads and prepares a data set that is not there yet.
+
+    Raises:
+        RuntimeError: If TFDS cannot prepare it, or a prepared one is not complete.
+    """
     if builder.data_path.exists():
         if not builder.is_prepared():
             raise RuntimeError(
@@ -185,8 +199,12 @@ def _prepare(builder: Any, name: str, data_dir: str | None) -> None:
         ) from error
 
 
-def _check_split(found: PreparedSplit, name: str) -> None:
-    builder, split = found.builder, found.split
+def check_split(builder: Any, name: str, split: str) -> None:
+    """Checks that a data set has a split with at least one example.
+
+    Raises:
+        ValueError: If it has not.
+    """
     try:
         info = builder.info.splits[split]
     except (KeyError, ValueError, AssertionError, TypeError) as error:

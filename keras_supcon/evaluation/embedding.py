@@ -1,6 +1,12 @@
-"""Embeddings of a whole data set."""
+"""Embeddings and predictions of a whole data set: the one place that runs a model."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -8,16 +14,33 @@ import numpy as np
 from keras import tree
 
 from keras_supcon.arguments import check_whole_number
+from keras_supcon.evaluation.array_checks import check_probabilities
+from keras_supcon.evaluation.row_store import RowStore, save_array
+from keras_supcon.evaluation.scores.calibration import softmax
+from keras_supcon.files import make_writable, whole_file
 from keras_supcon.models import EncoderModel
 from keras_supcon.models.encoder_inputs import cast_for_encoder
 from keras_supcon.models.encoder_model import augment, one_view
 from keras_supcon.typing import Dataset, Tensor, TensorTree
+
+EMBEDDINGS, LABELS = "embeddings.npy", "labels.npy"
+MEMORY_LIMIT = 2**31
+# A bar for less time is only in the way.
+_SECONDS_TO_BAR = 3
+_SECONDS_BETWEEN_LINES = 10
+# Rows of probabilities add up to 1 but for rounding.
+_SUM_TOLERANCE = 1e-3
+_ENOUGH_ROWS = 2
 
 
 def embed(
     model: keras.layers.Layer,
     dataset: Iterable[tuple[TensorTree, Tensor]] | tuple[TensorTree, Tensor],
     batch_size: int = 256,
+    *,
+    output_dir: str | os.PathLike[str] | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+    verbose: bool | str = "auto",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Computes the encoder's features of every image, in inference mode and without augmentation.
 
@@ -25,20 +48,31 @@ def embed(
     pass through the inference form of the model's augmenter if it has one; nothing scales them. See
     `ContrastiveModel`.
 
+    Protocols take the returned arrays, so that an encoder sees each image once. Arrays beyond
+    `memory_limit` are memory-mapped: the rows are in a file, a temporary one that ends with the
+    array, or those of `output_dir`.
+
     Args:
         model: A `ContrastiveModel` or another `models.EncoderModel`, whose encoder and image
             preparation are used, or an encoder.
-        dataset: Batches `(images, labels)`, for instance a `tf.data.Dataset`. It is read once, so
-            that shuffled data keep their labels. Or a pair of arrays `(images, labels)` with all of
-            them. Images may be any inputs of the encoder, such as texts, or a dictionary of
-            tensors.
+        dataset: Batches `(images, labels)`, for instance a `tf.data.Dataset`, a
+            `keras.utils.PyDataset` or a `DataLoader` of torch. It is read once, so that shuffled
+            data keep their labels. Or a pair of arrays `(images, labels)` with all of them. Images
+            may be any inputs of the encoder, such as texts, or a dictionary of tensors.
         batch_size: Images in a batch of the arrays, at least 1; ignored for batches.
+        output_dir: Folder that gets the files embeddings.npy and labels.npy, for `numpy.load`, once
+            all images are embedded. Created if missing. None writes no file.
+        memory_limit: Bytes of embeddings that are kept in memory.
+        verbose: Whether a progress bar is shown; `"auto"` shows one after some seconds.
 
     Returns:
         `(embeddings, labels)`: float32 `(n, features)` and `(n,)`, in the order of the data set.
 
     Raises:
-        ValueError: If the data set is empty, or the arrays are not of one length.
+        ValueError: If the data set is empty or endless, yields no `(images, labels)`, or the arrays
+            are not of one length; if features are not of shape `(batch, features)`; if they are
+            probabilities, as a classifier gives them; or if `output_dir` holds embeddings.
+        OSError: If `output_dir` cannot be written to.
 
     Example:
 
@@ -49,35 +83,232 @@ def embed(
     >>> embeddings.shape, labels.shape
     ((355, 64), (355,))
     """
-    if isinstance(model, EncoderModel):
-        embedder = Embedder(model.encoder, one_view(model.augmenter))
-    else:
-        embedder = Embedder(model, None)
-    embeddings, labels = [], []
-    for images, batch_labels in _batches(dataset, batch_size):
-        embeddings.append(embedder.predict_on_batch(tree.map_structure(_as_batch, images)))
-        labels.append(np.asarray(batch_labels))
-    if not embeddings:
-        raise ValueError("`dataset` should yield at least one batch. Received: an empty data set")
-    return np.concatenate(embeddings).astype("float32"), np.concatenate(labels)
+    return Embedder(model)(
+        dataset, batch_size, output_dir=output_dir, memory_limit=memory_limit, verbose=verbose
+    )
 
 
-def _batches(dataset: Dataset, batch_size: int) -> Iterable[tuple[TensorTree, Tensor]]:
+def classify(
+    classifier: keras.layers.Layer,
+    dataset: Iterable[tuple[TensorTree, Tensor]] | tuple[TensorTree, Tensor],
+    batch_size: int = 256,
+    *,
+    from_logits: bool = False,
+    verbose: bool | str = "auto",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Computes a classifier's probabilities of every image, in inference mode.
+
+    Args:
+        classifier: A `LinearClassifier`, or any Keras model whose output is `(batch, classes)`.
+        dataset: As for `embed`.
+        batch_size: As for `embed`.
+        from_logits: Whether the classifier gives logits.
+        verbose: As for `embed`.
+
+    Returns:
+        `(probabilities, labels)`: float32 `(n, classes)` and `(n,)`, in the order of the data set.
+
+    Raises:
+        ValueError: As for `embed`; and if outputs are no probabilities, such as an encoder's.
+
+    Example:
+
+    >>> import keras_supcon
+    >>> encoder = keras_supcon.encoders.ResNet(depth=10, width=0.125, stem="cifar")
+    >>> classifier = keras_supcon.LinearClassifier(encoder, num_classes=10)
+    >>> test = keras_supcon.data.load("digits", "test", batch_size=128)
+    >>> keras_supcon.evaluation.classify(classifier, test)[0].shape
+    (355, 10)
+    """
+    return Classifier(classifier, from_logits)(dataset, batch_size, verbose=verbose)
+
+
+class _Runner:
+    """Runs a model on data sets; what was compiled for one serves the next."""
+
+    def __init__(self, network: keras.Model) -> None:
+        self._network = network
+
+    def __call__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 256,
+        *,
+        output_dir: str | os.PathLike[str] | None = None,
+        memory_limit: int = MEMORY_LIMIT,
+        verbose: bool | str = "auto",
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the outputs `(n, width)` and the labels of a data set, as `embed` does."""
+        check_whole_number("memory_limit", memory_limit, at_least=0)
+        if output_dir is None:
+            return self._run(dataset, batch_size, memory_limit, None, verbose)
+        folder = pathlib.Path(output_dir)
+        if (folder / EMBEDDINGS).exists():
+            raise ValueError(
+                f"`output_dir` should not hold the embeddings of another run. Received: "
+                f"output_dir={str(output_dir)!r}, which has {EMBEDDINGS}"
+            )
+        make_writable(folder)
+        with (
+            whole_file(folder / LABELS) as labels_file,
+            whole_file(folder / EMBEDDINGS) as embeddings_file,
+        ):
+            labels = self._run(dataset, batch_size, memory_limit, embeddings_file, verbose)[1]
+            save_array(labels_file, labels)
+        return np.load(folder / EMBEDDINGS, mmap_mode="r"), labels
+
+    def _run(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        memory_limit: int,
+        path: pathlib.Path | None,
+        verbose: bool | str,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        batches, number = _batches(dataset, batch_size)
+        labels: list[np.ndarray] = []
+        progress = _Progress(number, verbose)
+        with RowStore(memory_limit, path) as store:
+            for images, batch_labels in batches:
+                outputs = self._network.predict_on_batch(tree.map_structure(_as_batch, images))
+                if outputs.ndim != 2:
+                    raise ValueError(
+                        "`model` should give outputs of shape (batch, features). Received: outputs "
+                        f"of shape {outputs.shape}"
+                    )
+                rows = np.asarray(outputs, "float32")
+                store.append(self._check_outputs(rows) if not labels else rows)
+                labels.append(np.asarray(keras.ops.convert_to_numpy(batch_labels)))
+                if len(labels[-1]) != len(rows):
+                    raise ValueError(
+                        "`dataset` should have a label for each image. Received: a batch of "
+                        f"{len(rows)} images and {len(labels[-1])} labels"
+                    )
+                progress.show(len(labels))
+            if not labels:
+                raise ValueError(
+                    "`dataset` should yield at least one batch. Received: an empty data set"
+                )
+            return store.finish(), np.concatenate(labels)
+
+    def _check_outputs(self, rows: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Embedder(_Runner):
+    """Computes the encoder's features of data sets, as `embed`; compiled once for all of them.
+
+    Args:
+        model: As for `embed`.
+    """
+
+    def __init__(self, model: keras.layers.Layer) -> None:
+        if not isinstance(model, keras.layers.Layer):
+            raise ValueError(f"`model` should be a Keras model or layer. Received: model={model!r}")
+        if isinstance(model, EncoderModel):
+            super().__init__(RunnableNetwork(model.encoder, one_view(model.augmenter)))
+        else:
+            super().__init__(RunnableNetwork(model, None))
+
+    def _check_outputs(self, rows: np.ndarray) -> np.ndarray:
+        sums = rows.sum(axis=1)
+        if (
+            rows.shape[1] > 1
+            and len(rows) >= _ENOUGH_ROWS
+            and (rows >= 0).all()
+            and (np.abs(sums - 1) <= _SUM_TOLERANCE).all()
+        ):
+            raise ValueError(
+                "`model` should be an encoder. Received: a model whose outputs are probabilities, "
+                "rows that add up to 1. Give the encoder within the classifier, or let "
+                "`evaluation.classify` compute probabilities"
+            )
+        return rows
+
+
+class Classifier(_Runner):
+    """Computes a classifier's probabilities of data sets, as `classify`; compiled once for all.
+
+    Args:
+        classifier: As for `classify`.
+        from_logits: Whether the classifier gives logits.
+    """
+
+    def __init__(self, classifier: keras.layers.Layer, from_logits: bool = False) -> None:
+        if not isinstance(classifier, keras.layers.Layer):
+            raise ValueError(
+                "`classifier` should be a Keras model or layer. Received: "
+                f"classifier={classifier!r}"
+            )
+        super().__init__(RunnableNetwork(classifier, None))
+        self._from_logits = from_logits
+
+    def __call__(self, dataset: Dataset, *args: Any, **kwargs: Any) -> tuple:
+        outputs, labels = super().__call__(dataset, *args, **kwargs)
+        return (softmax(outputs) if self._from_logits else outputs), labels
+
+    def _check_outputs(self, rows: np.ndarray) -> np.ndarray:
+        if self._from_logits:
+            return rows
+        try:
+            return check_probabilities("outputs of `classifier`", rows)
+        except ValueError as error:
+            raise ValueError(
+                "`classifier` should give probabilities, or logits with `from_logits=True`. An "
+                "encoder needs a classifier first, such as that of `evaluation.linear_evaluation`. "
+                f"{error}"
+            ) from None
+
+
+def _batches(
+    dataset: Dataset, batch_size: int
+) -> tuple[Iterator[tuple[TensorTree, Tensor]], int | None]:
+    """Returns the batches of a data set or of arrays, and their number, if it is known."""
     is_pair = isinstance(dataset, tuple) and len(dataset) == 2 and hasattr(dataset[1], "shape")
-    if not is_pair or not all(hasattr(array, "shape") for array in tree.flatten(dataset[0])):
-        return dataset
+    if is_pair and all(hasattr(array, "shape") for array in tree.flatten(dataset[0])):
+        return _batches_of_arrays(dataset, batch_size)
+    if isinstance(dataset, keras.utils.PyDataset):
+        number = dataset.num_batches
+        return _pairs(dataset[i] for i in range(number)), number
+    number = None
+    if hasattr(dataset, "cardinality"):
+        number = int(dataset.cardinality())
+        if number == -1:
+            raise ValueError(
+                "`dataset` should end. Received: a data set that repeats without end, such as by "
+                "`dataset.repeat()`"
+            )
+        number = number if number >= 0 else None
+    elif hasattr(dataset, "__len__"):
+        number = len(dataset)
+    return _pairs(dataset), number
+
+
+def _batches_of_arrays(
+    arrays: tuple[TensorTree, Tensor], batch_size: int
+) -> tuple[Iterator[tuple[TensorTree, Tensor]], int]:
     batch_size = check_whole_number("batch_size", batch_size, at_least=1)
-    number = len(dataset[1])
-    if any(len(array) != number for array in tree.flatten(dataset[0])):
-        shapes = [tuple(array.shape) for array in tree.flatten(dataset[0])]
+    number = len(arrays[1])
+    if any(len(array) != number for array in tree.flatten(arrays[0])):
+        shapes = [tuple(array.shape) for array in tree.flatten(arrays[0])]
         raise ValueError(
             "`dataset` should be inputs and labels of one length. Received: inputs of shape "
-            f"{', '.join(map(str, shapes))}, labels.shape={tuple(dataset[1].shape)}"
+            f"{', '.join(map(str, shapes))}, labels.shape={tuple(arrays[1].shape)}"
         )
     starts = range(0, number, batch_size)
     return (
-        tree.map_structure(lambda array, i=i: array[i : i + batch_size], dataset) for i in starts
-    )
+        tree.map_structure(lambda array, i=i: array[i : i + batch_size], arrays) for i in starts
+    ), len(starts)
+
+
+def _pairs(batches: Iterable[Any]) -> Iterator[tuple[TensorTree, Tensor]]:
+    for batch in batches:
+        if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+            raise ValueError(
+                "`dataset` should yield batches (images, labels). Received: a batch of type "
+                f"{type(batch).__name__}"
+            )
+        yield batch[0], batch[1]  # a third part would be sample weights
 
 
 def _as_batch(inputs: Tensor) -> Tensor:
@@ -89,17 +320,37 @@ def _as_batch(inputs: Tensor) -> Tensor:
     return keras.ops.convert_to_tensor(inputs) if array.dtype.kind in "OSU" else array
 
 
-class Embedder(keras.Model):
-    """Gives an encoder the compiled loop of `keras.Model.predict_on_batch`."""
+class RunnableNetwork(keras.Model):
+    """Gives an encoder or classifier the compiled loop of `keras.Model.predict_on_batch`."""
 
-    def __init__(self, encoder: keras.layers.Layer, augmenter: keras.layers.Layer | None) -> None:
+    def __init__(self, network: keras.layers.Layer, augmenter: keras.layers.Layer | None) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.network = network
         self.augmenter = augmenter
 
     def build(self, input_shape: Any) -> None:
-        self.built = True  # the encoder builds itself
+        self.built = True  # the network builds itself
 
     def call(self, images: TensorTree) -> Tensor:
         images = augment(self.augmenter, images, training=False)
-        return tree.flatten(self.encoder(cast_for_encoder(self.encoder, images), training=False))[0]
+        outputs = self.network(cast_for_encoder(self.network, images), training=False)
+        return tree.flatten(outputs)[0]
+
+
+class _Progress:
+    """Shows Keras' progress bar, if it takes long enough to be of use."""
+
+    def __init__(self, number: int | None, verbose: bool | str) -> None:
+        self._begin = time.monotonic()
+        self._wait = _SECONDS_TO_BAR if verbose == "auto" else 0
+        self._number, self._is_shown = number, bool(verbose)
+        self._bar: keras.utils.Progbar | None = None
+
+    def show(self, done: int) -> None:
+        if not self._is_shown:
+            return
+        if self._bar is None and time.monotonic() - self._begin >= self._wait:
+            interval = 0.2 if sys.stdout.isatty() else _SECONDS_BETWEEN_LINES  # lines of a log
+            self._bar = keras.utils.Progbar(self._number, interval=interval, unit_name="batch")
+        if self._bar is not None:
+            self._bar.update(done, finalize=done == self._number)

@@ -3,6 +3,8 @@
 from keras_supcon.experiments.comparison import Comparison, ComparisonResult, list_devices
 from keras_supcon.experiments.comparison_settings import ComparisonSettings, Hyperparameters
 from keras_supcon.experiments.epoch_log import EpochLog
+from keras_supcon.experiments.evaluation import Evaluation, EvaluationResult
+from keras_supcon.experiments.evaluation_settings import EvaluationSettings
 from keras_supcon.experiments.from_recipe import (
     make_component,
     make_contrastive_model,
@@ -23,6 +25,9 @@ __all__ = [
     "ComparisonResult",
     "ComparisonSettings",
     "EpochLog",
+    "Evaluation",
+    "EvaluationResult",
+    "EvaluationSettings",
     "Hyperparameters",
     "Methods",
     "MethodsResult",

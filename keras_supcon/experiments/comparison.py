@@ -85,7 +85,7 @@ class Comparison:
     """
 
     def __init__(self, settings: ComparisonSettings) -> None:
-        require_extra("report", "matplotlib", "sklearn", by="The report at the end")
+        require_extra("report", "jinja2", "matplotlib", "sklearn", by="The report at the end")
         self.settings = settings
         self.output_dir = pathlib.Path(settings.output_dir)
         self.seeds = range(settings.seed, settings.seed + settings.seeds)

@@ -78,7 +78,14 @@ def classifier():
     inner = encoder()
     inner.build((None, FEATURES))
     model = keras_supcon.LinearClassifier(inner, CLASSES)
-    model.compile(optimizer=sgd(), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    # Sums over samples, over pairs and over rows, whose dimension is only known by the first batch.
+    metrics = [
+        "accuracy",
+        keras_supcon.metrics.ExpectedCalibrationError(),
+        keras_supcon.metrics.Uniformity(),
+        keras_supcon.metrics.EffectiveRank(),
+    ]
+    model.compile(optimizer=sgd(), loss="sparse_categorical_crossentropy", metrics=metrics)
     return model
 
 

@@ -205,6 +205,10 @@ def test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_
         metrics.ContrastiveAccuracy,
         metrics.PositivesPerAnchor,
         metrics.ChanceLoss,
+        metrics.Alignment,
+        metrics.Uniformity,
+        metrics.RecallAtK,
+        functools.partial(metrics.EffectiveRank, dim=4),
     ],
 )
 def test_metrics_see_the_rows_of_all_replicas(rng, strategy, metric):

@@ -99,6 +99,8 @@ def test_several_seeds_are_the_runs_that_each_would_be(programs, tmp_path, num_s
     assert {path.name for path in (tmp_path / "two").iterdir()} == {
         "figures",
         "report.html",
+        "report.json",
+        "report.md",
         "results.json",
         "seed-0",
         "seed-1",

@@ -25,6 +25,7 @@ from tests.public_classes import (
     METRICS,
     MODELS,
     OPTIMIZERS,
+    OTHER_METRICS,
     TARGET_LOSSES,
     normal,
 )
@@ -38,6 +39,7 @@ TABLES = {
     **METRICS,
     **MODELS,
     **OPTIMIZERS,
+    **OTHER_METRICS,
     **TARGET_LOSSES,
 }
 # Arguments of a base that a class sets for good.
@@ -114,6 +116,11 @@ def test_metrics(name):
         (np.array([0, 0]), np.eye(2, dtype="float32")),
         (np.array([0, 0, 1, 1, 2]), normal(5, 2, 3)),
     )
+
+
+@pytest.mark.parametrize("name", OTHER_METRICS)
+def test_metrics_of_other_sums(name):
+    check_config(OTHER_METRICS[name])
 
 
 @pytest.mark.slow

@@ -47,11 +47,12 @@ CALLS = {
         "tensorflow",
     ),
     "decode_and_center": (lambda: data.decode_and_center(b"", (8, 8)), "tensorflow", "tensorflow"),
-    "knn_accuracy": (
-        lambda: evaluation.knn_accuracy(*[np.ones((2, 2)), np.arange(2)] * 2, num_neighbors=1),
+    "linear_evaluation": (
+        lambda: evaluation.linear_evaluation(*[np.ones((4, 2)), np.arange(4) % 2] * 2),
         "sklearn",
         "report",
     ),
+    "Report": (lambda: evaluation.Report("x"), "jinja2", "report"),
     "KerasCVSimAugment": (KerasCVSimAugment, "keras_cv", "tensorflow"),
     "KerasCVRandAugment": (KerasCVRandAugment, "tensorflow", "tensorflow"),
     "write_report": (lambda: evaluation.write_report(**REPORT), "matplotlib", "report"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_supcon.evaluation.names import draw_names
+from keras_supcon.evaluation.reporting.names import draw_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_POINTS = 2000  # t-SNE takes seconds up to here, minutes for a whole test set
 MOST_NAMED_CLASSES = 20
-_NARROW = 3.9  # inches
+NARROW_WIDTH = 3.9  # inches: a phone at the resolution of the report
 
 
 def draw_curves(
@@ -34,14 +34,14 @@ def draw_curves(
             for kind in ("loss", "accuracy")
             if _has_metric(history, kind)
         ]
-        figure = _figure(_NARROW, 2.5 * max(len(panels), 1))
+        figure = new_figure(NARROW_WIDTH, 2.5 * max(len(panels), 1))
         for axes, (stage, kind) in zip(
             figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True
         ):
             _draw_metric(axes, histories[stage], kind)
             axes.set_title(titles[stage], **names.properties)
         return figure
-    figure = _figure(4.2 * len(histories), 5.6)
+    figure = new_figure(4.2 * len(histories), 5.6)
     axes = figure.subplots(2, len(histories), squeeze=False)
     for column, (stage, history) in enumerate(histories.items()):
         for row, kind in enumerate(("loss", "accuracy")):
@@ -105,7 +105,7 @@ def draw_embedding_map(
     """Draws points `(n, 2)`, colored by class."""
     from matplotlib import colormaps
 
-    figure = _figure(*((_NARROW, 4.6) if narrow else (8.6, 6.4)))
+    figure = new_figure(*((NARROW_WIDTH, 4.6) if narrow else (8.6, 6.4)))
     axes = figure.subplots()
     classes = np.unique(labels)
     names = draw_names(class_names)
@@ -153,7 +153,9 @@ def draw_confusion(
     counts = confusion_matrix(labels, predictions, labels=np.arange(number))
     percent = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     named = number <= MOST_NAMED_CLASSES
-    figure = _figure(*(2 * [_NARROW] if narrow else 2 * [2.2 + 0.52 * number] if named else (8, 8)))
+    figure = new_figure(
+        *(2 * [NARROW_WIDTH] if narrow else 2 * [2.2 + 0.52 * number] if named else (8, 8))
+    )
     axes = figure.subplots()
     axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     axes.set_xlabel("predicted class")
@@ -176,8 +178,8 @@ def draw_views(images: np.ndarray, views: np.ndarray, narrow: bool = False) -> F
     """Draws images beside their augmented views, a row per image; both in 0..255 or [0, 1]."""
     images, views = _in_unit_range(images), _in_unit_range(views[:, :3] if narrow else views)
     rows, columns = views.shape[0], views.shape[1] + 1
-    side = _NARROW / columns if narrow else 1.3
-    figure = _figure(side * columns, side * rows + 0.3)
+    side = NARROW_WIDTH / columns if narrow else 1.3
+    figure = new_figure(side * columns, side * rows + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False)
     for row in range(rows):
         for column, picture in enumerate((images[row], *views[row])):
@@ -194,7 +196,8 @@ def _in_unit_range(pixels: np.ndarray) -> np.ndarray:
     return pixels if is_in_it else pixels / 255.0
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Returns an empty figure of a size in inches."""
     # Not pyplot: that would pick a window system and keep every figure in memory.
     from matplotlib.figure import Figure
 

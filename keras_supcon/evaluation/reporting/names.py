@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
+import re
 import unicodedata
+import weakref
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LONGEST = 20
+_LONGEST_SAFE = 60
 # Marks, and letters of scripts that are written from right to left or joined. matplotlib lays them
 # out since 3.11.
 _RIGHT_TO_LEFT = ("R", "AL", "AN")
@@ -47,6 +54,24 @@ def draw_names(names: Sequence[Any]) -> DrawnNames:
     return _draw_names(tuple(map(str, names)), usual, tuple(map(_font_file, usual)))
 
 
+# From a figure to the names that its texts stand for, for as long as the figure is there.
+_KEYS: weakref.WeakKeyDictionary[Figure, dict[str, str]] = weakref.WeakKeyDictionary()
+
+
+def note_key(figure: Figure, names: DrawnNames) -> None:
+    """Notes which names the texts of a figure stand for, so that a report can explain them."""
+    key = _KEYS.setdefault(figure, {})
+    for text, name in names.key.items():
+        known = key.setdefault(text, name)
+        if known != name:  # of another axis of the figure
+            key[text] = f"{known} or {name}"
+
+
+def key_of(figure: Figure) -> dict[str, str]:
+    """Returns what was noted of a figure: from a text to the name that it stands for."""
+    return dict(_KEYS.get(figure, {}))
+
+
 def visible(text: Any, spaces: str = "\n\t") -> str:
     """Escapes characters that cannot be shown or stored, such as control characters: `\\x00`."""
 
@@ -59,6 +84,25 @@ def visible(text: Any, spaces: str = "\n\t") -> str:
         )
 
     return "".join(map(show, str(text)))
+
+
+def safe_name(text: str, otherwise: str, used: set[str]) -> str:
+    """Returns a name for a file or an anchor, and adds it to the used ones.
+
+    Args:
+        text: What it should say.
+        otherwise: The name if the text has no letter or digit of ASCII.
+        used: Names that it must differ from.
+
+    Returns:
+        At most some 60 letters a to z, digits and underscores.
+    """
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "_", ascii_text.lower())[:_LONGEST_SAFE].strip("_") or otherwise
+    numbered = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+    new = next(one for one in numbered if one not in used)
+    used.add(new)
+    return new
 
 
 @functools.lru_cache(maxsize=8)

@@ -124,7 +124,7 @@ def test_the_page_names_date_versions_and_settings(rng, tmp_path):
 
 
 def test_views_look_the_same_in_either_range(rng):
-    from keras_supcon.evaluation.figures import draw_views
+    from keras_supcon.evaluation.reporting.figures import draw_views
 
     def pixels(images, views):
         return [axes.images[0].get_array().data for axes in draw_views(images, views).axes]
@@ -208,8 +208,8 @@ NAMES = {
 
 @pytest.mark.filterwarnings("error")  # of glyphs that no font has
 def test_names_are_drawn_as_they_are_or_named_on_the_page(rng, tmp_path):
-    from keras_supcon.evaluation import figures
-    from keras_supcon.evaluation.names import draw_names
+    from keras_supcon.evaluation.reporting import figures
+    from keras_supcon.evaluation.reporting.names import draw_names
 
     names = [*NAMES, "cat"]
     whole = {**contents(rng, len(names)), "class_names": names, "title": "\udc80\x07"}
@@ -246,7 +246,7 @@ def test_names_are_drawn_as_they_are_or_named_on_the_page(rng, tmp_path):
 def test_a_font_is_looked_for_that_has_what_the_usual_one_lacks():
     import matplotlib
 
-    from keras_supcon.evaluation.names import draw_names
+    from keras_supcon.evaluation.reporting.names import draw_names
 
     with matplotlib.rc_context({"font.family": ["cmr10"]}):  # both come with matplotlib
         names = draw_names(["Кот"])
@@ -266,7 +266,7 @@ def test_a_font_is_looked_for_that_has_what_the_usual_one_lacks():
     ],
 )
 def test_names_are_told_apart_whatever_they_are(names, drawn):
-    from keras_supcon.evaluation.names import draw_names
+    from keras_supcon.evaluation.reporting.names import draw_names
 
     found = draw_names(names)
     assert found.texts == drawn
@@ -276,7 +276,7 @@ def test_names_are_told_apart_whatever_they_are(names, drawn):
 def test_names_keep_no_fonts_in_memory(tmp_path, monkeypatch):
     from matplotlib import font_manager
 
-    from keras_supcon.evaluation.names import draw_names
+    from keras_supcon.evaluation.reporting.names import draw_names
 
     new_font = shutil.copy(
         font_manager.findfont("DejaVu Sans"), tmp_path
@@ -296,7 +296,7 @@ def test_names_keep_no_fonts_in_memory(tmp_path, monkeypatch):
 def test_the_usual_font_is_that_of_the_settings_now():
     import matplotlib
 
-    from keras_supcon.evaluation.names import draw_names
+    from keras_supcon.evaluation.reporting.names import draw_names
 
     for family in ("DejaVu Sans", "DejaVu Serif"):
         with matplotlib.rc_context({"font.family": [family]}):

@@ -1,0 +1,23 @@
+"""Arguments that say which images a command reads."""
+
+import argparse
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the data set but its splits."""
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        help="'digits', the name of an image-classification data set in TFDS, or a folder with a "
+        "folder of images for each class",
+    )
+    parser.add_argument("--data_dir", metavar="FOLDER", help="folder of TFDS data sets")
+    parser.add_argument(
+        "--image_size",
+        type=int,
+        metavar="PIXELS",
+        help="height and width; needed where images differ in size",
+    )
+    parser.add_argument(
+        "--batch_size", type=int, default=500, help="images in a batch (default: %(default)s)"
+    )

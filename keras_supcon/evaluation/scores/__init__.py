@@ -1,0 +1,1 @@
+"""Scores of arrays: calibration, ranking, geometry, classification, corruption, intervals."""

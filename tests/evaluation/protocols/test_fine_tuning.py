@@ -1,0 +1,108 @@
+"""Fine-tuning trains encoder and classifier, and gives the encoder its weights back."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_supcon.evaluation import fine_tune
+from keras_supcon.evaluation.protocols.fine_tuning import LEARNING_RATES, WEIGHT_DECAYS
+
+pytestmark = pytest.mark.neutral
+
+
+def encoder_with_dropout():
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(32),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.Dropout(0.1, seed=0),
+        ]
+    )
+
+
+@pytest.fixture
+def splits(digits):
+    from keras_supcon.data import load_arrays
+
+    images, labels = load_arrays("digits", "test")
+    return (digits[0][:400], digits[1][:400]), (images, labels)
+
+
+def test_the_grid_is_that_of_the_paper():
+    assert len(LEARNING_RATES) == 7
+    assert len(WEIGHT_DECAYS) == 8
+    np.testing.assert_allclose([LEARNING_RATES[0], LEARNING_RATES[-1]], [1e-4, 1e-1])
+    np.testing.assert_allclose([WEIGHT_DECAYS[1], WEIGHT_DECAYS[-1]], [1e-6, 1e-3])
+
+
+@pytest.mark.slow
+def test_chooses_on_validation_images_and_leaves_the_encoder_as_it_was(splits):
+    encoder = encoder_with_dropout()
+    before = [keras.ops.convert_to_numpy(one) for one in encoder.variables]
+    momentum = encoder.layers[3].momentum
+    told = []
+    result = fine_tune(
+        encoder,
+        *splits,
+        steps=60,
+        batch_size=64,
+        learning_rates=(1e-4, 0.1),
+        weight_decays=(0.0, 1e-4),
+        on_progress=lambda done, total: told.append((done, total)),
+    )
+    for variable, value in zip(encoder.variables, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+    assert encoder.layers[3].momentum == momentum
+    assert encoder.trainable
+    assert told == [(i, 5) for i in range(1, 6)]
+    assert result.accuracy > 0.8
+    assert result.chosen.learning_rate == 0.1  # the other one hardly moves
+    assert result.chosen.accuracy == max(one.accuracy for one in result.tried)
+    assert result.plot().axes
+    assert result.rows()[0]["learning rate"] == "0.1"
+
+
+def test_a_large_weight_decay_shrinks_the_weights(splits, monkeypatch):
+    norms = []
+
+    def spy(model, *arguments, **options):
+        history = fit(model, *arguments, **options)
+        norms.append(float(keras.ops.norm(model.head.kernel)))
+        return history
+
+    from keras_supcon.models import LinearClassifier
+
+    fit = LinearClassifier.fit
+    monkeypatch.setattr(LinearClassifier, "fit", spy)
+    for decay in (0.0, 1e-2):
+        fine_tune(
+            encoder_with_dropout(),
+            *splits,
+            steps=30,
+            batch_size=64,
+            learning_rates=(0.05,),
+            weight_decays=(decay,),
+        )
+    assert norms[2] < 0.8 * norms[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "`steps` should be a whole number of at least 1"),
+        ({"learning_rates": (0,)}, "`learning_rates` should be a positive number"),
+        ({"learning_rates": ()}, "at least one number each"),
+        ({"weight_decays": (-1,)}, "`weight_decays` should be at least 0"),
+        ({"validation": 2}, "should be a pair"),
+    ],
+)
+def test_refuses_wrong_input(splits, change, message):
+    with pytest.raises(ValueError, match=message):
+        fine_tune(encoder_with_dropout(), *splits, **change)
+    (images, labels), test = splits
+    with pytest.raises(ValueError, match="no image of class 9"):
+        fine_tune(encoder_with_dropout(), (images[labels < 9], labels[labels < 9]), test)
