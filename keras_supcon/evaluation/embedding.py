@@ -343,14 +343,10 @@ class _Progress:
     def __init__(self, number: int | None, verbose: bool | str) -> None:
         self._begin = time.monotonic()
         self._wait = _SECONDS_TO_BAR if verbose == "auto" else 0
-        self._number, self._is_shown = number, bool(verbose)
-        self._bar: keras.utils.Progbar | None = None
+        self._number, self._is_wanted = number, bool(verbose)
+        interval = 0.2 if sys.stdout.isatty() else _SECONDS_BETWEEN_LINES  # lines of a log
+        self._bar = keras.utils.Progbar(number, interval=interval, unit_name="batch")
 
     def show(self, done: int) -> None:
-        if not self._is_shown:
-            return
-        if self._bar is None and time.monotonic() - self._begin >= self._wait:
-            interval = 0.2 if sys.stdout.isatty() else _SECONDS_BETWEEN_LINES  # lines of a log
-            self._bar = keras.utils.Progbar(self._number, interval=interval, unit_name="batch")
-        if self._bar is not None:
+        if self._is_wanted and time.monotonic() - self._begin >= self._wait:
             self._bar.update(done, finalize=done == self._number)

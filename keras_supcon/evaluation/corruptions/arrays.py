@@ -18,6 +18,8 @@ CHANNELS = (1, 3)
 # Images are corrupted in pieces of so many values, 1 MB of float32 that stay in the cache of a
 # core.
 _VALUES_AT_ONCE = 2**18
+# An index takes one of the 64-bit words of a random generator's counter.
+_LARGEST_INDEX = 2**62
 
 
 def corrupt(
@@ -48,8 +50,8 @@ def corrupt(
         name: Name of a corruption, of `CORRUPTIONS` or `EXTRA_CORRUPTIONS`.
         severity: 1 (weakest) to 5.
         seed: Whole number, of any sign and size.
-        first: Index of the first image, at least 0. With it, a data set corrupted in batches is the
-            data set corrupted at once.
+        first: Index of the first image, from 0 up to 2^62. With it, a data set corrupted in
+            batches is the data set corrupted at once.
         constants: `"cifar"`, `"imagenet"` or None, as for `corruption_constants`.
         threads: Number of threads, at least 1.
 
@@ -79,6 +81,8 @@ def corrupt(
     numbers = corruption_constants(name, severity, height, width, constants)
     seed = check_seed(seed)
     first = check_whole_number("first", first, at_least=0)
+    if first > _LARGEST_INDEX:
+        raise ValueError(f"`first` should be at most 2^62. Received: first={first}")
     threads = check_whole_number("threads", threads, at_least=1)
     require_extra("report", "scipy", "PIL", by="`corrupt`")
     # They import SciPy, which not every user needs.

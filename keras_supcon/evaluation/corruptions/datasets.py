@@ -100,7 +100,8 @@ def corrupted(
     def corrupt_element(first: tf.Tensor, element: Any) -> Any:
         images = _images_of(element)
         result = tf.numpy_function(corrupt_batch, (images, first), "uint8", stateful=False)
-        return _replace_images(element, tf.ensure_shape(result, images.shape))
+        result = tf.ensure_shape(result, images.shape)
+        return tf.nest.map_structure(lambda part: result if part is images else part, element)
 
     counted = dataset.scan(tf.constant(0, "int64"), count)
     result = counted.map(corrupt_element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -113,12 +114,6 @@ def _images_of(element: Any) -> Any:
     if isinstance(element, dict):
         return element.get("images")
     return element[0] if isinstance(element, tuple) and element else element
-
-
-def _replace_images(element: Any, images: Any) -> Any:
-    if isinstance(element, dict):
-        return {**element, "images": images}
-    return (images, *element[1:]) if isinstance(element, tuple) else images
 
 
 def _check_images(element_spec: Any) -> Any:

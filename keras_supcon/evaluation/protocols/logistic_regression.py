@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,8 +12,11 @@ from keras_supcon.evaluation.scores.calibration import softmax
 
 # Those of Kornblith et al. and its followers.
 REGULARIZATIONS = tuple(float(one) for one in np.logspace(-6, 5, 45))
+# A step that lowers the loss by a smaller share is the last one. Along the path of Fashion-MNIST's
+# 45 regularizations 1e-6 takes 1,100 evaluations and 1e-7 2,500, for accuracies within 0.1 points.
+_TOLERANCE_OF_PATH = 1e-6
+_TOLERANCE = 1e-8  # the least that float32 tells apart
 _MOST_STEPS = 1000
-_TOLERANCE = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +93,16 @@ def fit_path(
     labels: np.ndarray,
     regularizations: Sequence[float],
     standardizer: Standardizer,
+    tolerance: float = _TOLERANCE_OF_PATH,
 ) -> Iterator[LinearProbe]:
     """Fits a probe for each regularization, beginning with the weights of the one before.
 
-    The loss is the mean cross-entropy plus `regularization / 2` times the sum of the squared
-    weights of standardized features. The bias is not regularized. Of two classes the weights are
-    those of one logit.
+    The loss is the mean cross-entropy of softmax plus `regularization / 2` times the sum of the
+    squared weights of standardized features. The bias is not regularized.
+
+    It is minimized by L-BFGS along the principal axes of the features, each scaled by what the
+    second derivative of the loss is there, about `variance / classes + regularization`. Features of
+    an encoder are correlated: without that, weak regularizations take hundreds of steps.
 
     Args:
         train: `(n, d)`.
@@ -104,29 +110,99 @@ def fit_path(
         regularizations: Positive numbers, best in descending order: strong regularization is fitted
             in a few steps.
         standardizer: What standardizes the features.
+        tolerance: Share of the loss that the last step lowers it by.
 
     Yields:
         The probes, in the order of the regularizations.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    train = standardizer(train)
-    model = LogisticRegression(warm_start=True, max_iter=_MOST_STEPS, tol=_TOLERANCE)
+    classes, places = np.unique(labels, return_inverse=True)
+    rows, axes = _principal_axes(standardizer(train))
+    variances = np.einsum("nr,nr->r", rows, rows, dtype="float64") / len(rows)
+    loss = _Loss(rows, places, len(classes), tolerance)
+    weights, bias = np.zeros((len(variances), len(classes))), np.zeros(len(classes))
     for regularization in regularizations:
-        model.C = 1 / (regularization * len(train))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # after that many steps it is near
-            model.fit(train, labels)
-        weights, bias = model.coef_.T, model.intercept_
-        if len(model.classes_) == 2:
-            weights = np.concatenate([-weights / 2, weights / 2], axis=1)
-            bias = np.concatenate([-bias / 2, bias / 2])
-        yield standardizer.probe(weights, bias, model.classes_, regularization)
+        scales = 1 / np.sqrt(variances / len(classes) + regularization)
+        weights, bias = loss.minimize(weights, bias, regularization, scales)
+        yield standardizer.probe(axes @ weights, bias, classes, regularization)
+
+
+def _principal_axes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns rows along their principal axes, `(n, r)`, and the axes `(d, r)`.
+
+    Regularized weights have no part outside of the space of the rows, so that `r` is at most the
+    number of rows.
+    """
+    number, width = rows.shape
+    if number < width:
+        left, lengths, axes = np.linalg.svd(rows, full_matrices=False)
+        return left * lengths, axes.T.astype("float64")
+    axes = np.linalg.eigh((rows.T @ rows).astype("float64"))[1]
+    return rows @ axes.astype("float32"), axes
+
+
+class _Loss:
+    """Cross-entropy of softmax with squared weights.
+
+    Args:
+        rows: float32 `(n, r)`.
+        places: Columns of the true classes `(n,)`.
+        num_classes: Number of classes.
+        tolerance: Share of the loss that the last step lowers it by.
+    """
+
+    def __init__(
+        self, rows: np.ndarray, places: np.ndarray, num_classes: int, tolerance: float
+    ) -> None:
+        self._rows, self._num_classes = rows, num_classes
+        self._options = {"maxiter": _MOST_STEPS, "maxcor": 20, "gtol": 1e-6, "ftol": tolerance}
+        self._true = np.arange(len(rows)), places
+
+    def minimize(
+        self, weights: np.ndarray, bias: np.ndarray, regularization: float, scales: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the best weights `(r, classes)` and bias `(classes,)`, from given ones.
+
+        Args:
+            weights: Where to begin.
+            bias: Where to begin.
+            regularization: Factor of the squared weights.
+            scales: Scales of the weights of each row, `(r,)`, for the optimizer.
+        """
+        from scipy.optimize import minimize
+
+        scales = scales[:, None]
+
+        def unpack(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            parts = flat.reshape(-1, self._num_classes)
+            return parts[:-1] * scales, parts[-1]
+
+        def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            loss, of_weights, of_bias = self._evaluate(*unpack(flat), regularization)
+            return loss, np.vstack([of_weights * scales, of_bias]).ravel()
+
+        start = np.vstack([weights / scales, bias]).ravel()
+        found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options=self._options)
+        return unpack(found.x)
+
+    def _evaluate(
+        self, weights: np.ndarray, bias: np.ndarray, regularization: float
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Returns the loss and its derivatives by weights and bias."""
+        logits = self._rows @ weights.astype("float32") + bias.astype("float32")
+        logits -= logits.max(axis=1, keepdims=True)
+        of_true = logits[self._true]
+        exponentials = np.exp(logits, out=logits)
+        sums = exponentials.sum(axis=1)
+        likelihood = (np.log(sums) - of_true).mean(dtype="float64")
+        exponentials /= sums[:, None]
+        exponentials[self._true] -= 1
+        of_weights = self._rows.T @ exponentials / len(self._rows) + regularization * weights
+        of_bias = exponentials.mean(axis=0, dtype="float64")
+        return likelihood + regularization / 2 * float((weights**2).sum()), of_weights, of_bias
 
 
 def fit_probe(
     train: np.ndarray, labels: np.ndarray, regularization: float, standardizer: Standardizer
 ) -> LinearProbe:
-    """Fits one probe, from weights of zero; arguments as in `fit_path`."""
-    return next(iter(fit_path(train, labels, [regularization], standardizer)))
+    """Fits one probe, from weights of zero and to a smaller tolerance; arguments as `fit_path`."""
+    return next(fit_path(train, labels, [regularization], standardizer, _TOLERANCE))

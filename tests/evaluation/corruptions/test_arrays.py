@@ -154,6 +154,7 @@ GOOD = np.zeros((1, 8, 8, 1), "uint8")
         ({"severity": True}, "Received: severity=True"),
         ({"seed": 0.5}, "`seed` should be a whole number"),
         ({"first": -1}, "`first` should be a whole number of at least 0"),
+        ({"first": 2**63}, r"`first` should be at most 2\^62"),
         ({"threads": 0}, "`threads` should be a whole number of at least 1"),
         ({"constants": "mnist"}, "`constants` should be one of"),
         ({"images": GOOD.astype("float32")}, "should be uint8.*images.dtype=float32"),

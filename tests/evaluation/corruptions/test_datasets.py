@@ -1,5 +1,7 @@
 """Corrupted data sets are the corrupted arrays."""
 
+import collections
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,19 @@ def test_images_alone_in_dictionaries_and_of_many_sizes(images):
     assert result.element_spec == spec
     found = [(image.shape[:2], image[0, 0, 0]) for image in result.as_numpy_iterator()]
     assert found == [((8, 8), 21), ((100, 90), 34)]  # 12.75 and 25.5 levels are added
+
+
+def test_structures_are_kept_and_other_images_left(images):
+    pair = collections.namedtuple("pair", "corrupted clean")
+    for structure in (pair(images, images), (images, (images, np.arange(11)))):
+        dataset = tf.data.Dataset.from_tensor_slices(structure).batch(4)
+        result = corrupted(dataset, "fog", 2)
+        assert result.element_spec == dataset.element_spec
+        assert type(result.element_spec) is type(structure)
+    twins = tf.data.Dataset.from_tensors(images).map(lambda x: (x, x))
+    found, clean = next(corrupted(twins, "fog", 2).as_numpy_iterator())
+    assert (found == corrupt(images, "fog", 2)).all()
+    assert (clean == images).all()
 
 
 def test_other_constants(images):
