@@ -8,9 +8,9 @@ r"""Pre-train with SupCon, freeze, classify; and the same encoder with cross-ent
         --test_split='train[80%:]' --image_size=64
 
 Writes to --output_dir: contrastive.keras, classifier.keras, cross_entropy.keras, results.json and
-report.html; with several seeds the models of each in a folder of its own, such as seed-0. Test
-images are only measured on: no setting and no epoch was chosen by them. Ctrl-C, SIGTERM and SIGHUP
-save the model that is being trained.
+report.html, which is also there as .md and .json; with several seeds the models of each in a folder
+of its own, such as seed-0. Test images are only measured on: no setting and no epoch was chosen by
+them. Ctrl-C, SIGTERM and SIGHUP save the model that is being trained.
 """
 
 import logging

@@ -21,7 +21,7 @@ from keras_supcon.experiments.stopping import StopOnSignal
 from keras_supcon.extras import require_extra
 from keras_supcon.files import DirectoryLock
 
-_REPORT = "report.html"
+_REPORTS = ("report.html", "report.md", "report.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Comparison:
 
     Both have the same augmentation, optimizer and number of epochs. Test images are only measured
     on: no setting and no epoch is chosen by them. In the folder are contrastive.keras,
-    classifier.keras, cross_entropy.keras, results.json and report.html; with several seeds the
-    models of each are in a folder of their own, such as seed-0. Keras' session and random seed are
-    reset for each seed.
+    classifier.keras, cross_entropy.keras, results.json and report.html, with the same report as
+    report.md and report.json; with several seeds the models of each are in a folder of their own,
+    such as seed-0. Keras' session and random seed are reset for each seed.
 
     The constructor reads the description of the data, and writes nothing.
 
@@ -123,7 +123,7 @@ class Comparison:
             stack.enter_context(DirectoryLock(self.output_dir))
             if handle_signals:
                 stack.enter_context(self._stop)
-            for name in (RESULTS, _REPORT):  # of an earlier run, not of the new models
+            for name in (RESULTS, *_REPORTS):  # of an earlier run, not of the new models
                 (self.output_dir / name).unlink(missing_ok=True)
             runs: list[dict[str, Any]] = []
             for seed in self.seeds:

@@ -19,7 +19,7 @@ from keras_supcon.evaluation.embedding import Embedder
 from keras_supcon.evaluation.protocols.logistic_regression import Standardizer, fit_probe
 from keras_supcon.evaluation.protocols.splits import hold_out
 from keras_supcon.evaluation.results import as_json, as_text
-from keras_supcon.experiments.evaluation_settings import EvaluationSettings
+from keras_supcon.experiments.evaluation_settings import PROTOCOLS, EvaluationSettings
 from keras_supcon.experiments.saved_models import load_encoder_of
 from keras_supcon.extras import require_extra
 from keras_supcon.files import DirectoryLock, whole_file
@@ -27,6 +27,7 @@ from keras_supcon.models import PretrainingModel
 from keras_supcon.typing import Dataset
 
 _RECORD = "evaluation.json"
+_REPORTS = ("report.html", "report.md", "report.json")
 _VALIDATION = 0.1
 _SECONDS_BETWEEN_LINES = 15
 _NOTE = (
@@ -153,6 +154,8 @@ class Evaluation:
             RuntimeError: If another process writes to the folder.
         """
         with DirectoryLock(self.output_dir):
+            for name in (_RECORD, *_REPORTS, *(f"{protocol}.json" for protocol in PROTOCOLS)):
+                (self.output_dir / name).unlink(missing_ok=True)  # of another run
             return self._run()
 
     def _run(self) -> EvaluationResult:
