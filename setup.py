@@ -60,6 +60,7 @@ setup(
             "ruff>=0.17",
             "import-linter>=2.16",
             "markdown-it-py>=4",
+            "tensorboard>=2.20",
             *KERAS_HUB,
         ],
     },

@@ -1338,6 +1338,15 @@ MUTATIONS = (
         tests=("tests/metrics/test_geometry.py",),
         backend="torch",
     ),
+    Mutation(
+        name="probes_draw_from_the_training",
+        law="Probes never touch the state of the training.",
+        file="keras_supcon/callbacks/probe.py",
+        before="with fixed_seeds(layer):",
+        after="with contextlib.nullcontext():",
+        tests=("tests/callbacks/test_probes.py",),
+        backend="torch",
+    ),
     # cli
     Mutation(
         name="failed_checks_are_no_failure",

@@ -14,6 +14,7 @@ import numpy as np
 from keras import tree
 
 from keras_supcon.arguments import check_whole_number
+from keras_supcon.distribution.scopes import outside_of_scopes
 from keras_supcon.evaluation.array_checks import check_probabilities
 from keras_supcon.evaluation.row_store import RowStore, save_array
 from keras_supcon.evaluation.scores.calibration import softmax
@@ -126,8 +127,11 @@ def classify(
 class _Runner:
     """Runs a model on data sets; what was compiled for one serves the next."""
 
-    def __init__(self, network: keras.Model) -> None:
-        self._network = network
+    def __init__(
+        self, network: keras.layers.Layer, augmenter: keras.layers.Layer | None = None
+    ) -> None:
+        # In the scope of a strategy each replica would run a whole batch.
+        self._network = outside_of_scopes(lambda: RunnableNetwork(network, augmenter))
 
     def __call__(
         self,
@@ -141,7 +145,9 @@ class _Runner:
         """Returns the outputs `(n, width)` and the labels of a data set, as `embed` does."""
         check_whole_number("memory_limit", memory_limit, at_least=0)
         if output_dir is None:
-            return self._run(dataset, batch_size, memory_limit, None, verbose)
+            return outside_of_scopes(
+                lambda: self._run(dataset, batch_size, memory_limit, None, verbose)
+            )
         folder = pathlib.Path(output_dir)
         if (folder / EMBEDDINGS).exists():
             raise ValueError(
@@ -153,7 +159,9 @@ class _Runner:
             whole_file(folder / LABELS) as labels_file,
             whole_file(folder / EMBEDDINGS) as embeddings_file,
         ):
-            labels = self._run(dataset, batch_size, memory_limit, embeddings_file, verbose)[1]
+            _, labels = outside_of_scopes(
+                lambda: self._run(dataset, batch_size, memory_limit, embeddings_file, verbose)
+            )
             save_array(labels_file, labels)
         return np.load(folder / EMBEDDINGS, mmap_mode="r"), labels
 
@@ -206,9 +214,9 @@ class Embedder(_Runner):
         if not isinstance(model, keras.layers.Layer):
             raise ValueError(f"`model` should be a Keras model or layer. Received: model={model!r}")
         if isinstance(model, EncoderModel):
-            super().__init__(RunnableNetwork(model.encoder, one_view(model.augmenter)))
+            super().__init__(model.encoder, one_view(model.augmenter))
         else:
-            super().__init__(RunnableNetwork(model, None))
+            super().__init__(model)
 
     def _check_outputs(self, rows: np.ndarray) -> np.ndarray:
         sums = rows.sum(axis=1)
@@ -240,7 +248,7 @@ class Classifier(_Runner):
                 "`classifier` should be a Keras model or layer. Received: "
                 f"classifier={classifier!r}"
             )
-        super().__init__(RunnableNetwork(classifier, None))
+        super().__init__(classifier)
         self._from_logits = from_logits
 
     def __call__(self, dataset: Dataset, *args: Any, **kwargs: Any) -> tuple:

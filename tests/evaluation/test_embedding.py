@@ -175,3 +175,14 @@ def test_refuses_data_sets_without_end(digits):
     endless = tf.data.Dataset.from_tensors((digits[0][:5], digits[1][:5])).repeat()
     with pytest.raises(ValueError, match="`dataset` should end"):
         embed(flat_encoder(), endless)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of `tf.distribute`")
+def test_the_scope_of_a_strategy_changes_nothing(digits, strategy):
+    arrays = digits[0][:50], digits[1][:50]
+    encoder = flat_encoder()
+    expected, _ = embed(encoder, arrays)
+    with strategy.scope():
+        embeddings, labels = embed(encoder, arrays)
+    np.testing.assert_array_equal(embeddings, expected)
+    np.testing.assert_array_equal(labels, arrays[1])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Fewer than in the linear evaluation: some images choose no finer.
 _REGULARIZATIONS = tuple(float(one) for one in np.logspace(-5, 2, 15))
 _WITHOUT_CHOICE = 1.0
-_MOST_FOLDS = 5
+_MOST_FOLDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,9 +117,9 @@ def few_label_evaluation(
 ) -> FewLabelResult:
     """Fits linear classifiers to a few labeled embeddings, for several draws of these.
 
-    The labeled images are drawn class by class, at least one of each class. Cross-validation among
-    them alone, in up to five folds, chooses the regularization; with one image of a class it cannot
-    be chosen and is 1. Features are standardized by all training embeddings, which needs no labels.
+    The labeled images are drawn class by class, at least one of each class. Cross-validation of
+    them alone, in up to three folds, chooses the regularization; with one image of a class it is 1.
+    Features are standardized by all training embeddings, which needs no labels.
 
     Args:
         train: Embeddings `(train, d)`.
