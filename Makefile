@@ -47,7 +47,7 @@ PYTEST = -m pytest -q -o junit_family=xunit1 --junitxml=build/test-times/$@.xml 
 
 .PHONY: demo test check lint doctest test-tensorflow test-programs test-neutral test-jax test-torch test-tpu-tensorflow \
 	test-lowest-keras test-parity test-times test-exhaustive mutation-check environments \
-	benchmark-loss benchmark-augmentation benchmark-corruptions benchmark-data benchmark-gradient-caching benchmark-methods benchmark-accelerator \
+	benchmark-loss benchmark-augmentation benchmark-corruptions benchmark-evaluation benchmark-data benchmark-gradient-caching benchmark-methods benchmark-accelerator \
 	fashion-mnist bazel clean
 
 demo: $(VENV)/demo-installed
@@ -132,6 +132,9 @@ benchmark-data: $(VENV)/demo-installed $(TORCHVISION_VENV)/installed
 benchmark-corruptions: $(VENV)/demo-installed $(CORRUPTIONS_VENV)/installed
 	$(VENV)/bin/python benchmarks/corruptions.py --peer_python=$(CORRUPTIONS_VENV)/bin/python
 
+benchmark-evaluation: $(FASHION_MNIST) $(VENV)/demo-installed $(PML_VENV)/installed
+	$(VENV)/bin/python benchmarks/evaluation.py --source_dir=$(FASHION_MNIST) --peer_python=$(PML_VENV)/bin/python
+
 benchmark-gradient-caching: $(VENV)/demo-installed
 	$(VENV)/bin/python benchmarks/gradient_caching.py
 
@@ -194,7 +197,8 @@ $(TFA_VENV)/installed: Makefile
 
 $(PML_VENV)/installed: Makefile
 	test -x $(PML_VENV)/bin/python || $(PYTHON) -m venv $(PML_VENV)
-	$(PML_VENV)/bin/python $(PIP) torch==2.13.0 pytorch-metric-learning==2.9.0
+	$(PML_VENV)/bin/python $(PIP) torch==2.13.0 pytorch-metric-learning==2.9.0 \
+		torchmetrics==1.9.0 faiss-cpu==1.15.1
 	touch $@
 
 $(AUGMENTATION_VENV)/installed: Makefile
