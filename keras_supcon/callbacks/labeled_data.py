@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -11,6 +10,7 @@ import numpy as np
 from keras import tree
 
 from keras_supcon.evaluation.array_checks import check_labels
+from keras_supcon.evaluation.labeled_batches import is_pair_of_arrays, labeled_batches
 from keras_supcon.typing import TensorTree
 
 
@@ -60,10 +60,14 @@ def read_labeled(name: str, data: Any) -> LabeledData:
     >>> data.images.shape, data.labels.tolist()
     ((4, 8, 8, 1), [0, 1, 1, 2])
     """
-    if _is_pair_of_arrays(data):
+    if is_pair_of_arrays(data):
         images, labels = tree.map_structure(_as_array, data[0]), data[1]
     else:
-        parts = list(_batches(name, data))
+        batches, _ = labeled_batches(name, data, batch_size=1)
+        parts = [
+            (tree.map_structure(_as_array, images), np.atleast_1d(_as_array(labels)))
+            for images, labels in batches
+        ]
         if not parts:
             raise ValueError(f"`{name}` should yield at least one batch. Received: no batch")
         try:
@@ -86,37 +90,6 @@ def read_labeled(name: str, data: Any) -> LabeledData:
             f"Received: {len(labels)} images, classes {classes[:5].tolist()}"
         )
     return LabeledData(images, labels)
-
-
-def _is_pair_of_arrays(data: Any) -> bool:
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        return False
-    # A list may hold two batches, which are pairs, or an array and a list of ids.
-    return all(hasattr(array, "shape") for array in tree.flatten(data[0])) and not (
-        isinstance(data[0], (tuple, list)) and isinstance(data[1], (tuple, list))
-    )
-
-
-def _batches(name: str, data: Any) -> Iterator[tuple[TensorTree, np.ndarray]]:
-    if not isinstance(data, (Iterable, keras.utils.PyDataset)) or isinstance(data, (str, dict)):
-        raise ValueError(
-            f"`{name}` should be a pair of arrays (images, labels) or batches of such pairs. "
-            f"Received: {name}={data!r}"
-        )
-    if hasattr(data, "cardinality") and int(data.cardinality()) == -1:
-        raise ValueError(
-            f"`{name}` should end. Received: a data set that repeats without end, such as by "
-            "`dataset.repeat()`"
-        )
-    is_indexed = isinstance(data, keras.utils.PyDataset)
-    for batch in (data[i] for i in range(data.num_batches)) if is_indexed else data:
-        if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-            raise ValueError(
-                f"`{name}` should yield batches (images, labels). Received: a batch of type "
-                f"{type(batch).__name__}"
-            )
-        labels = _as_array(batch[1])
-        yield tree.map_structure(_as_array, batch[0]), np.atleast_1d(labels)
 
 
 def _as_array(array: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -16,6 +16,7 @@ from keras import tree
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.distribution.scopes import outside_of_scopes
 from keras_supcon.evaluation.array_checks import check_probabilities
+from keras_supcon.evaluation.labeled_batches import labeled_batches
 from keras_supcon.evaluation.row_store import RowStore, save_array
 from keras_supcon.evaluation.scores.calibration import softmax
 from keras_supcon.files import make_writable, whole_file
@@ -173,7 +174,7 @@ class _Runner:
         path: pathlib.Path | None,
         verbose: bool | str,
     ) -> tuple[np.ndarray, np.ndarray]:
-        batches, number = _batches(dataset, batch_size)
+        batches, number = labeled_batches("dataset", dataset, batch_size)
         labels: list[np.ndarray] = []
         progress = _Progress(number, verbose)
         with RowStore(memory_limit, path) as store:
@@ -266,57 +267,6 @@ class Classifier(_Runner):
                 "encoder needs a classifier first, such as that of `evaluation.linear_evaluation`. "
                 f"{error}"
             ) from None
-
-
-def _batches(
-    dataset: Dataset, batch_size: int
-) -> tuple[Iterator[tuple[TensorTree, Tensor]], int | None]:
-    """Returns the batches of a data set or of arrays, and their number, if it is known."""
-    is_pair = isinstance(dataset, tuple) and len(dataset) == 2 and hasattr(dataset[1], "shape")
-    if is_pair and all(hasattr(array, "shape") for array in tree.flatten(dataset[0])):
-        return _batches_of_arrays(dataset, batch_size)
-    if isinstance(dataset, keras.utils.PyDataset):
-        number = dataset.num_batches
-        return _pairs(dataset[i] for i in range(number)), number
-    number = None
-    if hasattr(dataset, "cardinality"):
-        number = int(dataset.cardinality())
-        if number == -1:
-            raise ValueError(
-                "`dataset` should end. Received: a data set that repeats without end, such as by "
-                "`dataset.repeat()`"
-            )
-        number = number if number >= 0 else None
-    elif hasattr(dataset, "__len__"):
-        number = len(dataset)
-    return _pairs(dataset), number
-
-
-def _batches_of_arrays(
-    arrays: tuple[TensorTree, Tensor], batch_size: int
-) -> tuple[Iterator[tuple[TensorTree, Tensor]], int]:
-    batch_size = check_whole_number("batch_size", batch_size, at_least=1)
-    number = len(arrays[1])
-    if any(len(array) != number for array in tree.flatten(arrays[0])):
-        shapes = [tuple(array.shape) for array in tree.flatten(arrays[0])]
-        raise ValueError(
-            "`dataset` should be inputs and labels of one length. Received: inputs of shape "
-            f"{', '.join(map(str, shapes))}, labels.shape={tuple(arrays[1].shape)}"
-        )
-    starts = range(0, number, batch_size)
-    return (
-        tree.map_structure(lambda array, i=i: array[i : i + batch_size], arrays) for i in starts
-    ), len(starts)
-
-
-def _pairs(batches: Iterable[Any]) -> Iterator[tuple[TensorTree, Tensor]]:
-    for batch in batches:
-        if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-            raise ValueError(
-                "`dataset` should yield batches (images, labels). Received: a batch of type "
-                f"{type(batch).__name__}"
-            )
-        yield batch[0], batch[1]  # a third part would be sample weights
 
 
 def _as_batch(inputs: Tensor) -> Tensor:
