@@ -32,7 +32,6 @@ _SECONDS_TO_BAR = 3
 _SECONDS_BETWEEN_LINES = 10
 # Rows of probabilities add up to 1 but for rounding.
 _SUM_TOLERANCE = 1e-3
-_ENOUGH_ROWS = 2
 
 
 def embed(
@@ -220,19 +219,27 @@ class Embedder(_Runner):
             super().__init__(model)
 
     def _check_outputs(self, rows: np.ndarray) -> np.ndarray:
-        sums = rows.sum(axis=1)
-        if (
-            rows.shape[1] > 1
-            and len(rows) >= _ENOUGH_ROWS
-            and (rows >= 0).all()
-            and (np.abs(sums - 1) <= _SUM_TOLERANCE).all()
-        ):
+        if _are_probabilities(rows):
             raise ValueError(
                 "`model` should be an encoder. Received: a model whose outputs are probabilities, "
                 "rows that add up to 1. Give the encoder within the classifier, or let "
                 "`evaluation.classify` compute probabilities"
             )
         return rows
+
+
+def _are_probabilities(rows: np.ndarray) -> bool:
+    """Tells outputs of a softmax: rows of at least 0 that add up to 1, not all of them the same.
+
+    Rows of zeros and ones alone may as well be features.
+    """
+    return bool(
+        rows.shape[1] > 1
+        and (rows >= 0).all()
+        and (np.abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE).all()
+        and ((rows > 0) & (rows < 1)).any()
+        and (rows != rows[0]).any()
+    )
 
 
 class Classifier(_Runner):

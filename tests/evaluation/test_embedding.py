@@ -151,6 +151,12 @@ def test_a_linear_classifier_embeds_by_its_encoder_and_classifies_by_its_head(di
     assert classify(model, arrays)[0].shape == (20, 10)
 
 
+@pytest.mark.parametrize("rows", [[[0, 1], [1, 0]], [[0.5, 0.5], [0.5, 0.5]]])
+def test_features_that_add_up_to_one_by_chance_are_features(rows):
+    rows = np.array(rows, "float32")
+    np.testing.assert_array_equal(embed(keras.layers.Identity(), (rows, np.arange(2)))[0], rows)
+
+
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
