@@ -67,7 +67,8 @@ class Result(abc.ABC):
 
     `print(result)` prints the table, `result.plot()` draws the result as a
     `matplotlib.figure.Figure`, `result.to_json()` is its numbers with the protocol, and
-    `Report.add(result)` adds all of it to a report.
+    `Report.add(result)` adds all of it to a report. `Report.add({"SupCon": one, "other": other})`
+    compares several, in one figure where `plot_together` draws one.
 
     Args:
         protocol: Name, sizes, choices, seeds, date and versions.
@@ -79,6 +80,8 @@ class Result(abc.ABC):
     """Heading of the result in a report."""
     caption: ClassVar[str] = ""
     """What the picture shows."""
+    caption_together: ClassVar[str] = ""
+    """What the picture of several results shows; empty if that is the same."""
 
     @abc.abstractmethod
     def rows(self) -> list[dict[str, str]]:
@@ -87,6 +90,11 @@ class Result(abc.ABC):
     @abc.abstractmethod
     def plot(self, narrow: bool = False) -> Figure:
         """Draws the result; `narrow` is for the screen of a phone."""
+
+    @classmethod
+    def plot_together(cls, results: Mapping[str, Any], narrow: bool = False) -> Figure | None:
+        """Draws several results in one figure, by the names of their models; None if it cannot."""
+        return None
 
     def image_scores(self) -> np.ndarray | None:
         """Returns a score of each image `(n,)`, in the order of the images; None if it has none."""

@@ -20,7 +20,7 @@ from keras_supcon.evaluation.corruptions import (
 )
 from keras_supcon.evaluation.embedding import Classifier, Embedder
 from keras_supcon.evaluation.protocols.logistic_regression import LinearProbe
-from keras_supcon.evaluation.reporting.charts import draw_heatmap
+from keras_supcon.evaluation.reporting.charts import draw_bars, draw_heatmap
 from keras_supcon.evaluation.results import ARRAY, Result, describe, percent
 from keras_supcon.evaluation.scores.corruption_error import (
     ALEXNET_CLEAN_ERROR,
@@ -65,6 +65,9 @@ class CorruptionResult(Result):
 
     title: ClassVar[str] = "Corruption robustness"
     caption: ClassVar[str] = "Accuracy on corrupted test images, by corruption and severity."
+    caption_together: ClassVar[str] = (
+        "Accuracy on corrupted test images by corruption, mean of the five severities."
+    )
 
     @property
     def accuracy_by_severity(self) -> tuple[float, ...]:
@@ -88,6 +91,20 @@ class CorruptionResult(Result):
         values = 1 - np.array(list(self.errors.values()))
         names = [name.replace("_", " ") for name in self.errors]
         return draw_heatmap(values, names, list(map(str, SEVERITIES)), percent=True, narrow=narrow)
+
+    @classmethod
+    def plot_together(
+        cls, results: Mapping[str, CorruptionResult], narrow: bool = False
+    ) -> Figure | None:
+        first = next(iter(results.values()))
+        values = {
+            name.replace("_", " "): {
+                model: 1 - float(np.mean(one.errors.get(name, np.nan)))
+                for model, one in results.items()
+            }
+            for name in first.errors
+        }
+        return draw_bars(values, "mean accuracy of five severities", percent=True, narrow=narrow)
 
 
 def corruption_robustness(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -89,15 +89,21 @@ class FewLabelResult(Result):
         ]
 
     def plot(self, narrow: bool = False) -> Figure:
-        parts = sorted(self.parts, key=lambda part: part.labels)
-        series = {"linear": ([part.labels for part in parts], [part.accuracy for part in parts])}
-        low, high = zip(*(part.interval for part in parts), strict=True)
+        return self.plot_together({"linear": self}, narrow)
+
+    @classmethod
+    def plot_together(cls, results: Mapping[str, FewLabelResult], narrow: bool = False) -> Figure:
+        series, intervals = {}, {}
+        for name, result in results.items():
+            parts = sorted(result.parts, key=lambda part: part.labels)
+            series[name] = ([part.labels for part in parts], [part.accuracy for part in parts])
+            intervals[name] = tuple(zip(*(part.interval for part in parts), strict=True))
         return draw_lines(
             series,
             "labeled images",
             "accuracy",
             log_x=True,
-            intervals={"linear": (list(low), list(high))},
+            intervals=intervals,
             percent=True,
             narrow=narrow,
         )

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
@@ -94,6 +94,10 @@ class FineTuningResult(PredictionResult):
             for rate in rates
         }
         return draw_bars(values, "validation accuracy", percent=True, narrow=narrow)
+
+    @classmethod
+    def plot_together(cls, results: Mapping[str, Any], narrow: bool = False) -> None:
+        return None  # each has a grid of its own
 
 
 def fine_tune(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -56,8 +56,8 @@ class LinearResult(PredictionResult):
 
     title: ClassVar[str] = "Linear evaluation"
     caption: ClassVar[str] = (
-        "Accuracy on validation images by the regularization of the classifier. The line marks the "
-        "one that was chosen: the test images had no part in it."
+        "Accuracy on validation images by the regularization of the classifier. A vertical line "
+        "marks the one that was chosen: the test images had no part in it."
     )
 
     @property
@@ -75,18 +75,24 @@ class LinearResult(PredictionResult):
         ]
 
     def plot(self, narrow: bool = False) -> Figure:
-        series = {
-            "validation": (
-                list(self.validation_scores),
-                list(self.validation_scores.values()),
-            )
-        }
+        return self._draw({"validation": self}, {"chosen": self.regularization}, narrow)
+
+    @classmethod
+    def plot_together(cls, results: Mapping[str, LinearResult], narrow: bool = False) -> Figure:
+        chosen = {f"{name}, chosen": one.regularization for name, one in results.items()}
+        return cls._draw(results, chosen, narrow)
+
+    @staticmethod
+    def _draw(
+        results: Mapping[str, LinearResult], chosen: Mapping[str, float], narrow: bool
+    ) -> Figure:
+        curves = {name: one.validation_scores for name, one in results.items()}
         return draw_lines(
-            series,
+            {name: (list(curve), list(curve.values())) for name, curve in curves.items()},
             "regularization",
             "accuracy",
             log_x=True,
-            marks={"chosen": self.regularization},
+            marks=chosen,
             percent=True,
             narrow=narrow,
         )

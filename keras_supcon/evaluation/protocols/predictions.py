@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,8 +70,24 @@ class PredictionResult(Result):
         ]
 
     def plot(self, narrow: bool = False) -> Figure:
-        of_class = {
+        return draw_bars(self.accuracy_of_classes, "accuracy", percent=True, narrow=narrow)
+
+    @classmethod
+    def plot_together(
+        cls, results: Mapping[str, PredictionResult], narrow: bool = False
+    ) -> Figure | None:
+        of_models = {name: one.accuracy_of_classes for name, one in results.items()}
+        classes = dict.fromkeys(one for of_model in of_models.values() for one in of_model)
+        values = {
+            one: {name: of_model.get(one, np.nan) for name, of_model in of_models.items()}
+            for one in classes
+        }
+        return draw_bars(values, "accuracy", percent=True, narrow=narrow)
+
+    @property
+    def accuracy_of_classes(self) -> dict[str, float]:
+        """Accuracy on the test images of each class."""
+        return {
             str(one): float(self.is_right[self.labels == one].mean())
             for one in np.unique(self.labels)
         }
-        return draw_bars(of_class, "accuracy", percent=True, narrow=narrow)

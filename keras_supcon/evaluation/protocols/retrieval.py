@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -55,7 +55,12 @@ class RetrievalResult(Result):
         ]
 
     def plot(self, narrow: bool = False) -> Figure:
-        series = {"recall": (list(self.recall_at), list(self.recall_at.values()))}
+        return self.plot_together({"recall": self}, narrow)
+
+    @classmethod
+    def plot_together(cls, results: Mapping[str, RetrievalResult], narrow: bool = False) -> Figure:
+        recalls = {name: one.recall_at for name, one in results.items()}
+        series = {name: (list(one), list(one.values())) for name, one in recalls.items()}
         return draw_lines(
             series, "nearest images", "recall", log_x=True, percent=True, narrow=narrow
         )

@@ -189,7 +189,7 @@ class Report:
 
         Args:
             result: A result; or results of one protocol, by the names of their models, which share
-                a table and have a figure each.
+                a table, and a figure where `Result.plot_together` draws one.
             heading: Heading above it; None takes that of the result.
 
         Returns:
@@ -201,10 +201,7 @@ class Report:
         named = result if isinstance(result, Mapping) else {None: result}
         kind = kind_of(list(named.values()))
         heading = heading or kind.title or kind.__name__
-        pictures = [
-            self._draw(one.plot, with_name(name, one.caption), with_name(name, heading))
-            for name, one in named.items()
-        ]
+        pictures = self._draw_results(named, kind, heading)
         self.add_table(rows_of(named), heading)
         self._blocks += pictures
         for name, one in named.items():
@@ -270,6 +267,21 @@ class Report:
         name = name or " ".join(caption.split()[:4])
         name = safe_name(str(name), "figure", self._file_names)
         return Picture(name, caption, wide, narrow, {**names, **(key or {})})
+
+    def _draw_results(
+        self, named: Mapping[Any, Result], kind: type[Result], heading: str
+    ) -> list[Picture]:
+        """Draws several results in one figure where their kind does so, else one for each."""
+        if len(named) > 1:
+            texts = {str(name): one for name, one in named.items()}
+            together = {narrow: kind.plot_together(texts, narrow) for narrow in (False, True)}
+            if together[False] is not None:
+                caption = kind.caption_together or kind.caption
+                return [self._draw(together.__getitem__, caption, heading)]
+        return [
+            self._draw(one.plot, with_name(name, one.caption), with_name(name, heading))
+            for name, one in named.items()
+        ]
 
     def _content(self) -> Content:
         date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
-from keras_supcon.evaluation import Report, Result, compare, knn_evaluation, reporting
+from keras_supcon.evaluation import (
+    KNNResult,
+    Report,
+    Result,
+    compare,
+    knn_evaluation,
+    reporting,
+)
 from keras_supcon.evaluation.reporting.charts import draw_bars, draw_heatmap
 from keras_supcon.evaluation.reporting.markdown import escape
 from keras_supcon.evaluation.reporting.names import visible
@@ -59,7 +66,7 @@ def test_results_of_several_models_share_a_table(rng):
     assert [row.pop("model") for row in table["rows"]] == list(results)
     assert table["rows"] == [row for one in results.values() for row in one.rows()]
     figures = [block for block in content["blocks"] if block["kind"] == "figure"]
-    assert [figure["caption"].split(":")[0] for figure in figures] == list(results)
+    assert [figure["caption"] for figure in figures] == [KNNResult.caption]  # both in one
     assert [one["name"] for one in content["results"]] == [
         "SupCon: Nearest neighbors",
         "cross-entropy: Nearest neighbors",
@@ -87,6 +94,8 @@ def test_results_may_have_different_columns():
         "second": Measured(protocol={}, row={"a": "2", "b": "3"}),
     }
     blocks = Report("x").add(results).to_dict()["blocks"]
+    captions = [block["caption"] for block in blocks if block["kind"] == "figure"]
+    assert captions == list(results)  # one figure for each
     assert blocks[0]["text"] == "Measured"  # which has no title
     assert blocks[1]["rows"] == [
         {"name of the model": "first", "a": "1", "model": "large", "b": "-"},
