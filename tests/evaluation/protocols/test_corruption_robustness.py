@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_supcon import evaluation as E  # noqa: N812
+from keras_supcon.data import load_arrays
 
 pytestmark = pytest.mark.neutral
 
@@ -127,3 +128,20 @@ def test_refuses_an_encoder_where_a_classifier_is_expected(images):
     encoder = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten()])
     with pytest.raises(ValueError, match="An encoder needs a classifier first"):
         E.corruption_robustness(encoder, images, is_bright(images), names=NAMES)
+
+
+def test_severity_lowers_accuracy_on_average():
+    def larger(split):
+        images, labels = load_arrays("digits", split)
+        return images.repeat(3, axis=1).repeat(3, axis=2), labels
+
+    def rows(images):
+        return images.reshape(len(images), -1).astype("float32")
+
+    (train, train_labels), (test, test_labels) = larger("train"), larger("test")
+    split = rows(train), train_labels, rows(test), test_labels
+    probe = E.linear_evaluation(*split, regularizations=(0.01,)).probe
+    result = E.corruption_robustness(lambda images: probe.predict(rows(images)), test, test_labels)
+    accuracies = [1 - result.clean_error, *result.accuracy_by_severity]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert accuracies[0] > accuracies[-1] + 0.1
