@@ -1255,7 +1255,7 @@ MUTATIONS = (
         before="normalize_rows(splits.test), normalize_rows(splits.train), num_neighbors",
         after="splits.test, splits.train, num_neighbors",
         tests=("tests/evaluation/protocols/test_knn.py",),
-        backend="torch",
+        backend="tensorflow",
     ),
     Mutation(
         name="names_are_formulas",
@@ -1282,7 +1282,7 @@ MUTATIONS = (
         before="predictions = probe.predict(of_validation[0])",
         after="predictions = probe.predict(splits.test[: len(of_validation[0])])",
         tests=("tests/evaluation/protocols/test_linear.py",),
-        backend="torch",
+        backend="tensorflow",
     ),
     Mutation(
         name="border_in_the_bin_below",
@@ -1291,7 +1291,7 @@ MUTATIONS = (
         before="np.floor(confidence * num_bins)",
         after="np.ceil(confidence * num_bins) - 1",
         tests=("tests/evaluation/scores/test_calibration.py",),
-        backend="torch",
+        backend="tensorflow",
     ),
     Mutation(
         name="ties_are_matches",
@@ -1300,7 +1300,7 @@ MUTATIONS = (
         before="np.searchsorted(others, matches)",
         after='np.searchsorted(others, matches, "right")',
         tests=("tests/evaluation/scores/test_ranking.py",),
-        backend="torch",
+        backend="tensorflow",
     ),
     Mutation(
         name="fine_tuning_keeps_its_weights",
@@ -1318,7 +1318,7 @@ MUTATIONS = (
         before="autoescape=True",
         after="autoescape=False",
         tests=("tests/evaluation/reporting/test_report.py",),
-        backend="torch",
+        backend="tensorflow",
     ),
     Mutation(
         name="corruption_depends_on_the_batch",
@@ -1327,7 +1327,7 @@ MUTATIONS = (
         before='["counter"][2] = image',
         after='["counter"][2] = image - self._images[0]',
         tests=("tests/evaluation/corruptions/test_arrays.py",),
-        backend="torch",
+        backend="tensorflow",
     ),
     Mutation(
         name="pairs_of_views_count_once",

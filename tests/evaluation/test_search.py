@@ -6,8 +6,6 @@ import pytest
 from keras_supcon.evaluation import search
 from keras_supcon.evaluation.search import nearest, normalize_rows, similarity_blocks
 
-pytestmark = pytest.mark.neutral
-
 
 def sorted_products(queries, gallery, num_neighbors):
     products = queries @ gallery.T

@@ -13,8 +13,6 @@ from keras_supcon.evaluation.corruptions import (
     corruption_constants,
 )
 
-pytestmark = pytest.mark.neutral
-
 NAMES = (*CORRUPTIONS, *EXTRA_CORRUPTIONS)
 DETERMINISTIC = (
     "defocus_blur",

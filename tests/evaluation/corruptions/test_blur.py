@@ -9,8 +9,6 @@ from scipy import ndimage
 from keras_supcon.evaluation.corruptions import blur
 from keras_supcon.evaluation.corruptions.streams import Streams
 
-pytestmark = pytest.mark.neutral
-
 
 @pytest.fixture
 def images(rng):

@@ -11,8 +11,6 @@ from scipy import ndimage
 from keras_supcon.evaluation.corruptions import corrupt, digital
 from keras_supcon.evaluation.corruptions.streams import Streams
 
-pytestmark = pytest.mark.neutral
-
 
 @pytest.fixture
 def images(rng):

@@ -6,8 +6,6 @@ import pytest
 from keras_supcon.evaluation.corruptions import corrupt, corruption_constants, noise
 from keras_supcon.evaluation.corruptions.streams import Streams
 
-pytestmark = pytest.mark.neutral
-
 SHAPE = (20, 32, 32, 3)
 
 

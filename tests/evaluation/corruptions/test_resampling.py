@@ -6,8 +6,6 @@ from scipy import ndimage
 
 from keras_supcon.evaluation.corruptions.resampling import sample, zoom
 
-pytestmark = pytest.mark.neutral
-
 
 @pytest.mark.parametrize(("repeat_edge", "mode"), [(True, "reflect"), (False, "mirror")])
 def test_samples_are_those_of_scipy(repeat_edge, mode, rng):

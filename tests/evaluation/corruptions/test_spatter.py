@@ -7,8 +7,6 @@ from keras_supcon.evaluation.corruptions import corrupt
 from keras_supcon.evaluation.corruptions.spatter import canny, equalize, spatter, water_drops
 from keras_supcon.evaluation.corruptions.streams import Streams
 
-pytestmark = pytest.mark.neutral
-
 
 def test_the_edge_of_a_step_is_one_pixel_wide():
     levels = np.zeros((12, 16), "uint8")

@@ -1,11 +1,8 @@
 """Random numbers of images."""
 
 import numpy as np
-import pytest
 
 from keras_supcon.evaluation.corruptions.streams import Streams
-
-pytestmark = pytest.mark.neutral
 
 
 def draw(streams, count):

@@ -9,8 +9,6 @@ from keras_supcon.evaluation.corruptions.frost import NUM_PICTURES, frost_pictur
 from keras_supcon.evaluation.corruptions.levels import to_gray
 from keras_supcon.evaluation.corruptions.streams import Streams
 
-pytestmark = pytest.mark.neutral
-
 
 @pytest.fixture
 def images(rng):

@@ -7,8 +7,6 @@ import pytest
 
 from keras_supcon import evaluation as E  # noqa: N812
 
-pytestmark = pytest.mark.neutral
-
 
 def calibrated(rng, number, sharpness=1.0, classes=5):
     """Returns logits times a number, and labels drawn from the probabilities of the logits."""

@@ -6,8 +6,6 @@ import pytest
 from keras_supcon import evaluation as E  # noqa: N812
 from tests.evaluation.protocols.embeddings import overlapping
 
-pytestmark = pytest.mark.neutral
-
 
 def test_counts_the_images_that_one_alone_has_right():
     first = np.array([1, 1, 1, 1, 0, 0, 1, 1, 1, 1], bool)

@@ -7,8 +7,6 @@ import scipy.stats
 from keras_supcon.evaluation import few_label_evaluation
 from tests.evaluation.protocols.embeddings import overlapping
 
-pytestmark = pytest.mark.neutral
-
 
 def test_more_labels_are_better_and_all_of_them_are_all(rng):
     split = overlapping(rng, train=1000, noise=1.2)

@@ -7,8 +7,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from keras_supcon.evaluation import knn_accuracy, knn_evaluation
 from tests.evaluation.protocols.embeddings import overlapping
 
-pytestmark = pytest.mark.neutral
-
 
 def test_votes_are_weighted_by_similarity(rng):
     train, train_labels, test, test_labels = overlapping(rng)

@@ -15,8 +15,6 @@ from keras_supcon.evaluation.protocols.logistic_regression import (
 )
 from tests.evaluation.protocols.embeddings import overlapping
 
-pytestmark = pytest.mark.neutral
-
 
 def loss_of(weights, bias, rows, labels, regularization):
     logits = rows @ weights + bias

@@ -5,8 +5,6 @@ import pytest
 
 from keras_supcon.evaluation import eleven_point_average_precision, multi_label_evaluation
 
-pytestmark = pytest.mark.neutral
-
 
 def several(rng, number, classes=3, noise=0.6):
     labels = rng.integers(0, 2, (number, classes))

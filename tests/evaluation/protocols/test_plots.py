@@ -6,8 +6,6 @@ import pytest
 from keras_supcon import evaluation as E  # noqa: N812
 from tests.evaluation.protocols.embeddings import overlapping
 
-pytestmark = pytest.mark.neutral
-
 PROTOCOLS = {
     "linear": lambda split: E.linear_evaluation(*split, regularizations=(0.1, 1.0)),
     "knn": lambda split: E.knn_evaluation(*split),

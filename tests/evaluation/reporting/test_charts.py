@@ -13,7 +13,7 @@ from keras_supcon.evaluation.reporting.charts import (
 )
 from keras_supcon.evaluation.reporting.png import DOTS_PER_INCH
 
-pytestmark = [pytest.mark.neutral, pytest.mark.filterwarnings("error")]
+pytestmark = pytest.mark.filterwarnings("error")
 NAN = float("nan")
 
 

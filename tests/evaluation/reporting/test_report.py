@@ -23,8 +23,6 @@ from keras_supcon.evaluation.reporting.markdown import escape
 from keras_supcon.evaluation.reporting.names import visible
 from tests.evaluation.protocols.embeddings import overlapping
 
-pytestmark = pytest.mark.neutral
-
 ROWS = [{"model": "a|b", "accuracy": "98%"}, {"model": "<i>", "accuracy": "-"}]
 
 

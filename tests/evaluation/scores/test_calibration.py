@@ -7,8 +7,6 @@ import sklearn.metrics
 from keras_supcon import evaluation as E  # noqa: N812
 from keras_supcon.evaluation.scores.calibration import bin_confidences
 
-pytestmark = pytest.mark.neutral
-
 
 def some(rng, number=500, classes=6, sharpness=2.0, dtype="float64"):
     logits = sharpness * rng.normal(size=(number, classes))

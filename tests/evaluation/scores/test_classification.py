@@ -6,8 +6,6 @@ from sklearn.metrics import balanced_accuracy_score
 
 from keras_supcon.evaluation import eleven_point_average_precision, mean_per_class_accuracy
 
-pytestmark = pytest.mark.neutral
-
 
 def test_mean_per_class_is_balanced_accuracy(rng):
     labels = rng.choice(5, 300, p=[0.6, 0.2, 0.1, 0.06, 0.04])

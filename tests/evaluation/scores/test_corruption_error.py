@@ -12,8 +12,6 @@ from keras_supcon.evaluation.scores.corruption_error import (
     relative_mean_corruption_error,
 )
 
-pytestmark = pytest.mark.neutral
-
 TWO = ("fog", "snow")
 
 

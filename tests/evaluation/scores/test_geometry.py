@@ -15,8 +15,6 @@ from keras_supcon.evaluation.scores.geometry import (
     within_class_variance_ratio,
 )
 
-pytestmark = pytest.mark.neutral
-
 OF_ONE_ARRAY = [dead_dimensions, effective_rank, embedding_std, mean_cosine, uniformity]
 
 

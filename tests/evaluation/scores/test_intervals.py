@@ -13,8 +13,6 @@ from keras_supcon.evaluation.scores.intervals import (
     permutation_test,
 )
 
-pytestmark = pytest.mark.neutral
-
 
 def test_intervals_of_a_share_cover_it_in_95_of_100_cases(rng):
     counts = rng.binomial(200, 0.9, 400)

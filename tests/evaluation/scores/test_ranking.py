@@ -7,8 +7,6 @@ from sklearn.metrics import average_precision_score
 from keras_supcon import evaluation as E  # noqa: N812
 from keras_supcon.evaluation.scores.ranking import rank
 
-pytestmark = pytest.mark.neutral
-
 
 def by_loop(queries, labels, gallery, gallery_labels, is_own):
     """Returns first place, R-precision, average precision at R and average precision."""
