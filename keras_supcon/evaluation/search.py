@@ -10,16 +10,17 @@ _BLOCK_BYTES = 2**26
 _FEWEST_GROUPS = 1024
 
 
-def normalize_rows(embeddings: np.ndarray) -> np.ndarray:
-    """Returns rows of unit length, float32; a row of zeros stays zero.
+def normalize_rows(embeddings: np.ndarray, dtype: str = "float32") -> np.ndarray:
+    """Returns rows of unit length; a row of zeros stays zero.
 
     Args:
         embeddings: `(n, d)`, finite.
+        dtype: Dtype of the result.
     """
     embeddings = np.asarray(embeddings)
     # The largest value first, since squares of float32 overflow from 1.8e19 on.
     largest = np.abs(embeddings).max(axis=1, keepdims=True)
-    rows = (embeddings / np.where(largest > 0, largest, 1)).astype("float32", copy=False)
+    rows = (embeddings / np.where(largest > 0, largest, 1)).astype(dtype, copy=False)
     norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
     return rows / np.where(norms > 0, norms, 1)
 

@@ -12,7 +12,10 @@ from keras_supcon.evaluation.array_checks import check_embeddings, check_labels
 from keras_supcon.evaluation.search import normalize_rows
 
 # Bytes of similarities in a block.
-_BLOCK_BYTES = 2**25
+_BLOCK_BYTES = 2**26
+# Cosines of float64 that differ by less are those of rows of one direction. In float32 the rounding
+# of collapsed rows would be a ranking.
+_EQUAL = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +92,8 @@ def rank(
             )
     order = np.argsort(gallery_labels, kind="stable")
     sorted_labels = gallery_labels[order]
-    columns = np.ascontiguousarray(normalize_rows(gallery)[order].T)
-    rows = normalize_rows(queries)
+    columns = np.ascontiguousarray(normalize_rows(gallery, "float64")[order].T)
+    rows = normalize_rows(queries, "float64")
     # The place of each query in the sorted gallery, if it is in there.
     own_column = np.empty(len(order), "int64")
     own_column[order] = np.arange(len(order))
@@ -117,7 +120,7 @@ def _blocks_of_a_class(
     query_labels: np.ndarray, sorted_labels: np.ndarray
 ) -> Iterator[tuple[np.ndarray, int, int]]:
     """Yields some queries of one class, and where that class is in the sorted gallery."""
-    size = max(1, _BLOCK_BYTES // (4 * len(sorted_labels)))
+    size = max(1, _BLOCK_BYTES // (8 * len(sorted_labels)))
     for label in np.unique(query_labels):
         first, last = np.searchsorted(sorted_labels, [label, label + 1])
         members = np.flatnonzero(query_labels == label)
@@ -137,7 +140,8 @@ def _score(ranking: Ranking, query: int, matches: np.ndarray, others: np.ndarray
     """
     number = len(matches)
     found = np.arange(1, number + 1)
-    places = found + len(others) - np.searchsorted(others, matches)  # others as near come first
+    # Others as near come first.
+    places = found + len(others) - np.searchsorted(others, matches - _EQUAL)
     precision = found / places
     ranking.first_place[query] = places[0]
     ranking.r_precision[query] = (places <= number).sum() / number

@@ -61,6 +61,12 @@ def test_separate_classes_are_perfect_and_collapse_is_worst():
     assert collapsed.recall_at[8] == collapsed.r_precision == collapsed.map_at_r == 0
 
 
+def test_rounding_of_collapsed_rows_is_no_ranking(rng):
+    direction, lengths = rng.normal(size=24), rng.uniform(0.1, 1e3, (60, 1))
+    rows, labels = (lengths * direction).astype("float32"), rng.integers(0, 3, 60)
+    assert E.recall_at_k(rows, labels, 5) == 0
+
+
 def test_length_and_order_of_embeddings_do_not_matter(rng):
     rows, labels = rng.normal(size=(60, 4)), rng.integers(0, 4, 60)
     lengths, order = rng.uniform(0.1, 1e3, (60, 1)), rng.permutation(60)
@@ -73,7 +79,7 @@ def test_length_and_order_of_embeddings_do_not_matter(rng):
 def test_small_blocks_give_what_one_block_gives(rng, monkeypatch):
     rows, labels = rng.normal(size=(50, 4)), rng.integers(0, 4, 50)
     expected = rank(rows, labels)
-    monkeypatch.setattr("keras_supcon.evaluation.scores.ranking._BLOCK_BYTES", 4 * 50 * 3)
+    monkeypatch.setattr("keras_supcon.evaluation.scores.ranking._BLOCK_BYTES", 8 * 50 * 3)
     np.testing.assert_array_equal(rank(rows, labels).first_place, expected.first_place)
 
 
