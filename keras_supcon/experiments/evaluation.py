@@ -27,7 +27,12 @@ from keras_supcon.models import PretrainingModel
 from keras_supcon.typing import Dataset
 
 _RECORD = "evaluation.json"
-_REPORTS = ("report.html", "report.md", "report.json")
+# All that a run may write, and replaces if it may.
+_FILES = (
+    _RECORD,
+    *("report.html", "report.md", "report.json"),
+    *(f"{protocol}.json" for protocol in PROTOCOLS),
+)
 _VALIDATION = 0.1
 _SECONDS_BETWEEN_LINES = 15
 _NOTE = (
@@ -115,10 +120,11 @@ class Evaluation:
         require_extra("report", "jinja2", "matplotlib", "sklearn", "scipy", by="`Evaluation`")
         self.settings = settings
         self.output_dir = pathlib.Path(settings.output_dir)
-        if not overwrite and (self.output_dir / _RECORD).exists():
+        there = [name for name in _FILES if (self.output_dir / name).exists()]
+        if there and not overwrite:
             raise ValueError(
                 "`output_dir` should not hold the results of another run. Received: "
-                f"output_dir={str(settings.output_dir)!r}, which has {_RECORD}"
+                f"output_dir={str(settings.output_dir)!r}, which has {there[0]}"
             )
         paths = [("encoder", settings.encoder), ("baseline", settings.baseline)]
         given = [(name, path) for name, path in paths if path is not None]
@@ -154,8 +160,6 @@ class Evaluation:
             RuntimeError: If another process writes to the folder.
         """
         with DirectoryLock(self.output_dir):
-            for name in (_RECORD, *_REPORTS, *(f"{protocol}.json" for protocol in PROTOCOLS)):
-                (self.output_dir / name).unlink(missing_ok=True)  # of another run
             return self._run()
 
     def _run(self) -> EvaluationResult:
@@ -170,6 +174,8 @@ class Evaluation:
             train, train_labels = embedder(self._train, verbose=verbose)
             test, _ = embedder((test_images, test_labels), settings.batch_size, verbose=verbose)
             measured[name] = Measured(model, description, train, test)
+        for name in _FILES:  # of another run, now that this one has something to write
+            (self.output_dir / name).unlink(missing_ok=True)
 
         def each(evaluate: Callable[..., Result], **options: Any) -> dict[str, Result]:
             return {

@@ -110,6 +110,18 @@ def test_results_of_another_run_are_not_overwritten(files, tmp_path):
     assert not (tmp_path / "knn.json").exists()
 
 
+def test_files_of_others_are_not_replaced_and_a_failure_keeps_what_was_there(files, tmp_path):
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(ValueError, match="results of another run.*report.html"):
+        Evaluation(settings(files, tmp_path))
+    images = keras.Input((4, 4, 1))
+    keras.Model(images, keras.layers.Flatten()(images)).save(tmp_path / "small.keras")
+    wrong = settings(files, tmp_path, encoder=tmp_path / "small.keras", protocols=("knn",))
+    with pytest.raises(ValueError, match="incompatible|expected shape"):
+        Evaluation(wrong, overwrite=True).run()
+    assert (tmp_path / "report.html").read_text() == "mine"
+
+
 def test_heads_are_analyzed_where_there_are_heads(files, tmp_path):
     result = Evaluation(settings(files, tmp_path, protocols=("head",))).run()
     assert result.failures == {}

@@ -172,8 +172,9 @@ def _check_same_images(first: Any, second: Any) -> None:
 
 def _scores(name: str, scores: Any) -> np.ndarray:
     """Returns the score of each image, float64 `(n,)`."""
+    result = scores
     if isinstance(scores, Result):
-        result, scores = scores, scores.image_scores()
+        scores = scores.image_scores()
     if scores is None:
         raise ValueError(
             f"`{name}` should be a result with a score of each image. Received: {name} of "

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import check_choice
-from keras_supcon.evaluation.array_checks import check_labels
+from keras_supcon.evaluation.array_checks import check_embeddings, check_labels
 from keras_supcon.evaluation.corruptions import (
     CORRUPTIONS,
     EXTRA_CORRUPTIONS,
@@ -20,6 +20,7 @@ from keras_supcon.evaluation.corruptions import (
 )
 from keras_supcon.evaluation.embedding import Classifier, Embedder
 from keras_supcon.evaluation.protocols.logistic_regression import LinearProbe
+from keras_supcon.evaluation.protocols.splits import check_labeled
 from keras_supcon.evaluation.reporting.charts import draw_bars, draw_heatmap
 from keras_supcon.evaluation.results import ARRAY, Result, describe, percent
 from keras_supcon.evaluation.scores.corruption_error import (
@@ -46,7 +47,7 @@ class CorruptionResult(Result):
         clean_error: Share of errors on the images as they are.
         errors: For each corruption, the share of errors by severity from 1 to 5.
         mean_corruption_error: In percent: 100 is as many errors as the baseline makes; without a
-            baseline the mean share of errors.
+            baseline the mean share of errors. None if the baseline makes no error on a corruption.
         relative_mean_corruption_error: The same for the errors beyond those on clean images; None
             without a baseline, and if the baseline makes no more errors after a corruption.
         baseline: Name of the baseline, or None.
@@ -57,7 +58,7 @@ class CorruptionResult(Result):
 
     clean_error: float
     errors: dict[str, tuple[float, ...]]
-    mean_corruption_error: float
+    mean_corruption_error: float | None
     relative_mean_corruption_error: float | None
     baseline: str | None
     labels: np.ndarray = dataclasses.field(repr=False, metadata=ARRAY)
@@ -82,7 +83,8 @@ class CorruptionResult(Result):
         row = {"clean": percent(1 - self.clean_error)}
         for severity, accuracy in zip(SEVERITIES, self.accuracy_by_severity, strict=True):
             row[f"severity {severity}"] = percent(accuracy)
-        row["mCE" if self.baseline else "mean error"] = f"{self.mean_corruption_error:.1f}"
+        if self.mean_corruption_error is not None:
+            row["mCE" if self.baseline else "mean error"] = f"{self.mean_corruption_error:.1f}"
         if self.relative_mean_corruption_error is not None:
             row["relative mCE"] = f"{self.relative_mean_corruption_error:.1f}"
         return [row]
@@ -172,6 +174,7 @@ def corruption_robustness(
     check_seed(seed)
     images = np.asarray(images)
     labels = check_labels("labels", labels, len(images))
+    check_labeled("labels", labels)
     classifiers = classifier if isinstance(classifier, Mapping) else {"": classifier}
     functions = {
         name: _as_function(one, len(images), batch_size) for name, one in classifiers.items()
@@ -214,9 +217,7 @@ def corruption_robustness(
         name: CorruptionResult(
             clean_error=clean_errors[name],
             errors=errors[name],
-            mean_corruption_error=mean_corruption_error(
-                errors[name], None if reference is None else reference[0], names=names
-            ),
+            mean_corruption_error=_mean_error(errors[name], reference, names),
             relative_mean_corruption_error=_relative_error(
                 errors[name], clean_errors[name], reference, names
             ),
@@ -237,6 +238,15 @@ def corruption_robustness(
         for name in functions
     }
     return results if isinstance(classifier, Mapping) else results[""]
+
+
+def _mean_error(errors: Mapping[str, Any], reference: Any, names: Sequence[str]) -> float | None:
+    """Returns the mean corruption error, or None if the baseline makes no error to divide by."""
+    if reference is None:
+        return mean_corruption_error(errors, names=names)
+    if any(np.mean(reference[0][name]) == 0 for name in names):
+        return None
+    return mean_corruption_error(errors, reference[0], names=names)
 
 
 def _relative_error(
@@ -289,12 +299,16 @@ def _as_function(classifier: Any, number: int, batch_size: int) -> Classify:
 
     def classify(images: np.ndarray) -> np.ndarray:
         outputs = np.asarray(classifier(images))
+        if outputs.ndim == 2 and outputs.shape[1] == 1:
+            outputs = outputs[:, 0]
         if outputs.ndim not in (1, 2) or len(outputs) != number:
             raise ValueError(
                 f"`classifier` should return ({number},) class ids or ({number}, classes) scores. "
                 f"Received: an array of shape {outputs.shape}"
             )
-        return outputs if outputs.ndim == 1 else outputs.argmax(axis=1)
+        if outputs.ndim == 1:
+            return check_labels("outputs of `classifier`", outputs)
+        return check_embeddings("outputs of `classifier`", outputs).argmax(axis=1)
 
     return classify
 

@@ -167,9 +167,10 @@ def few_label_evaluation(
     draws = check_whole_number("draws", draws, at_least=1)
     check_seed(seed)
     regularizations = check_regularizations(regularizations)
+    fractions, per_class = _check_fractions(fractions), _check_per_class(per_class)
     numbers = {
-        **{f"{one:g} per class": one for one in _check_per_class(per_class)},
-        **{f"{100 * one:g}%": float(one) for one in _check_fractions(fractions)},
+        **{f"{one} per class": one for one in per_class},
+        **{f"{100 * one:g}%": one for one in fractions},
     }
     if not numbers:
         raise ValueError(
@@ -208,7 +209,7 @@ def _check_fractions(fractions: Any) -> Sequence[float]:
         raise ValueError(
             f"`fractions` should be above 0 and at most 1. Received: fractions={fractions!r}"
         )
-    return fractions
+    return [float(one) for one in fractions]
 
 
 def _check_per_class(per_class: Any) -> Sequence[int]:
@@ -216,7 +217,7 @@ def _check_per_class(per_class: Any) -> Sequence[int]:
         raise ValueError(
             f"`per_class` should be whole numbers of at least 1. Received: per_class={per_class!r}"
         )
-    return per_class
+    return [int(one) for one in per_class]
 
 
 def _counts(labels: np.ndarray, number: float | int) -> dict[int, int]:

@@ -16,7 +16,6 @@ from keras import ops, tree
 from keras_supcon._keras_internals import nested_layers
 from keras_supcon.arguments import check_positive, check_whole_number, is_number
 from keras_supcon.evaluation.array_checks import check_labels
-from keras_supcon.evaluation.embedding import Classifier
 from keras_supcon.evaluation.protocols.predictions import PredictionResult
 from keras_supcon.evaluation.protocols.splits import check_classes, hold_out
 from keras_supcon.evaluation.reporting.charts import draw_bars
@@ -42,7 +41,7 @@ class FineTuningChoice:
         learning_rate: Learning rate at the start.
         weight_decay: Weight decay of a step; it is divided by the learning rate to give the factor
             of the squared weights.
-        accuracy: Accuracy on the validation images.
+        accuracy: Accuracy on the validation images; 0 if the training diverged.
     """
 
     learning_rate: float
@@ -194,12 +193,18 @@ def fine_tune(
     tried = []
     for number, (rate, decay) in enumerate(grid, start=1):
         probabilities = trial.run(parts[0], parts[1], rate, decay)
-        accuracy = float((probabilities.argmax(axis=1) == parts[1][1]).mean())
+        right = probabilities.argmax(axis=1) == parts[1][1]
+        accuracy = float(right.mean()) if np.isfinite(probabilities).all() else 0.0
         tried.append(FineTuningChoice(rate, decay, accuracy))
         if on_progress is not None:
             on_progress(number, total)
     chosen = max(tried, key=lambda one: one.accuracy)
     probabilities = trial.run(every, (test_images, test_labels), *_numbers(chosen))
+    if not np.isfinite(probabilities).all():
+        raise ValueError(
+            "`learning_rates` should have one with which training does not diverge. Received: "
+            f"learning_rates={[rate for rate, _ in grid]}"
+        )
     if on_progress is not None:
         on_progress(total, total)
     return FineTuningResult.of_predictions(
@@ -285,7 +290,7 @@ class _Trial:
         learning_rate: float,
         weight_decay: float,
     ) -> np.ndarray:
-        """Returns the probabilities of the test images after a training."""
+        """Returns the probabilities of the test images after a training; NaN if it diverged."""
         number = len(train[1])
         batch_size = min(self.batch_size, number)
         steps_per_epoch = max(1, number // batch_size)
@@ -310,10 +315,15 @@ class _Trial:
             ),
             "sparse_categorical_crossentropy",
         )
-        with _kept(self.encoder), _batch_norm_momentum(self.encoder, momentum):
+        with _kept(self.encoder, self.augmenter), _batch_norm_momentum(self.encoder, momentum):
             batches = _Batches(*train, batch_size, self.steps, derive_seed(self.seed, "order"))
             model.fit(batches, epochs=1, shuffle=False, verbose=0)
-            return Classifier(model)(test, verbose=False)[0]
+            return _probabilities(model, test[0], self.batch_size)
+
+
+def _probabilities(model: keras.Model, images: TensorTree, batch_size: int) -> np.ndarray:
+    outputs = model.predict(images, batch_size=batch_size, verbose=0)
+    return np.asarray(outputs, "float32")
 
 
 class FineTunedClassifier(LinearClassifier):
@@ -356,9 +366,10 @@ class _Batches(keras.utils.PyDataset):
 
 
 @contextlib.contextmanager
-def _kept(encoder: keras.layers.Layer) -> Iterator[None]:
-    """Restores all variables of a layer, seeds and statistics included."""
-    before = [(one, ops.convert_to_numpy(one.value)) for one in encoder.variables]
+def _kept(*layers: keras.layers.Layer | None) -> Iterator[None]:
+    """Restores all variables of layers, seeds and statistics included."""
+    variables = [one for layer in layers if layer is not None for one in layer.variables]
+    before = [(one, ops.convert_to_numpy(one.value)) for one in variables]
     try:
         yield
     finally:

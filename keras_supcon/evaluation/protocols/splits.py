@@ -68,12 +68,8 @@ def check_splits(train: Any, train_labels: Any, test: Any, test_labels: Any) -> 
 
 def check_classes(name: str, labels: np.ndarray, other_name: str, others: np.ndarray) -> None:
     """Checks that the classes of other images are among those of the training images."""
-    for one, ids in ((name, labels), (other_name, others)):
-        if ids.min() < 0:
-            raise ValueError(
-                f"`{one}` should be class ids of at least 0: images without a label should be left "
-                f"out. Received: {one} with {ids.min()}"
-            )
+    check_labeled(name, labels)
+    check_labeled(other_name, others)
     classes = np.unique(labels)
     if len(classes) < 2:
         raise ValueError(
@@ -85,6 +81,19 @@ def check_classes(name: str, labels: np.ndarray, other_name: str, others: np.nda
             f"`{name}` should have the classes of `{other_name}`. Received: no image of "
             f"{'class' if len(missing) == 1 else 'classes'} "
             f"{name_some([str(one) for one in missing], _MOST_NAMED)}"
+        )
+
+
+def check_labeled(name: str, labels: np.ndarray) -> None:
+    """Checks that all images have a label.
+
+    Raises:
+        ValueError: If one has not.
+    """
+    if len(labels) and labels.min() < 0:
+        raise ValueError(
+            f"`{name}` should be class ids of at least 0: images without a label should be left "
+            f"out. Received: {name} with {labels.min()}"
         )
 
 

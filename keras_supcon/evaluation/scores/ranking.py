@@ -121,7 +121,7 @@ def _blocks_of_a_class(
 ) -> Iterator[tuple[np.ndarray, int, int]]:
     """Yields some queries of one class, and where that class is in the sorted gallery."""
     size = max(1, _BLOCK_BYTES // (8 * len(sorted_labels)))
-    for label in np.unique(query_labels):
+    for label in np.unique(query_labels[query_labels >= 0]):  # the others have no class
         first, last = np.searchsorted(sorted_labels, [label, label + 1])
         members = np.flatnonzero(query_labels == label)
         if first < last:
@@ -153,7 +153,8 @@ def recall_at_k(embeddings: np.ndarray, labels: np.ndarray, k: int = 1) -> float
     """Computes the share of images with another image of their class among the k nearest.
 
     Nearest is by cosine; the image itself does not count. An image of another class that is as near
-    counts as nearer. Images without another image of their class are left out.
+    counts as nearer. Images without another image of their class, and those without a
+    label (below 0), are left out.
 
     Args:
         embeddings: `(n, d)`.
@@ -186,7 +187,8 @@ def map_at_r(embeddings: np.ndarray, labels: np.ndarray) -> float:
 
     It is 1 if each image is nearer to all images of its class than to any other: unlike recall, it
     looks at the whole class. Nearest is by cosine; an image of another class that is as near counts
-    as nearer. Images without another image of their class are left out.
+    as nearer. Images without another image of their class, and those without a
+    label (below 0), are left out.
 
     Args:
         embeddings: `(n, d)`.

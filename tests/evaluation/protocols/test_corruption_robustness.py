@@ -71,6 +71,29 @@ def test_several_classifiers_see_the_same_images_and_one_is_the_baseline(images)
     assert compared.scores[0] == pytest.approx(1 - np.mean(list(alone.errors.values())))
 
 
+def test_a_baseline_without_errors_has_no_mean_corruption_error(images):
+    labels = is_bright(images)
+    results = E.corruption_robustness(
+        {"pixel": has_a_bright_pixel, "perfect": lambda _: labels},
+        images,
+        labels,
+        names=NAMES,
+        baseline="perfect",
+    )
+    assert results["pixel"].mean_corruption_error is None
+    assert results["pixel"].relative_mean_corruption_error is None
+    assert len(results["pixel"].errors["contrast"]) == 5
+    assert "mCE" not in results["pixel"].rows()[0]
+
+
+def test_class_ids_may_be_a_column(images):
+    labels = is_bright(images)
+    result = E.corruption_robustness(
+        lambda images: is_bright(images)[:, None], images, labels, names=("contrast",)
+    )
+    assert result.clean_error == 0
+
+
 def test_models_and_probes_are_classifiers(images):
     labels = is_bright(images)
     encoder = keras.Sequential(
@@ -106,6 +129,8 @@ def test_the_protocol_says_which_constants(images):
         ({"baseline": "resnet"}, "`baseline` should be one of"),
         ({"baseline": 3}, "`baseline` should be a result"),
         ({"labels": [0]}, "`labels` should hold 40 class ids"),
+        ({"labels": np.full(40, -1)}, "images without a label should be left out"),
+        ({"classifier": lambda images: np.full((40, 2), np.nan)}, "should be finite"),
         ({"classifier": lambda images: images[:3]}, r"should return \(40,\) class ids"),
         ({"classifier": 3}, "should be a Keras classifier, a pair"),
         ({"classifier": (3, 4)}, "an encoder and the probe"),

@@ -46,6 +46,13 @@ def test_labels_of_other_images_have_no_part(rng):
     assert other.parts[0].accuracies != result.parts[0].accuracies
 
 
+def test_numbers_of_numpy_are_numbers(rng):
+    part = few_label_evaluation(
+        *overlapping(rng), fractions=(), per_class=np.array([5]), draws=1
+    ).parts[0]
+    assert (part.name, part.labels) == ("5 per class", 25)
+
+
 def test_a_rare_class_keeps_an_image(rng):
     train, train_labels, test, test_labels = overlapping(rng)
     train_labels = np.where(np.arange(300) == 7, 5, train_labels)

@@ -90,6 +90,26 @@ def test_a_large_weight_decay_shrinks_the_weights(splits, monkeypatch):
     assert norms[2] < 0.8 * norms[0]
 
 
+def test_a_setting_that_diverges_is_not_chosen(splits):
+    options = {"steps": 20, "batch_size": 64, "weight_decays": (1e-3,)}
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    encoder.add(keras.layers.Dense(8))
+    result = fine_tune(encoder, *splits, learning_rates=(1e4, 1e-5), **options)
+    assert result.tried[0].accuracy == 0
+    assert result.chosen.learning_rate == 1e-5
+    with pytest.raises(ValueError, match="should have one with which training does not diverge"):
+        fine_tune(encoder, *splits, learning_rates=(1e4,), **options)
+
+
+def test_the_seeds_of_an_augmenter_are_given_back(splits):
+    augmenter = keras.layers.GaussianNoise(0.9, seed=3)
+    before = [keras.ops.convert_to_numpy(one) for one in augmenter.variables]
+    options = {"steps": 5, "batch_size": 64, "learning_rates": (0.05,), "weight_decays": (0.0,)}
+    fine_tune(encoder_with_dropout(), *splits, augmenter=augmenter, **options)
+    for variable, value in zip(augmenter.variables, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

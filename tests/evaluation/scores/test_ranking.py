@@ -76,6 +76,12 @@ def test_length_and_order_of_embeddings_do_not_matter(rng):
             assert changed.to_dict()[name] == pytest.approx(expected[name])
 
 
+def test_images_without_a_label_are_no_matches():
+    rows = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]])
+    assert np.isnan(E.recall_at_k(rows, [-1, -1, 0, 1]))
+    assert E.recall_at_k(rows, [-1, -1, 1, 1]) == 1
+
+
 def test_small_blocks_give_what_one_block_gives(rng, monkeypatch):
     rows, labels = rng.normal(size=(50, 4)), rng.integers(0, 4, 50)
     expected = rank(rows, labels)
