@@ -149,11 +149,12 @@ class _Runner:
                 lambda: self._run(dataset, batch_size, memory_limit, None, verbose)
             )
         folder = pathlib.Path(output_dir)
-        if (folder / EMBEDDINGS).exists():
-            raise ValueError(
-                f"`output_dir` should not hold the embeddings of another run. Received: "
-                f"output_dir={str(output_dir)!r}, which has {EMBEDDINGS}"
-            )
+        for name in (EMBEDDINGS, LABELS):
+            if (folder / name).exists():
+                raise ValueError(
+                    f"`output_dir` should not hold the embeddings of another run. Received: "
+                    f"output_dir={str(output_dir)!r}, which has {name}"
+                )
         make_writable(folder)
         with (
             whole_file(folder / LABELS) as labels_file,
