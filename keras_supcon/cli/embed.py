@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from keras_supcon.cli.data_arguments import add_data_arguments
+from keras_supcon.cli.shared_arguments import add_data_arguments, add_encoder_argument
 from keras_supcon.evaluation import embed
 from keras_supcon.experiments.evaluation import load_split
 from keras_supcon.experiments.saved_models import load_encoder_of
@@ -20,13 +20,7 @@ HELP = "write the embeddings of a data set to files"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument(
-        "--encoder",
-        required=True,
-        metavar="FILE",
-        help="saved .keras model: a ContrastiveModel, an encoder, or a classifier, whose features "
-        "before the last layer are taken",
-    )
+    add_encoder_argument(parser)
     add_data_arguments(parser)
     parser.add_argument("--split", default="train", help="images (default: %(default)s)")
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="folder for files")

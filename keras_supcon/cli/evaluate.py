@@ -24,7 +24,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from keras_supcon.cli.data_arguments import add_data_arguments
+from keras_supcon.cli.shared_arguments import add_data_arguments, add_encoder_argument
 from keras_supcon.experiments import Evaluation, EvaluationSettings
 from keras_supcon.experiments.evaluation_settings import DEFAULT_PROTOCOLS
 
@@ -33,13 +33,7 @@ HELP = "measure a saved encoder, or compare two"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument(
-        "--encoder",
-        required=True,
-        metavar="FILE",
-        help="saved .keras model: a ContrastiveModel, an encoder, or a classifier, whose features "
-        "before the last layer are taken",
-    )
+    add_encoder_argument(parser)
     parser.add_argument("--baseline", metavar="FILE", help="saved model to compare it with")
     parser.add_argument("--name", help="name of the model in the report (default: its file)")
     parser.add_argument("--baseline_name", help="name of the baseline (default: its file)")

@@ -20,9 +20,6 @@ from keras_supcon.version import __version__
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# From the name of a backend to the name of its package.
-_PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
-
 
 def versions() -> dict[str, str]:
     """Returns the versions of what computed a result, from the name of a package to its version.
@@ -35,7 +32,7 @@ def versions() -> dict[str, str]:
     """
     found = {"keras_supcon": __version__, "keras": keras.__version__}
     backend = keras.backend.backend()
-    module = importlib.import_module(_PACKAGES[backend])
+    module = importlib.import_module(backend)
     found["backend"] = f"{backend} {module.__version__}"
     found["numpy"] = np.__version__
     for package in ("scipy", "scikit-learn"):

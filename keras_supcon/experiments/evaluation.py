@@ -18,6 +18,7 @@ from keras_supcon.evaluation import Report, Result
 from keras_supcon.evaluation.embedding import Embedder
 from keras_supcon.evaluation.protocols.logistic_regression import Standardizer, fit_probe
 from keras_supcon.evaluation.protocols.splits import hold_out
+from keras_supcon.evaluation.reporting.named_results import rows_of
 from keras_supcon.evaluation.results import as_json, as_text
 from keras_supcon.experiments.evaluation_settings import PROTOCOLS, EvaluationSettings
 from keras_supcon.experiments.saved_models import load_encoder_of
@@ -149,7 +150,6 @@ class Evaluation:
             )
             for split in (settings.train_split, settings.test_split)
         )
-        self.class_names = list(getattr(self._train, "class_names", []))
 
     def run(self) -> EvaluationResult:
         """Measures, prints and writes.
@@ -354,9 +354,8 @@ class Evaluation:
 
 
 def _rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
-    if len(results) == 1:
-        return next(iter(results.values())).rows()
-    return [{"model": name, **row} for name, one in results.items() for row in one.rows()]
+    """Returns one table, as the report has it."""
+    return rows_of(results if len(results) > 1 else {None: next(iter(results.values()))})
 
 
 def load_split(

@@ -18,7 +18,6 @@ from keras_supcon.evaluation.scores.calibration import (
     classwise_calibration_error,
     expected_calibration_error,
     fit_temperature,
-    maximum_calibration_error,
     negative_log_likelihood,
     softmax,
 )
@@ -240,15 +239,14 @@ def _score(
         resamples,
         seed,
     )
-    expected_error = expected_calibration_error(probabilities, labels, num_bins)
     scores = CalibrationScores(
         accuracy=float(is_right.mean()),
         confidence=float(confidence.mean(dtype="float64")),
-        expected_error=expected_error,
-        expected_error_interval=basic_interval(expected_error, draws),
+        expected_error=bins.expected_error,
+        expected_error_interval=basic_interval(bins.expected_error, draws),
         expected_error_by_mass=expected_calibration_error(probabilities, labels, num_bins, "mass"),
         classwise_error=classwise_calibration_error(probabilities, labels, num_bins),
-        maximum_error=maximum_calibration_error(probabilities, labels, num_bins),
+        maximum_error=bins.maximum_error,
         negative_log_likelihood=negative_log_likelihood(probabilities, labels),
         brier_score=brier_score(probabilities, labels),
     )

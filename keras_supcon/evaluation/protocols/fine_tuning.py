@@ -199,7 +199,9 @@ def fine_tune(
         if on_progress is not None:
             on_progress(number, total)
     chosen = max(tried, key=lambda one: one.accuracy)
-    probabilities = trial.run(every, (test_images, test_labels), *_numbers(chosen))
+    probabilities = trial.run(
+        every, (test_images, test_labels), chosen.learning_rate, chosen.weight_decay
+    )
     if not np.isfinite(probabilities).all():
         raise ValueError(
             "`learning_rates` should have one with which training does not diverge. Received: "
@@ -230,10 +232,6 @@ def fine_tune(
             seed=seed,
         ),
     )
-
-
-def _numbers(choice: FineTuningChoice) -> tuple[float, float]:
-    return choice.learning_rate, choice.weight_decay
 
 
 def _check_grid(learning_rates: Any, weight_decays: Any) -> list[tuple[float, float]]:

@@ -1,6 +1,17 @@
-"""Arguments that say which images a command reads."""
+"""Arguments of several commands: the encoder, and the images that it sees."""
 
 import argparse
+
+
+def add_encoder_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument of the saved model."""
+    parser.add_argument(
+        "--encoder",
+        required=True,
+        metavar="FILE",
+        help="saved .keras model: a ContrastiveModel, an encoder, or a classifier, whose features "
+        "before the last layer are taken",
+    )
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
