@@ -347,12 +347,10 @@ class _Batches(keras.utils.PyDataset):
         self._images, self._labels = images, labels
         self._batch_size, self._steps = batch_size, steps
         rng = np.random.default_rng(seed)
-        epochs = math.ceil(steps * batch_size / (len(labels) // batch_size * batch_size))
+        in_epoch = len(labels) // batch_size * batch_size
+        epochs = math.ceil(steps * batch_size / in_epoch)
         self._order = np.concatenate(
-            [
-                rng.permutation(len(labels))[: len(labels) // batch_size * batch_size]
-                for _ in range(epochs)
-            ]
+            [rng.permutation(len(labels))[:in_epoch] for _ in range(epochs)]
         )
 
     def __len__(self) -> int:

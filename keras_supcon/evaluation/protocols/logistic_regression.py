@@ -190,17 +190,19 @@ class _Loss:
         found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options=self._options)
         return unpack(found.x)
 
+    def _logits(self, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        return self._rows @ weights.astype("float32") + bias.astype("float32")
+
     def curvature(self, weights: np.ndarray, bias: np.ndarray) -> float:
         """Returns the mean of p(1 - p) over the probabilities p of all rows and classes."""
-        logits = self._rows @ weights.astype("float32") + bias.astype("float32")
-        probabilities = softmax(logits)
+        probabilities = softmax(self._logits(weights, bias))
         return float((probabilities * (1 - probabilities)).mean(dtype="float64"))
 
     def _evaluate(
         self, weights: np.ndarray, bias: np.ndarray, regularization: float
     ) -> tuple[float, np.ndarray, np.ndarray]:
         """Returns the loss and its derivatives by weights and bias."""
-        logits = self._rows @ weights.astype("float32") + bias.astype("float32")
+        logits = self._logits(weights, bias)
         logits -= logits.max(axis=1, keepdims=True)
         of_true = logits[self._true]
         exponentials = np.exp(logits, out=logits)
