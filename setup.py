@@ -52,6 +52,7 @@ setup(
             "scipy>=1.15",
             "jinja2>=3.1",
             "pillow>=11.3",
+            "threadpoolctl>=3.5",
         ],
         "dev": [
             "pytest>=9.0",

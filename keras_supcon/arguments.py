@@ -6,7 +6,7 @@ Each check returns the value, numbers as plain Python numbers for configs and me
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,35 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     if value not in choices:
         raise ValueError(f"`{name}` should be one of {tuple(choices)}. Received: {name}={value!r}")
     return value
+
+
+def check_each(
+    name: str,
+    values: Any,
+    is_valid: Callable[[Any], bool],
+    expected: str,
+    may_be_empty: bool = False,
+) -> tuple[Any, ...]:
+    """Accepts a sequence of valid values; a text is no sequence of its characters."""
+    is_sequence = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping))
+    # What yields its values but once is read here, and shown in the message.
+    values = tuple(values) if is_sequence else values
+    if not (is_sequence and all(map(is_valid, values)) and (values or may_be_empty)):
+        number = "" if may_be_empty else "one or more "
+        raise ValueError(
+            f"`{name}` should be a sequence of {number}{expected}. Received: {name}={values!r}"
+        )
+    return values
+
+
+def check_choices(name: str, values: Any, choices: Sequence[str]) -> tuple[str, ...]:
+    """Accepts a sequence of one or more of the choices, each once."""
+    values = check_each(name, values, lambda one: isinstance(one, str), f"names, of {choices}")
+    for value in values:
+        check_choice(name, value, choices)
+    if len({*values}) < len(values):
+        raise ValueError(f"`{name}` should have each name once. Received: {name}={values}")
+    return values
 
 
 def check_range(name: str, value: Any, low: float, high: float = math.inf) -> tuple[float, float]:

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-_SUM_TOLERANCE = 1e-3
+# Rows of probabilities add up to 1 but for rounding, in bfloat16 by up to a 512th of each.
+SUM_TOLERANCE = 0.01
 
 
 def check_embeddings(name: str, array: Any, at_least: int = 1) -> np.ndarray:
@@ -97,7 +98,7 @@ def check_labels(
 def check_probabilities(
     name: str, probabilities: Any, number_of_rows: int | None = None
 ) -> np.ndarray:
-    """Checks that an array holds probabilities of classes, with rows that sum to 1 within 1e-3.
+    """Checks that an array holds probabilities of classes, with rows that sum to 1 within 0.01.
 
     Args:
         name: Name of the argument.
@@ -132,7 +133,7 @@ def check_probabilities(
         )
     _check_rows(name, array, np.isfinite(array).all(axis=1), "finite numbers")
     sums = array.sum(axis=1, dtype="float64")
-    are_probabilities = (array >= 0).all(axis=1) & (np.abs(sums - 1) <= _SUM_TOLERANCE)
+    are_probabilities = (array >= 0).all(axis=1) & (np.abs(sums - 1) <= SUM_TOLERANCE)
     _check_rows(
         name,
         array,

@@ -6,7 +6,7 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -15,11 +15,11 @@ from keras import tree
 
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.distribution.scopes import outside_of_scopes
-from keras_supcon.evaluation.array_checks import check_probabilities
+from keras_supcon.evaluation.array_checks import SUM_TOLERANCE, check_probabilities
 from keras_supcon.evaluation.labeled_batches import labeled_batches
 from keras_supcon.evaluation.row_store import RowStore, save_array
 from keras_supcon.evaluation.scores.calibration import softmax
-from keras_supcon.files import make_writable, whole_file
+from keras_supcon.files import DirectoryLock, whole_file
 from keras_supcon.models import EncoderModel
 from keras_supcon.models.encoder_inputs import cast_for_encoder
 from keras_supcon.models.encoder_model import augment, one_view
@@ -30,8 +30,6 @@ MEMORY_LIMIT = 2**31
 # A bar for less time is only in the way.
 _SECONDS_TO_BAR = 3
 _SECONDS_BETWEEN_LINES = 10
-# Rows of probabilities add up to 1 but for rounding.
-_SUM_TOLERANCE = 1e-3
 
 
 def embed(
@@ -67,13 +65,16 @@ def embed(
         verbose: Whether a progress bar is shown; `"auto"` shows one after some seconds.
 
     Returns:
-        `(embeddings, labels)`: float32 `(n, features)` and `(n,)`, in the order of the data set.
+        `(embeddings, labels)`: float32 `(n, features)` and `(n,)`, in the order of the data set;
+        labels of several classes are `(n, classes)`, as they are given.
 
     Raises:
         ValueError: If the data set is empty or endless, yields no `(images, labels)`, or the arrays
-            are not of one length; if features are not of shape `(batch, features)`; if they are
-            probabilities, as a classifier gives them; or if `output_dir` holds embeddings.
+            are not of one length; if the model has several outputs, or features are not of shape
+            `(batch, features)`; if they are probabilities, as a classifier gives them; or if
+            `output_dir` holds embeddings.
         OSError: If `output_dir` cannot be written to.
+        RuntimeError: If another process writes to `output_dir`.
 
     Example:
 
@@ -144,27 +145,14 @@ class _Runner:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the outputs `(n, width)` and the labels of a data set, as `embed` does."""
         check_whole_number("memory_limit", memory_limit, at_least=0)
-        if output_dir is None:
-            return outside_of_scopes(
-                lambda: self._run(dataset, batch_size, memory_limit, None, verbose)
-            )
-        folder = pathlib.Path(output_dir)
-        for name in (EMBEDDINGS, LABELS):
-            if (folder / name).exists():
-                raise ValueError(
-                    f"`output_dir` should not hold the embeddings of another run. Received: "
-                    f"output_dir={str(output_dir)!r}, which has {name}"
-                )
-        make_writable(folder)
-        with (
-            whole_file(folder / LABELS) as labels_file,
-            whole_file(folder / EMBEDDINGS) as embeddings_file,
-        ):
-            _, labels = outside_of_scopes(
-                lambda: self._run(dataset, batch_size, memory_limit, embeddings_file, verbose)
-            )
-            save_array(labels_file, labels)
-        return np.load(folder / EMBEDDINGS, mmap_mode="r"), labels
+
+        def run(path: pathlib.Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+            return self._run(dataset, batch_size, memory_limit, path, verbose)
+
+        try:
+            return outside_of_scopes(run) if output_dir is None else _write(output_dir, run)
+        except _ReadError as error:
+            raise error.reason from None
 
     def _run(
         self,
@@ -178,30 +166,85 @@ class _Runner:
         labels: list[np.ndarray] = []
         progress = _Progress(number, verbose)
         with RowStore(memory_limit, path) as store:
-            for images, batch_labels in batches:
-                outputs = self._network.predict_on_batch(tree.map_structure(_as_batch, images))
-                if outputs.ndim != 2:
-                    raise ValueError(
-                        "`model` should give outputs of shape (batch, features). Received: outputs "
-                        f"of shape {outputs.shape}"
-                    )
-                rows = np.asarray(outputs, "float32")
-                store.append(self._check_outputs(rows) if not labels else rows)
-                labels.append(np.asarray(keras.ops.convert_to_numpy(batch_labels)))
-                if len(labels[-1]) != len(rows):
+            for number_done, (images, batch_labels) in enumerate(_reading(batches), start=1):
+                of_batch = _flat(np.asarray(keras.ops.convert_to_numpy(batch_labels)))
+                images = tree.map_structure(_as_batch, images)
+                if not len(of_batch) and not any(len(one) for one in tree.flatten(images)):
+                    continue  # a filter may leave nothing
+                rows = _one_output(self._network.predict_on_batch(images))
+                if len(of_batch) != len(rows):
                     raise ValueError(
                         "`dataset` should have a label for each image. Received: a batch of "
-                        f"{len(rows)} images and {len(labels[-1])} labels"
+                        f"{len(rows)} images and {len(of_batch)} labels"
                     )
-                progress.show(len(labels))
+                store.append(self._check_outputs(rows) if not labels else rows)
+                labels.append(of_batch)
+                progress.show(number_done)
             if not labels:
                 raise ValueError(
-                    "`dataset` should yield at least one batch. Received: an empty data set"
+                    "`dataset` should yield at least one image. Received: an empty data set"
                 )
             return store.finish(), np.concatenate(labels)
 
     def _check_outputs(self, rows: np.ndarray) -> np.ndarray:
         raise NotImplementedError
+
+
+def _write(
+    output_dir: str | os.PathLike[str], run: Callable[[pathlib.Path], tuple]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Runs with a file for the rows, and keeps that of the labels beside it."""
+    folder = pathlib.Path(output_dir)
+    for name in (EMBEDDINGS, LABELS):
+        if (folder / name).exists():
+            raise ValueError(
+                f"`output_dir` should not hold the embeddings of another run. Received: "
+                f"output_dir={str(output_dir)!r}, which has {name}"
+            )
+    with (
+        DirectoryLock(folder),
+        whole_file(folder / LABELS) as labels_file,
+        whole_file(folder / EMBEDDINGS) as embeddings_file,
+    ):
+        _, labels = outside_of_scopes(lambda: run(embeddings_file))
+        save_array(labels_file, labels)
+    return np.load(folder / EMBEDDINGS, mmap_mode="r"), labels
+
+
+class _ReadError(Exception):
+    """An error of the data: that of a file is one of the file that is written."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _reading(batches: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from batches
+    except OSError as error:
+        raise _ReadError(error) from None
+
+
+def _flat(labels: np.ndarray) -> np.ndarray:
+    """Returns labels `(n,)` of `(n, 1)`, and others as they are."""
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+
+def _one_output(outputs: Any) -> np.ndarray:
+    """Returns the output `(n, width)` of a model as float32."""
+    arrays = tree.flatten(outputs)
+    if len(arrays) != 1:
+        raise ValueError(
+            "`model` should have one output. Received: a model with "
+            f"{len(arrays)} outputs. `keras.Model(model.inputs, model.outputs[0])` has the first"
+        )
+    if arrays[0].ndim != 2:
+        raise ValueError(
+            "`model` should give outputs of shape (batch, features). Received: outputs of shape "
+            f"{arrays[0].shape}"
+        )
+    return np.asarray(arrays[0], "float32")
 
 
 class Embedder(_Runner):
@@ -237,7 +280,7 @@ def _are_probabilities(rows: np.ndarray) -> bool:
     return bool(
         rows.shape[1] > 1
         and (rows >= 0).all()
-        and (np.abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE).all()
+        and (np.abs(rows.sum(axis=1) - 1) <= SUM_TOLERANCE).all()
         and ((rows > 0) & (rows < 1)).any()
         and (rows != rows[0]).any()
     )
@@ -297,10 +340,9 @@ class RunnableNetwork(keras.Model):
     def build(self, input_shape: Any) -> None:
         self.built = True  # the network builds itself
 
-    def call(self, images: TensorTree) -> Tensor:
+    def call(self, images: TensorTree) -> TensorTree:
         images = augment(self.augmenter, images, training=False)
-        outputs = self.network(cast_for_encoder(self.network, images), training=False)
-        return tree.flatten(outputs)[0]
+        return self.network(cast_for_encoder(self.network, images), training=False)
 
 
 class _Progress:

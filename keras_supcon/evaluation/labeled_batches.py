@@ -35,6 +35,10 @@ def labeled_batches(
         )
     if isinstance(data, keras.utils.PyDataset):  # whose iterator may not end
         number = data.num_batches
+        if number is None:
+            raise ValueError(
+                f"`{name}` should end. Received: a PyDataset whose `num_batches` is None"
+            )
         return _pairs(name, (data[i] for i in range(number))), number
     number = None
     if hasattr(data, "cardinality"):

@@ -66,9 +66,21 @@ def nearest(
     """
     similarities = np.empty((len(queries), num_neighbors), np.result_type(queries, gallery))
     indices = np.empty((len(queries), num_neighbors), "int64")
-    for rows, block in similarity_blocks(queries, gallery):
-        similarities[rows], indices[rows] = _largest(block, num_neighbors)
+    for rows, *of_rows in nearest_blocks(queries, gallery, num_neighbors):
+        similarities[rows], indices[rows] = of_rows
     return similarities, indices
+
+
+def nearest_blocks(
+    queries: np.ndarray, gallery: np.ndarray, num_neighbors: int
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yields what `nearest` returns for some queries at a time.
+
+    Yields:
+        `(rows, similarities, indices)`: the place of the queries, and the others for these.
+    """
+    for rows, block in similarity_blocks(queries, gallery):
+        yield (rows, *_largest(block, num_neighbors))
 
 
 def _largest(block: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:

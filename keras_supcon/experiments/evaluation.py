@@ -143,12 +143,13 @@ class Evaluation:
         self._train, self._test = (
             load_split(
                 settings.dataset,
-                split,
+                getattr(settings, argument),
                 settings.batch_size,
                 settings.image_size,
                 settings.data_dir,
+                argument=argument,
             )
-            for split in (settings.train_split, settings.test_split)
+            for argument in ("train_split", "test_split")
         )
 
     def run(self) -> EvaluationResult:
@@ -364,6 +365,7 @@ def load_split(
     batch_size: int,
     image_size: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    argument: str = "split",
 ) -> Dataset:
     """Opens a split in a fixed order: of a folder of class folders, or of a data set by its name.
 
@@ -373,18 +375,23 @@ def load_split(
         batch_size: Images in a batch.
         image_size: Height and width; None keeps the images' own size, of a named data set.
         data_dir: Folder of TFDS data sets.
+        argument: Name of the argument that gave the split, for messages.
 
     Raises:
         ValueError: For a folder without an image size; and as `data.load` and `data.load_folder`.
     """
     size = None if image_size is None else (image_size, image_size)
-    if os.path.isdir(dataset):
-        if size is None:
-            raise ValueError(
-                "`image_size` should be given for a folder of images. Received: image_size=None"
-            )
-        return data.load_folder(dataset, split, batch_size, size, shuffle=False)
-    return data.load(dataset, split, batch_size, size, data_dir, shuffle=False)
+    if os.path.isdir(dataset) and size is None:
+        raise ValueError(
+            "`image_size` should be given for a folder of images. Received: image_size=None"
+        )
+    try:
+        if os.path.isdir(dataset):
+            return data.load_folder(dataset, split, batch_size, size, shuffle=False)
+        return data.load(dataset, split, batch_size, size, data_dir, shuffle=False)
+    except ValueError as error:
+        message = str(error).replace("`split`", f"`{argument}`")
+        raise ValueError(message.replace(" split=", f" {argument}=")) from error
 
 
 def _as_arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

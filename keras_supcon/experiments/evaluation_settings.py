@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from keras_supcon.arguments import check_choice, check_whole_number, check_whole_number_or_none
+from keras_supcon.arguments import check_choices, check_whole_number, check_whole_number_or_none
 from keras_supcon.seeds import check_seed
 
 PROTOCOLS = ("linear", "knn", "few_label", "calibration", "corruption", "retrieval", "head")
@@ -64,10 +64,7 @@ class EvaluationSettings:
     verbose: bool = True
 
     def __post_init__(self) -> None:
-        if not self.protocols:
-            raise ValueError("`protocols` should name at least one. Received: protocols=()")
-        for protocol in self.protocols:
-            check_choice("protocols", protocol, PROTOCOLS)
+        check_choices("protocols", self.protocols, PROTOCOLS)
         check_whole_number("batch_size", self.batch_size, at_least=1)
         check_whole_number("corruption_images", self.corruption_images, at_least=1)
         check_whole_number_or_none("image_size", self.image_size, at_least=1)

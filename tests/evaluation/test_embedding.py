@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -6,7 +8,8 @@ from keras import ops
 from keras_supcon import ContrastiveModel, LinearClassifier, ProjectionHead
 from keras_supcon.augmentation import MultiView, SimAugment
 from keras_supcon.encoders import ResNet
-from keras_supcon.evaluation import classify, embed
+from keras_supcon.evaluation import classify, embed, expected_calibration_error
+from keras_supcon.files import DirectoryLock
 
 pytestmark = pytest.mark.neutral
 
@@ -70,8 +73,26 @@ def test_refuses_arrays_of_different_lengths(digits):
 
 
 def test_refuses_an_empty_data_set():
-    with pytest.raises(ValueError, match="`dataset` should yield at least one batch"):
-        embed(ResNet(18, width=0.125), [])
+    empty = np.zeros((0, 8, 8, 1), "float32"), np.zeros(0, int)
+    for data in ([], [empty, empty], empty):
+        with pytest.raises(ValueError, match="`dataset` should yield at least one image"):
+            embed(flat_encoder(), data)
+
+
+def test_batches_that_a_filter_left_empty_are_passed_over(digits):
+    images, labels = digits[0][:20], digits[1][:20]
+    empty = images[:0], labels[:0]
+    data = [empty, (images[:9], labels[:9]), empty, (images[9:], labels[9:]), empty]
+    embeddings, embedded_labels = embed(flat_encoder(), data)
+    np.testing.assert_allclose(embeddings, images.reshape(20, 64))
+    np.testing.assert_array_equal(embedded_labels, labels)
+
+
+def test_a_column_of_labels_is_one_label_each(digits):
+    _, labels = embed(flat_encoder(), (digits[0][:9], digits[1][:9, None]))
+    np.testing.assert_array_equal(labels, digits[1][:9])
+    of_several = np.eye(10, dtype=int)[digits[1][:9]]
+    np.testing.assert_array_equal(embed(flat_encoder(), (digits[0][:9], of_several))[1], of_several)
 
 
 def flat_encoder():
@@ -105,7 +126,29 @@ def test_a_data_set_that_fails_midway_leaves_no_file(digits, tmp_path):
         raise RuntimeError("a damaged image")
 
     with pytest.raises(RuntimeError, match="a damaged image"):
-        embed(flat_encoder(), broken(), output_dir=tmp_path)
+        embed(flat_encoder(), broken(), output_dir=tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_file_that_is_missing_among_the_data_is_named(digits, tmp_path, is_written):
+    def broken():
+        yield digits[0][:5], digits[1][:5]
+        (tmp_path / "image-7.png").read_bytes()
+
+    with pytest.raises(FileNotFoundError, match=r"image-7\.png") as caught:
+        embed(flat_encoder(), broken(), output_dir=tmp_path / "new" if is_written else None)
+    assert "could not be written" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_another_process_writes_to_is_left_alone(digits, tmp_path):
+    with DirectoryLock(tmp_path), ThreadPoolExecutor() as threads:
+        written = threads.submit(
+            embed, flat_encoder(), (digits[0][:5], digits[1][:5]), output_dir=tmp_path
+        )
+        with pytest.raises(RuntimeError, match="is in use"):
+            written.result()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -118,6 +161,12 @@ def test_pydatasets_end(digits):
             return digits[0][10 * index : 10 * index + 10], digits[1][10 * index : 10 * index + 10]
 
     np.testing.assert_array_equal(embed(flat_encoder(), Batches())[1], digits[1][:30])
+
+    class Endless(Batches):
+        num_batches = None
+
+    with pytest.raises(ValueError, match="`dataset` should end.*`num_batches` is None"):
+        embed(flat_encoder(), Endless())
 
 
 def test_weights_of_samples_are_left_out(digits):
@@ -167,6 +216,27 @@ def test_features_that_add_up_to_one_by_chance_are_features(rows):
 def test_refuses_data_sets_without_labels(dataset, message):
     with pytest.raises(ValueError, match=message):
         embed(flat_encoder(), dataset)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_probabilities_in_half_precision_are_probabilities(rng, dtype):
+    logits = rng.normal(size=(20, 300)).astype("float32")
+    classifier = keras.layers.Softmax(dtype=dtype)
+    probabilities, _ = classify(classifier, (logits, np.arange(20)))
+    assert np.abs(probabilities.sum(axis=1) - 1).max() > 1e-5  # else this test says nothing
+    assert 0 < expected_calibration_error(probabilities, np.arange(20)) < 1
+    with pytest.raises(ValueError, match="`model` should be an encoder"):
+        embed(classifier, (logits, np.arange(20)))
+
+
+def test_refuses_a_model_of_several_outputs(digits):
+    image = keras.Input((8, 8, 1))
+    features = keras.layers.Flatten()(image)
+    model = keras.Model(image, {"one": features, "other": features + 1})
+    with pytest.raises(ValueError, match="should have one output. Received: a model with 2"):
+        embed(model, (digits[0][:5], digits[1][:5]))
+    single = keras.Model(image, {"one": features})
+    assert embed(single, (digits[0][:5], digits[1][:5]))[0].shape == (5, 64)
 
 
 def test_refuses_outputs_that_are_no_rows(digits):

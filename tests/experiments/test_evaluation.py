@@ -153,10 +153,12 @@ def test_saved_models_give_their_features(files, name, description, width):
         ({"encoder": "none.keras"}, "`encoder` should be the file of a saved Keras model"),
         ({"baseline": "none.keras"}, "`baseline` should be the file of a saved Keras model"),
         ({"protocols": ("linear", "transfer")}, "`protocols` should be one of"),
-        ({"protocols": ()}, "`protocols` should name at least one"),
+        ({"protocols": ()}, "`protocols` should be a sequence of one or more"),
+        ({"protocols": "knn"}, "`protocols` should be a sequence .*protocols='knn'"),
         ({"corruption_images": 0}, "`corruption_images` should be a whole number"),
         ({"dataset": "no_such_set"}, "`name` should be 'digits'"),
-        ({"test_split": "validation"}, "`split`"),
+        ({"test_split": "validation"}, "`test_split` .*Received: test_split='validation'"),
+        ({"train_split": "validation"}, "`train_split` .*Received: train_split='validation'"),
     ],
 )
 def test_refuses_wrong_input(files, tmp_path, change, message):

@@ -22,6 +22,9 @@ pytestmark = pytest.mark.neutral
         (lambda name, value: arguments.check_whole_number_or_none(name, value, 2), None, None),
         (lambda name, value: arguments.check_choice(name, value, ("in", "out")), "in", "in"),
         (lambda name, value: arguments.check_range(name, value, 0, 1), [0.5, 1], (0.5, 1.0)),
+        (lambda name, value: arguments.check_each(name, value, bool, "x"), iter([1, 2]), (1, 2)),
+        (lambda name, value: arguments.check_each(name, value, bool, "x", True), [], ()),
+        (lambda name, value: arguments.check_choices(name, value, "ab"), ["b", "a"], ("b", "a")),
         (arguments.check_image_size, [np.int32(3), 4], (3, 4)),
     ],
 )
@@ -78,3 +81,9 @@ def test_the_ends_of_a_range():
 )
 def test_many_names_are_cut(names, text):
     assert arguments.name_some(names, 2, "; ") == text
+
+
+@pytest.mark.parametrize("bad", [1, "ab", b"a", {"a": 1}, None, [], ["a", 1], ["c"], ["a", "a"]])
+def test_what_is_no_sequence_of_choices_is_shown(bad):
+    with pytest.raises(ValueError, match=r"^`names` should .*Received: names="):
+        arguments.check_choices("names", bad, ("a", "b"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from keras_supcon.arguments import check_whole_number
+from keras_supcon.evaluation.array_checks import check_embeddings, check_probabilities
 from keras_supcon.evaluation.reporting.charts import draw_reliability
 from keras_supcon.evaluation.results import ARRAY, Result, describe, percent
 from keras_supcon.evaluation.scores.calibration import (
@@ -173,15 +174,19 @@ def calibration(
     num_bins = check_whole_number("num_bins", num_bins, at_least=1)
     resamples = check_whole_number("resamples", resamples, at_least=1)
     check_seed(seed)
-    given, labels = as_probabilities(probabilities, labels, from_logits)
-    scores, bins = _score(given, labels, num_bins, resamples, seed)
+    given = probabilities
+    probabilities, labels = as_probabilities(given, labels, from_logits)
+    num_classes = probabilities.shape[1]
+    scores, bins = _score(probabilities, labels, num_bins, resamples, seed)
+    if from_logits:
+        scores = _with_likelihood_of(given, labels, scores)
     temperature = scaled = scaled_bins = None
     if validation is not None:
-        others, other_labels = _check_validation(validation, given.shape[1], from_logits)
-        temperature = fit_temperature(_logits(others), other_labels)
-        scaled, scaled_bins = _score(
-            softmax(_logits(given) / temperature), labels, num_bins, resamples, seed
-        )
+        others, other_labels = _check_validation(validation, num_classes, from_logits)
+        temperature = fit_temperature(others, other_labels)
+        logits = _as_logits(given, from_logits) / temperature
+        scaled, scaled_bins = _score(softmax(logits), labels, num_bins, resamples, seed)
+        scaled = _with_likelihood_of(logits, labels, scaled)
     right = round(scores.accuracy * len(labels))
     return CalibrationResult(
         scores=scores,
@@ -193,7 +198,7 @@ def calibration(
         protocol=describe(
             "calibration",
             images=len(labels),
-            classes=given.shape[1],
+            classes=num_classes,
             validation_images=0 if validation is None else len(other_labels),
             num_bins=num_bins,
             bin_of_a_confidence="min(floor(confidence * num_bins), num_bins - 1)",
@@ -218,13 +223,24 @@ def _check_validation(
             f"`validation[0]` should have {num_classes} classes, as `probabilities` has. Received: "
             f"validation[0].shape={others.shape}"
         )
-    return others, labels
+    return _as_logits(validation[0], from_logits), labels
 
 
-def _logits(probabilities: np.ndarray) -> np.ndarray:
-    """Returns logits of probabilities, of which some may have been rounded to 0."""
+def _as_logits(given: np.ndarray, from_logits: bool) -> np.ndarray:
+    """Returns logits in float64, of probabilities of which some may have been rounded to 0."""
+    if from_logits:
+        return check_embeddings("logits", given).astype("float64")
+    probabilities = check_probabilities("probabilities", given)
     smallest = np.finfo(probabilities.dtype).tiny
     return np.log(np.maximum(probabilities, smallest).astype("float64"))
+
+
+def _with_likelihood_of(
+    logits: np.ndarray, labels: np.ndarray, scores: CalibrationScores
+) -> CalibrationScores:
+    """Takes the likelihood of logits, which loses nothing where a probability is all but 0."""
+    likelihood = negative_log_likelihood(logits, labels, from_logits=True)
+    return dataclasses.replace(scores, negative_log_likelihood=likelihood)
 
 
 def _score(

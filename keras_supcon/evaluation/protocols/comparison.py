@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from keras_supcon.arguments import check_whole_number
+from keras_supcon.arguments import check_whole_number, is_pair
 from keras_supcon.evaluation.array_checks import check_embeddings
 from keras_supcon.evaluation.reporting.charts import draw_bars
 from keras_supcon.evaluation.results import Result, describe, percent
@@ -126,7 +126,7 @@ def compare(
     require_extra("report", "scipy", by="`compare`")
     resamples = check_whole_number("resamples", resamples, at_least=1)
     check_seed(seed)
-    if len(names) != 2 or names[0] == names[1]:
+    if not is_pair(names) or names[0] == names[1]:
         raise ValueError(f"`names` should be two different names. Received: names={names!r}")
     _check_same_images(first, second)
     scores = [_scores("first", first), _scores("second", second)]

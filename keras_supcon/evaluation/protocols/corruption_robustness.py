@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import keras
 import numpy as np
 
-from keras_supcon.arguments import check_choice
+from keras_supcon.arguments import check_choice, check_choices
 from keras_supcon.evaluation.array_checks import check_embeddings, check_labels
 from keras_supcon.evaluation.corruptions import (
     CORRUPTIONS,
@@ -166,11 +166,7 @@ def corruption_robustness(
     >>> result.clean_error, len(result.errors["contrast"])
     (0.0, 5)
     """
-    names = tuple(names)
-    if not names:
-        raise ValueError("`names` should have at least one corruption. Received: names=()")
-    for name in names:
-        check_choice("names", name, (*CORRUPTIONS, *EXTRA_CORRUPTIONS))
+    names = check_choices("names", names, (*CORRUPTIONS, *EXTRA_CORRUPTIONS))
     check_seed(seed)
     images = np.asarray(images)
     labels = check_labels("labels", labels, len(images))

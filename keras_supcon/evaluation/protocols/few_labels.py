@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from keras_supcon.arguments import check_whole_number, is_number, is_whole
+from keras_supcon.arguments import check_each, check_whole_number, is_number, is_whole
 from keras_supcon.evaluation.protocols.linear import check_regularizations
 from keras_supcon.evaluation.protocols.logistic_regression import Standardizer, fit_path, fit_probe
 from keras_supcon.evaluation.protocols.splits import Splits, check_splits, draw_per_class
@@ -124,8 +125,8 @@ def few_label_evaluation(
     """Fits linear classifiers to a few labeled embeddings, for several draws of these.
 
     The labeled images are drawn class by class, at least one of each class. Cross-validation of
-    them alone, in up to three folds, chooses the regularization; with one image of a class it is 1.
-    Features are standardized by all training embeddings, which needs no labels.
+    them alone, in up to three folds, chooses the regularization; where all classes but one have one
+    image it is 1. Features are standardized by all training embeddings, which needs no labels.
 
     Args:
         train: Embeddings `(train, d)`.
@@ -172,6 +173,11 @@ def few_label_evaluation(
         **{f"{one} per class": one for one in per_class},
         **{f"{100 * one:g}%": one for one in fractions},
     }
+    if len(numbers) < len(per_class) + len(fractions):
+        raise ValueError(
+            "`fractions` and `per_class` should have different numbers. Received: "
+            f"fractions={fractions}, per_class={per_class}"
+        )
     if not numbers:
         raise ValueError(
             "`fractions` or `per_class` should have a number. Received: fractions=(), per_class=()"
@@ -205,18 +211,24 @@ def few_label_evaluation(
 
 
 def _check_fractions(fractions: Any) -> Sequence[float]:
-    if not all(is_number(one) and 0 < one <= 1 for one in fractions):
-        raise ValueError(
-            f"`fractions` should be above 0 and at most 1. Received: fractions={fractions!r}"
-        )
+    fractions = check_each(
+        "fractions",
+        fractions,
+        lambda one: is_number(one) and 0 < one <= 1,
+        "numbers above 0 and at most 1",
+        may_be_empty=True,
+    )
     return [float(one) for one in fractions]
 
 
 def _check_per_class(per_class: Any) -> Sequence[int]:
-    if not all(is_whole(one, at_least=1) for one in per_class):
-        raise ValueError(
-            f"`per_class` should be whole numbers of at least 1. Received: per_class={per_class!r}"
-        )
+    per_class = check_each(
+        "per_class",
+        per_class,
+        lambda one: is_whole(one, at_least=1),
+        "whole numbers of at least 1",
+        may_be_empty=True,
+    )
     return [int(one) for one in per_class]
 
 
@@ -239,15 +251,20 @@ def _fit(
     """Returns the accuracy with one draw of labeled images, and the chosen regularization."""
     labeled = draw_per_class(splits.train_labels, counts, seed)
     rows, labels = splits.train[labeled], splits.train_labels[labeled]
-    chosen = _choose(rows, labels, min(counts.values()), regularizations, standardizer, seed)
+    chosen = _choose(rows, labels, _folds(counts), regularizations, standardizer, seed)
     probe = fit_probe(rows, labels, chosen, standardizer)
     return float((probe.predict(splits.test) == splits.test_labels).mean()), chosen
+
+
+def _folds(counts: dict[int, int]) -> int:
+    """Returns the number of folds, of which each leaves two classes to be fitted."""
+    return min(_MOST_FOLDS, sorted(counts.values())[-2])
 
 
 def _choose(
     rows: np.ndarray,
     labels: np.ndarray,
-    fewest: int,
+    num_folds: int,
     regularizations: Sequence[float],
     standardizer: Standardizer,
     seed: int,
@@ -257,11 +274,14 @@ def _choose(
 
     if len(regularizations) == 1:
         return regularizations[0]
-    if fewest < 2:
+    if num_folds < 2:
         return min(regularizations, key=lambda one: abs(math.log(one / _WITHOUT_CHOICE)))
-    folds = StratifiedKFold(min(_MOST_FOLDS, fewest), shuffle=True, random_state=seed)
+    folds = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
     right = dict.fromkeys(reversed(regularizations), 0)
-    for fitted, held_out in folds.split(rows, labels):
+    with warnings.catch_warnings():  # of classes with fewer images than folds
+        warnings.simplefilter("ignore", UserWarning)
+        splits = list(folds.split(rows, labels))
+    for fitted, held_out in splits:
         for probe in fit_path(rows[fitted], labels[fitted], list(right), standardizer):
             predictions = probe.predict(rows[held_out])
             right[probe.regularization] += int((predictions == labels[held_out]).sum())

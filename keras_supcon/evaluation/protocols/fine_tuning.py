@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_supcon._keras_internals import nested_layers
-from keras_supcon.arguments import check_positive, check_whole_number, is_number
+from keras_supcon.arguments import check_each, check_whole_number, is_number
 from keras_supcon.evaluation.array_checks import check_labels
 from keras_supcon.evaluation.protocols.predictions import PredictionResult
 from keras_supcon.evaluation.protocols.splits import check_classes, hold_out
@@ -168,8 +168,13 @@ def fine_tune(
     batch_size = check_whole_number("batch_size", batch_size, at_least=1)
     grid = _check_grid(learning_rates, weight_decays)
     check_seed(seed)
+    if not encoder.trainable:
+        raise ValueError(
+            "`encoder` should be trainable, as after `encoder.trainable = True`. Received: "
+            "encoder.trainable=False"
+        )
     images, labels = _check_split("train", train)
-    test_images, test_labels = _check_split("test", test)
+    test_images, test_labels = _check_split("test", test, images)
     check_classes("train[1]", labels, "test[1]", test_labels)
     num_classes = int(labels.max()) + 1
     if len(np.unique(labels)) < num_classes:
@@ -182,7 +187,7 @@ def fine_tune(
         parts = [(_take(images, rows), labels[rows]) for rows in (~held_out, held_out)]
         every = images, labels
     else:
-        parts = [(images, labels), _check_split("validation", validation)]
+        parts = [(images, labels), _check_split("validation", validation, images)]
         check_classes("train[1]", labels, "validation[1]", parts[1][1])
         every = (
             tree.map_structure(lambda *one: np.concatenate(one), parts[0][0], parts[1][0]),
@@ -235,21 +240,31 @@ def fine_tune(
 
 
 def _check_grid(learning_rates: Any, weight_decays: Any) -> list[tuple[float, float]]:
-    rates = [check_positive("learning_rates", one) for one in learning_rates]
-    if not all(is_number(one) and one >= 0 for one in weight_decays):
-        raise ValueError(
-            f"`weight_decays` should be at least 0. Received: weight_decays={weight_decays!r}"
-        )
-    grid = list(itertools.product(rates, map(float, weight_decays)))
-    if not grid:
-        raise ValueError(
-            "`learning_rates` and `weight_decays` should have at least one number each. Received: "
-            f"learning_rates={learning_rates!r}, weight_decays={weight_decays!r}"
-        )
-    return grid
+    rates = check_each(
+        "learning_rates",
+        learning_rates,
+        lambda one: is_number(one) and one > 0,
+        "positive numbers",
+    )
+    decays = check_each(
+        "weight_decays",
+        weight_decays,
+        lambda one: is_number(one) and one >= 0,
+        "numbers of at least 0",
+    )
+    return list(itertools.product(map(float, rates), map(float, decays)))
 
 
-def _check_split(name: str, split: Any) -> tuple[TensorTree, np.ndarray]:
+def _check_split(
+    name: str, split: Any, like: TensorTree | None = None
+) -> tuple[TensorTree, np.ndarray]:
+    """Returns images and labels as arrays, or raises `ValueError`.
+
+    Args:
+        name: Name of the argument.
+        split: What was given.
+        like: Images of which these should have the structure and the shapes.
+    """
     if not isinstance(split, (tuple, list)) or len(split) != 2:
         raise ValueError(
             f"`{name}` should be a pair (images, labels). Received: {name} of type "
@@ -263,7 +278,16 @@ def _check_split(name: str, split: Any) -> tuple[TensorTree, np.ndarray]:
             f"`{name}` should be images and labels of one length, at least one. Received: "
             f"{sorted(lengths)} images and {len(labels)} labels"
         )
+    if like is not None and _shapes(images) != _shapes(like):
+        raise ValueError(
+            f"`{name}` should have images of the shape of those of `train`. Received: "
+            f"{_shapes(images)} and {_shapes(like)}"
+        )
     return images, labels
+
+
+def _shapes(images: TensorTree) -> Any:
+    return tree.map_structure(lambda one: "x".join(map(str, one.shape[1:])), images)
 
 
 def _take(images: TensorTree, rows: np.ndarray) -> TensorTree:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -11,13 +12,10 @@ from keras_supcon.arguments import check_positive, check_whole_number
 from keras_supcon.evaluation.protocols.predictions import PredictionResult
 from keras_supcon.evaluation.protocols.splits import check_splits
 from keras_supcon.evaluation.results import describe, percent
-from keras_supcon.evaluation.search import nearest, normalize_rows
+from keras_supcon.evaluation.search import nearest_blocks, normalize_rows
 
 if TYPE_CHECKING:
     from keras_supcon.evaluation.protocols.splits import Splits
-
-# Queries whose votes are counted at once.
-_VOTES_AT_ONCE = 4096
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,16 +91,19 @@ def knn_evaluation(
     num_neighbors = check_whole_number("num_neighbors", num_neighbors, at_least=1)
     num_neighbors = min(num_neighbors, len(splits.train))
     temperature = check_positive("temperature", temperature)
-    votes = _votes(splits, num_neighbors, temperature)
-    predictions = splits.classes[votes.argmax(axis=1)]
     places = np.searchsorted(splits.classes, splits.test_labels)
-    own = np.take_along_axis(votes, places[:, None], axis=1)
-    # Of equal votes the lowest class comes first, as in the predictions.
-    before = (votes > own) | ((votes == own) & (np.arange(votes.shape[1]) < places[:, None]))
+    predictions, ranks = np.empty_like(places), np.empty_like(places)
+    for rows, votes in _votes(splits, num_neighbors, temperature):
+        predictions[rows] = votes.argmax(axis=1)
+        place = places[rows, None]
+        own = np.take_along_axis(votes, place, axis=1)
+        # Of equal votes the lowest class comes first, as in the predictions.
+        before = (votes > own) | ((votes == own) & (np.arange(votes.shape[1]) < place))
+        ranks[rows] = before.sum(axis=1)
     return KNNResult.of_predictions(
-        predictions,
+        splits.classes[predictions],
         splits.test_labels,
-        top_5=float((before.sum(axis=1) < 5).mean()),
+        top_5=float((ranks < 5).mean()),
         protocol=describe(
             "knn_evaluation",
             **splits.sizes,
@@ -113,25 +114,31 @@ def knn_evaluation(
     )
 
 
-def _votes(splits: Splits, num_neighbors: int, temperature: float | None) -> np.ndarray:
-    """Adds up the votes for each class, `(test, classes)`; None for votes of equal weight."""
-    similarities, neighbors = nearest(
-        normalize_rows(splits.test), normalize_rows(splits.train), num_neighbors
-    )
+def _votes(
+    splits: Splits, num_neighbors: int, temperature: float | None
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Adds up the votes for each class, for some test images at a time.
+
+    Args:
+        splits: Embeddings and labels.
+        num_neighbors: Number of neighbors that vote.
+        temperature: None for votes of equal weight.
+
+    Yields:
+        The place of the test images, and the votes `(rows, classes)`.
+    """
     classes, of_train = np.unique(splits.train_labels, return_inverse=True)
-    votes = np.zeros((len(neighbors), len(classes)))
-    for start in range(0, len(neighbors), _VOTES_AT_ONCE):
-        rows = slice(start, start + _VOTES_AT_ONCE)
-        of_neighbors = of_train[neighbors[rows]]
+    test, train = normalize_rows(splits.test), normalize_rows(splits.train)
+    for rows, similarities, neighbors in nearest_blocks(test, train, num_neighbors):
+        of_neighbors = of_train[neighbors]
         weights = np.ones(of_neighbors.shape)
         if temperature is not None:
             # Relative to the nearest one, so that a low temperature does not overflow.
-            distances = similarities[rows].astype("float64") - similarities[rows, :1]
+            distances = similarities.astype("float64") - similarities[:, :1]
             weights = np.exp(distances / temperature)
         places = np.arange(len(of_neighbors))[:, None] * len(classes) + of_neighbors
-        counts = np.bincount(places.ravel(), weights.ravel(), len(of_neighbors) * len(classes))
-        votes[rows] = counts.reshape(-1, len(classes))
-    return votes
+        votes = np.bincount(places.ravel(), weights.ravel(), len(of_neighbors) * len(classes))
+        yield rows, votes.reshape(-1, len(classes))
 
 
 def knn_accuracy(
@@ -178,5 +185,8 @@ def knn_accuracy(
             "`num_neighbors` should be between 1 and the number of training images, "
             f"{len(splits.train)}. Received: num_neighbors={num_neighbors!r}"
         )
-    votes = _votes(splits, num_neighbors, temperature=None)
-    return float((splits.classes[votes.argmax(axis=1)] == splits.test_labels).mean())
+    right = [
+        splits.classes[votes.argmax(axis=1)] == splits.test_labels[rows]
+        for rows, votes in _votes(splits, num_neighbors, temperature=None)
+    ]
+    return float(np.concatenate(right).mean())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from keras_supcon.arguments import check_choice, is_number
+from keras_supcon.arguments import check_choice, check_each, is_number
 from keras_supcon.evaluation.protocols.logistic_regression import (
     REGULARIZATIONS,
     LinearProbe,
@@ -56,7 +56,7 @@ class LinearResult(PredictionResult):
 
     title: ClassVar[str] = "Linear evaluation"
     caption: ClassVar[str] = (
-        "Accuracy on validation images by the regularization of the classifier. A vertical line "
+        "Score of validation images by the regularization of the classifier. A vertical line "
         "marks the one that was chosen: the test images had no part in it."
     )
 
@@ -64,6 +64,11 @@ class LinearResult(PredictionResult):
     def places(self) -> np.ndarray:
         """Columns of the true classes in `probabilities`, `(test,)`."""
         return np.searchsorted(self.probe.classes, self.labels)
+
+    @property
+    def score(self) -> str:
+        """What chose the regularization, `"accuracy"` or `"mean per class"`."""
+        return self.protocol["chosen_by"].partition(" on ")[0].replace("_", " ")
 
     def rows(self) -> list[dict[str, str]]:
         return [
@@ -87,10 +92,11 @@ class LinearResult(PredictionResult):
         results: Mapping[str, LinearResult], chosen: Mapping[str, float], narrow: bool
     ) -> Figure:
         curves = {name: one.validation_scores for name, one in results.items()}
+        scores = {one.score for one in results.values()}
         return draw_lines(
             {name: (list(curve), list(curve.values())) for name, curve in curves.items()},
             "regularization",
-            "accuracy",
+            scores.pop() if len(scores) == 1 else "score",
             log_x=True,
             marks=chosen,
             percent=True,
@@ -207,10 +213,10 @@ def linear_evaluation(
 
 def check_regularizations(regularizations: Any) -> tuple[float, ...]:
     """Returns regularizations in ascending order, or raises `ValueError`."""
-    values = tuple(regularizations)
-    if not values or not all(is_number(one) and one > 0 for one in values):
-        raise ValueError(
-            "`regularizations` should be one or more positive numbers. Received: "
-            f"regularizations={regularizations!r}"
-        )
+    values = check_each(
+        "regularizations",
+        regularizations,
+        lambda one: is_number(one) and one > 0,
+        "positive numbers",
+    )
     return tuple(sorted({float(one) for one in values}))

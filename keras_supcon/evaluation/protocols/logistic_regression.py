@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import pathlib
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_supcon.evaluation.array_checks import check_embeddings
 from keras_supcon.evaluation.scores.calibration import softmax
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 # Those of Kornblith et al. and its followers.
 REGULARIZATIONS = tuple(float(one) for one in np.logspace(-6, 5, 45))
@@ -19,6 +25,10 @@ _TOLERANCE_OF_PATH = 1e-6
 _TOLERANCE = 1e-8  # the least that float32 tells apart
 _MOST_STEPS = 1000
 _SMALLEST_LOSS = 1e-12
+# A feature that varies less is taken as constant: weights for it would overflow.
+_SMALLEST_DEVIATION = 1e-290
+# Rows that are converted to float64 at a time: embeddings may be larger than the memory.
+_ROWS_AT_ONCE = 8192
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +36,8 @@ class LinearProbe:
     """A linear classifier of embeddings.
 
     Args:
-        weights: `(d, classes)`, for embeddings as the encoder gives them.
-        bias: `(classes,)`.
+        weights: float64 `(d, classes)`, for embeddings as the encoder gives them.
+        bias: float64 `(classes,)`.
         classes: Class ids `(classes,)`, in ascending order.
         regularization: Factor of the squared weights in the loss.
     """
@@ -49,7 +59,10 @@ class LinearProbe:
                 f"`embeddings` should have {len(self.weights)} features, as in training. Received: "
                 f"embeddings.shape={embeddings.shape}"
             )
-        return embeddings @ self.weights + self.bias
+        logits = np.empty((len(embeddings), len(self.classes)))
+        for rows in _blocks(embeddings):
+            logits[rows] = embeddings[rows].astype("float64") @ self.weights + self.bias
+        return logits
 
     def probabilities(self, embeddings: np.ndarray) -> np.ndarray:
         """Returns the probabilities of the classes, `(n, classes)`."""
@@ -70,24 +83,36 @@ class Standardizer:
     """
 
     def __init__(self, train: np.ndarray) -> None:
-        self.mean = train.mean(axis=0, dtype="float64")
-        deviation = train.std(axis=0, dtype="float64")
+        # In units of the largest value, since squares of float64 overflow from 1.3e154 on.
+        largest = np.max([np.abs(train[rows]).max(axis=0) for rows in _blocks(train)], axis=0)
+        unit = np.where(largest > 0, largest, 1).astype("float64")
+        mean, squares = np.zeros(train.shape[1]), np.zeros(train.shape[1])
+        for rows in _blocks(train):
+            mean += (train[rows] / unit).sum(axis=0) / len(train)
+        for rows in _blocks(train):
+            squares += ((train[rows] / unit - mean) ** 2).sum(axis=0)
+        deviation = np.sqrt(squares / len(train))
         # Rounding leaves a little of the size of the mean.
-        is_constant = deviation <= 1e-6 * np.abs(self.mean)
-        self.scale = np.where(is_constant, 1.0, deviation)
+        is_constant = (deviation <= 1e-6 * np.abs(mean)) | (deviation * unit < _SMALLEST_DEVIATION)
+        self.mean = mean * unit
+        self.scale = np.where(is_constant, 1.0, deviation * unit)
 
     def __call__(self, embeddings: np.ndarray) -> np.ndarray:
-        return ((embeddings - self.mean) / self.scale).astype("float32")
+        standardized = np.empty(embeddings.shape, "float32")
+        for rows in _blocks(embeddings):
+            standardized[rows] = (embeddings[rows] - self.mean) / self.scale
+        return standardized
 
     def probe(
         self, weights: np.ndarray, bias: np.ndarray, classes: np.ndarray, regularization: float
     ) -> LinearProbe:
         """Returns the probe for embeddings that are not standardized."""
         weights = weights / self.scale[:, None]
-        bias = bias - self.mean @ weights
-        return LinearProbe(
-            weights.astype("float32"), bias.astype("float32"), classes, regularization
-        )
+        return LinearProbe(weights, bias - self.mean @ weights, classes, regularization)
+
+
+def _blocks(rows: np.ndarray) -> Iterator[slice]:
+    return (slice(i, i + _ROWS_AT_ONCE) for i in range(0, len(rows), _ROWS_AT_ONCE))
 
 
 def fit_path(
@@ -187,7 +212,8 @@ class _Loss:
             loss, of_weights, of_bias = self._evaluate(*unpack(flat), regularization)
             return loss / unit, np.vstack([of_weights * scales, of_bias]).ravel() / unit
 
-        found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options=self._options)
+        with _blas_of_scipy().limit(limits=1):
+            found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options=self._options)
         return unpack(found.x)
 
     def _logits(self, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -213,6 +239,21 @@ class _Loss:
         of_weights = self._rows.T @ exponentials / len(self._rows) + regularization * weights
         of_bias = exponentials.mean(axis=0, dtype="float64")
         return likelihood + regularization / 2 * float((weights**2).sum()), of_weights, of_bias
+
+
+@functools.cache
+def _blas_of_scipy() -> ThreadpoolController:
+    """Returns what sets the threads of a copy of BLAS that only SciPy uses, as its wheels have one.
+
+    L-BFGS gives its threads next to no work, and while they wait they take the cores from NumPy's.
+    With both, 4,000 rows of 128 features took ten times as long on two cores.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    controller = ThreadpoolController()
+    paths = [one["filepath"] for one in controller.info()]
+    of_scipy = [one for one in paths if {"scipy", "scipy.libs"} & {*pathlib.Path(one).parts}]
+    return controller.select(filepath=of_scipy)
 
 
 def fit_probe(

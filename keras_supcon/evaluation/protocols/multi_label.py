@@ -87,8 +87,8 @@ def multi_label_evaluation(
         Mean average precision, and that of each class.
 
     Raises:
-        ValueError: If embeddings are not finite rows of one width, labels do not match them, or a
-            class is in no training image or in all of them.
+        ValueError: If embeddings are not finite rows of one width, labels do not match them, a
+            class is in no training image or in all of them, or validation or test images show none.
         ImportError: If scikit-learn is missing (`pip install keras-supcon[report]`).
 
     Reference:
@@ -180,6 +180,10 @@ def _check(
         raise ValueError(
             f"labels of `{name}` should be ({len(embeddings)}, classes), of 1, 0 and -1. Received: "
             f"labels of shape {labels.shape}"
+        )
+    if not (labels == 1).any():
+        raise ValueError(
+            f"labels of `{name}` should have an image that shows a class, a 1. Received: none"
         )
     if shapes is not None and (embeddings.shape[1], labels.shape[1]) != shapes:
         raise ValueError(

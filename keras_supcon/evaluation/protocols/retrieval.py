@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from keras_supcon.arguments import is_whole
+from keras_supcon.arguments import check_each, is_whole
 from keras_supcon.evaluation.array_checks import check_embeddings, check_labels
 from keras_supcon.evaluation.reporting.charts import draw_lines
 from keras_supcon.evaluation.results import ARRAY, Result, describe, percent
@@ -107,8 +107,7 @@ def retrieval(
     >>> result.recall_at, result.map_at_r
     ({1: 1.0}, 1.0)
     """
-    if not len(ks) or not all(is_whole(k, at_least=1) for k in ks):
-        raise ValueError(f"`ks` should be whole numbers of at least 1. Received: ks={ks!r}")
+    ks = check_each("ks", ks, lambda k: is_whole(k, at_least=1), "whole numbers of at least 1")
     embeddings = check_embeddings("embeddings", embeddings)
     labels = check_labels("labels", labels, len(embeddings))
     ranking = rank(embeddings, labels, gallery, gallery_labels)

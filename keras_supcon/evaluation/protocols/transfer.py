@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_supcon import data
-from keras_supcon.arguments import check_image_size
+from keras_supcon.arguments import check_each, check_image_size
 from keras_supcon.evaluation.embedding import Embedder
 from keras_supcon.evaluation.protocols.linear import LinearResult, linear_evaluation
 from keras_supcon.evaluation.protocols.multi_label import MultiLabelResult, multi_label_evaluation
@@ -53,6 +53,12 @@ class TransferDataset:
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise ValueError(f"`metric` should be one of {METRICS}. Received: {self.metric!r}")
+        if self.metric == "mean_average_precision" and not isinstance(self.validation, str):
+            raise ValueError(
+                "`validation` should be a split where `metric` is 'mean_average_precision', since "
+                f"images of several labels have no classes to draw from. Received: validation="
+                f"{self.validation!r}"
+            )
 
 
 TRANSFER_DATASETS = (
@@ -172,12 +178,17 @@ def transfer_evaluation(
     require_extra("report", "sklearn", "scipy", by="`transfer_evaluation`")
     image_size = check_image_size("image_size", image_size)
     check_seed(seed)
+    datasets = check_each(
+        "datasets",
+        datasets,
+        lambda one: isinstance(one, (str, TransferDataset)),
+        "`TransferDataset` or names",
+    )
     sets = [_named(one) for one in datasets]
     names = [one.name for one in sets]
-    if not sets or len({*names}) < len(names):
+    if len({*names}) < len(names):
         raise ValueError(
-            "`datasets` should be data sets of different names, at least one. Received: "
-            f"datasets={names}"
+            f"`datasets` should be data sets of different names. Received: datasets={names}"
         )
     embedder = Embedder(encoder)
     parts, failed = {}, {}

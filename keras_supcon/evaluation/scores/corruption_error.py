@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_supcon.arguments import check_choice, check_probability
+from keras_supcon.arguments import check_choice, check_choices, check_probability
 from keras_supcon.evaluation.corruptions.constants import CORRUPTIONS, EXTRA_CORRUPTIONS
 
 NUM_SEVERITIES = 5
@@ -184,16 +184,7 @@ def relative_mean_corruption_error(
 def _check_names(names: Sequence[str] | None) -> tuple[str, ...]:
     if names is None:
         return CORRUPTIONS
-    names = names if isinstance(names, str) else tuple(names)
-    if isinstance(names, str) or not names:
-        raise ValueError(
-            f"`names` should be one or more corruptions, or None. Received: names={names!r}"
-        )
-    for name in names:
-        check_choice("names", name, (*CORRUPTIONS, *EXTRA_CORRUPTIONS))
-    if len(set(names)) < len(names):
-        raise ValueError(f"`names` should have each corruption once. Received: names={names}")
-    return names
+    return check_choices("names", names, (*CORRUPTIONS, *EXTRA_CORRUPTIONS))
 
 
 def _check_baseline(baseline: Any) -> Mapping[str, Sequence[float] | float]:

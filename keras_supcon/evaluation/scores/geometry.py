@@ -16,6 +16,7 @@ from keras_supcon.evaluation.search import normalize_rows
 # Rows of a tile of pairs. Products of 1024 rows run near peak speed.
 _TILE_ROWS = 1024
 _EPSILON = 1e-7
+_LARGEST = float(np.finfo("float64").max)
 # Standard deviations of rows of unit length in float32 that are only that of rounding.
 _ROUNDING = float(np.finfo("float32").eps)
 
@@ -91,7 +92,9 @@ def uniformity(x: Any, t: float = 2) -> float:
     """
     x, t = check_embeddings("x", x, at_least=2), check_positive("t", t)
     # Distances stay the same, and lose less to rounding the shorter the rows are.
-    x = np.subtract(x, x.mean(axis=0, dtype="float64"), dtype="float64")
+    x, unit = _in_units(x)
+    x -= x.mean(axis=0)
+    t = min(t * unit * unit, _LARGEST)  # 0 times infinity would be NaN
     blocks = [x[start : start + _TILE_ROWS] for start in range(0, len(x), _TILE_ROWS)]
     squares = [np.einsum("nd,nd->n", block, block) for block in blocks]
     largest, total = -math.inf, 0.0  # the sum is `total * exp(largest)`
@@ -102,7 +105,8 @@ def uniformity(x: Any, t: float = 2) -> float:
             exponents += squares[i][:, None]
             exponents += squares[j]
             np.maximum(exponents, 0, out=exponents)  # rounding
-            exponents *= -t
+            with np.errstate(over="ignore"):
+                exponents *= -t
             if i == j:
                 exponents[np.tril_indices(len(rows))] = -math.inf  # each pair once
             of_tile = exponents.max()
@@ -227,6 +231,13 @@ def dead_dimensions(x: Any, threshold: float = 0.01) -> float:
     return float(np.mean(stds <= max(threshold * stds.max(), _ROUNDING)))
 
 
+def _in_units(x: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns rows in float64, divided by a unit if their squares would overflow or vanish."""
+    largest = float(np.abs(x).max())
+    unit = 1.0 if 1e-100 < largest < 1e100 or largest == 0 else largest
+    return np.divide(x, unit, dtype="float64"), unit
+
+
 def _stds_of_unit_rows(x: Any) -> np.ndarray:
     rows = normalize_rows(check_embeddings("x", x, at_least=2))
     # Less the first row, equal rows have a deviation of exactly 0.
@@ -297,8 +308,8 @@ def within_class_variance_ratio(x: Any, labels: Any) -> float:
             "`labels` should hold at least two classes. Received: labels of "
             f"{len(classes)} class{'' if len(classes) == 1 else 'es'}"
         )
-    # Less the first row, equal rows have means of exactly 0.
-    x = np.subtract(x, x[0], dtype="float64")
+    x, _ = _in_units(x)
+    x -= x[0]  # so that equal rows have means of exactly 0
     by_class = np.split(x[np.argsort(places, kind="stable")], np.cumsum(counts)[:-1])
     means = np.stack([rows.mean(axis=0) for rows in by_class])
     within = np.sum((x - means[places]) ** 2)

@@ -53,6 +53,17 @@ def test_probabilities_and_their_logits_give_one_result(rng):
     assert one.scores.expected_error_interval == pytest.approx(other.scores.expected_error_interval)
 
 
+def test_logits_keep_what_probabilities_would_lose():
+    logits = np.array([[0, -500], [0, -500], [0, 3]], "float32")
+    labels = np.array([0, 1, 1])
+    result = E.calibration(logits, labels, (logits, labels), from_logits=True, resamples=2)
+    expected = (500 + np.log1p(np.exp(-3))) / 3
+    assert result.scores.negative_log_likelihood == pytest.approx(expected)
+    assert result.temperature == pytest.approx(E.fit_temperature(logits, labels))
+    scaled = E.negative_log_likelihood(logits / result.temperature, labels, from_logits=True)
+    assert result.scaled.negative_log_likelihood == pytest.approx(scaled, rel=1e-5)
+
+
 def test_the_interval_of_a_calibrated_classifier_reaches_down_to_almost_nothing(rng):
     logits, labels = calibrated(rng, 300)
     result = E.calibration(logits, labels, from_logits=True, resamples=300)

@@ -125,7 +125,9 @@ def test_the_protocol_says_which_constants(images):
     ("change", "message"),
     [
         ({"names": ("blur",)}, "`names` should be one of"),
-        ({"names": ()}, "`names` should have at least one corruption"),
+        ({"names": ()}, "`names` should be a sequence of one or more"),
+        ({"names": "fog"}, "`names` should be a sequence .*names='fog'"),
+        ({"names": ("fog", "fog")}, "`names` should have each name once"),
         ({"baseline": "resnet"}, "`baseline` should be one of"),
         ({"baseline": 3}, "`baseline` should be a result"),
         ({"labels": [0]}, "`labels` should hold 40 class ids"),

@@ -1,5 +1,7 @@
 """Few labels: drawn class by class, chosen among themselves, better with more of them."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -63,12 +65,31 @@ def test_a_rare_class_keeps_an_image(rng):
     assert np.isnan(part.interval).all()
 
 
+def test_one_rare_class_does_not_stop_the_choice(rng):
+    train, train_labels, test, test_labels = overlapping(rng)
+    train_labels = np.where(np.arange(300) == 7, 5, train_labels)
+    options = {"fractions": (), "per_class": (20,), "draws": 1, "regularizations": (1e-6, 0.1, 1e6)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        part = few_label_evaluation(train, train_labels, test, test_labels, **options).parts[0]
+    assert part.regularizations != (1e6,)
+    # With two images of one class alone, each fold would leave one class to be fitted.
+    two = np.array([0, 0, 1]), np.array([[0.0], [0.1], [1.0]])
+    part = few_label_evaluation(
+        two[1], two[0], two[1], two[0], fractions=(1.0,), per_class=(), draws=1
+    ).parts[0]
+    assert part.regularizations == (1.0,)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fractions": (0,)}, "`fractions` should be above 0 and at most 1"),
-        ({"fractions": (1.5,)}, "`fractions` should be above 0 and at most 1"),
-        ({"per_class": (0,)}, "`per_class` should be whole numbers of at least 1"),
+        ({"fractions": (0,)}, "`fractions` should be a sequence of numbers above 0 and at most 1"),
+        ({"fractions": (1.5,)}, "`fractions` should be .* above 0 and at most 1"),
+        ({"fractions": 0.1}, "`fractions` should be a sequence .*Received: fractions=0.1"),
+        ({"per_class": (0,)}, "`per_class` should be a sequence of whole numbers of at least 1"),
+        ({"per_class": 5}, "`per_class` should be a sequence .*Received: per_class=5"),
+        ({"per_class": (5, 5)}, "should have different numbers"),
         ({"fractions": (), "per_class": ()}, "should have a number"),
         ({"draws": 0}, "`draws` should be a whole number of at least 1"),
     ],

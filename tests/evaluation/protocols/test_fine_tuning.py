@@ -114,9 +114,11 @@ def test_the_seeds_of_an_augmenter_are_given_back(splits):
     ("change", "message"),
     [
         ({"steps": 0}, "`steps` should be a whole number of at least 1"),
-        ({"learning_rates": (0,)}, "`learning_rates` should be a positive number"),
-        ({"learning_rates": ()}, "at least one number each"),
-        ({"weight_decays": (-1,)}, "`weight_decays` should be at least 0"),
+        ({"learning_rates": (0,)}, "`learning_rates` should be .* positive numbers"),
+        ({"learning_rates": ()}, "`learning_rates` should be a sequence of one or more"),
+        ({"learning_rates": 0.1}, "`learning_rates` should be a sequence"),
+        ({"weight_decays": (-1,)}, "`weight_decays` should be .* numbers of at least 0"),
+        ({"validation": (np.zeros((2, 8, 7, 1)), [0, 1])}, "shape of those of `train`.*8x7x1"),
         ({"validation": 2}, "should be a pair"),
     ],
 )
@@ -126,3 +128,9 @@ def test_refuses_wrong_input(splits, change, message):
     (images, labels), test = splits
     with pytest.raises(ValueError, match="no image of class 9"):
         fine_tune(encoder_with_dropout(), (images[labels < 9], labels[labels < 9]), test)
+    with pytest.raises(ValueError, match="`test` should have images of the shape"):
+        fine_tune(encoder_with_dropout(), splits[0], ({"image": test[0]}, test[1]))
+    frozen = encoder_with_dropout()
+    frozen.trainable = False
+    with pytest.raises(ValueError, match="`encoder` should be trainable"):
+        fine_tune(frozen, *splits)

@@ -7,6 +7,7 @@ import pytest
 import scipy.optimize
 
 from keras_supcon.evaluation import linear_evaluation
+from keras_supcon.evaluation.protocols import logistic_regression
 from keras_supcon.evaluation.protocols.logistic_regression import (
     REGULARIZATIONS,
     Standardizer,
@@ -98,6 +99,29 @@ def test_the_scale_and_shift_of_features_do_not_matter(rng):
     assert (one.predictions == changed.predictions).mean() > 0.99
 
 
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [(1e-40, "float32"), (1e37, "float32"), (1e-280, "float64"), (1e300, "float64")],
+)
+def test_features_of_any_size_are_classified(rng, scale, dtype):
+    train, train_labels, test, test_labels = overlapping(rng)
+    expected = linear_evaluation(train, train_labels, test, test_labels)
+    train, test = ((scale * rows).astype(dtype) for rows in (train, test))
+    result = linear_evaluation(train, train_labels, test, test_labels)
+    assert (result.predictions == expected.predictions).mean() > 0.99
+    np.testing.assert_allclose(result.probabilities.sum(axis=1), 1)
+
+
+def test_blocks_of_rows_standardize_as_all_of_them(rng, monkeypatch):
+    rows = rng.normal(3, 2, (100, 5))
+    monkeypatch.setattr(logistic_regression, "_ROWS_AT_ONCE", 7)
+    standardizer = Standardizer(rows)
+    np.testing.assert_allclose(standardizer.mean, rows.mean(axis=0))
+    np.testing.assert_allclose(standardizer.scale, rows.std(axis=0))
+    expected = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    np.testing.assert_allclose(standardizer(rows), expected, rtol=1e-6, atol=1e-6)
+
+
 def test_class_ids_need_not_count_from_zero(rng):
     train, train_labels, test, test_labels = overlapping(rng)
     one = linear_evaluation(train, train_labels, test, test_labels)
@@ -123,7 +147,10 @@ def test_the_result_prints_as_a_table_and_as_json(rng):
     assert content["protocol"]["train_images"] == 300
     assert {"keras_supcon", "numpy", "scikit-learn"} <= content["protocol"]["versions"].keys()
     assert "probabilities" not in content
-    assert result.plot().axes
+    assert result.plot().axes[0].get_ylabel() == "accuracy"
+    by_class = linear_evaluation(*overlapping(rng), chosen_by="mean_per_class")
+    assert by_class.plot().axes[0].get_ylabel() == "mean per class"
+    assert result.plot_together({"a": result, "b": by_class}).axes[0].get_ylabel() == "score"
 
 
 def test_tells_its_progress(rng):
@@ -143,8 +170,9 @@ def test_tells_its_progress(rng):
         ({"validation": 1.0}, "`validation` should be a share"),
         ({"validation": (np.ones((2, 3)), [0, 1])}, "should have the width of `train`"),
         ({"train_labels": [0, 1, 2, 3]}, "should have a class with two images"),
-        ({"regularizations": ()}, "`regularizations` should be one or more positive"),
-        ({"regularizations": (0.0,)}, "`regularizations` should be one or more positive"),
+        ({"regularizations": ()}, "`regularizations` should be a sequence of one or more positive"),
+        ({"regularizations": (0.0,)}, "`regularizations` should be a sequence of one or more"),
+        ({"regularizations": 1.0}, "`regularizations` should be .*regularizations=1.0"),
         ({"chosen_by": "test"}, "`chosen_by` should be one of"),
         ({"seed": 0.5}, "`seed` should be a whole number"),
     ],

@@ -39,5 +39,11 @@ def test_refuses_classes_without_images(rng):
         multi_label_evaluation(rows, labels, rows, labels, (rows, labels))
     with pytest.raises(ValueError, match="of 1, 0 and -1"):
         multi_label_evaluation(rows, 2 * labels, rows, labels, (rows, labels))
+    labels[:, 1] = labels[:, 0]
+    for nothing in (np.zeros_like(labels), np.full_like(labels, -1)):
+        with pytest.raises(ValueError, match="labels of `validation` should have an image"):
+            multi_label_evaluation(rows, labels, rows, labels, (rows, nothing))
+        with pytest.raises(ValueError, match="labels of `test` should have an image"):
+            multi_label_evaluation(rows, labels, rows, nothing, (rows, labels))
     with pytest.raises(ValueError, match="should be a pair"):
         multi_label_evaluation(rows, labels, rows, labels, rows)

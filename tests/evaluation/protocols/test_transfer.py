@@ -141,9 +141,12 @@ def test_voc_has_several_labels_and_some_that_are_hard_to_see(tmp_path, monkeypa
 
 @pytest.mark.neutral
 def test_refuses_wrong_input():
-    with pytest.raises(ValueError, match="data sets of different names, at least one"):
-        transfer_evaluation(flat_encoder(), [])
+    for datasets in ([], "digits", [3]):
+        with pytest.raises(ValueError, match="`datasets` should be a sequence of one or more"):
+            transfer_evaluation(flat_encoder(), datasets)
     with pytest.raises(ValueError, match="data sets of different names"):
         transfer_evaluation(flat_encoder(), ["digits", "digits"])
     with pytest.raises(ValueError, match="`metric` should be one of"):
         TransferDataset("x", "x", metric="recall")
+    with pytest.raises(ValueError, match="`validation` should be a split.*validation=0.1"):
+        TransferDataset("x", "x", metric="mean_average_precision")

@@ -46,6 +46,16 @@ def test_uniformity_is_that_of_the_distances_of_scipy(rng, t, tile_rows, monkeyp
         assert uniformity(rows, t) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e160, 1e300])
+def test_rows_of_any_size_have_scores(rng, scale):
+    x, labels = rng.normal(size=(40, 5)), np.arange(40) % 3
+    ratio = within_class_variance_ratio(x, labels)
+    assert within_class_variance_ratio(scale * x, labels) == pytest.approx(ratio)
+    value = uniformity(scale * x)
+    assert value <= 0
+    assert (value < -1e50) == (scale > 1)
+
+
 def test_uniformity_does_not_underflow(rng):
     x = 100 * unit(rng.normal(size=(40, 30)))
     squares = pdist(x, "sqeuclidean")

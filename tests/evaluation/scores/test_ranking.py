@@ -103,8 +103,8 @@ def test_without_any_match_there_is_no_score():
         ({"labels": [0, 1]}, "`labels` should hold 4 class ids"),
         ({"gallery": np.eye(3)}, "should be given together"),
         ({"gallery": np.eye(2), "gallery_labels": [0, 1]}, "should have the width"),
-        ({"ks": (0,)}, "`ks` should be whole numbers of at least 1"),
-        ({"ks": ()}, "`ks` should be whole numbers of at least 1"),
+        ({"ks": (0,)}, "`ks` should be a sequence of one or more whole numbers of at least 1"),
+        ({"ks": ()}, "`ks` should be a sequence of one or more whole numbers of at least 1"),
     ],
 )
 def test_refuses_wrong_input(change, message):
