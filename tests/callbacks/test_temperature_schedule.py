@@ -118,6 +118,7 @@ def test_each_epoch_has_its_temperature_without_a_new_trace(rng, name):
     )
 
 
+@pytest.mark.slow
 def test_a_file_keeps_the_last_temperature(rng, tmp_path):
     model, x = contrastive(keras.optimizers.SGD(0.1)), images(rng)
     model.fit(

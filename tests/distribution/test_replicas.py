@@ -198,6 +198,7 @@ def test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_
         )  # Keras divides by the replicas
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metric",
     [

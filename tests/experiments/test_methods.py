@@ -19,6 +19,7 @@ def methods(folder: pathlib.Path, *names: str, **fields) -> Methods:
     return Methods(names, Settings(output_dir=folder, verbose=False, **{**SMALL, **fields}))
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_where_it_was_and_ends_with_a_table(tmp_path, monkeypatch):
     """The training itself is that of `TwoStage`, with tests of its own."""
     trained = []

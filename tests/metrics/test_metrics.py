@@ -70,6 +70,7 @@ def test_accuracy_of_rows_that_are_not_finite_is_not_a_number():
     assert np.isnan(result_of(metrics.ContrastiveAccuracy(), ([0, 0, 1], projections)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric_class", CLASSES)
 def test_callbacks_that_monitor_know_which_way_is_better(metric_class, rng):
     model = keras.Sequential([keras.layers.Dense(4)])

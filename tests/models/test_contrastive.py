@@ -384,6 +384,7 @@ def test_a_loss_in_a_list_is_checked_as_well(rng):
         model.fit(images, verbose=0)
 
 
+@pytest.mark.slow
 @representatives("form", ["generator"], [form for form in FORMS if form != "generator"])
 def test_every_batch_is_trained_on_after_the_check(rng, form):
     model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
@@ -394,6 +395,7 @@ def test_every_batch_is_trained_on_after_the_check(rng, form):
     assert int(model.optimizer.iterations) == (2 if form in ("PyDataset", "generator") else 1)
 
 
+@pytest.mark.slow
 def test_every_batch_of_a_validation_generator_counts(rng):
     model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
     model.compile(
@@ -409,6 +411,7 @@ def test_every_batch_of_a_validation_generator_counts(rng):
         model.fit(images, np.arange(4) % 2, 4, 1, 0, None, 0.0, (images, np.array([0, 1, -2, 1])))
 
 
+@pytest.mark.slow
 def test_validation_data_may_be_images_alone(rng):
     model, images = small_model(), rng.integers(0, 256, (4, 8, 8, 1)).astype("uint8")
     model.compile(optimizer="sgd", loss=NTXentLoss())
@@ -491,6 +494,7 @@ def test_variables_are_in_the_order_of_earlier_checkpoints():
     assert shapes == [(4, 3), (3,), (3, 2), (2,)]  # the last one is a seed
 
 
+@pytest.mark.slow
 def test_a_batch_of_few_samples_is_a_single_micro_batch(rng):
     encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     model = ContrastiveModel(encoder, ProjectionHead(2, hidden_units=()), micro_batch_size=12)

@@ -115,6 +115,7 @@ def test_a_dictionary_is_given_by_name_where_the_inputs_were_declared_in_a_list(
     compiled(ranks).fit(x, np.arange(8) % 2, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("micro_batch_size", [None, 4])
 def test_images_and_a_table_in_several_views(micro_batch_size, rng):
     image, table = keras.Input((4, 4, 3), name="images"), keras.Input((5,), name="table")

@@ -33,6 +33,7 @@ def probed(**options):
     return model
 
 
+@pytest.mark.slow
 def test_a_probe_leaves_the_encoder_bit_by_bit_what_it_would_be(rng):
     x, y = rows(rng, 12)
     with_probe, without = probed(classifier=4, stop_gradient=True), probed()
@@ -51,6 +52,7 @@ def test_a_probe_leaves_the_encoder_bit_by_bit_what_it_would_be(rng):
     assert np.abs(trains.encoder.get_weights()[0] - without.encoder.get_weights()[0]).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_loss_is_the_sum_of_both_terms(rng, weighted):
     """In float64; unlabeled samples are in the contrastive term alone."""
@@ -83,6 +85,7 @@ def test_without_a_labeled_sample_the_loss_is_the_contrastive_one(rng):
     np.testing.assert_allclose(*losses, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_metrics_see_the_projections(rng):
     x, y = rows(rng)
     model = probed(classifier=4)
@@ -98,6 +101,7 @@ def test_metrics_see_the_projections(rng):
     assert logs["contrastive_accuracy"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_ignored_samples_are_no_class(rng):
     x, y = rows(rng)
     y = np.where(y == 3, 9, y)
@@ -147,6 +151,7 @@ class DoublesInTraining(keras.layers.Layer):
         return 2 * x if training else x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("micro_batch_size", [None, 4])
 def test_the_classifier_runs_in_training_mode(rng, micro_batch_size):
     """Also in the second run of a micro-batch, for the gradient: that of the kernel is twice."""

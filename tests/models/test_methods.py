@@ -64,6 +64,7 @@ def test_training_lowers_the_loss_of_evaluation_which_changes_nothing(name, rng)
     assert model.evaluate(x, y, verbose=0, return_dict=True)["loss"] < 0.97 * first["loss"]
 
 
+@pytest.mark.slow
 @every_method()
 def test_every_backend_has_the_same_losses(name):
     """Over ten steps, with batch normalization and what a method remembers."""
@@ -71,6 +72,7 @@ def test_every_backend_has_the_same_losses(name):
     np.testing.assert_allclose(losses_of(name), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @every_method()
 def test_micro_batches_train_what_the_whole_batch_trains(name, rng):
     """Without batch normalization, whose statistics are those of a pass."""
@@ -108,6 +110,7 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(name, rng, tmp_path):
         np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other))
 
 
+@pytest.mark.slow
 @every_class
 def test_stage_two_takes_the_encoder(name, rng):
     x, y = rows(rng, 12)
@@ -180,6 +183,7 @@ def test_a_dictionary_of_inputs_trains_too(name, rng):
     assert tuple(model.embed({"a": x[:, 0], "b": x[:, 1]}).shape) == (8, 5)
 
 
+@pytest.mark.slow
 @every_class
 def test_evaluation_without_views_has_one(name, rng):
     x, y = rows(rng)
@@ -232,6 +236,7 @@ def test_validation_within_fit_changes_nothing(name, rng):
         np.testing.assert_allclose(second, first, rtol=1e-5, atol=1e-6, err_msg=one.path)
 
 
+@pytest.mark.slow
 @every_method()
 def test_weights_of_samples_and_of_the_loss_scale_it(name, rng):
     x, y = rows(rng)
@@ -362,6 +367,7 @@ def test_an_encoder_that_was_trained_before_is_where_training_begins(name, rng):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MoCo", "BYOL"])
 def test_the_second_networks_begin_as_copies(name, rng):
     """In an evaluation before training, in the first step, and where layers hold what they saw."""

@@ -107,6 +107,7 @@ def test_steps_are_those_of_the_formulas(case, rng):
         fast = float64_weights(model.encoder, model.projection_head)
 
 
+@pytest.mark.slow
 def test_the_key_networks_normalize_by_their_batch_and_keep_their_own_averages(rng):
     x, y = rows(rng)
     model = make("MoCo")
@@ -170,6 +171,7 @@ def test_rows_that_are_not_finite_leave_their_slots_empty(rng):
     assert np.all(np.isfinite(ops.convert_to_numpy(model.queue.rows)))
 
 
+@pytest.mark.slow
 def test_the_loss_says_whether_keys_of_the_batch_are_candidates_too(rng):
     x, y = rows(rng)
 

@@ -53,6 +53,7 @@ def test_it_moves_once_for_each_update_of_the_optimizer(rng):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [3, 4])
 def test_steps_of_a_schedule_are_updates_of_the_optimizer(rng, recwarn, epochs):
     optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
@@ -61,6 +62,7 @@ def test_steps_of_a_schedule_are_updates_of_the_optimizer(rng, recwarn, epochs):
     assert any("total_steps" in str(one.message) for one in recwarn) == (epochs == 4)
 
 
+@pytest.mark.slow
 def test_an_encoder_that_is_thawed_after_its_copy_was_made_is_followed(rng):
     x, y = rows(rng)
     encoder = dense_encoder()
@@ -78,6 +80,7 @@ def test_an_encoder_that_is_thawed_after_its_copy_was_made_is_followed(rng):
     assert not model.momentum_copy.trainable_variables
 
 
+@pytest.mark.slow
 def test_the_copy_of_an_encoder_that_is_frozen_on_the_way_comes_to_it(rng):
     x, y = rows(rng)
     model = make("MoCo", momentum=0.2)
@@ -123,6 +126,7 @@ class Squares(keras.regularizers.Regularizer):
         return {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("micro_batch_size", [None, 4])
 def test_the_trained_networks_alone_are_regularized(rng, micro_batch_size):
     """By the outputs of their layers: one pass of the queries in MoCo, two in BYOL."""
@@ -253,6 +257,7 @@ def test_an_eager_evaluation_before_training_has_copies(rng):
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_callbacks_in_a_list_of_keras_may_be_given(rng):
     x, _ = rows(rng)
     model = make("BYOL", total_steps=2)

@@ -32,6 +32,7 @@ def cross_entropy(logits):
     return np.mean(np.log(np.exp(logits).sum(axis=1)) - np.diag(logits))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("supervised", [False, True])
 def test_steps_are_those_of_the_formulas(rng, supervised):
     """In float64: neighbors, losses, the queue and the logged shares, in ten steps."""
@@ -78,6 +79,7 @@ def test_steps_are_those_of_the_formulas(rng, supervised):
         np.testing.assert_array_equal(ops.convert_to_numpy(model.queue.labels), labels)
 
 
+@pytest.mark.slow
 def test_predictions_take_gradient_as_rows_and_as_columns(rng):
     """Of a step with an empty queue, against the gradient of the four cross-entropies."""
     model, (x, y) = linear(temperature=0.5), rows(rng)
@@ -120,6 +122,7 @@ def test_samples_of_an_unknown_size_have_no_fingerprint():
     assert _fingerprints(keras.KerasTensor((None, None, 3))) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("micro_batch_size", [None, 4])
 def test_half_precision_of_other_heads_than_ours(rng, micro_batch_size):
     x, y = rows(rng)

@@ -111,6 +111,7 @@ def test_every_stage_sees_the_range_that_comes_in(name, value_range, dtype):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("micro_batch_size", [None, 2])
 def test_the_cached_step_sees_it_as_well(micro_batch_size):
     images = np.full((4, 4, 4, 3), 255, "uint8")
@@ -366,6 +367,7 @@ def test_does_not_warn_of_encoders_of_which_nothing_is_known(recwarn):
     assert not [one for one in recwarn if "scales" in str(one.message)]
 
 
+@pytest.mark.slow
 def test_fit_warns_of_floats_up_to_1_for_a_policy_of_0_to_255(rng):
     images, labels = rng.uniform(size=(8, 4, 4, 1)).astype("float32"), np.arange(8) % 2
     encoder = keras.Sequential(

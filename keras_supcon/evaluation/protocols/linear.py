@@ -56,8 +56,8 @@ class LinearResult(PredictionResult):
 
     title: ClassVar[str] = "Linear evaluation"
     caption: ClassVar[str] = (
-        "Score of validation images by the regularization of the classifier. A vertical line "
-        "marks the one that was chosen: the test images had no part in it."
+        "Score of validation images by the regularization of the classifier. The dashed line marks "
+        "the one that was chosen: the test images had no part in it."
     )
 
     @property
@@ -84,7 +84,7 @@ class LinearResult(PredictionResult):
 
     @classmethod
     def plot_together(cls, results: Mapping[str, LinearResult], narrow: bool = False) -> Figure:
-        chosen = {f"{name}, chosen": one.regularization for name, one in results.items()}
+        chosen = {name: one.regularization for name, one in results.items()}
         return cls._draw(results, chosen, narrow)
 
     @staticmethod

@@ -59,7 +59,8 @@ def draw_lines(
         x_label: What x is.
         y_label: What y is.
         log_x: Whether the x axis is logarithmic.
-        marks: From a name to the x of a vertical line.
+        marks: From a name to the x of a vertical line. One with the name of a line has its color too,
+            and no place in the legend.
         intervals: From the name of a line to the low and high y values of a band around it.
         percent: Whether y values are shares, which are written in percent.
         narrow: Whether the chart is for a phone.
@@ -73,8 +74,11 @@ def draw_lines(
     for number, (name, (x, y)) in enumerate(series.items()):
         color, style = f"C{number % _COLORS}", _LINE_STYLES[number // _COLORS % len(_LINE_STYLES)]
         axes.plot(x, y, style, marker=".", color=color, label=str(number))
+        if name in marks:
+            axes.axvline(marks[name], color=color, linestyle="--", linewidth=1)
         if intervals and name in intervals:
             axes.fill_between(x, *intervals[name], color=color, alpha=0.2, linewidth=0)
+    marks = {name: x for name, x in marks.items() if name not in series}
     for number, x in enumerate(marks.values()):
         style = _LINE_STYLES[1 + number % (len(_LINE_STYLES) - 1)]
         axes.axvline(x, color=_GRAY, linestyle=style, linewidth=1, label=str(number))

@@ -50,6 +50,18 @@ def heatmap(number, narrow=False):
     return draw_heatmap(values, [f"_r {i}" for i in range(number)], list("abcde"), narrow=narrow)
 
 
+def test_the_mark_of_a_line_has_its_color_and_no_place_in_the_legend():
+    series = {"one": ([1, 2], [1, 2]), "other": ([1, 2], [2, 1])}
+    axes = draw_lines(series, "x", "y", marks={"other": 1.5, "third": 1.7}).axes[0]
+    _, *marked, third = axes.lines
+    line, mark = marked
+    assert mark.get_xdata() == [1.5, 1.5]
+    assert mark.get_color() == line.get_color()
+    assert third.get_xdata() == [1.7, 1.7]
+    legend = axes.figure.legends[0] if axes.figure.legends else axes.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["one", "other", "third"]
+
+
 @pytest.mark.parametrize("draw", [lines, bars, grouped_bars, reliability, heatmap])
 @pytest.mark.parametrize("number", [1, 2, 25, 120])
 def test_any_number_can_be_drawn_and_fits_a_phone(draw, number):
