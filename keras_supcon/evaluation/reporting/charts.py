@@ -59,8 +59,8 @@ def draw_lines(
         x_label: What x is.
         y_label: What y is.
         log_x: Whether the x axis is logarithmic.
-        marks: From a name to the x of a vertical line. One with the name of a line has its color too,
-            and no place in the legend.
+        marks: From a name to the x of a vertical line. One that has the name of a line has its
+            color too, and no place in the legend.
         intervals: From the name of a line to the low and high y values of a band around it.
         percent: Whether y values are shares, which are written in percent.
         narrow: Whether the chart is for a phone.
