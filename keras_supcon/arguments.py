@@ -87,7 +87,7 @@ def check_bool(name: str, value: Any) -> bool:
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"`{name}` should be one of {tuple(choices)}. Received: {name}={value!r}")
     return value
 
@@ -101,8 +101,11 @@ def check_each(
 ) -> tuple[Any, ...]:
     """Accepts a sequence of valid values; a text is no sequence of its characters."""
     is_sequence = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping))
-    # What yields its values but once is read here, and shown in the message.
-    values = tuple(values) if is_sequence else values
+    try:
+        # What yields its values but once is read here, and shown in the message.
+        values = tuple(values) if is_sequence else values
+    except TypeError:  # an array of a single number claims to be iterable
+        is_sequence = False
     if not (is_sequence and all(map(is_valid, values)) and (values or may_be_empty)):
         number = "" if may_be_empty else "one or more "
         raise ValueError(
@@ -111,9 +114,13 @@ def check_each(
     return values
 
 
-def check_choices(name: str, values: Any, choices: Sequence[str]) -> tuple[str, ...]:
-    """Accepts a sequence of one or more of the choices, each once."""
-    values = check_each(name, values, lambda one: isinstance(one, str), f"names, of {choices}")
+def check_choices(
+    name: str, values: Any, choices: Sequence[str], may_be_empty: bool = False
+) -> tuple[str, ...]:
+    """Accepts a sequence of the choices, each at most once."""
+    values = check_each(
+        name, values, lambda one: isinstance(one, str), f"names, of {choices}", may_be_empty
+    )
     for value in values:
         check_choice(name, value, choices)
     if len({*values}) < len(values):
@@ -158,7 +165,12 @@ def name_some(names: Sequence[str], most: int, separator: str = ", ") -> str:
 
 def is_number(value: Any) -> bool:
     """Checks whether the value is a finite real number."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the range of floats
+        return False
 
 
 def is_whole(value: Any, at_least: float = -math.inf) -> bool:

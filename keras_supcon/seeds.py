@@ -40,6 +40,11 @@ def check_seed(seed: Any, or_none: bool = False) -> int | None:
     return None if seed is None else int(seed)
 
 
+def random_generator(seed: int) -> np.random.Generator:
+    """Returns NumPy's generator of a seed of any sign and size."""
+    return np.random.default_rng(seed % 2**64)
+
+
 def derive_seed(seed: int | None, *path: int | str) -> int | None:
     """Derives a seed from a seed and a path, such as the names and numbers of what draws.
 

@@ -16,6 +16,7 @@ from keras_supcon.evaluation.reporting.png import as_pngs
 from keras_supcon.evaluation.search import normalize_rows
 from keras_supcon.extras import require_extra
 from keras_supcon.files import whole_file
+from keras_supcon.seeds import random_generator
 
 # t-SNE begins with positions that are close together, as scikit-learn's own start is.
 _START_SCALE = 1e-4
@@ -152,10 +153,12 @@ def place_by_tsne(rows: np.ndarray, earlier: np.ndarray | None = None, seed: int
     spread = start.std()
     # Points at one place would stay there, as would a collapsed embedding from then on.
     start = start / spread if spread > 0 else np.zeros_like(start)
-    start = start + 1e-3 * np.random.default_rng(seed).normal(size=start.shape)
+    start = start + 1e-3 * random_generator(seed).normal(size=start.shape)
     perplexity = min(30, max(1, (len(rows) - 1) / 3))
     model = TSNE(
-        init=(_START_SCALE * start).astype("float32"), perplexity=perplexity, random_state=seed
+        init=(_START_SCALE * start).astype("float32"),
+        perplexity=perplexity,
+        random_state=seed % 2**32,
     )
     points = model.fit_transform(rows)
     # The first steps overshoot, by which the whole map may turn.

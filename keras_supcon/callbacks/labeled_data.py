@@ -11,6 +11,7 @@ from keras import tree
 
 from keras_supcon.evaluation.array_checks import check_labels
 from keras_supcon.evaluation.labeled_batches import is_pair_of_arrays, labeled_batches
+from keras_supcon.seeds import random_generator
 from keras_supcon.typing import TensorTree
 
 
@@ -33,7 +34,7 @@ class LabeledData:
         """Returns so many of the images, drawn without replacement, in their order."""
         if len(self) <= number:
             return self
-        rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:number])
+        rows = np.sort(random_generator(seed).permutation(len(self))[:number])
         return LabeledData(tree.map_structure(lambda a: a[rows], self.images), self.labels[rows])
 
 

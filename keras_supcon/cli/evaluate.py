@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--corruption_images",
         type=int,
         default=10_000,
-        help="test images that are corrupted, the first ones (default: %(default)s)",
+        help="test images that are corrupted, at most (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of all draws")
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="folder for results")

@@ -52,7 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     # TensorFlow takes the predictions of several models for one that is traced often.
     logging.getLogger("tensorflow").setLevel("ERROR")
-    # Data sets are loaded by `name`, which is another argument of `evaluate`.
-    names = {**{name: name for name in vars(given)}, "name": "dataset", "path": "dataset"}
+    names = {name: name for name in vars(given)}
     with one_line_errors(ValueError, RuntimeError, OSError, ImportError, flags=names):
         return _COMMANDS[given.command].run(given)

@@ -43,6 +43,29 @@ def check_embeddings(name: str, array: Any, at_least: int = 1) -> np.ndarray:
     return array
 
 
+def check_numbers(name: str, array: Any) -> np.ndarray:
+    """Checks that an array holds finite numbers, at least one.
+
+    Args:
+        name: Name of the argument.
+        array: Numbers or bools `(n,)`.
+
+    Returns:
+        `(n,)`, float32 or float64, as of `check_embeddings`.
+
+    Raises:
+        ValueError: If the array is not as described.
+    """
+    array = _as_floats(name, array)
+    if array.ndim != 1 or not len(array):
+        raise ValueError(
+            f"`{name}` should have shape (n,), at least one number. Received: "
+            f"{name}.shape={array.shape}"
+        )
+    _check_rows(name, array, np.isfinite(array), "finite numbers")
+    return array
+
+
 def check_labels(
     name: str, labels: Any, number: int | None = None, num_classes: int | None = None
 ) -> np.ndarray:

@@ -13,9 +13,13 @@ import keras
 import numpy as np
 from keras import tree
 
-from keras_supcon.arguments import check_whole_number
+from keras_supcon.arguments import check_bool, check_whole_number
 from keras_supcon.distribution.scopes import outside_of_scopes
-from keras_supcon.evaluation.array_checks import SUM_TOLERANCE, check_probabilities
+from keras_supcon.evaluation.array_checks import (
+    SUM_TOLERANCE,
+    check_embeddings,
+    check_probabilities,
+)
 from keras_supcon.evaluation.labeled_batches import labeled_batches
 from keras_supcon.evaluation.row_store import RowStore, save_array
 from keras_supcon.evaluation.scores.calibration import softmax
@@ -111,7 +115,8 @@ def classify(
         `(probabilities, labels)`: float32 `(n, classes)` and `(n,)`, in the order of the data set.
 
     Raises:
-        ValueError: As for `embed`; and if outputs are no probabilities, such as an encoder's.
+        ValueError: As for `embed`; and if outputs are no probabilities, as those of an encoder, or
+            not finite.
 
     Example:
 
@@ -164,10 +169,11 @@ class _Runner:
     ) -> tuple[np.ndarray, np.ndarray]:
         batches, number = labeled_batches("dataset", dataset, batch_size)
         labels: list[np.ndarray] = []
+        check = self._new_check()
         progress = _Progress(number, verbose)
         with RowStore(memory_limit, path) as store:
             for number_done, (images, batch_labels) in enumerate(_reading(batches), start=1):
-                of_batch = _flat(np.asarray(keras.ops.convert_to_numpy(batch_labels)))
+                of_batch = _as_labels(batch_labels)
                 images = tree.map_structure(_as_batch, images)
                 if not len(of_batch) and not any(len(one) for one in tree.flatten(images)):
                     continue  # a filter may leave nothing
@@ -177,7 +183,13 @@ class _Runner:
                         "`dataset` should have a label for each image. Received: a batch of "
                         f"{len(rows)} images and {len(of_batch)} labels"
                     )
-                store.append(self._check_outputs(rows) if not labels else rows)
+                if labels and of_batch.shape[1:] != labels[0].shape[1:]:
+                    raise ValueError(
+                        "`dataset` should have labels of one shape. Received: batches of labels of "
+                        f"shape {labels[0].shape} and {of_batch.shape}"
+                    )
+                check(rows)
+                store.append(rows)
                 labels.append(of_batch)
                 progress.show(number_done)
             if not labels:
@@ -186,7 +198,8 @@ class _Runner:
                 )
             return store.finish(), np.concatenate(labels)
 
-    def _check_outputs(self, rows: np.ndarray) -> np.ndarray:
+    def _new_check(self) -> Callable[[np.ndarray], None]:
+        """Returns what looks at the outputs of each batch of a run, and raises `ValueError`."""
         raise NotImplementedError
 
 
@@ -226,9 +239,16 @@ def _reading(batches: Iterator[Any]) -> Iterator[Any]:
         raise _ReadError(error) from None
 
 
-def _flat(labels: np.ndarray) -> np.ndarray:
-    """Returns labels `(n,)` of `(n, 1)`, and others as they are."""
-    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+def _as_labels(labels: Any) -> np.ndarray:
+    """Returns labels of a batch, `(n,)` if they are `(n, 1)`."""
+    array = np.asarray(keras.ops.convert_to_numpy(labels))
+    if array.dtype == object:  # texts of pandas or of TensorFlow, which NumPy would pickle
+        array = np.asarray(array.tolist())
+    if array.dtype == object:
+        raise ValueError(
+            f"`dataset` should have labels that are numbers or texts. Received: {array[:3]!r}"
+        )
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
 def _one_output(outputs: Any) -> np.ndarray:
@@ -262,28 +282,38 @@ class Embedder(_Runner):
         else:
             super().__init__(model)
 
-    def _check_outputs(self, rows: np.ndarray) -> np.ndarray:
-        if _are_probabilities(rows):
+    def _new_check(self) -> Callable[[np.ndarray], None]:
+        return _ProbabilityCheck()
+
+
+class _ProbabilityCheck:
+    """Refuses outputs of a softmax: rows of at least 0 that add up to 1, not all of them the same.
+
+    Rows of zeros and ones alone may as well be features. It looks at batches until it is sure.
+    """
+
+    def __init__(self) -> None:
+        self._first: np.ndarray | None = None
+        self._may_be, self._are_shares, self._differ = True, False, False
+
+    def __call__(self, rows: np.ndarray) -> None:
+        if not (self._may_be and len(rows)):
+            return
+        self._first = rows[0] if self._first is None else self._first
+        self._may_be = bool(
+            rows.shape == (len(rows), len(self._first))
+            and rows.shape[1] > 1
+            and (rows >= 0).all()
+            and (np.abs(rows.sum(axis=1) - 1) <= SUM_TOLERANCE).all()
+        )
+        self._are_shares |= bool(((rows > 0) & (rows < 1)).any())
+        self._differ |= self._may_be and bool((rows != self._first).any())
+        if self._may_be and self._are_shares and self._differ:
             raise ValueError(
                 "`model` should be an encoder. Received: a model whose outputs are probabilities, "
                 "rows that add up to 1. Give the encoder within the classifier, or let "
                 "`evaluation.classify` compute probabilities"
             )
-        return rows
-
-
-def _are_probabilities(rows: np.ndarray) -> bool:
-    """Tells outputs of a softmax: rows of at least 0 that add up to 1, not all of them the same.
-
-    Rows of zeros and ones alone may as well be features.
-    """
-    return bool(
-        rows.shape[1] > 1
-        and (rows >= 0).all()
-        and (np.abs(rows.sum(axis=1) - 1) <= SUM_TOLERANCE).all()
-        and ((rows > 0) & (rows < 1)).any()
-        and (rows != rows[0]).any()
-    )
 
 
 class Classifier(_Runner):
@@ -301,17 +331,21 @@ class Classifier(_Runner):
                 f"classifier={classifier!r}"
             )
         super().__init__(classifier)
-        self._from_logits = from_logits
+        self._from_logits = check_bool("from_logits", from_logits)
 
     def __call__(self, dataset: Dataset, *args: Any, **kwargs: Any) -> tuple:
         outputs, labels = super().__call__(dataset, *args, **kwargs)
         return (softmax(outputs) if self._from_logits else outputs), labels
 
-    def _check_outputs(self, rows: np.ndarray) -> np.ndarray:
+    def _new_check(self) -> Callable[[np.ndarray], None]:
+        return self._check_outputs
+
+    def _check_outputs(self, rows: np.ndarray) -> None:
         if self._from_logits:
-            return rows
+            check_embeddings("outputs of `classifier`", rows)
+            return
         try:
-            return check_probabilities("outputs of `classifier`", rows)
+            check_probabilities("outputs of `classifier`", rows)
         except ValueError as error:
             raise ValueError(
                 "`classifier` should give probabilities, or logits with `from_logits=True`. An "

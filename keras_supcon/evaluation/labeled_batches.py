@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 from keras import tree
 
-from keras_supcon.arguments import check_whole_number
+from keras_supcon.arguments import check_whole_number, name_some
 from keras_supcon.typing import Tensor, TensorTree
+
+_MOST_SHAPES = 5
 
 
 def labeled_batches(
@@ -50,7 +54,8 @@ def labeled_batches(
             )
         number = number if number >= 0 else None
     elif hasattr(data, "__len__"):
-        number = len(data)
+        with contextlib.suppress(TypeError):  # a torch `DataLoader` may not know its length
+            number = len(data)
     return _pairs(name, data), number
 
 
@@ -69,12 +74,13 @@ def _batches_of_arrays(
 ) -> tuple[Iterator[tuple[TensorTree, Tensor]], int]:
     batch_size = check_whole_number("batch_size", batch_size, at_least=1)
     images, labels = arrays
+    _check_rows(name, labels)
     number = len(labels)
     if any(len(array) != number for array in tree.flatten(images)):
-        shapes = [tuple(array.shape) for array in tree.flatten(images)]
+        shapes = [str(tuple(array.shape)) for array in tree.flatten(images)]
         raise ValueError(
             f"`{name}` should be inputs and labels of one length. Received: inputs of shape "
-            f"{', '.join(map(str, shapes))}, labels.shape=({number},)"
+            f"{name_some(shapes, _MOST_SHAPES)}, labels.shape=({number},)"
         )
     places = [slice(start, start + batch_size) for start in range(0, number, batch_size)]
     return (
@@ -90,4 +96,15 @@ def _pairs(name: str, batches: Iterable[Any]) -> Iterator[tuple[TensorTree, Tens
                 f"`{name}` should yield batches (images, labels). Received: a batch of type "
                 f"{type(batch).__name__}"
             )
+        _check_rows(name, batch[1])
         yield batch[0], batch[1]  # a third part would be sample weights
+
+
+def _check_rows(name: str, labels: Any) -> None:
+    """Raises `ValueError` for the label of a single image, or none."""
+    shape = getattr(labels, "shape", None)
+    if not (len(shape) if shape is not None else np.ndim(labels)):
+        raise ValueError(
+            f"`{name}` should be batches of images and their labels. Received: labels={labels!r}, "
+            "which is no batch"
+        )

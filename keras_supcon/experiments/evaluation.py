@@ -25,6 +25,7 @@ from keras_supcon.experiments.saved_models import load_encoder_of
 from keras_supcon.extras import require_extra
 from keras_supcon.files import DirectoryLock, whole_file
 from keras_supcon.models import PretrainingModel
+from keras_supcon.seeds import derive_seed
 from keras_supcon.typing import Dataset
 
 _RECORD = "evaluation.json"
@@ -176,7 +177,8 @@ class Evaluation:
             test, _ = embedder((test_images, test_labels), settings.batch_size, verbose=verbose)
             measured[name] = Measured(model, description, train, test)
         for name in _FILES:  # of another run, now that this one has something to write
-            (self.output_dir / name).unlink(missing_ok=True)
+            if name != "report.json":  # which names the figures that the report replaces
+                (self.output_dir / name).unlink(missing_ok=True)
 
         def each(evaluate: Callable[..., Result], **options: Any) -> dict[str, Result]:
             return {
@@ -257,7 +259,10 @@ class Evaluation:
         images: np.ndarray,
         labels: np.ndarray,
     ) -> dict[str, Result]:
-        number = self.settings.corruption_images
+        rows = slice(None)
+        if len(labels) > self.settings.corruption_images:  # a folder has one class after another
+            rng = np.random.default_rng(derive_seed(self.settings.seed, "corruption_images"))
+            rows = np.sort(rng.permutation(len(labels))[: self.settings.corruption_images])
         classifiers = {
             name: (one.model, self._linear(name, one, train_labels, labels).probe)
             for name, one in measured.items()
@@ -265,8 +270,8 @@ class Evaluation:
         names = list(classifiers)
         return protocols.corruption_robustness(
             classifiers,
-            images[:number],
-            labels[:number],
+            images[rows],
+            labels[rows],
             baseline=names[1] if len(names) > 1 else None,
             seed=self.settings.seed,
             batch_size=self.settings.batch_size,
@@ -375,7 +380,8 @@ def load_split(
         batch_size: Images in a batch.
         image_size: Height and width; None keeps the images' own size, of a named data set.
         data_dir: Folder of TFDS data sets.
-        argument: Name of the argument that gave the split, for messages.
+        argument: Name of the argument that gave the split, for messages; that of the data set is
+            `dataset`.
 
     Raises:
         ValueError: For a folder without an image size; and as `data.load` and `data.load_folder`.
@@ -390,8 +396,10 @@ def load_split(
             return data.load_folder(dataset, split, batch_size, size, shuffle=False)
         return data.load(dataset, split, batch_size, size, data_dir, shuffle=False)
     except ValueError as error:
-        message = str(error).replace("`split`", f"`{argument}`")
-        raise ValueError(message.replace(" split=", f" {argument}=")) from error
+        message = str(error)
+        for name, own in (("split", argument), ("name", "dataset"), ("path", "dataset")):
+            message = message.replace(f"`{name}`", f"`{own}`").replace(f" {name}=", f" {own}=")
+        raise ValueError(message) from error
 
 
 def _as_arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,8 @@ class EvaluationSettings:
         test_split: Test images.
         image_size: Height and width; None keeps the images' own size.
         batch_size: Images in a batch of the encoder.
-        corruption_images: Test images that are corrupted, the first ones; all if there are fewer.
+        corruption_images: Number of test images that are corrupted, drawn by the seed; all if there
+            are fewer.
         seed: Seed of draws and corruptions.
         verbose: Whether to print results and progress.
 

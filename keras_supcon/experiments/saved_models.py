@@ -23,7 +23,8 @@ def load_encoder_of(path: str | os.PathLike[str], argument: str) -> tuple[keras.
         `(model, description)`: an `EncoderModel` or an encoder, and what was taken of it.
 
     Raises:
-        ValueError: If there is no such file, or it is not a Keras model that can be loaded.
+        ValueError: If there is no such file, it is not a Keras model that can be loaded, or it has
+            several outputs.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
@@ -39,6 +40,12 @@ def load_encoder_of(path: str | os.PathLike[str], argument: str) -> tuple[keras.
         ) from error
     if isinstance(model, EncoderModel):
         return model, f"the encoder of a {type(model).__name__}"
+    outputs = keras.tree.flatten(getattr(model, "outputs", None))
+    if len(outputs) > 1:
+        raise ValueError(
+            f"`{argument}` should be a model of one output. Received: {argument}={path!r}, with "
+            f"{len(outputs)} outputs"
+        )
     last = model.layers[-1] if getattr(model, "layers", None) else None
     is_classifier = (
         isinstance(last, keras.layers.Dense) and last.activation is keras.activations.softmax

@@ -114,6 +114,10 @@ def test_doctor_says_what_fails(monkeypatch, capsys):
         ),
         (["embed", "--encoder=none.keras", "--dataset=digits"], "`--encoder` should be the file"),
         (["demo", "--epochs=0"], "`--epochs` should be"),
+        (
+            ["evaluate", "--encoder=x", "--baseline=x", "--dataset=digits"],
+            "`--name` and `--baseline_name` should be different",
+        ),
     ],
 )
 def test_wrong_input_is_one_line(arguments, message, tmp_path, monkeypatch):

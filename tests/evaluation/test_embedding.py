@@ -169,6 +169,25 @@ def test_pydatasets_end(digits):
         embed(flat_encoder(), Endless())
 
 
+def test_texts_are_labels_that_numpy_loads(digits, tmp_path):
+    texts = np.array(list("abcd"), dtype=object)
+    _, labels = embed(flat_encoder(), (digits[0][:4], texts), output_dir=tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), texts.astype(str))
+    assert labels.dtype.kind == "U"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of torch")
+def test_a_data_loader_may_not_know_its_length(digits):
+    import torch
+
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            yield from zip(digits[0][:20], digits[1][:20], strict=True)
+
+    _, labels = embed(flat_encoder(), torch.utils.data.DataLoader(Stream(), batch_size=8))
+    np.testing.assert_array_equal(labels, digits[1][:20])
+
+
 def test_weights_of_samples_are_left_out(digits):
     batch = digits[0][:5], digits[1][:5], np.ones(5)
     assert embed(flat_encoder(), [batch])[0].shape == (5, 64)
@@ -193,6 +212,24 @@ def test_a_classifier_is_no_encoder_and_the_reverse(digits):
             function(len, arrays)
 
 
+@pytest.mark.parametrize(("batch_size", "equal"), [(1, 0), (4, 4), (4, 20), (7, 3)])
+def test_a_classifier_is_told_by_its_later_batches_too(digits, batch_size, equal):
+    classifier = keras.Sequential([flat_encoder(), keras.layers.Dense(10, activation="softmax")])
+    images = np.concatenate([np.repeat(digits[0][:1], equal, axis=0), digits[0][:20]]) / 255
+    with pytest.raises(ValueError, match="`model` should be an encoder"):
+        embed(classifier, (images, np.zeros(len(images))), batch_size=batch_size)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_outputs_of_every_batch_are_finite(digits, from_logits):
+    images = digits[0][:20].astype("float32") / 255
+    images[15] = np.nan
+    activation = None if from_logits else "softmax"
+    classifier = keras.Sequential([flat_encoder(), keras.layers.Dense(10, activation=activation)])
+    with pytest.raises(ValueError, match="finite numbers"):
+        classify(classifier, (images, digits[1][:20]), batch_size=5, from_logits=from_logits)
+
+
 def test_a_linear_classifier_embeds_by_its_encoder_and_classifies_by_its_head(digits):
     model = LinearClassifier(flat_encoder(), 10)
     arrays = digits[0][:20], digits[1][:20]
@@ -211,6 +248,14 @@ def test_features_that_add_up_to_one_by_chance_are_features(rows):
     [
         ([np.ones((4, 8, 8, 1))], "should yield batches"),
         ([(np.ones((4, 8, 8, 1)), np.ones(3))], "should have a label for each image"),
+        ([(np.ones((8, 8, 1)), 3), (np.ones((8, 8, 1)), 4)], "should be batches.*labels=3"),
+        ((np.ones((4, 8, 8, 1)), None), "should be batches.*labels=None"),
+        (([np.ones((8, 8, 1))] * 40, np.ones(40)), r"\(8, 8, 1\) and 35 more"),
+        (
+            [(np.ones((4, 8, 8, 1)), np.ones(4)), (np.ones((4, 8, 8, 1)), np.ones((4, 3)))],
+            "labels of one shape",
+        ),
+        ((np.ones((2, 8, 8, 1)), np.array(["a", None])), "numbers or texts"),
     ],
 )
 def test_refuses_data_sets_without_labels(dataset, message):

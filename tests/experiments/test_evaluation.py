@@ -156,7 +156,7 @@ def test_saved_models_give_their_features(files, name, description, width):
         ({"protocols": ()}, "`protocols` should be a sequence of one or more"),
         ({"protocols": "knn"}, "`protocols` should be a sequence .*protocols='knn'"),
         ({"corruption_images": 0}, "`corruption_images` should be a whole number"),
-        ({"dataset": "no_such_set"}, "`name` should be 'digits'"),
+        ({"dataset": "no_such_set"}, "`dataset` should be 'digits'"),
         ({"test_split": "validation"}, "`test_split` .*Received: test_split='validation'"),
         ({"train_split": "validation"}, "`train_split` .*Received: train_split='validation'"),
     ],
@@ -165,6 +165,21 @@ def test_refuses_wrong_input(files, tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         Evaluation(settings(files, tmp_path / "new", **change))
     assert not (tmp_path / "new").exists()
+
+
+def test_figures_of_the_run_that_is_replaced_go_with_it(files, tmp_path):
+    for protocols in (("retrieval",), ("knn",)):
+        Evaluation(settings(files, tmp_path, protocols=protocols), overwrite=True).run()
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"nearest_neighbors.png"}
+
+
+def test_a_model_of_several_outputs_is_refused(tmp_path):
+    image = keras.Input((8, 8, 1))
+    features = keras.layers.Flatten()(image)
+    classes = keras.layers.Dense(10, activation="softmax")(features)
+    keras.Model(image, [features, classes]).save(tmp_path / "two.keras")
+    with pytest.raises(ValueError, match="`encoder` should be a model of one output.*2 outputs"):
+        load_encoder_of(tmp_path / "two.keras", "encoder")
 
 
 def test_refuses_a_damaged_file_and_equal_names(files, tmp_path):

@@ -34,7 +34,7 @@ def test_a_good_value_comes_back_as_a_python_value(check, good, result):
     assert type(returned) is type(result)
 
 
-@pytest.mark.parametrize("bad", [True, None, "1", math.nan, math.inf, -1, [1]])
+@pytest.mark.parametrize("bad", [True, None, "1", math.nan, math.inf, -1, [1], -(10**400)])
 @pytest.mark.parametrize(
     ("check", "expectation"),
     [
@@ -83,7 +83,10 @@ def test_many_names_are_cut(names, text):
     assert arguments.name_some(names, 2, "; ") == text
 
 
-@pytest.mark.parametrize("bad", [1, "ab", b"a", {"a": 1}, None, [], ["a", 1], ["c"], ["a", "a"]])
+@pytest.mark.parametrize(
+    "bad",
+    [1, "ab", b"a", {"a": 1}, None, [], ["a", 1], ["c"], ["a", "a"], np.array("a"), np.array(5)],
+)
 def test_what_is_no_sequence_of_choices_is_shown(bad):
     with pytest.raises(ValueError, match=r"^`names` should .*Received: names="):
         arguments.check_choices("names", bad, ("a", "b"))

@@ -20,6 +20,7 @@ from keras_supcon.evaluation.scores.calibration import (
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
+    shift_logits,
     softmax,
 )
 from keras_supcon.evaluation.scores.intervals import accuracy_interval, basic_interval, bootstrap
@@ -217,7 +218,8 @@ def _check_validation(
             "`validation` should be a pair (probabilities, labels). Received: "
             f"validation={validation!r}"
         )
-    others, labels = as_probabilities(*validation, from_logits)
+    names = ("validation[0]", "validation[1]")
+    others, labels = as_probabilities(*validation, from_logits, names)
     if others.shape[1] != num_classes:
         raise ValueError(
             f"`validation[0]` should have {num_classes} classes, as `probabilities` has. Received: "
@@ -229,7 +231,7 @@ def _check_validation(
 def _as_logits(given: np.ndarray, from_logits: bool) -> np.ndarray:
     """Returns logits in float64, of probabilities of which some may have been rounded to 0."""
     if from_logits:
-        return check_embeddings("logits", given).astype("float64")
+        return shift_logits(check_embeddings("logits", given))
     probabilities = check_probabilities("probabilities", given)
     smallest = np.finfo(probabilities.dtype).tiny
     return np.log(np.maximum(probabilities, smallest).astype("float64"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from keras_supcon.arguments import check_whole_number, is_pair
-from keras_supcon.evaluation.array_checks import check_embeddings
+from keras_supcon.evaluation.array_checks import check_numbers
 from keras_supcon.evaluation.reporting.charts import draw_bars
 from keras_supcon.evaluation.results import Result, describe, percent
 from keras_supcon.evaluation.scores.intervals import (
@@ -126,7 +126,7 @@ def compare(
     require_extra("report", "scipy", by="`compare`")
     resamples = check_whole_number("resamples", resamples, at_least=1)
     check_seed(seed)
-    if not is_pair(names) or names[0] == names[1]:
+    if not is_pair(names) or str(names[0]) == str(names[1]):
         raise ValueError(f"`names` should be two different names. Received: names={names!r}")
     _check_same_images(first, second)
     scores = [_scores("first", first), _scores("second", second)]
@@ -180,10 +180,4 @@ def _scores(name: str, scores: Any) -> np.ndarray:
             f"`{name}` should be a result with a score of each image. Received: {name} of "
             f"type {type(result).__name__}"
         )
-    scores = np.asarray(scores)
-    if scores.ndim != 1:
-        raise ValueError(
-            f"`{name}` should be a result, or scores of shape (n,). Received: {name}.shape="
-            f"{scores.shape}"
-        )
-    return check_embeddings(name, scores[:, None])[:, 0].astype("float64")
+    return check_numbers(name, scores).astype("float64")

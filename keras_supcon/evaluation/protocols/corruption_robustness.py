@@ -18,6 +18,7 @@ from keras_supcon.evaluation.corruptions import (
     constants_table,
     corrupt,
 )
+from keras_supcon.evaluation.corruptions.arrays import check_images
 from keras_supcon.evaluation.embedding import Classifier, Embedder
 from keras_supcon.evaluation.protocols.logistic_regression import LinearProbe
 from keras_supcon.evaluation.protocols.splits import check_labeled
@@ -168,13 +169,13 @@ def corruption_robustness(
     """
     names = check_choices("names", names, (*CORRUPTIONS, *EXTRA_CORRUPTIONS))
     check_seed(seed)
-    images = np.asarray(images)
+    images = check_images(images)
     labels = check_labels("labels", labels, len(images))
     check_labeled("labels", labels)
     classifiers = classifier if isinstance(classifier, Mapping) else {"": classifier}
-    functions = {
-        name: _as_function(one, len(images), batch_size) for name, one in classifiers.items()
-    }
+    if not classifiers:
+        raise ValueError("`classifier` should have at least one classifier. Received: {}")
+    functions = {name: _as_function(one, labels, batch_size) for name, one in classifiers.items()}
     _check_baseline(baseline, names, classifiers)
 
     clean = {name: function(images) == labels for name, function in functions.items()}
@@ -263,8 +264,9 @@ def _relative_error(
     )
 
 
-def _as_function(classifier: Any, number: int, batch_size: int) -> Classify:
+def _as_function(classifier: Any, labels: np.ndarray, batch_size: int) -> Classify:
     """Returns a function from images to class ids."""
+    number = len(labels)
     if isinstance(classifier, (tuple, list)) and len(classifier) == 2:
         encoder, probe = classifier
         if not isinstance(probe, LinearProbe):
@@ -284,6 +286,7 @@ def _as_function(classifier: Any, number: int, batch_size: int) -> Classify:
 
         def classify_by_model(images: np.ndarray) -> np.ndarray:
             scores, _ = model((images, np.zeros(len(images))), batch_size, verbose=False)
+            check_labels("labels", labels, num_classes=scores.shape[1])
             return scores.argmax(axis=1)
 
         return classify_by_model

@@ -168,7 +168,7 @@ def fine_tune(
     batch_size = check_whole_number("batch_size", batch_size, at_least=1)
     grid = _check_grid(learning_rates, weight_decays)
     check_seed(seed)
-    if not encoder.trainable:
+    if isinstance(encoder, keras.layers.Layer) and not encoder.trainable:
         raise ValueError(
             "`encoder` should be trainable, as after `encoder.trainable = True`. Received: "
             "encoder.trainable=False"
@@ -187,6 +187,11 @@ def fine_tune(
         parts = [(_take(images, rows), labels[rows]) for rows in (~held_out, held_out)]
         every = images, labels
     else:
+        if is_number(validation):
+            raise ValueError(
+                "`validation` should be a share of the training images above 0 and below 1, or a "
+                f"pair (images, labels). Received: validation={validation!r}"
+            )
         parts = [(images, labels), _check_split("validation", validation, images)]
         check_classes("train[1]", labels, "validation[1]", parts[1][1])
         every = (
@@ -272,7 +277,17 @@ def _check_split(
         )
     images = tree.map_structure(np.asarray, split[0])
     labels = check_labels(f"{name}[1]", split[1])
-    lengths = {len(one) for one in tree.flatten(images)}
+    arrays = tree.flatten(images)
+    if not all(one.ndim and one.dtype.kind in "biufSU" for one in arrays):
+        raise ValueError(
+            f"`{name}` should have images as arrays, or a structure of arrays. Received: images of "
+            f"type {type(split[0]).__name__}"
+        )
+    if not all(np.isfinite(one).all() for one in arrays if one.dtype.kind == "f"):
+        raise ValueError(
+            f"`{name}` should have finite images. Received: NaN or infinite values among them"
+        )
+    lengths = {len(one) for one in arrays}
     if lengths != {len(labels)} or not len(labels):
         raise ValueError(
             f"`{name}` should be images and labels of one length, at least one. Received: "

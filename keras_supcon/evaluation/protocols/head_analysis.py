@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import keras
 import numpy as np
 
-from keras_supcon.arguments import check_choice
+from keras_supcon.arguments import check_choice, check_choices
 from keras_supcon.evaluation.array_checks import check_labels
 from keras_supcon.evaluation.embedding import Embedder
 from keras_supcon.evaluation.protocols.linear import linear_evaluation
@@ -269,15 +269,17 @@ def _choose(transformations: Sequence[str] | None, shape: tuple[int, ...]) -> tu
     )
     if transformations is None:
         return possible
+    transformations = check_choices(
+        "transformations", transformations, TRANSFORMATIONS, may_be_empty=True
+    )
     for name in transformations:
-        check_choice("transformations", name, TRANSFORMATIONS)
         if name not in possible:
             raise ValueError(
                 f"`transformations` should fit the images: {name} needs "
                 f"{'three channels' if name == 'grayscale' else 'square images'}. Received: images "
                 f"of shape {tuple(shape)}"
             )
-    return tuple(transformations)
+    return transformations
 
 
 def _linear(

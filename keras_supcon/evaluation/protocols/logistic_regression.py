@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_supcon.evaluation.array_checks import check_embeddings
 from keras_supcon.evaluation.scores.calibration import softmax
+from keras_supcon.extras import require_extra
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -248,6 +249,7 @@ def _blas_of_scipy() -> ThreadpoolController:
     L-BFGS gives its threads next to no work, and while they wait they take the cores from NumPy's.
     With both, 4,000 rows of 128 features took ten times as long on two cores.
     """
+    require_extra("report", "threadpoolctl", by="Logistic regression")
     from threadpoolctl import ThreadpoolController
 
     controller = ThreadpoolController()

@@ -168,6 +168,8 @@ def multi_label_evaluation(
 
 def _precision(probe: Any, rows: np.ndarray, labels: np.ndarray) -> float:
     counts = labels >= 0
+    if not counts.any():
+        return float("nan")
     return eleven_point_average_precision(probe.logits(rows)[counts, 1], labels[counts])
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_supcon.evaluation.reporting.names import draw_names
+from keras_supcon.seeds import random_generator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,14 +87,14 @@ def place_embeddings(
     """
     from sklearn.manifold import TSNE
 
-    chosen = np.random.default_rng(seed).permutation(len(embeddings))[:_MOST_POINTS]
+    chosen = random_generator(seed).permutation(len(embeddings))[:_MOST_POINTS]
     embeddings, labels = embeddings[chosen], labels[chosen]
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
     if len(embeddings) < 2:  # t-SNE needs two
         return np.zeros((len(embeddings), 2)), labels
     perplexity = min(30, max(1, (len(embeddings) - 1) / 3))
     init = "pca" if embeddings.shape[1] > 1 else "random"
-    points = TSNE(init=init, perplexity=perplexity, random_state=seed).fit_transform(
+    points = TSNE(init=init, perplexity=perplexity, random_state=seed % 2**32).fit_transform(
         embeddings / np.maximum(norms, 1e-12)
     )
     return points, labels

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_supcon.arguments import check_choice, check_whole_number
+from keras_supcon.arguments import check_bool, check_choice, check_whole_number
 from keras_supcon.evaluation.array_checks import (
     check_embeddings,
     check_labels,
@@ -17,6 +17,8 @@ from keras_supcon.extras import require_extra
 BINNINGS = ("width", "mass")
 # Temperatures outside are those of a classifier that is never or always right.
 _TEMPERATURES = (1e-2, 1e2)
+# Far from what float64 holds, also after division by the lowest temperature.
+_LOWEST_LOGIT = -1e290
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,22 +85,41 @@ def bin_confidences(
         return Bins(edges, counts, of_confidence / counts, of_right / counts)
 
 
-def as_probabilities(scores: np.ndarray, labels: np.ndarray, from_logits: bool = False) -> tuple:
+def as_probabilities(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    from_logits: bool = False,
+    names: tuple[str, str] = ("probabilities", "labels"),
+) -> tuple[np.ndarray, np.ndarray]:
     """Checks probabilities, or converts logits, and checks that labels are among their classes.
+
+    Args:
+        scores: `(n, classes)`.
+        labels: `(n,)`.
+        from_logits: Whether scores are logits.
+        names: Names of the two arguments, for messages.
 
     Returns:
         `(probabilities, labels)`: `(n, classes)` and int64 `(n,)`.
     """
-    if from_logits:
-        scores = softmax(check_embeddings("logits", scores))
-    probabilities = check_probabilities("probabilities", scores)
+    if check_bool("from_logits", from_logits):
+        scores = softmax(check_embeddings(names[0], scores))
+    probabilities = check_probabilities(names[0], scores)
     number, num_classes = probabilities.shape
-    return probabilities, check_labels("labels", labels, number, num_classes)
+    return probabilities, check_labels(names[1], labels, number, num_classes)
+
+
+def shift_logits(logits: np.ndarray) -> np.ndarray:
+    """Returns logits in float64 whose largest one in each row is 0, and none is infinite."""
+    logits = np.asarray(logits, "float64")
+    with np.errstate(over="ignore"):
+        return np.maximum(logits - logits.max(axis=1, keepdims=True), _LOWEST_LOGIT)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Returns the probabilities of logits `(n, classes)`."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    with np.errstate(over="ignore"):  # to minus infinity, whose exponential is 0
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
@@ -252,15 +273,15 @@ def negative_log_likelihood(
     if from_logits:
         logits = check_embeddings("logits", probabilities)
         labels = check_labels("labels", labels, *logits.shape)
-        return _likelihood_of_logits(logits.astype("float64"), labels)
+        return _likelihood_of_logits(shift_logits(logits), labels)
     probabilities, labels = as_probabilities(probabilities, labels)
     of_true_class = np.take_along_axis(probabilities, labels[:, None], axis=1)
     smallest = np.finfo(probabilities.dtype).eps
-    return float(-np.log(np.clip(of_true_class.astype("float64"), smallest, 1)).mean())
+    of_true_class = np.clip(of_true_class.astype("float64"), smallest, 1)
+    return float(np.abs(np.log(of_true_class)).mean())
 
 
-def _likelihood_of_logits(logits: np.ndarray, labels: np.ndarray) -> float:
-    shifted = logits - logits.max(axis=1, keepdims=True)
+def _likelihood_of_logits(shifted: np.ndarray, labels: np.ndarray) -> float:
     of_true_class = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
     return float((np.log(np.exp(shifted).sum(axis=1)) - of_true_class).mean())
 
@@ -326,7 +347,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     require_extra("report", "scipy", by="`fit_temperature`")
     from scipy.optimize import minimize_scalar
 
-    logits = check_embeddings("logits", logits).astype("float64")
+    logits = shift_logits(check_embeddings("logits", logits))
     labels = check_labels("labels", labels, *logits.shape)
     # The likelihood is convex in 1 / temperature.
     low, high = (1 / one for one in reversed(_TEMPERATURES))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_supcon.evaluation.array_checks import check_embeddings, check_labels
+from keras_supcon.evaluation.array_checks import check_labels, check_numbers
 from keras_supcon.extras import require_extra
 
 
@@ -74,7 +74,7 @@ def eleven_point_average_precision(scores: np.ndarray, is_positive: np.ndarray) 
     require_extra("report", "sklearn", by="`eleven_point_average_precision`")
     from sklearn.metrics import precision_recall_curve
 
-    scores = check_embeddings("scores", np.asarray(scores)[:, None])[:, 0]
+    scores = check_numbers("scores", scores)
     is_positive = check_labels("is_positive", is_positive, len(scores), num_classes=2)
     if not is_positive.any():
         return float("nan")

@@ -162,15 +162,19 @@ def effective_rank(x: Any) -> float:
     if total == 0:
         return 0.0
     shares = singular / total + _EPSILON
-    return float(np.exp(-np.sum(shares * np.log(shares))))
+    return max(1.0, float(np.exp(-np.sum(shares * np.log(shares)))))
 
 
 def _singular_values(x: np.ndarray) -> np.ndarray:
-    """Returns the singular values `(min(n, d),)` of a matrix, from triangular factors of blocks."""
+    """Returns the singular values `(min(n, d),)` of a matrix, from triangular factors of blocks.
+
+    They are in a unit that keeps their squares within the range of float64.
+    """
+    unit = _unit(x)
     num_rows = max(_TILE_ROWS, 2 * x.shape[1])
     triangle = np.zeros((0, x.shape[1]))
     for start in range(0, len(x), num_rows):
-        rows = np.concatenate([triangle, x[start : start + num_rows]])
+        rows = np.concatenate([triangle, x[start : start + num_rows] / unit])
         triangle = np.linalg.qr(rows, mode="r")
     return np.linalg.svd(triangle, compute_uv=False)
 
@@ -233,9 +237,13 @@ def dead_dimensions(x: Any, threshold: float = 0.01) -> float:
 
 def _in_units(x: np.ndarray) -> tuple[np.ndarray, float]:
     """Returns rows in float64, divided by a unit if their squares would overflow or vanish."""
-    largest = float(np.abs(x).max())
-    unit = 1.0 if 1e-100 < largest < 1e100 or largest == 0 else largest
+    unit = _unit(x)
     return np.divide(x, unit, dtype="float64"), unit
+
+
+def _unit(x: np.ndarray) -> float:
+    largest = float(np.abs(x).max())
+    return 1.0 if 1e-100 < largest < 1e100 or largest == 0 else largest
 
 
 def _stds_of_unit_rows(x: Any) -> np.ndarray:
@@ -268,7 +276,7 @@ def mean_cosine(x: Any) -> float:
     """
     rows = normalize_rows(check_embeddings("x", x, at_least=2)).astype("float64")
     total, number = rows.sum(axis=0), len(rows)
-    return float((total @ total - np.sum(rows * rows)) / (number * (number - 1)))
+    return min(1.0, float((total @ total - np.sum(rows * rows)) / (number * (number - 1))))
 
 
 def within_class_variance_ratio(x: Any, labels: Any) -> float:

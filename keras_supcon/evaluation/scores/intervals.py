@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_supcon.extras import require_extra
+from keras_supcon.seeds import random_generator
 
 CONFIDENCE = 0.95
 _SIGNS_AT_ONCE = 2**24
@@ -44,7 +45,7 @@ def bootstrap(
         resamples: Number of draws.
         seed: Seed of the draws: models that share it are measured on the same images.
     """
-    rng = np.random.default_rng(seed)
+    rng = random_generator(seed)
     return np.array([statistic(rng.integers(0, number, number)) for _ in range(resamples)])
 
 
@@ -115,7 +116,7 @@ def permutation_test(differences: np.ndarray, resamples: int = 10_000, seed: int
     differences = differences[differences != 0].astype("float64")
     if not len(differences):
         return 1.0
-    rng = np.random.default_rng(seed)
+    rng = random_generator(seed)
     observed = abs(differences.sum())
     # Sums in another order differ by rounding, and should count as equal.
     bound = observed - 1e-9 * np.abs(differences).sum()

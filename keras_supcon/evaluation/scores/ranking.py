@@ -122,7 +122,7 @@ def _blocks_of_a_class(
     """Yields some queries of one class, and where that class is in the sorted gallery."""
     size = max(1, _BLOCK_BYTES // (8 * len(sorted_labels)))
     for label in np.unique(query_labels[query_labels >= 0]):  # the others have no class
-        first, last = np.searchsorted(sorted_labels, [label, label + 1])
+        first, last = (np.searchsorted(sorted_labels, label, side) for side in ("left", "right"))
         members = np.flatnonzero(query_labels == label)
         if first < last:
             for start in range(0, len(members), size):

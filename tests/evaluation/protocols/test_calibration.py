@@ -64,6 +64,23 @@ def test_logits_keep_what_probabilities_would_lose():
     assert result.scaled.negative_log_likelihood == pytest.approx(scaled, rel=1e-5)
 
 
+def test_huge_logits_and_certainty_are_scored():
+    logits = np.array([[1e307, -1e307], [0, 1e307], [-1.7e308, 1.7e308]])
+    result = E.calibration(logits, [0, 0, 1], (logits, [0, 0, 1]), from_logits=True, resamples=2)
+    assert result.temperature == pytest.approx(100, rel=1e-3)  # one of three is wrong
+    assert np.isfinite(result.scaled.expected_error)
+    sure = E.calibration(np.eye(2), [0, 1], resamples=2)
+    assert sure.rows()[0]["NLL"] == "0.0000"
+
+
+def test_seeds_may_be_of_any_sign_and_size(rng):
+    logits, labels = calibrated(rng, 60)
+    for seed in (-1, 2**80):
+        result = E.calibration(logits, labels, from_logits=True, resamples=5, seed=seed)
+        assert result.scores.expected_error_interval[0] >= 0
+        assert E.compare([1, 0, 1], [0, 0, 1], resamples=5, seed=seed).permutation > 0
+
+
 def test_the_interval_of_a_calibrated_classifier_reaches_down_to_almost_nothing(rng):
     logits, labels = calibrated(rng, 300)
     result = E.calibration(logits, labels, from_logits=True, resamples=300)

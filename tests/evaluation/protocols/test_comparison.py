@@ -61,6 +61,10 @@ def test_refuses_other_images(rng):
         E.compare(one, other)
     with pytest.raises(ValueError, match="two different names"):
         E.compare(np.ones(3), np.ones(3), names=("a", "a"))
+    with pytest.raises(ValueError, match="two different names"):
+        E.compare(np.ones(3), np.ones(3), names=(1, "1"))
+    with pytest.raises(ValueError, match="`first` should be numbers"):
+        E.compare([[1], [0, 1]], np.ones(2))
     with pytest.raises(ValueError, match="two different names.*names=5"):
         E.compare(np.ones(3), np.ones(3), names=5)
     with pytest.raises(ValueError, match="`first` should be finite"):

@@ -135,6 +135,8 @@ def test_the_protocol_says_which_constants(images):
         ({"classifier": lambda images: np.full((40, 2), np.nan)}, "should be finite"),
         ({"classifier": lambda images: images[:3]}, r"should return \(40,\) class ids"),
         ({"classifier": 3}, "should be a Keras classifier, a pair"),
+        ({"classifier": {}}, "should have at least one classifier"),
+        ({"images": np.uint8(3)}, "`images` should have shape"),
         ({"classifier": (3, 4)}, "an encoder and the probe"),
         ({"constants": "mnist"}, "`constants` should be"),
     ],

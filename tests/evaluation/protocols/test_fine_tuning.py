@@ -119,7 +119,8 @@ def test_the_seeds_of_an_augmenter_are_given_back(splits):
         ({"learning_rates": 0.1}, "`learning_rates` should be a sequence"),
         ({"weight_decays": (-1,)}, "`weight_decays` should be .* numbers of at least 0"),
         ({"validation": (np.zeros((2, 8, 7, 1)), [0, 1])}, "shape of those of `train`.*8x7x1"),
-        ({"validation": 2}, "should be a pair"),
+        ({"validation": 2}, "`validation` should be a share .* or a pair"),
+        ({"validation": "x"}, "`validation` should be a pair"),
     ],
 )
 def test_refuses_wrong_input(splits, change, message):
@@ -130,6 +131,15 @@ def test_refuses_wrong_input(splits, change, message):
         fine_tune(encoder_with_dropout(), (images[labels < 9], labels[labels < 9]), test)
     with pytest.raises(ValueError, match="`test` should have images of the shape"):
         fine_tune(encoder_with_dropout(), splits[0], ({"image": test[0]}, test[1]))
+    damaged = test[0].astype("float32")
+    damaged[5] = np.nan
+    for wrong, message in (
+        (damaged, "finite images"),
+        (None, "images as arrays.*NoneType"),
+        (test[0][:2].tolist(), "images as arrays.*list"),
+    ):
+        with pytest.raises(ValueError, match=f"`test` should have {message}"):
+            fine_tune(encoder_with_dropout(), splits[0], (wrong, test[1]))
     frozen = encoder_with_dropout()
     frozen.trainable = False
     with pytest.raises(ValueError, match="`encoder` should be trainable"):

@@ -32,6 +32,17 @@ def test_images_that_are_left_out_of_a_class_do_not_count_there(rng):
         assert 0.5 < precision <= 1, i
 
 
+def test_a_class_that_no_image_tells_of_has_no_precision(rng):
+    train, test, validation = several(rng, 300), several(rng, 300), several(rng, 100)
+    one = multi_label_evaluation(*train, *test, validation)
+    for _, labels in (test, validation):
+        labels[:, 1] = -1
+    result = multi_label_evaluation(*train, *test, validation)
+    assert np.isnan(result.average_precisions[1])
+    assert result.average_precisions[::2] == pytest.approx(one.average_precisions[::2], abs=0.02)
+    assert result.mean_average_precision == pytest.approx(np.nanmean(result.average_precisions))
+
+
 def test_refuses_classes_without_images(rng):
     rows, labels = several(rng, 50)
     labels[:, 1] = 0

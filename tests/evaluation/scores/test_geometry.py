@@ -51,6 +51,7 @@ def test_rows_of_any_size_have_scores(rng, scale):
     x, labels = rng.normal(size=(40, 5)), np.arange(40) % 3
     ratio = within_class_variance_ratio(x, labels)
     assert within_class_variance_ratio(scale * x, labels) == pytest.approx(ratio)
+    assert effective_rank(scale * x) == pytest.approx(effective_rank(x), rel=1e-5)
     value = uniformity(scale * x)
     assert value <= 0
     assert (value < -1e50) == (scale > 1)

@@ -96,6 +96,14 @@ def test_without_any_match_there_is_no_score():
         E.retrieval(np.eye(3), [0, 1, 2])
 
 
+def test_the_largest_class_id_is_one_as_others(rng):
+    rows, labels = rng.normal(size=(40, 4)), np.arange(40) % 3
+    expected = E.retrieval(rows, labels)
+    result = E.retrieval(rows, np.where(labels == 1, 2**63 - 1, labels))
+    assert result.queries == expected.queries == 40
+    assert result.recall_at == expected.recall_at
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
