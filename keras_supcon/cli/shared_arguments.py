@@ -9,8 +9,8 @@ def add_encoder_argument(parser: argparse.ArgumentParser) -> None:
         "--encoder",
         required=True,
         metavar="FILE",
-        help="saved .keras model: a ContrastiveModel, an encoder, or a classifier, whose features "
-        "before the last layer are taken",
+        help="saved .keras model: a ContrastiveModel, an encoder, or a classifier that ends in a "
+        "dense layer with softmax, whose inputs are taken as features",
     )
 
 
