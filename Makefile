@@ -74,7 +74,7 @@ environments: $(VENV)/dev-installed $(NEUTRAL_VENV)/installed $(TPU_TENSORFLOW_V
 	$(PML_VENV)/installed $(CORRUPTIONS_VENV)/installed $(LOWEST_KERAS)
 
 check: lint
-	$(VENV)/bin/python -m pytest -q -m "not slow"
+	$(VENV)/bin/python -m pytest -q -m "not slow" --numprocesses=2 --dist=loadfile
 
 lint: $(VENV)/dev-installed
 	$(VENV)/bin/ruff check .

@@ -56,6 +56,7 @@ setup(
         ],
         "dev": [
             "pytest>=9.0",
+            "pytest-xdist>=3.8",
             "hypothesis>=6.155",
             "allpairspy>=2.5.1",
             "ruff>=0.17",

@@ -205,13 +205,13 @@ def test_tensorboard_lists_what_was_written(encoder, tmp_path):
 
 
 @every_value(
-    case=[
-        ("uint8", 1, lambda x: (255 * x).astype("uint8")),
-        ("uint8", 3, lambda x: (255 * x).astype("uint8")),
-        ("float32", 3, lambda x: x),
-        ("float32", 4, lambda x: (255 * x).astype("float32")),
-        ("float16", 1, lambda x: x.astype("float16")),
-    ]
+    case={
+        "uint8, gray": ("uint8", 1, lambda x: (255 * x).astype("uint8")),
+        "uint8": ("uint8", 3, lambda x: (255 * x).astype("uint8")),
+        "float32 to 1": ("float32", 3, lambda x: x),
+        "float32 to 255, with alpha": ("float32", 4, lambda x: (255 * x).astype("float32")),
+        "float16, gray": ("float16", 1, lambda x: x.astype("float16")),
+    }
 )
 def test_a_sprite_has_all_images_in_order(rng, case):
     _, channels, convert = case
