@@ -11,14 +11,13 @@ What they do otherwise:
 """
 
 import os
-import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_supcon.evaluation.corruptions import corrupt
-from tests.parity.exchange import ROOT
+from tests.parity.exchange import run_peer
 
 pytestmark = [
     pytest.mark.skipif(
@@ -68,20 +67,10 @@ def theirs(images, tmp_path_factory):
         peer: [(name, s, number) for name, number in of_peer.items() for s in SEVERITIES]
         for peer, of_peer in repeats.items()
     }
-    np.savez(folder / "questions.npz", images=images, **questions)
-    command = [
-        os.environ["CORRUPTIONS_PYTHON"],
-        "-m",
-        "tests.parity.peer_corruptions",
-        folder / "questions.npz",
-        folder / "answers.npz",
-    ]
-    finished = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    questions["images"] = images
+    return run_peer(
+        os.environ["CORRUPTIONS_PYTHON"], "peer_corruptions", questions, folder, timeout=600
     )
-    assert finished.returncode == 0, finished.stderr
-    with np.load(folder / "answers.npz") as answers:
-        return dict(answers)
 
 
 @pytest.mark.parametrize("name", EQUAL)

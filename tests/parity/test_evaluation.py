@@ -8,7 +8,6 @@ What they do otherwise:
 """
 
 import os
-import subprocess
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from keras_supcon.evaluation.scores.calibration import (
 from keras_supcon.evaluation.scores.geometry import alignment, effective_rank, uniformity
 from keras_supcon.evaluation.scores.ranking import map_at_r
 from keras_supcon.evaluation.search import nearest, normalize_rows
-from tests.parity.exchange import ROOT
+from tests.parity.exchange import run_peer
 
 pytestmark = pytest.mark.skipif(
     "PML_PYTHON" not in os.environ,
@@ -131,20 +130,7 @@ def theirs(tmp_path_factory):
         if case.endswith("/votes"):
             arguments = arguments | VOTERS | {"test": VOTED["test"]}
         questions |= {f"{case}/{name}": value for name, value in arguments.items()}
-    np.savez(folder / "questions.npz", **questions)
-    command = [
-        os.environ["PML_PYTHON"],
-        "-m",
-        "tests.parity.peer_evaluation",
-        folder / "questions.npz",
-        folder / "answers.npz",
-    ]
-    finished = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert finished.returncode == 0, finished.stderr
-    with np.load(folder / "answers.npz") as answers:
-        return dict(answers)
+    return run_peer(os.environ["PML_PYTHON"], "peer_evaluation", questions, folder)
 
 
 def calibration_errors(**arguments):
