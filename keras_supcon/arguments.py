@@ -148,6 +148,18 @@ def check_image_size(name: str, value: Any) -> tuple[int, int]:
     return (int(value[0]), int(value[1]))
 
 
+def rename_arguments(message: str, names: Mapping[str, str]) -> str:
+    """Gives arguments in a message of this package the names that the caller knows.
+
+    Args:
+        message: A message of an error.
+        names: From the name of an argument to the other one.
+    """
+    for name, other in names.items():
+        message = message.replace(f"`{name}`", f"`{other}`").replace(f" {name}=", f" {other}=")
+    return message
+
+
 def name_some(names: Sequence[str], most: int, separator: str = ", ") -> str:
     """Joins names for a message, and counts those beyond the first few.
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from keras_supcon import data
 from keras_supcon import evaluation as protocols
+from keras_supcon.arguments import rename_arguments
+from keras_supcon.callbacks.labeled_data import LabeledData
 from keras_supcon.evaluation import Report, Result
 from keras_supcon.evaluation.embedding import Embedder
 from keras_supcon.evaluation.protocols.logistic_regression import Standardizer, fit_probe
@@ -259,10 +261,10 @@ class Evaluation:
         images: np.ndarray,
         labels: np.ndarray,
     ) -> dict[str, Result]:
-        rows = slice(None)
-        if len(labels) > self.settings.corruption_images:  # a folder has one class after another
-            rng = np.random.default_rng(derive_seed(self.settings.seed, "corruption_images"))
-            rows = np.sort(rng.permutation(len(labels))[: self.settings.corruption_images])
+        # Not the first ones: a folder has one class after another.
+        drawn = LabeledData(images, labels).at_most(
+            self.settings.corruption_images, derive_seed(self.settings.seed, "corruption_images")
+        )
         classifiers = {
             name: (one.model, self._linear(name, one, train_labels, labels).probe)
             for name, one in measured.items()
@@ -270,8 +272,8 @@ class Evaluation:
         names = list(classifiers)
         return protocols.corruption_robustness(
             classifiers,
-            images[rows],
-            labels[rows],
+            drawn.images,
+            drawn.labels,
             baseline=names[1] if len(names) > 1 else None,
             seed=self.settings.seed,
             batch_size=self.settings.batch_size,
@@ -396,10 +398,8 @@ def load_split(
             return data.load_folder(dataset, split, batch_size, size, shuffle=False)
         return data.load(dataset, split, batch_size, size, data_dir, shuffle=False)
     except ValueError as error:
-        message = str(error)
-        for name, own in (("split", argument), ("name", "dataset"), ("path", "dataset")):
-            message = message.replace(f"`{name}`", f"`{own}`").replace(f" {name}=", f" {own}=")
-        raise ValueError(message) from error
+        names = {"split": argument, "name": "dataset", "path": "dataset"}
+        raise ValueError(rename_arguments(str(error), names)) from error
 
 
 def _as_arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

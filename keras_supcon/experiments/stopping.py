@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from keras_supcon.arguments import rename_arguments
 from keras_supcon.files import release_locks, whole_file
 
 # Ctrl-C; what `kill`, systemd, Slurm and Kubernetes send; the end of a terminal. Not every system
@@ -227,10 +228,8 @@ def one_line_errors(
     except Exception as error:
         if not (isinstance(error, kinds) if kinds else _is_for_user(error)):
             raise
-        sentence = " ".join(str(error).split())
-        for argument, flag in (flags or {}).items():
-            sentence = sentence.replace(f"`{argument}`", f"`--{flag}`")
-            sentence = sentence.replace(f" {argument}=", f" --{flag}=")
+        names = {argument: f"--{flag}" for argument, flag in (flags or {}).items()}
+        sentence = rename_arguments(" ".join(str(error).split()), names)
         sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {sentence}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from keras_supcon.arguments import check_whole_number
-from keras_supcon.evaluation.array_checks import check_embeddings, check_probabilities
+from keras_supcon.evaluation.array_checks import check_embeddings
 from keras_supcon.evaluation.reporting.charts import draw_reliability
 from keras_supcon.evaluation.results import ARRAY, Result, describe, percent
 from keras_supcon.evaluation.scores.calibration import (
@@ -175,17 +175,15 @@ def calibration(
     num_bins = check_whole_number("num_bins", num_bins, at_least=1)
     resamples = check_whole_number("resamples", resamples, at_least=1)
     check_seed(seed)
-    given = probabilities
-    probabilities, labels = as_probabilities(given, labels, from_logits)
-    num_classes = probabilities.shape[1]
-    scores, bins = _score(probabilities, labels, num_bins, resamples, seed)
+    given, logits, labels = _read(probabilities, labels, from_logits)
+    scores, bins = _score(given, labels, num_bins, resamples, seed)
     if from_logits:
-        scores = _with_likelihood_of(given, labels, scores)
+        scores = _with_likelihood_of(logits, labels, scores)
     temperature = scaled = scaled_bins = None
     if validation is not None:
-        others, other_labels = _check_validation(validation, num_classes, from_logits)
+        others, other_labels = _check_validation(validation, given.shape[1], from_logits)
         temperature = fit_temperature(others, other_labels)
-        logits = _as_logits(given, from_logits) / temperature
+        logits = logits / temperature
         scaled, scaled_bins = _score(softmax(logits), labels, num_bins, resamples, seed)
         scaled = _with_likelihood_of(logits, labels, scaled)
     right = round(scores.accuracy * len(labels))
@@ -199,7 +197,7 @@ def calibration(
         protocol=describe(
             "calibration",
             images=len(labels),
-            classes=num_classes,
+            classes=given.shape[1],
             validation_images=0 if validation is None else len(other_labels),
             num_bins=num_bins,
             bin_of_a_confidence="min(floor(confidence * num_bins), num_bins - 1)",
@@ -218,23 +216,27 @@ def _check_validation(
             "`validation` should be a pair (probabilities, labels). Received: "
             f"validation={validation!r}"
         )
-    names = ("validation[0]", "validation[1]")
-    others, labels = as_probabilities(*validation, from_logits, names)
+    others, logits, labels = _read(*validation, from_logits, ("validation[0]", "validation[1]"))
     if others.shape[1] != num_classes:
         raise ValueError(
             f"`validation[0]` should have {num_classes} classes, as `probabilities` has. Received: "
             f"validation[0].shape={others.shape}"
         )
-    return _as_logits(validation[0], from_logits), labels
+    return logits, labels
 
 
-def _as_logits(given: np.ndarray, from_logits: bool) -> np.ndarray:
-    """Returns logits in float64, of probabilities of which some may have been rounded to 0."""
+def _read(
+    scores: Any,
+    labels: Any,
+    from_logits: bool,
+    names: tuple[str, str] = ("probabilities", "labels"),
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns `(probabilities, logits, labels)`, logits in float64; as `as_probabilities`."""
+    probabilities, labels = as_probabilities(scores, labels, from_logits, names)
     if from_logits:
-        return shift_logits(check_embeddings("logits", given))
-    probabilities = check_probabilities("probabilities", given)
-    smallest = np.finfo(probabilities.dtype).tiny
-    return np.log(np.maximum(probabilities, smallest).astype("float64"))
+        return probabilities, shift_logits(check_embeddings(names[0], scores)), labels
+    smallest = np.finfo(probabilities.dtype).tiny  # some may have been rounded to 0
+    return probabilities, np.log(np.maximum(probabilities, smallest).astype("float64")), labels
 
 
 def _with_likelihood_of(

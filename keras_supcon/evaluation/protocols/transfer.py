@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_supcon import data
-from keras_supcon.arguments import check_each, check_image_size
+from keras_supcon.arguments import check_choice, check_each, check_image_size
 from keras_supcon.evaluation.embedding import Embedder
 from keras_supcon.evaluation.protocols.linear import LinearResult, linear_evaluation
 from keras_supcon.evaluation.protocols.multi_label import MultiLabelResult, multi_label_evaluation
@@ -51,8 +51,7 @@ class TransferDataset:
     metric: str = "accuracy"
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise ValueError(f"`metric` should be one of {METRICS}. Received: {self.metric!r}")
+        check_choice("metric", self.metric, METRICS)
         if self.metric == "mean_average_precision" and not isinstance(self.validation, str):
             raise ValueError(
                 "`validation` should be a split where `metric` is 'mean_average_precision', since "
