@@ -1305,7 +1305,7 @@ MUTATIONS = (
     Mutation(
         name="fine_tuning_keeps_its_weights",
         law="Protocols leave an encoder bit for bit as it was.",
-        file="keras_supcon/evaluation/protocols/fine_tuning.py",
+        file="keras_supcon/evaluation/protocols/fine_tuning_trial.py",
         before="variable.assign(value)",
         after="pass",
         tests=("tests/evaluation/test_encoder_stays.py",),
