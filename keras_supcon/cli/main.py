@@ -6,11 +6,18 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from keras_supcon.cli import demo, doctor, embed, evaluate
+from keras_supcon.cli import claims, demo, doctor, embed, evaluate, study
 from keras_supcon.experiments import one_line_errors
 from keras_supcon.version import __version__
 
-_COMMANDS = {"evaluate": evaluate, "embed": embed, "demo": demo, "doctor": doctor}
+_COMMANDS = {
+    "evaluate": evaluate,
+    "embed": embed,
+    "study": study,
+    "claims": claims,
+    "demo": demo,
+    "doctor": doctor,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

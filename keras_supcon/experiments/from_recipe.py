@@ -57,6 +57,9 @@ def make_component(module: ModuleType, component: Component, **arguments: Any) -
     Returns:
         The object.
 
+    Raises:
+        ValueError: If the module has no class of that name.
+
     Example:
 
     >>> from keras_supcon import encoders, experiments, recipes
@@ -64,6 +67,11 @@ def make_component(module: ModuleType, component: Component, **arguments: Any) -
     >>> experiments.make_component(encoders, recipe.encoder, depth=18).depth
     18
     """
+    if not callable(getattr(module, component.name, None)):
+        raise ValueError(
+            f"The name of a component should be a class in `{module.__name__}`. Received: "
+            f"{component.name!r}"
+        )
     return getattr(module, component.name)(**{**component.arguments, **arguments})
 
 

@@ -1,0 +1,246 @@
+"""Puts claims to the test: runs their trainings, compares, judges and writes the documents."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Mapping, Sequence
+
+from keras_supcon.arguments import check_choice, check_choices, check_positive, check_whole_number
+from keras_supcon.experiments.claims.claim import Arm, Claim
+from keras_supcon.experiments.claims.document import write_documents, write_report
+from keras_supcon.experiments.claims.outcome import Outcome, compare_arms
+from keras_supcon.experiments.claims.rows import read_claims
+from keras_supcon.experiments.claims.tier import TIERS
+from keras_supcon.experiments.run_folder import write_json
+from keras_supcon.experiments.trials import Training, Trial, TrialResults, Trials
+from keras_supcon.extras import require_extra
+from keras_supcon.files import DirectoryLock
+
+RESULTS = "claims.json"
+# The seed of the trainings that choose a learning rate: none of those that are measured.
+_CHOOSING_SEED = 1000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClaimsSettings:
+    """Says which claims are put to the test, in which tier, and where the results go.
+
+    Args:
+        tier: Name of a tier: `"small"`, for two cores, or `"full"`, for an accelerator.
+        output_dir: Folder for the results of single trainings.
+        report_dir: Folder for claims.json and the report; None takes `output_dir`.
+        names: Claims; None for all.
+        data_dir: Folder of TFDS data sets.
+        document: Markdown file that gets everything between its marks, see `write_between`; None
+            for none.
+        verdicts: The same for the short table of verdicts.
+        processes: Processes that train at the same time, each on one core; None takes what suits
+            the tier.
+        minutes: No training is begun after so many minutes; None for no limit. Start again to go
+            on.
+        verbose: Whether to print the progress.
+
+    Raises:
+        ValueError: For an argument out of its range.
+    """
+
+    tier: str = "small"
+    output_dir: str | os.PathLike[str] = "build/claims/small"
+    report_dir: str | os.PathLike[str] | None = None
+    names: Sequence[str] | None = None
+    data_dir: str | os.PathLike[str] | None = None
+    document: str | os.PathLike[str] | None = None
+    verdicts: str | os.PathLike[str] | None = None
+    processes: int | None = None
+    minutes: float | None = None
+    verbose: bool = True
+
+    def __post_init__(self) -> None:
+        check_choice("tier", self.tier, tuple(TIERS))
+        if self.names is not None:
+            check_choices("names", self.names, tuple(read_claims()))
+        if self.processes is not None:
+            check_whole_number("processes", self.processes, at_least=1)
+        if self.minutes is not None:
+            check_positive("minutes", self.minutes)
+
+
+class Claims:
+    """Puts claims of papers to the test.
+
+    The arms of a claim are trained from the same seeds, on the same images in the same order.
+    Arms that are compared at their best choose a learning rate first, each among the same ones, by
+    the accuracy on a fifth of the training images. Test images are measured once.
+
+    Trainings that several claims share are run once. What is there already is not run again, and a
+    run that was killed goes on; see `Trials`.
+
+    Args:
+        settings: Claims, tier and folder.
+
+    Raises:
+        ValueError: If an arm that is compared is missing.
+        ImportError: If a package that measures or draws is missing.
+
+    Example:
+
+    >>> from keras_supcon.experiments import Claims, ClaimsSettings
+    >>> claims = Claims(ClaimsSettings(names=["hard_and_easy_pairs"], verbose=False))
+    >>> [outcome.verdict for outcome in claims.find()]
+    ['holds']
+    """
+
+    def __init__(self, settings: ClaimsSettings) -> None:
+        require_extra("report", "scipy", "sklearn", "matplotlib", "jinja2", by="`Claims`")
+        self.settings, self.tier = settings, TIERS[settings.tier]
+        claims = read_claims()
+        names = claims if settings.names is None else settings.names
+        self.claims: dict[str, Claim] = {name: claims[name] for name in claims if name in names}
+        self._arms = {name: claim.checked_arms(self.tier) for name, claim in self.claims.items()}
+        self.output_dir = pathlib.Path(settings.output_dir)
+        self._deadline: float | None = None
+
+    def run(self) -> list[Outcome]:
+        """Trains what is missing, judges all claims and writes the documents.
+
+        Returns:
+            What was found; of claims whose trainings are all there.
+
+        Raises:
+            ValueError: If a training and its images do not go together.
+            RuntimeError: If a data set is missing, or another process runs in the folder.
+            OSError: If the folder cannot be written to.
+        """
+        folder = self.output_dir
+        if self.settings.report_dir is not None:
+            folder = pathlib.Path(self.settings.report_dir)
+        documents = {"claims": self.settings.document, "verdicts": self.settings.verdicts}
+        with DirectoryLock(self.output_dir):
+            outcomes = self.find()
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(
+                folder / RESULTS,
+                {
+                    "tier": self.tier.name,
+                    "description": self.tier.description,
+                    "claims": {one.name: one.to_dict() for one in outcomes},
+                },
+            )
+            if outcomes:
+                write_report(outcomes, self.tier, folder)
+                given = {name: pathlib.Path(one) for name, one in documents.items() if one}
+                write_documents(outcomes, self.tier, given, folder)
+        return outcomes
+
+    def find(self) -> list[Outcome]:
+        """Does what `run` does without writing documents."""
+        minutes = self.settings.minutes
+        self._deadline = None if minutes is None else time.time() + 60 * minutes
+        chosen = self._choose_learning_rates()
+        trials = [
+            Trial(training, seed, claim.measurements)
+            for name, claim in self.claims.items()
+            for arm in self._arms[name].values()
+            for training in self._trainings(arm, chosen)
+            for seed in range(claim.seeds)
+        ]
+        results = self._run(trials, "trainings")
+        outcomes = []
+        for name, claim in self.claims.items():
+            if claim.compute is not None:
+                outcomes.append(Outcome(name, claim, exact=claim.compute()))
+            else:
+                outcome = self._outcome(name, chosen, results)
+                outcomes += [] if outcome is None else [outcome]
+        return outcomes
+
+    def _choose_learning_rates(self) -> dict[Training, float | None]:
+        """Returns the learning rate of each training that has several to choose from."""
+        candidates = {
+            training: arm.learning_rates
+            for arms in self._arms.values()
+            for arm in arms.values()
+            for training in arm.trainings
+            if arm.learning_rates
+        }
+        trials = {
+            (training, rate): Trial(_for_validation(training, rate), _CHOOSING_SEED)
+            for training, rates in candidates.items()
+            for rate in rates
+        }
+        results = self._run(list(trials.values()), "trainings that choose learning rates")
+        chosen: dict[Training, float | None] = {}
+        for training, rates in candidates.items():
+            found = {}
+            for rate in rates:
+                trial = trials[training, rate]
+                if results.holds(trial.training, trial.seed):
+                    found[rate] = results.number(trial.training, trial.seed, "accuracy")
+            is_whole = len(found) == len(rates)
+            chosen[training] = max(found, key=found.get) if is_whole else None
+        return chosen
+
+    def _trainings(self, arm: Arm, chosen: Mapping[Training, float | None]) -> tuple[Training, ...]:
+        """Returns the trainings of an arm with their learning rates; none while one is missing."""
+        if not arm.learning_rates:
+            return arm.trainings
+        rates = [chosen[training] for training in arm.trainings]
+        if None in rates:
+            return ()
+        return tuple(
+            dataclasses.replace(training, learning_rate=rate)
+            for training, rate in zip(arm.trainings, rates, strict=True)
+        )
+
+    def _run(self, trials: list[Trial], what: str) -> TrialResults:
+        def report(done: int, total: int) -> None:
+            if self.settings.verbose:
+                print(f"{what}: {done} of {total}", flush=True)
+
+        return Trials(
+            self.output_dir / "trials",
+            self.settings.data_dir,
+            processes=self.settings.processes or self.tier.processes,
+            deadline=self._deadline,
+            on_progress=report,
+        ).run(trials)
+
+    def _outcome(
+        self, name: str, chosen: Mapping[Training, float | None], results: TrialResults
+    ) -> Outcome | None:
+        """Judges a claim, or returns None while trainings are missing."""
+        claim, arms, rates, seconds = self.claims[name], {}, {}, {}
+        numbers = sorted({number for one in claim.comparisons for number in one.numbers})
+        for arm_name, arm in self._arms[name].items():
+            trainings = self._trainings(arm, chosen)
+            keys = [(training, seed) for training in trainings for seed in range(claim.seeds)]
+            if not keys or not all(results.holds(*key) for key in keys):
+                return None
+            seconds |= {
+                (training.digest, seed): results.seconds(training, seed) for training, seed in keys
+            }
+            rates[arm_name] = ", ".join(sorted({f"{one.learning_rate:g}" for one in trainings}))
+            arms[arm_name] = {
+                number: tuple(
+                    arm.combined([results.number(one, seed, number) for one in trainings])
+                    for seed in range(claim.seeds)
+                )
+                for number in numbers
+                if all(results.has(*key, number) for key in keys)
+            }
+        return Outcome(
+            name,
+            claim,
+            compare_arms(claim, arms),
+            arms,
+            rates,
+            sum(seconds.values()),
+        )
+
+
+def _for_validation(training: Training, learning_rate: float) -> Training:
+    images = dataclasses.replace(training.images, measured_on="validation")
+    return dataclasses.replace(training, images=images, learning_rate=learning_rate)

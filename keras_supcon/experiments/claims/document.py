@@ -1,0 +1,255 @@
+"""Writes what was found of claims: a report with pictures, and tables within documents."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_supcon.evaluation import Report
+from keras_supcon.evaluation.reporting.charts import draw_bars, draw_lines
+from keras_supcon.experiments.claims.outcome import Compared, Outcome, mean_text
+from keras_supcon.experiments.claims.tier import Tier
+from keras_supcon.experiments.comparison_table import markdown_table
+from keras_supcon.experiments.trials import paired_difference
+from keras_supcon.files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_READING = (
+    "Each difference is the mean over seeds, paired: both arms have the same first weights, images "
+    "and order. In brackets is Student's 95% interval of the mean. A claim holds if the interval "
+    "is on the expected side of zero, is contradicted if it is on the other side, and is not shown "
+    "otherwise. Numbers are in points (hundredths), unless it says otherwise. Seconds are those of "
+    "one core, of all trainings and measurements of a claim, also of those that it shares."
+)
+
+
+def outcome_rows(outcomes: Sequence[Outcome]) -> list[dict[str, str]]:
+    """Returns the table of verdicts, a row for each claim."""
+    return [
+        {
+            "claim": one.claim.title,
+            "published": one.claim.published,
+            "here": one.compared[0].text if one.compared else one.exact.statement,
+            "verdict": one.verdict,
+            "seconds": f"{one.seconds:,.0f}" if one.compared else "-",
+        }
+        for one in outcomes
+    ]
+
+
+def comparison_rows(outcome: Outcome) -> list[dict[str, str]]:
+    """Returns the table of a claim, a row for each comparison."""
+    return [
+        {
+            "compared": comparison_name(one),
+            "expected": _expectation(one),
+            "difference": one.text,
+            "seeds above zero": f"{one.difference.num_positive} of "
+            f"{len(one.difference.differences)}",
+            "verdict": one.verdict,
+        }
+        for one in outcome.compared
+    ]
+
+
+def arm_rows(outcome: Outcome) -> list[dict[str, str]]:
+    """Returns the numbers of the arms of a claim, mean and standard deviation over seeds."""
+    columns = list(dict.fromkeys(name for arm in outcome.arms.values() for name in arm))
+    return [
+        {
+            "arm": arm,
+            **{
+                name.replace("_", " "): mean_text(name, numbers[name]) if name in numbers else "-"
+                for name in columns
+            },
+            "learning rate": outcome.learning_rates[arm],
+        }
+        for arm, numbers in outcome.arms.items()
+    ]
+
+
+def comparison_name(compared: Compared) -> str:
+    """Returns what was compared, such as `out - in, accuracy`."""
+    one = compared.comparison
+    first, second = (name.replace("_", " ") for name in one.numbers)
+    if first == second:
+        return f"{one.first} - {one.second}, {first}"
+    return f"{one.first}, {first} - {one.second}, {second}"
+
+
+def _expectation(compared: Compared) -> str:
+    one = compared.comparison
+    return {
+        "higher": "above 0",
+        "lower": "below 0",
+        "equal": f"within {100 * one.margin:g}",
+    }[one.expected]
+
+
+def draw_outcome(outcome: Outcome, narrow: bool = False) -> Figure:
+    """Draws what was found of a claim.
+
+    That is a line over the values of its axis if it has one, else the differences as bars.
+    """
+    if outcome.exact is not None:
+        exact = outcome.exact
+        return draw_lines(exact.values, exact.x_label, exact.y_label, narrow=narrow)
+    if outcome.claim.axis is not None:
+        return _draw_axis(outcome, narrow)
+    return draw_bars(
+        {comparison_name(one): one.difference.mean for one in outcome.compared},
+        "difference",
+        intervals={
+            comparison_name(one): (one.difference.low, one.difference.high)
+            for one in outcome.compared
+        },
+        percent=True,
+        narrow=narrow,
+    )
+
+
+def _draw_axis(outcome: Outcome, narrow: bool) -> Figure:
+    """Draws the number of each arm over the number in its name, a line for each kind of arm."""
+    number = outcome.claim.comparisons[0].number
+    lines: dict[str, list[tuple[float, tuple[float, ...]]]] = {}
+    for arm, numbers in outcome.arms.items():
+        kind, _, value = arm.rpartition(" ")
+        lines.setdefault(kind, []).append((float(value), numbers[number]))
+    series, intervals = {}, {}
+    for kind, points in lines.items():
+        points.sort()
+        spans = [paired_difference(values, np.zeros(len(values))) for _, values in points]
+        series[kind] = [x for x, _ in points], [one.mean for one in spans]
+        intervals[kind] = [one.low for one in spans], [one.high for one in spans]
+    return draw_lines(
+        series,
+        outcome.claim.axis,
+        number.replace("_", " "),
+        log_x=True,
+        intervals=intervals,
+        percent=True,
+        narrow=narrow,
+    )
+
+
+def write_report(
+    outcomes: Sequence[Outcome], tier: Tier, folder: str | os.PathLike[str]
+) -> pathlib.Path:
+    """Writes the report of all claims, with a picture of each.
+
+    Args:
+        outcomes: What was found.
+        tier: The tier.
+        folder: Folder of the report.
+
+    Returns:
+        The path of report.html.
+    """
+    report = Report(f"Claims about supervised contrastive learning, {tier.name} tier")
+    report.add_text(f"{tier.description}\n\n{_READING}")
+    report.add_table(outcome_rows(outcomes), "Verdicts")
+    for outcome in outcomes:
+        claim = outcome.claim
+        report.add_text(
+            f"{claim.source}: {claim.published}.\n\nExpected before the run: {claim.expectation}"
+            + (f"\n\nEqual between the arms: {claim.equal}" if claim.equal else ""),
+            heading=claim.title,
+        )
+        if outcome.exact is not None:
+            report.add_text(f"{outcome.verdict}: {outcome.exact.statement}")
+        else:
+            report.add_table(comparison_rows(outcome))
+            report.add_table(arm_rows(outcome), caption="Mean +- standard deviation over seeds.")
+        report.add_figure(
+            lambda narrow, outcome=outcome: draw_outcome(outcome, narrow),
+            f"{claim.title}: {outcome.verdict}.",
+            name=outcome.name,
+        )
+    return report.write(folder)
+
+
+def document_text(outcomes: Sequence[Outcome], tier: Tier, figures: str) -> str:
+    """Returns what was found as Markdown, with the pictures of the report.
+
+    Args:
+        outcomes: What was found.
+        tier: The tier.
+        figures: Where a document finds the folder of pictures.
+    """
+    parts = [tier.description, _READING, markdown_table(outcome_rows(outcomes))]
+    for outcome in outcomes:
+        claim = outcome.claim
+        parts += [
+            f"### {claim.title}: {outcome.verdict}",
+            f"{claim.source}: {claim.published}.",
+            f"*Expected before the run:* {claim.expectation}",
+        ]
+        if claim.equal:
+            parts.append(f"*Equal between the arms:* {claim.equal}")
+        if outcome.exact is not None:
+            parts.append(outcome.exact.statement)
+        else:
+            parts += [markdown_table(comparison_rows(outcome)), markdown_table(arm_rows(outcome))]
+        parts.append(f"![{claim.title}]({figures}/{outcome.name}.png)")
+    return "\n\n".join(parts)
+
+
+def short_text(outcomes: Sequence[Outcome]) -> str:
+    """Returns the table of the prominent claims as Markdown."""
+    rows = outcome_rows([one for one in outcomes if one.claim.is_prominent])
+    columns = ("claim", "here", "verdict")
+    return markdown_table([{name: row[name] for name in columns} for row in rows])
+
+
+def write_between(path: pathlib.Path, name: str, text: str) -> None:
+    """Replaces what is between two marks in a document, whole or not at all.
+
+    Args:
+        path: The document.
+        name: Name of the marks, `<!-- begin NAME -->` and `<!-- end NAME -->`.
+        text: What is to be there.
+
+    Raises:
+        ValueError: If the marks are not there once each.
+    """
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    content = path.read_text(encoding="utf-8")
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if len(pattern.findall(content)) != 1:
+        raise ValueError(
+            f"The document should have {begin} and {end} once. Received: {os.fspath(path)!r}"
+        )
+    with whole_file(path) as unfinished:
+        unfinished.write_text(
+            pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", content), encoding="utf-8"
+        )
+
+
+def write_documents(
+    outcomes: Sequence[Outcome],
+    tier: Tier,
+    documents: Mapping[str, pathlib.Path],
+    report: pathlib.Path,
+) -> None:
+    """Writes the tables into documents.
+
+    Args:
+        outcomes: What was found.
+        tier: The tier.
+        documents: Paths of documents by what they get: `"claims"` everything, `"verdicts"` the
+            table of the prominent claims.
+        report: Folder of the report.
+    """
+    for name, path in documents.items():
+        if name == "verdicts":
+            write_between(path, name, short_text(outcomes))
+        else:
+            figures = os.path.relpath(report / "figures", path.parent)
+            write_between(path, name, document_text(outcomes, tier, figures))

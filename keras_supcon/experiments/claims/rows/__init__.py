@@ -1,0 +1,24 @@
+"""The claims, one a module, each with its `CLAIM`. A new module here is a new claim."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+
+from keras_supcon.experiments.claims.claim import GROUPS, Claim
+
+
+def read_claims() -> Mapping[str, Claim]:
+    """Returns all claims by the names of their modules, in the order of the documents.
+
+    Raises:
+        TypeError: If a module has no `CLAIM`.
+    """
+    claims = {}
+    for module in pkgutil.iter_modules(__path__):
+        claim = getattr(importlib.import_module(f"{__name__}.{module.name}"), "CLAIM", None)
+        if not isinstance(claim, Claim):
+            raise TypeError(f"{module.name}.py of the claims should have a `Claim` named CLAIM")
+        claims[module.name] = claim
+    return dict(sorted(claims.items(), key=lambda pair: (GROUPS.index(pair[1].group), pair[0])))

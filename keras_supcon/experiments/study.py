@@ -1,0 +1,191 @@
+"""The influence of one factor on what an encoder learns, over several seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from keras_supcon.evaluation import Report
+from keras_supcon.evaluation.reporting.charts import draw_bars, draw_lines
+from keras_supcon.evaluation.results import Result, describe
+from keras_supcon.experiments.study_settings import StudySettings, Value
+from keras_supcon.experiments.trials import PairedDifference, Trial, Trials, paired_difference
+from keras_supcon.extras import require_extra
+from keras_supcon.files import DirectoryLock
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class StudyResult(Result):
+    """What a `Study` measured.
+
+    Args:
+        factor: What was varied.
+        numbers: From each value to its numbers, from their names to one for each seed.
+        seconds: From each value to the seconds of all of its trainings and measurements.
+        protocol: Settings and versions.
+    """
+
+    factor: str
+    numbers: dict[Value, dict[str, tuple[float, ...]]]
+    seconds: dict[Value, float]
+
+    title: ClassVar[str] = "Study"
+    caption: ClassVar[str] = "Mean over seeds, with its 95% interval."
+
+    def difference(self, value: Value, name: str) -> PairedDifference:
+        """Returns the difference of a value to the first one, paired by seed."""
+        first = next(iter(self.numbers.values()))
+        return paired_difference(self.numbers[value][name], first[name])
+
+    def rows(self) -> list[dict[str, str]]:
+        rows, first = [], next(iter(self.numbers))
+        for value, numbers in self.numbers.items():
+            for name, found in numbers.items():
+                rows.append(
+                    {
+                        self.factor.replace("_", " "): str(value),
+                        "number": name.replace("_", " "),
+                        "mean": f"{100 * np.mean(found):.2f}",
+                        "deviation": f"{100 * np.std(found, ddof=1):.2f}",
+                        f"less that of {first}": "-" if value == first else self._less(value, name),
+                        "seconds": f"{self.seconds[value]:.0f}",
+                    }
+                )
+        return rows
+
+    def _less(self, value: Value, name: str) -> str:
+        found = self.difference(value, name)
+        return f"{100 * found.mean:+.2f} ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
+
+    def plot(self, narrow: bool = False) -> Figure:
+        names = list(next(iter(self.numbers.values())))
+        spans = {
+            name: {
+                value: paired_difference(one[name], np.zeros(len(one[name])))
+                for value, one in self.numbers.items()
+            }
+            for name in names
+        }
+        label = self.factor.replace("_", " ")
+        if isinstance(next(iter(self.numbers)), str):
+            return draw_bars(
+                {str(v): {n: spans[n][v].mean for n in names} for v in self.numbers},
+                label,
+                intervals={
+                    str(v): {n: (spans[n][v].low, spans[n][v].high) for n in names}
+                    for v in self.numbers
+                },
+                percent=True,
+                narrow=narrow,
+            )
+        order = sorted(self.numbers)
+        is_wide = order[0] > 0 and order[-1] >= 10 * order[0]
+        return draw_lines(
+            {n.replace("_", " "): (order, [spans[n][v].mean for v in order]) for n in names},
+            label,
+            names[0].replace("_", " ") if len(names) == 1 else "share",
+            log_x=is_wide,
+            intervals={
+                n.replace("_", " "): (
+                    [spans[n][v].low for v in order],
+                    [spans[n][v].high for v in order],
+                )
+                for n in names
+            },
+            percent=True,
+            narrow=narrow,
+        )
+
+
+class Study:
+    """Trains an encoder with several values of one factor, each from the same seeds.
+
+    Seed by seed the first weights, the images, their order and the seed of the views are the same,
+    so that differences are paired. Results are kept in the folder: a study that was killed goes on,
+    and another value or seed costs its own trainings alone.
+
+    Args:
+        settings: Factor, values, images and folder.
+
+    Raises:
+        ImportError: If a package that measures or draws is missing.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_supcon.experiments import Study, StudySettings
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     settings = StudySettings(
+    ...         factor="epochs", values=[1, 2], dataset="digits", output_dir=folder,
+    ...         train_images=200, measurement="knn", seeds=2, verbose=False,
+    ...     )
+    ...     result = Study(settings).run()
+    >>> list(result.numbers), len(result.numbers[1]["knn"])
+    ([1, 2], 2)
+    """
+
+    def __init__(self, settings: StudySettings) -> None:
+        require_extra("report", "scipy", "sklearn", "matplotlib", "jinja2", by="`Study`")
+        self.settings = settings
+        self.output_dir = pathlib.Path(settings.output_dir)
+
+    def run(self) -> StudyResult:
+        """Trains what is missing, and writes report.html, report.md and report.json.
+
+        Returns:
+            Numbers of all values and seeds.
+
+        Raises:
+            ValueError: If images and settings do not go together.
+            RuntimeError: If the data set cannot be read, or another process runs in the folder.
+            OSError: If the folder cannot be written to.
+        """
+        settings = self.settings
+        seeds = range(settings.seed, settings.seed + settings.seeds)
+        with DirectoryLock(self.output_dir):
+            trials = Trials(
+                self.output_dir / "trials",
+                settings.data_dir,
+                processes=settings.processes,
+                on_progress=self._print,
+            )
+            results = trials.run(
+                Trial(training, seed, (settings.measurement,))
+                for training in settings.trainings.values()
+                for seed in seeds
+            )
+            numbers, seconds = {}, {}
+            for value, training in settings.trainings.items():
+                names = results.names(training, seeds[0], settings.measurement)
+                numbers[value] = {
+                    name: tuple(results.number(training, seed, name) for seed in seeds)
+                    for name in names
+                }
+                seconds[value] = sum(results.seconds(training, seed) for seed in seeds)
+            result = StudyResult(
+                factor=settings.factor,
+                numbers=numbers,
+                seconds=seconds,
+                protocol=describe("study", **_plain(settings)),
+            )
+            report = Report(f"{settings.factor.replace('_', ' ')} on {settings.dataset}")
+            report.add(result)
+            report.write(self.output_dir)
+        return result
+
+    def _print(self, done: int, total: int) -> None:
+        if self.settings.verbose:
+            print(f"trainings: {done} of {total}", flush=True)
+
+
+def _plain(settings: StudySettings) -> dict[str, Any]:
+    fields = dataclasses.asdict(settings)
+    for name in ("output_dir", "data_dir", "processes", "verbose"):
+        del fields[name]
+    return {**fields, "values": list(fields["values"])}

@@ -1,0 +1,201 @@
+"""The images of a trial as arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_supcon import data
+from keras_supcon.evaluation.protocols.splits import hold_out
+from keras_supcon.experiments.trials.training import Images
+from keras_supcon.extras import require_extra
+from keras_supcon.files import whole_file
+
+_VALIDATION, _SPLIT_SEED, _BATCH_SIZE = 0.2, 0, 256
+
+
+class Arrays(NamedTuple):
+    """Images uint8 `(n, height, width, channels)` and labels `(n,)` from 0 on."""
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+
+    @property
+    def num_classes(self) -> int:
+        """One more than the highest label."""
+        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
+
+    @property
+    def digest(self) -> str:
+        """Twenty hexadecimal digits of all pixels and labels."""
+        hashed = hashlib.blake2b(digest_size=10)
+        for array in self:
+            hashed.update(f"{array.shape} {array.dtype}".encode())
+            hashed.update(np.ascontiguousarray(array).tobytes())
+        return hashed.hexdigest()
+
+
+class ImageReader:
+    """Reads the images of trials, and keeps them in files for other processes.
+
+    Where TensorFlow is missing, the files of an earlier run serve instead of the data sets.
+
+    Args:
+        folder: Folder of the files.
+        data_dir: Folder of TFDS data sets.
+        reads_files: Whether files are read where they are there. Otherwise the data sets are, and
+            the files are written anew.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        data_dir: str | os.PathLike[str] | None = None,
+        reads_files: bool = False,
+    ) -> None:
+        self._folder, self._data_dir, self._reads_files = folder, data_dir, reads_files
+        self._read: dict[Images, Arrays] = {}
+
+    @property
+    def for_other_processes(self) -> ImageReader:
+        """A reader of the files that this one has written."""
+        return ImageReader(self._folder, self._data_dir, reads_files=True)
+
+    def read(self, images: Images) -> Arrays:
+        """Reads the images of a trial: those of training, and those that are measured on.
+
+        Raises:
+            ValueError: If the data set does not have them, or labels are missing.
+            RuntimeError: If the data set cannot be read.
+            ImportError: If a package that reads it is missing.
+        """
+        if images not in self._read:
+            self._read[images] = self._read_once(images)
+        return self._read[images]
+
+    def _read_once(self, images: Images) -> Arrays:
+        path = self._folder / f"{images.digest}.npz"
+        if self._reads_files and path.exists():
+            return _from_file(path)
+        try:
+            arrays = read_images(images, self._data_dir)
+        except ImportError:
+            if not path.exists():
+                raise
+            return _from_file(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, **arrays._asdict())
+        return arrays
+
+
+def _from_file(path: pathlib.Path) -> Arrays:
+    with np.load(path) as arrays:
+        return Arrays(**arrays)
+
+
+def read_images(images: Images, data_dir: str | os.PathLike[str] | None = None) -> Arrays:
+    """Reads the images of a trial from their data set.
+
+    Args:
+        images: Which ones.
+        data_dir: Folder of TFDS data sets.
+
+    Returns:
+        Training images, and those that are measured on.
+
+    Raises:
+        ValueError: If the data set does not have them, or labels are missing.
+        RuntimeError: If the data set cannot be read.
+        ImportError: If a package that reads it is missing.
+    """
+    train, train_labels = _read(images, images.train_split, images.train_images, data_dir)
+    if images.measured_on == "validation":
+        held_out = hold_out(train_labels, _VALIDATION, _SPLIT_SEED)
+        return Arrays(
+            train[~held_out], train_labels[~held_out], train[held_out], train_labels[held_out]
+        )
+    return Arrays(
+        train, train_labels, *_read(images, images.test_split, images.test_images, data_dir)
+    )
+
+
+def _read(
+    images: Images, split: str, number: int | None, data_dir: str | os.PathLike[str] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if os.path.isdir(images.dataset):
+        pixels, labels = _read_folder(images, split)
+    else:
+        options = {} if images.label is None else {"label": images.label}
+        pixels, labels = data.load_arrays(images.dataset, split, data_dir, **options)
+    if (labels < 0).any():
+        raise ValueError(
+            f"The images of {images.dataset!r} should all have a label. Received: split={split!r}, "
+            f"with {(labels < 0).sum()} images without one"
+        )
+    if number is not None:
+        rows = balanced_rows(labels, number)
+        pixels, labels = pixels[rows], labels[rows]
+    if images.size not in (None, pixels.shape[1]) or pixels.shape[1] != pixels.shape[2]:
+        pixels = resize(pixels, images.size or min(pixels.shape[1:3]))
+    return pixels, labels
+
+
+def _read_folder(images: Images, split: str) -> tuple[np.ndarray, np.ndarray]:
+    if images.size is None or images.label is not None:
+        raise ValueError(
+            "`size` should be given for a folder of class folders, and `label` should not. "
+            f"Received: {images}"
+        )
+    size = (images.size, images.size)
+    batches = data.load_folder(images.dataset, split, _BATCH_SIZE, size, shuffle=False)
+    pixels, labels = zip(*batches.as_numpy_iterator(), strict=True)
+    return np.concatenate(pixels), np.concatenate(labels).astype("int64")
+
+
+def balanced_rows(labels: np.ndarray, number: int) -> np.ndarray:
+    """Chooses rows, as equally many of each class as there are; always the same ones.
+
+    Args:
+        labels: Labels `(n,)`.
+        number: How many, at most `n`.
+
+    Returns:
+        Numbers of the rows, in ascending order.
+
+    Raises:
+        ValueError: If there are fewer.
+    """
+    if number > len(labels):
+        raise ValueError(
+            f"`train_images` and `test_images` should be at most the images that there are, "
+            f"{len(labels)}. Received: {number}"
+        )
+    rng = np.random.default_rng(_SPLIT_SEED)
+    order = rng.permutation(len(labels))
+    seen: dict[int, int] = {}
+    rounds = np.empty(len(labels), int)
+    for row in order:  # the round in which its class gives this row
+        rounds[row] = seen[labels[row]] = seen.get(labels[row], -1) + 1
+    chosen = order[np.argsort(rounds[order], kind="stable")][:number]
+    return np.sort(chosen)
+
+
+def resize(images: np.ndarray, size: int) -> np.ndarray:
+    """Resizes images to squares, by means over the area of each pixel."""
+    require_extra("report", "PIL", by="`size` of `Images`")
+    from PIL import Image
+
+    channels = images.shape[-1]
+    resized = np.empty((len(images), size, size, channels), "uint8")
+    for place, image in enumerate(images):
+        for channel in range(channels):
+            one = Image.fromarray(image[..., channel])
+            resized[place, ..., channel] = one.resize((size, size), Image.Resampling.BOX)
+    return resized

@@ -1,0 +1,201 @@
+"""What is measured on a trained encoder, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_supcon import evaluation
+from keras_supcon.experiments.trials.images import balanced_rows
+from keras_supcon.experiments.trials.trained import Trained
+from keras_supcon.experiments.trials.training import Images, Training
+from keras_supcon.seeds import derive_seed
+
+_NEIGHBORS = 20
+_CORRUPTED_IMAGES, _HEAD_IMAGES = 1000, 2000
+
+
+def _accuracy(trained: Trained) -> dict[str, float]:
+    if not trained.has_classifier:
+        return {"accuracy": trained.linear.accuracy}
+    predictions = trained.probabilities.argmax(axis=1)
+    return {"accuracy": float(np.mean(predictions == trained.arrays.test_labels))}
+
+
+def _linear(trained: Trained) -> dict[str, float]:
+    return {"linear": trained.linear.accuracy}
+
+
+def _knn(trained: Trained) -> dict[str, float]:
+    arrays = trained.arrays
+    return {
+        "knn": evaluation.knn_accuracy(
+            trained.train_features,
+            arrays.train_labels,
+            trained.test_features,
+            arrays.test_labels,
+            num_neighbors=min(_NEIGHBORS, len(arrays.train)),
+        )
+    }
+
+
+def _projection(trained: Trained) -> dict[str, float]:
+    arrays, head = trained.arrays, trained.model.projection_head
+    rows = [
+        evaluation.embed(head, (features, labels), verbose=False)[0]
+        for features, labels in (
+            (trained.train_features, arrays.train_labels),
+            (trained.test_features, arrays.test_labels),
+        )
+    ]
+    result = trained.evaluate_linearly(rows[0], arrays.train_labels, rows[1], arrays.test_labels)
+    return {"projection": result.accuracy}
+
+
+def _calibration(trained: Trained) -> dict[str, float]:
+    result = evaluation.calibration(trained.probabilities, trained.arrays.test_labels, resamples=1)
+    return {
+        "calibration_error": result.scores.expected_error,
+        "negative_log_likelihood": result.scores.negative_log_likelihood,
+    }
+
+
+def _corruption(trained: Trained) -> dict[str, float]:
+    images, labels = trained.arrays.test, trained.arrays.test_labels
+    rows = balanced_rows(labels, min(_CORRUPTED_IMAGES, len(labels)))
+    result = evaluation.corruption_robustness(trained.classify, images[rows], labels[rows])
+    errors = np.array(list(result.errors.values()))
+    return {
+        "corrupted_accuracy": float(1 - errors.mean()),
+        "accuracy_lost": float((errors - result.clean_error).mean()),
+    }
+
+
+def _few_labels(trained: Trained) -> dict[str, float]:
+    arrays = trained.arrays
+    result = evaluation.few_label_evaluation(
+        trained.train_features,
+        arrays.train_labels,
+        trained.test_features,
+        arrays.test_labels,
+        per_class=(),
+        draws=3,
+        seed=derive_seed(trained.seed, "few labels"),
+    )
+    return {"one_percent": result["1%"].accuracy, "ten_percent": result["10%"].accuracy}
+
+
+def _transfer_images(dataset: str, training: Training) -> Images:
+    return Images(dataset=dataset, size=training.images.size)
+
+
+def _finer_images(label: str, training: Training) -> Images:
+    images = training.images
+    if (images.train_images, images.test_images) != (None, None):
+        raise ValueError(
+            "`train_images` and `test_images` should be None for the measurement 'finer': classes "
+            f"of another label would choose others. Received: {images}"
+        )
+    return dataclasses.replace(images, label=label)
+
+
+def _transfer(trained: Trained, dataset: str) -> dict[str, float]:
+    arrays = trained.read_images(_transfer_images(dataset, trained.training))
+    result = trained.evaluate_linearly(
+        trained.embed(arrays.train),
+        arrays.train_labels,
+        trained.embed(arrays.test),
+        arrays.test_labels,
+    )
+    return {"transfer_accuracy": result.accuracy}
+
+
+def _finer(trained: Trained, label: str) -> dict[str, float]:
+    arrays = trained.read_images(_finer_images(label, trained.training))
+    result = trained.evaluate_linearly(
+        trained.train_features, arrays.train_labels, trained.test_features, arrays.test_labels
+    )
+    return {"finer_accuracy": result.accuracy}
+
+
+def _head(trained: Trained) -> dict[str, float]:
+    arrays = trained.arrays
+    splits = []
+    for images, labels in ((arrays.train, arrays.train_labels), (arrays.test, arrays.test_labels)):
+        rows = balanced_rows(labels, min(_HEAD_IMAGES, len(labels)))
+        splits.append((images[rows], labels[rows]))
+    result = evaluation.projection_head_analysis(trained.model, *splits, seed=trained.seed)
+    return {
+        f"{probe.name}_{place}_head": getattr(probe, place)
+        for probe in result.probes
+        for place in ("before", "after")
+    }
+
+
+_MEASUREMENTS: dict[str, Callable[..., dict[str, float]]] = {
+    "accuracy": _accuracy,
+    "linear": _linear,
+    "knn": _knn,
+    "projection": _projection,
+    "calibration": _calibration,
+    "corruption": _corruption,
+    "few_labels": _few_labels,
+    "transfer": _transfer,
+    "finer": _finer,
+    "head": _head,
+}
+MEASUREMENTS = tuple(_MEASUREMENTS)
+"""Names of what can be measured.
+
+- `accuracy`: of the classifier that was trained with the encoder; without one, that of a linear
+  classifier on the frozen encoder.
+- `linear`: accuracy of a linear classifier on the frozen encoder, for every method.
+- `knn`: accuracy of 20 nearest neighbors.
+- `projection`: accuracy of a linear classifier behind the projection head.
+- `calibration`: `calibration_error` (15 bins) and `negative_log_likelihood`.
+- `corruption`: `corrupted_accuracy`, the mean over 15 corruptions in 5 severities of 1,000 test
+  images, and `accuracy_lost` by them.
+- `few_labels`: accuracy with labels of 1% and 10% of the training images, `one_percent` and
+  `ten_percent`.
+- `transfer:NAME`: `transfer_accuracy`, of a linear classifier on another data set.
+- `finer:LABEL`: `finer_accuracy`, of a linear classifier for another label.
+- `head`: what linear classifiers tell before and after the head, such as `rotation_before_head`.
+"""
+
+
+def measure(trained: Trained, name: str) -> dict[str, float]:
+    """Measures a trained encoder.
+
+    Args:
+        trained: The encoder.
+        name: What is measured, among `MEASUREMENTS`, with its argument after a colon.
+
+    Returns:
+        Numbers by their names.
+    """
+    name, _, argument = name.partition(":")
+    return _MEASUREMENTS[name](trained, *([argument] if argument else []))
+
+
+def images_of(name: str, training: Training) -> tuple[Images, ...]:
+    """Returns the images that a measurement needs beside those of the training.
+
+    Raises:
+        ValueError: If it is not possible for the images of the training.
+    """
+    known, _, argument = name.partition(":")
+    of_others = {"transfer": _transfer_images, "finer": _finer_images}
+    return (of_others[known](argument, training),) if known in of_others else ()
+
+
+def check_measurement(name: str) -> str:
+    """Returns the name of a measurement, or raises `ValueError`."""
+    known, _, argument = name.partition(":") if isinstance(name, str) else (name, "", "")
+    if known not in MEASUREMENTS or bool(argument) != (known in ("transfer", "finer")):
+        raise ValueError(
+            f"`measurements` should be among {MEASUREMENTS}, 'transfer' and 'finer' with a name "
+            f"after a colon. Received: {name!r}"
+        )
+    return name

@@ -1,0 +1,71 @@
+"""What trials measured, on the disk: a file for each training and seed."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from keras_supcon.experiments.run_folder import write_json
+from keras_supcon.experiments.trials.training import Training
+
+
+class TrialStore:
+    """Keeps what trials measured in a folder, with everything that it depends on.
+
+    A file counts for nothing unless all of that is the same: settings, pixels and labels, backend
+    and the version of this package. A damaged file counts for nothing either.
+
+    Args:
+        folder: The folder; it is made by the first `write`.
+        environment: What results depend on apart from their training, such as the backend.
+    """
+
+    def __init__(self, folder: pathlib.Path, environment: Mapping[str, str]) -> None:
+        self._folder, self._environment = folder, dict(environment)
+
+    def read(self, training: Training, seed: int, data: str) -> dict[str, Any]:
+        """Reads what a trial measured.
+
+        Args:
+            training: Its training.
+            seed: Its seed.
+            data: Digest of its images.
+
+        Returns:
+            `numbers`, those of each measurement by its name, and `seconds` likewise; empty if it is
+            not there.
+        """
+        try:
+            content = json.loads(self._path(training, seed).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(content, dict):
+            return {}
+        record = self._record(training, seed, data)
+        if any(content.get(name) != value for name, value in record.items()):
+            return {}
+        results = content.get("results")
+        return results if isinstance(results, dict) else {}
+
+    def write(
+        self, training: Training, seed: int, data: str, results: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Writes what a trial measured, beside what of the same trial is there already."""
+        path = self._path(training, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        earlier = self.read(training, seed, data)
+        results = {name: {**earlier.get(name, {}), **one} for name, one in results.items()}
+        write_json(path, {**self._record(training, seed, data), "results": results})
+
+    def _path(self, training: Training, seed: int) -> pathlib.Path:
+        return self._folder / training.digest / f"seed-{seed}.json"
+
+    def _record(self, training: Training, seed: int, data: str) -> dict[str, Any]:
+        return {
+            "training": training.record,
+            "seed": seed,
+            "data": data,
+            "environment": self._environment,
+        }

@@ -1,0 +1,296 @@
+"""Runs trials, each once: a training with a seed, and what is measured on it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from keras_supcon.arguments import check_whole_number
+from keras_supcon.evaluation.results import versions
+from keras_supcon.experiments.trials.images import ImageReader
+from keras_supcon.experiments.trials.measurements import check_measurement, images_of, measure
+from keras_supcon.experiments.trials.store import TrialStore
+from keras_supcon.experiments.trials.trainer import Trainer, check_together
+from keras_supcon.experiments.trials.training import Training
+from keras_supcon.seeds import check_seed
+from keras_supcon.version import __version__
+
+TRAINING_SECONDS = "training"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A training with one seed, and what is measured on it.
+
+    Args:
+        training: What is trained.
+        seed: Seed of weights, views and order.
+        measurements: What is measured, among `MEASUREMENTS`.
+
+    Raises:
+        ValueError: If a measurement or the seed is none.
+    """
+
+    training: Training
+    seed: int
+    measurements: tuple[str, ...] = ("accuracy",)
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        for name in self.measurements:
+            check_measurement(name)
+
+
+class TrialResults:
+    """Holds what trials measured.
+
+    Args:
+        results: From the digest of a training and a seed to what `TrialStore.read` returns.
+    """
+
+    def __init__(self, results: Mapping[tuple[str, int], Mapping[str, Any]]) -> None:
+        self._results = results
+
+    def number(self, training: Training, seed: int, name: str) -> float:
+        """Returns a number that was measured.
+
+        Args:
+            training: The training.
+            seed: The seed.
+            name: Name of the number, such as `"accuracy"`.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        for numbers in self._results[training.digest, seed]["numbers"].values():
+            if name in numbers:
+                return numbers[name]
+        raise KeyError(name)
+
+    def names(self, training: Training, seed: int, measurement: str) -> tuple[str, ...]:
+        """Returns the names of the numbers of a measurement."""
+        return tuple(self._results[training.digest, seed]["numbers"][measurement])
+
+    def has(self, training: Training, seed: int, name: str) -> bool:
+        """Returns whether a number was measured."""
+        numbers = self._results[training.digest, seed]["numbers"]
+        return any(name in one for one in numbers.values())
+
+    def seconds(self, training: Training, seed: int) -> float:
+        """Returns how long the training and all of its measurements took."""
+        return sum(self._results[training.digest, seed]["seconds"].values())
+
+    def holds(self, training: Training, seed: int) -> bool:
+        """Returns whether a trial has been run."""
+        return (training.digest, seed) in self._results
+
+
+class Trials:
+    """Runs trials and keeps their results in a folder.
+
+    A trial that is there already is not run again. What is killed goes on with the trials that are
+    missing. A trial of other settings, images or versions is another trial.
+
+    Args:
+        folder: Folder of the results.
+        data_dir: Folder of TFDS data sets.
+        processes: Number of processes that train at the same time, each on one core; 1 trains in
+            this process with all of its devices.
+        deadline: No training is begun after this time, as by `time.time()`; None for no limit.
+        on_progress: Called with the number of finished trials and their total.
+
+    Raises:
+        ValueError: For an argument out of its range.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_supcon.experiments import Images, Training, Trial, Trials
+    >>> training = Training(images=Images(dataset="digits", train_images=200), epochs=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     results = Trials(folder).run([Trial(training, seed=0, measurements=("knn",))])
+    >>> 0 < results.number(training, 0, "knn") <= 1
+    True
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        data_dir: str | os.PathLike[str] | None = None,
+        *,
+        processes: int = 1,
+        deadline: float | None = None,
+        on_progress: Callable[[int, int], Any] | None = None,
+    ) -> None:
+        self._folder = pathlib.Path(folder)
+        self._reader = ImageReader(self._folder / "images", data_dir)
+        self._processes = check_whole_number("processes", processes, at_least=1)
+        self._deadline, self._on_progress = deadline, on_progress
+
+    def run(self, trials: Iterable[Trial]) -> TrialResults:
+        """Runs the trials that are missing.
+
+        Args:
+            trials: Trials; those of the same training and seed are run together.
+
+        Returns:
+            All results. With a deadline some trials may be missing.
+
+        Raises:
+            ValueError: If a training and its images do not go together.
+            RuntimeError: If a data set cannot be read, or a process of training was killed.
+            OSError: If the folder cannot be written to.
+        """
+        wanted = _join(trials)
+        store = TrialStore(self._folder, _environment())
+        digests = {key: self._check(trial) for key, trial in wanted.items()}
+        found: dict[tuple[str, int], dict[str, Any]] = {}
+        missing: dict[str, list[Trial]] = {}
+        for key, trial in wanted.items():
+            results = store.read(trial.training, trial.seed, digests[key])
+            numbers = results.get("numbers", {})
+            if all(name in numbers for name in trial.measurements):
+                found[key] = results
+            else:
+                missing.setdefault(trial.training.digest, []).append(trial)
+        total = len(wanted)
+
+        def report(key: tuple[str, int], results: dict[str, Any]) -> None:
+            found[key] = results
+            if self._on_progress is not None:
+                self._on_progress(len(found), total)
+
+        jobs = [
+            _Job(tuple(group), self._folder, self._reader, self._deadline)
+            for group in missing.values()
+        ]
+        for job in jobs:
+            job.check()
+        jobs.sort(key=_Job.cost, reverse=True)  # the longest first, so that none is left alone
+        if self._processes == 1:
+            for job in jobs:
+                for key, results in job.run():
+                    report(key, results)
+        else:
+            self._run_in_processes(jobs, report)
+        return TrialResults(found)
+
+    def _check(self, trial: Trial) -> str:
+        """Checks that a trial can be run, and returns the digest of its images."""
+        arrays = self._reader.read(trial.training.images)
+        check_together(trial.training, arrays)
+        for name in trial.measurements:
+            for others in images_of(name, trial.training):
+                self._reader.read(others)
+        return arrays.digest
+
+    def _run_in_processes(
+        self, jobs: Sequence[_Job], report: Callable[[tuple[str, int], dict[str, Any]], None]
+    ) -> None:
+        with concurrent.futures.ProcessPoolExecutor(
+            self._processes,
+            multiprocessing.get_context("spawn"),
+            initializer=_use_one_core,
+            max_tasks_per_child=4,  # TensorFlow keeps the graphs of earlier trainings
+        ) as pool:
+            reader = self._reader.for_other_processes
+            running = [
+                pool.submit(_run_job, dataclasses.replace(job, reader=reader)) for job in jobs
+            ]
+            try:
+                for job in concurrent.futures.as_completed(running):
+                    for key, results in job.result():
+                        report(key, results)
+            except concurrent.futures.process.BrokenProcessPool as error:
+                raise RuntimeError(
+                    "A process of training was killed, perhaps for memory. Start again to go on "
+                    "with the trials that are missing."
+                ) from error
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """Trials of one training, which one process runs one after the other."""
+
+    trials: tuple[Trial, ...]
+    folder: pathlib.Path
+    reader: ImageReader
+    deadline: float | None
+
+    def cost(self) -> float:
+        """Estimates how long it takes, beside other jobs."""
+        training = self.trials[0].training
+        images = self.reader.read(training.images).train
+        return images.size * training.num_views * training.epochs * len(self.trials)
+
+    def check(self) -> None:
+        keras.backend.clear_session()
+        Trainer(self.trials[0].training, self.reader).check()
+
+    def run(self) -> Iterable[tuple[tuple[str, int], dict[str, Any]]]:
+        keras.backend.clear_session()
+        training = self.trials[0].training
+        trainer = Trainer(training, self.reader)
+        store = TrialStore(self.folder, _environment())
+        for trial in self.trials:
+            if self.deadline is not None and time.time() > self.deadline:
+                return
+            begin = time.perf_counter()
+            trained = trainer.train(trial.seed)
+            seconds = {TRAINING_SECONDS: time.perf_counter() - begin}
+            numbers = {}
+            for name in trial.measurements:
+                begin = time.perf_counter()
+                numbers[name] = measure(trained, name)
+                seconds[name] = time.perf_counter() - begin
+            results = {"numbers": numbers, "seconds": seconds}
+            store.write(training, trial.seed, trainer.arrays.digest, results)
+            yield (training.digest, trial.seed), results
+
+
+def _run_job(job: _Job) -> list[tuple[tuple[str, int], dict[str, Any]]]:
+    return list(job.run())
+
+
+def _use_one_core() -> None:
+    """Leaves the other cores to other processes."""
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(1)
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    elif backend == "torch":
+        import torch
+
+        torch.set_num_threads(1)
+
+
+def _join(trials: Iterable[Trial]) -> dict[tuple[str, int], Trial]:
+    """Joins trials of the same training and seed into one with all measurements."""
+    joined: dict[tuple[str, int], Trial] = {}
+    for trial in trials:
+        key = (trial.training.digest, trial.seed)
+        others = joined[key].measurements if key in joined else ()
+        names = tuple(dict.fromkeys((*others, *trial.measurements)))
+        joined[key] = dataclasses.replace(trial, measurements=names)
+    return joined
+
+
+def _environment() -> dict[str, str]:
+    """Returns what results depend on beside trainings and images."""
+    known = versions()
+    return {"keras_supcon": __version__, "keras": known["keras"], "backend": known["backend"]}

@@ -1,0 +1,246 @@
+"""Claims: declarations, verdicts, runs and documents."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from keras_supcon.experiments import Images, PairedDifference, Training
+from keras_supcon.experiments.claims import (
+    TIERS,
+    Arm,
+    Claim,
+    Claims,
+    ClaimsSettings,
+    Comparison,
+    cross_entropy,
+    rows,
+    with_loss,
+)
+from keras_supcon.experiments.claims import claims as module
+from keras_supcon.experiments.claims.claim import joint_verdict
+from keras_supcon.experiments.claims.document import write_between
+from keras_supcon.experiments.claims.rows import read_claims
+from keras_supcon.experiments.claims.rows.hard_and_easy_pairs import gradient_length
+from keras_supcon.experiments.trials import trials as trials_module
+from keras_supcon.recipes import Component
+
+TRAINING = Training(images=Images(dataset="digits", train_images=100), batch_size=32)
+CLAIM = Claim(
+    title="Two epochs are better than one",
+    group="training",
+    source="A test",
+    published="no figure",
+    expectation="Holds.",
+    arms=lambda tier: {
+        f"SupCon {epochs}": Arm(dataclasses.replace(TRAINING, epochs=epochs)) for epochs in (1, 2)
+    },
+    comparisons=(Comparison("SupCon 2", "SupCon 1"),),
+    axis="epochs",
+    is_prominent=True,
+)
+CHOOSING = dataclasses.replace(
+    CLAIM,
+    title="A learning rate is chosen",
+    axis=None,
+    arms=lambda tier: {
+        "fixed": Arm(TRAINING),
+        "chosen": Arm(TRAINING, (1e-3, 1e-2, 2e-3)),
+    },
+    comparisons=(Comparison("chosen", "fixed"), Comparison("fixed", "chosen", "equal", margin=0.1)),
+)
+
+
+@pytest.mark.neutral
+@pytest.mark.parametrize(
+    ("comparison", "low", "high", "verdict"),
+    [
+        (Comparison("a", "b"), 0.01, 0.02, "holds"),
+        (Comparison("a", "b"), -0.01, 0.02, "not shown"),
+        (Comparison("a", "b"), -0.02, -0.01, "contradicted"),
+        (Comparison("a", "b", "lower"), -0.02, -0.01, "holds"),
+        (Comparison("a", "b", "lower"), 0.01, 0.02, "contradicted"),
+        (Comparison("a", "b", "lower"), -0.01, 0.01, "not shown"),
+        (Comparison("a", "b", "equal", margin=0.01), -0.01, 0.01, "holds"),
+        (Comparison("a", "b", "equal", margin=0.01), -0.02, 0.0, "not shown"),
+        (Comparison("a", "b", "equal", margin=0.01), 0.011, 0.02, "contradicted"),
+        (Comparison("a", "b", "equal", margin=0.01), -0.03, -0.02, "contradicted"),
+        (Comparison("a", "b"), 0.0, 0.0, "not shown"),
+    ],
+)
+def test_verdicts_follow_the_interval(comparison, low, high, verdict):
+    assert comparison.verdict(PairedDifference((low, high), low, high)) == verdict
+
+
+@pytest.mark.neutral
+def test_a_claim_is_as_good_as_its_worst_comparison():
+    assert joint_verdict(["holds", "holds"]) == "holds"
+    assert joint_verdict(["holds", "not shown"]) == "not shown"
+    assert joint_verdict(["holds", "contradicted", "not shown"]) == "contradicted"
+
+
+@pytest.mark.neutral
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: dataclasses.replace(CLAIM, seeds=4), "`seeds` should be a whole number of at"),
+        (lambda: dataclasses.replace(CLAIM, comparisons=()), "either `arms` and `comparisons`"),
+        (lambda: dataclasses.replace(CLAIM, expectation=" "), "`expectation` should not be blank"),
+        (lambda: dataclasses.replace(CLAIM, group="other"), "`group` should be"),
+        (lambda: Comparison("a", "b", "above"), "`expected` should be"),
+        (lambda: Comparison("a", "b", "equal"), "`margin` should be positive"),
+        (lambda: Arm(()), "`training` should be a `Training` or several"),
+        (lambda: ClaimsSettings(names=["none"]), "`names` should be"),
+        (lambda: ClaimsSettings(tier="huge"), "`tier` should be"),
+    ],
+)
+def test_wrong_declarations_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.neutral
+@pytest.mark.parametrize("tier", TIERS.values(), ids=TIERS)
+def test_every_claim_can_be_made_in_every_tier(tier):
+    for name, claim in read_claims().items():
+        for arm_name, arm in claim.checked_arms(tier).items():
+            for training in arm.trainings:
+                assert json.loads(json.dumps(training.record)) == training.record, (name, arm_name)
+
+
+@pytest.mark.neutral
+def test_arms_that_are_compared_share_their_images_and_encoder():
+    """All that a claim says is equal: no arm has other images, or another network."""
+    for name, claim in read_claims().items():
+        trainings = [
+            training
+            for arm in claim.checked_arms(TIERS["small"]).values()
+            for training in arm.trainings
+        ]
+        assert len({(one.images, str(one.encoder)) for one in trainings}) <= 1, name
+
+
+@pytest.mark.neutral
+def test_a_claim_is_one_file_of_under_sixty_lines():
+    for path in pathlib.Path(rows.__file__).parent.glob("*.py"):
+        assert len(path.read_text().splitlines()) < 60 or path.name == "hard_and_easy_pairs.py"
+
+
+@pytest.mark.neutral
+def test_equal_views_and_equal_updates():
+    same_updates = cross_entropy(TRAINING)
+    same_views = cross_entropy(TRAINING, epochs=2 * TRAINING.epochs)
+    views = [one.num_views * one.epochs for one in (TRAINING, same_updates, same_views)]
+    assert views == [20, 10, 20]
+    assert same_updates.epochs == TRAINING.epochs
+    assert with_loss(TRAINING, summation="in").loss.arguments == {
+        "temperature": 0.1,
+        "summation": "in",
+    }
+    assert with_loss(TRAINING, "NPairsLoss").loss == Component("NPairsLoss")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs claims whose trainings are not run: the accuracy follows from the settings."""
+    monkeypatch.setattr(module, "read_claims", lambda: {"epochs": CLAIM, "rates": CHOOSING})
+    trained = []
+
+    class Fake:
+        def __init__(self, training, reader):
+            self.training, self.arrays = training, reader.read(training.images)
+
+        def check(self):
+            pass
+
+        def train(self, seed):
+            trained.append((self.training, seed))
+            return self.training, seed
+
+    def measure(trained, name):
+        training, seed = trained
+        near = -abs(training.learning_rate - 9e-3)
+        return {name: 0.5 + 0.1 * training.epochs + near + 0.001 * (seed % 3)}
+
+    monkeypatch.setattr(trials_module, "Trainer", Fake)
+    monkeypatch.setattr(trials_module, "measure", measure)
+
+    def run(**fields):
+        settings = {"output_dir": tmp_path / "out", "processes": 1, "verbose": False, **fields}
+        return Claims(ClaimsSettings(**settings)).run(), trained
+
+    return run
+
+
+def test_a_run_judges_and_writes(run, tmp_path):
+    document, short = tmp_path / "claims.md", tmp_path / "README.md"
+    document.write_text("Before.\n<!-- begin claims -->\nearlier table\n<!-- end claims -->\nAfter.\n")
+    short.write_text("<!-- begin verdicts --><!-- end verdicts -->\n")
+    outcomes, trained = run(document=document, verdicts=short, report_dir=tmp_path / "report")
+    assert {one.name: one.verdict for one in outcomes} == {"epochs": "holds", "rates": "holds"}
+    results = json.loads((tmp_path / "report" / "claims.json").read_text())["claims"]
+    assert results["epochs"]["comparisons"][0]["mean"] == pytest.approx(0.1)
+    assert len(results["epochs"]["arms"]["SupCon 1"]["accuracy"]) == 5
+    text = document.read_text()
+    assert text.startswith("Before.\n<!-- begin claims -->\n\n")
+    assert text.endswith("<!-- end claims -->\nAfter.\n")
+    assert "earlier table" not in text
+    assert "### Two epochs are better than one: holds" in text
+    assert "+10.00 (+10.00 to +10.00)" in text
+    assert "](report/figures/epochs.png)" in text
+    for name in ("report.html", "figures/epochs.png", "figures/rates.png"):
+        assert (tmp_path / "report" / name).stat().st_size > 1000
+    assert short.read_text().count("\n| ") >= 3
+    # The test images had no part in the choice, which no measured seed made.
+    choosing = [(one, seed) for one, seed in trained if one.images.measured_on == "validation"]
+    assert len(choosing) == 3
+    assert {seed for _, seed in choosing}.isdisjoint(range(5))
+    assert outcomes[1].learning_rates == {"fixed": "0.002", "chosen": "0.01"}
+    before = len(trained)
+    run()
+    assert len(trained) == before
+
+
+def test_a_run_with_a_deadline_leaves_claims_out_and_goes_on(run, monkeypatch):
+    now = iter([0.0, *[100.0] * 9])
+    monkeypatch.setattr(module.time, "time", lambda: next(now, 1e9))
+    monkeypatch.setattr(trials_module.time, "time", lambda: next(now, 1e9))
+    outcomes, trained = run(minutes=3)
+    assert len(outcomes) < 2
+    first = len(trained)
+    monkeypatch.setattr(module.time, "time", lambda: 0.0)
+    monkeypatch.setattr(trials_module.time, "time", lambda: 0.0)
+    outcomes, trained = run(minutes=3)
+    assert len(outcomes) == 2
+    assert len(trained) == len(set(trained)) > first
+
+
+def test_a_document_without_marks_stays_as_it_is(tmp_path):
+    path = tmp_path / "page.md"
+    for text in ("nothing", "<!-- begin a --><!-- end a --><!-- begin a --><!-- end a -->"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="once. Received"):
+            write_between(path, "a", "new")
+        assert path.read_text() == text
+
+
+@pytest.mark.neutral
+def test_what_is_computed_holds(tmp_path):
+    settings = ClaimsSettings(
+        names=["hard_and_easy_pairs", "in_below_out"], output_dir=tmp_path, verbose=False
+    )
+    outcomes = Claims(settings).find()
+    assert [one.verdict for one in outcomes] == ["holds", "holds"]
+
+
+@pytest.mark.neutral
+def test_the_gradient_of_a_pair_is_that_of_the_paper():
+    """With one positive p and one negative n: 1/tau (1 - P_ip)(p' - n') across the anchor."""
+    for positive, negative in [(0.3, -0.4), (0.9, 0.0), (0.0, -0.9)]:
+        logits = np.array([positive, negative]) / 0.1
+        weight = np.exp(logits[1]) / np.exp(logits).sum()
+        # Across the anchor both vectors are orthogonal here, of the lengths sqrt(1 - s^2).
+        length = weight / 0.1 * np.sqrt(2 - positive**2 - negative**2)
+        assert gradient_length(positive, negative) == pytest.approx(length, rel=1e-3)

@@ -1,0 +1,86 @@
+"""The trainer of trials: what a seed decides, and what arms share."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon.experiments import CROSS_ENTROPY, Images, Training
+from keras_supcon.experiments.trials.images import ImageReader
+from keras_supcon.experiments.trials.trainer import Trainer
+from keras_supcon.recipes import Component
+
+pytestmark = [pytest.mark.neutral, pytest.mark.slow]
+
+TRAINING = Training(
+    images=Images(dataset="digits", train_images=100),
+    encoder=Component("ResNet", {"depth": 10, "width": 0.0625, "stem": "cifar"}),
+    epochs=1,
+    batch_size=32,
+)
+
+
+@pytest.fixture
+def reader(tmp_path):
+    return ImageReader(tmp_path)
+
+
+def weights(trained) -> list[np.ndarray]:
+    return [ops.convert_to_numpy(weight).copy() for weight in trained.encoder.weights]
+
+
+METHODS = {
+    "supcon": {},
+    "memory": {"model": Component("MoCo", {"queue_size": 64, "momentum": 0.9})},
+    "cross_entropy": {"model": CROSS_ENTROPY, "head": None},
+    "momentum": {"optimizer": Component("SGD", {"momentum": 0.9})},
+}
+
+
+@pytest.mark.parametrize("fields", METHODS.values(), ids=METHODS)
+def test_a_later_seed_trains_as_it_would_alone(fields, reader):
+    """The compiled model begins each seed with the state of a new one."""
+    training = dataclasses.replace(TRAINING, **fields)
+    trainer = Trainer(training, reader)
+    first, second = (weights(trainer.train(seed)) for seed in (0, 1))
+    alone = weights(Trainer(training, reader).train(1))
+    for one, other in zip(second, alone, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert any((one != other).any() for one, other in zip(first, second, strict=True))
+
+
+def test_arms_of_a_seed_begin_with_one_encoder(reader):
+    begins = []
+    for fields in METHODS.values():
+        training = dataclasses.replace(TRAINING, **fields)
+        trainer = Trainer(training, reader)
+        keras.utils.set_random_seed(3)
+        _, encoder = trainer._make(3)
+        begins.append([ops.convert_to_numpy(weight) for weight in encoder.weights])
+    for other in begins[1:]:
+        for one, same in zip(begins[0], other, strict=True):
+            np.testing.assert_array_equal(one, same)
+
+
+def test_a_batch_beyond_the_images_is_refused(reader):
+    with pytest.raises(ValueError, match="at most the number of training images, 100"):
+        Trainer(dataclasses.replace(TRAINING, batch_size=101), reader)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"loss": Component("Foo")}, "should be a class in `keras_supcon.losses`"),
+        (
+            {"loss": Component("SupConLoss", {"positives_cap": 1})},
+            "multiple of the number of views",
+        ),
+        ({"loss": Component("SupConLoss", {"temperature": -1})}, "`temperature` should be"),
+    ],
+    ids=["name", "together", "range"],
+)
+def test_what_does_not_go_together_is_found_before_training(fields, message, reader):
+    with pytest.raises(ValueError, match=message):
+        Trainer(dataclasses.replace(TRAINING, **fields), reader).check()

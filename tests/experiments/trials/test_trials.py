@@ -1,0 +1,173 @@
+"""Trials in a folder: each is run once, and none is mixed with another."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from keras_supcon.experiments import CROSS_ENTROPY, Images, Training, Trial, Trials
+from keras_supcon.experiments.trials import trials as module
+from keras_supcon.experiments.trials.measurements import MEASUREMENTS, check_measurement
+from keras_supcon.recipes import Component
+
+pytestmark = pytest.mark.neutral
+
+TRAINING = Training(
+    images=Images(dataset="digits", train_images=100),
+    encoder=Component("ResNet", {"depth": 10, "width": 0.0625, "stem": "cifar"}),
+    epochs=1,
+    batch_size=32,
+)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trains nothing; returns the list of what would have been trained."""
+    done = []
+
+    class Fake:
+        def __init__(self, training, reader):
+            self.training, self.arrays = training, reader.read(training.images)
+
+        def check(self):
+            pass
+
+        def train(self, seed):
+            done.append((self.training, seed))
+            return self.training, seed
+
+    def measure(trained, name):
+        training, seed = trained
+        return {name: seed + training.epochs / 100}
+
+    monkeypatch.setattr(module, "Trainer", Fake)
+    monkeypatch.setattr(module, "measure", measure)
+    return done
+
+
+def test_a_trial_is_run_once_and_with_all_measurements(tmp_path, trained):
+    wanted = [
+        Trial(TRAINING, 0, ("accuracy",)),
+        Trial(TRAINING, 0, ("knn", "accuracy")),
+        Trial(TRAINING, 1, ("knn",)),
+    ]
+    results = Trials(tmp_path).run(wanted)
+    assert trained == [(TRAINING, 0), (TRAINING, 1)]
+    assert results.number(TRAINING, 0, "accuracy") == results.number(TRAINING, 0, "knn") == 0.01
+    again = Trials(tmp_path).run(wanted)
+    assert len(trained) == 2
+    assert again.number(TRAINING, 1, "knn") == 1.01
+    with pytest.raises(KeyError):
+        again.number(TRAINING, 1, "accuracy")
+    # Another measurement needs the encoder again, and leaves what is there.
+    Trials(tmp_path).run([Trial(TRAINING, 1, ("linear",))])
+    assert trained[2:] == [(TRAINING, 1)]
+    assert Trials(tmp_path).run(wanted).number(TRAINING, 1, "knn") == 1.01
+    assert len(trained) == 3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"learning_rate": 1e-3},
+        {"epochs": 2},
+        {"loss": Component("SupConLoss", {"temperature": 0.2})},
+        {"images": Images(dataset="digits", train_images=101)},
+        {"model": CROSS_ENTROPY},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_other_settings_are_another_trial(fields, tmp_path, trained):
+    other = dataclasses.replace(TRAINING, **fields)
+    for training in (TRAINING, other, TRAINING):
+        Trials(tmp_path).run([Trial(training, 0)])
+    assert trained == [(TRAINING, 0), (other, 0)]
+
+
+@pytest.mark.parametrize("part", ["training", "data", "environment", "seed", "whole", "damage"])
+def test_a_file_of_another_trial_counts_for_nothing(part, tmp_path, trained):
+    Trials(tmp_path).run([Trial(TRAINING, 0)])
+    (path,) = tmp_path.glob("*/seed-0.json")
+    content = json.loads(path.read_text())
+    if part == "damage":
+        path.write_text(path.read_text()[:-20])
+    else:
+        path.write_text(json.dumps([] if part == "whole" else {**content, part: "another"}))
+    results = Trials(tmp_path).run([Trial(TRAINING, 0)])
+    assert len(trained) == 2
+    assert results.number(TRAINING, 0, "accuracy") == 0.01
+    assert json.loads(path.read_text())["data"] == content["data"]
+
+
+def test_a_killed_run_goes_on_with_what_is_missing(tmp_path, trained, monkeypatch):
+    wanted = [Trial(TRAINING, seed) for seed in range(4)]
+
+    def stop(done, total):
+        assert total == 4
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Trials(tmp_path, on_progress=stop).run(wanted)
+    Trials(tmp_path).run(wanted)
+    assert [seed for _, seed in trained] == [0, 1, 2, 3]
+
+
+def test_nothing_begins_after_the_deadline(tmp_path, trained):
+    results = Trials(tmp_path, deadline=0.0).run([Trial(TRAINING, 0)])
+    assert not trained
+    assert not results.holds(TRAINING, 0)
+
+
+def test_data_sets_of_measurements_are_looked_for_before_training(tmp_path, trained):
+    with pytest.raises((ValueError, RuntimeError, ImportError)):
+        Trials(tmp_path).run([Trial(TRAINING, 0, ("transfer:none_such",))])
+    with pytest.raises(ValueError, match="would choose others"):
+        Trials(tmp_path).run([Trial(TRAINING, 0, ("finer:kind",))])
+    assert not trained
+
+
+@pytest.mark.parametrize("name", ["", "acc", "transfer", "transfer:", "knn:5", 3])
+def test_unknown_measurements_are_refused(name):
+    with pytest.raises(ValueError, match="`measurements` should be among"):
+        Trial(TRAINING, 0, (name,))
+    assert check_measurement("transfer:digits") == "transfer:digits"
+
+
+@pytest.mark.slow
+def test_every_measurement_of_both_methods(tmp_path):
+    cross_entropy = dataclasses.replace(TRAINING, model=CROSS_ENTROPY, head=None)
+    joint = dataclasses.replace(TRAINING, joint_classifier=True)
+    names = [name for name in MEASUREMENTS if name not in ("transfer", "finer")]
+    of_all = [name for name in names if name not in ("projection", "head")]
+    trials = [
+        Trial(TRAINING, 0, (*names, "transfer:digits")),
+        Trial(cross_entropy, 0, tuple(of_all)),
+        Trial(joint, 0, ("accuracy", "linear")),
+    ]
+    results = Trials(tmp_path).run(trials)
+    for trial in trials:
+        for name in trial.measurements:
+            for number in results.names(trial.training, 0, name):
+                assert np.isfinite(results.number(trial.training, 0, number))
+    number = results.number
+    assert number(TRAINING, 0, "accuracy") == number(TRAINING, 0, "linear")
+    # The same images, a linear classifier on the same features, another draw of none.
+    assert abs(number(TRAINING, 0, "transfer_accuracy") - number(TRAINING, 0, "linear")) < 0.5
+    assert number(cross_entropy, 0, "accuracy") != number(cross_entropy, 0, "linear")
+
+
+@pytest.mark.slow
+def test_processes_find_what_one_process_finds(tmp_path):
+    trials = [
+        Trial(dataclasses.replace(TRAINING, learning_rate=rate), seed, ("knn",))
+        for rate in (1e-3, 1e-2)
+        for seed in range(2)
+    ]
+    alone, together = (
+        Trials(tmp_path / str(processes), processes=processes).run(trials) for processes in (1, 2)
+    )
+    for trial in trials:
+        numbers = [one.number(trial.training, trial.seed, "knn") for one in (alone, together)]
+        assert abs(numbers[0] - numbers[1]) < 0.02  # other threads add in another order
