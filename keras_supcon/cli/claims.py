@@ -51,9 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Runs the command, and returns its exit code: 0 if no claim is left."""
     options = {name: value for name, value in vars(given).items() if name != "command"}
-    names = options.pop("claims")
-    if names is not None:
-        options["names"] = tuple(filter(None, names.replace(" ", "").split(",")))
+    if given.claims is not None:
+        options["claims"] = tuple(filter(None, given.claims.replace(" ", "").split(",")))
     claims = Claims(ClaimsSettings(**options))
     outcomes = claims.run()
     if outcomes:

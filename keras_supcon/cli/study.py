@@ -23,7 +23,9 @@ HELP = "vary one factor, with several seeds"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--factor", required=True, choices=FACTORS, help="what is varied")
+    parser.add_argument(
+        "--factor", required=True, help=f"what is varied: one of {', '.join(FACTORS)}"
+    )
     parser.add_argument(
         "--values",
         required=True,

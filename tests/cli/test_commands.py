@@ -9,6 +9,8 @@ import pytest
 
 from keras_supcon.cli import doctor, main
 
+COMMANDS = ("evaluate", "embed", "study", "claims", "demo", "doctor")
+
 needs_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="`tf.data` reads the data sets"
 )
@@ -22,7 +24,7 @@ def encoder(tmp_path):
 
 
 @pytest.mark.neutral
-@pytest.mark.parametrize("command", ["", "evaluate", "embed", "demo", "doctor"])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_can_be_read(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"] if command else ["--help"])
@@ -33,7 +35,7 @@ def test_help_can_be_read(command, capsys):
     if command:
         assert f"keras-supcon {command}" in text.split("\n\n", 1)[1]
     else:
-        for name in ("evaluate", "embed", "demo", "doctor"):
+        for name in COMMANDS:
             assert re.search(rf"^ +{name} +\w", text, re.MULTILINE)
 
 
@@ -134,3 +136,57 @@ def test_unknown_commands_are_named(capsys):
             main(arguments)
         assert ended.value.code == 2
         assert capsys.readouterr().err.startswith("usage: keras-supcon")
+
+
+@pytest.mark.neutral
+def test_claims_judges_what_is_computed(tmp_path, capsys):
+    names = "in_below_out, hard_and_easy_pairs"
+    assert main(["claims", f"--claims={names}", f"--output_dir={tmp_path}"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("holds") == 2
+    verdicts = json.loads((tmp_path / "claims.json").read_text())["claims"]
+    assert {one["verdict"] for one in verdicts.values()} == {"holds"}
+    assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.neutral
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["claims", "--claims=none"], "`--claims` should be"),
+        (["claims", "--minutes=0"], "`--minutes` should be"),
+        (["study", "--factor=epochs", "--values=1,x", "--dataset=digits"], "`--values` should be"),
+        (["study", "--factor=epochs", "--values=1", "--dataset=digits"], "at least two"),
+        (["study", "--factor=epochs", "--values=1,2", "--dataset=digits", "--seeds=1"], "--seeds"),
+    ],
+    ids=["name", "minutes", "kind", "one", "seeds"],
+)
+def test_wrong_arguments_of_experiments_are_one_line(arguments, message, tmp_path):
+    with pytest.raises(SystemExit, match=message):
+        main([*arguments, f"--output_dir={tmp_path}"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.neutral
+@pytest.mark.slow
+def test_study_prints_a_table_and_goes_on(tmp_path, capsys):
+    arguments = [
+        "study",
+        "--factor=temperature",
+        "--values=0.1, 1",
+        "--dataset=digits",
+        "--train_images=100",
+        "--epochs=1",
+        "--batch_size=32",
+        "--seeds=2",
+        "--measurement=knn",
+        f"--output_dir={tmp_path}",
+    ]
+    assert main(arguments) == 0
+    first = capsys.readouterr().out
+    assert "trainings: 4 of 4" in first
+    assert str(tmp_path / "report.html") in first
+    assert main(arguments) == 0
+    again = capsys.readouterr().out
+    assert "trainings" not in again
+    assert again.splitlines()[:3] == first.splitlines()[-5:-2]

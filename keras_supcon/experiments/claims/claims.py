@@ -32,7 +32,7 @@ class ClaimsSettings:
         tier: Name of a tier: `"small"`, for two cores, or `"full"`, for an accelerator.
         output_dir: Folder for the results of single trainings.
         report_dir: Folder for claims.json and the report; None takes `output_dir`.
-        names: Claims; None for all.
+        claims: Names of claims; None for all.
         data_dir: Folder of TFDS data sets.
         document: Markdown file that gets everything between its marks, see `write_between`; None
             for none.
@@ -50,7 +50,7 @@ class ClaimsSettings:
     tier: str = "small"
     output_dir: str | os.PathLike[str] = "build/claims/small"
     report_dir: str | os.PathLike[str] | None = None
-    names: Sequence[str] | None = None
+    claims: Sequence[str] | None = None
     data_dir: str | os.PathLike[str] | None = None
     document: str | os.PathLike[str] | None = None
     verdicts: str | os.PathLike[str] | None = None
@@ -60,8 +60,8 @@ class ClaimsSettings:
 
     def __post_init__(self) -> None:
         check_choice("tier", self.tier, tuple(TIERS))
-        if self.names is not None:
-            check_choices("names", self.names, tuple(read_claims()))
+        if self.claims is not None:
+            check_choices("claims", self.claims, tuple(read_claims()))
         if self.processes is not None:
             check_whole_number("processes", self.processes, at_least=1)
         if self.minutes is not None:
@@ -88,7 +88,7 @@ class Claims:
     Example:
 
     >>> from keras_supcon.experiments import Claims, ClaimsSettings
-    >>> claims = Claims(ClaimsSettings(names=["hard_and_easy_pairs"], verbose=False))
+    >>> claims = Claims(ClaimsSettings(claims=["hard_and_easy_pairs"], verbose=False))
     >>> [outcome.verdict for outcome in claims.find()]
     ['holds']
     """
@@ -97,7 +97,7 @@ class Claims:
         require_extra("report", "scipy", "sklearn", "matplotlib", "jinja2", by="`Claims`")
         self.settings, self.tier = settings, TIERS[settings.tier]
         claims = read_claims()
-        names = claims if settings.names is None else settings.names
+        names = claims if settings.claims is None else settings.claims
         self.claims: dict[str, Claim] = {name: claims[name] for name in claims if name in names}
         self._arms = {name: claim.checked_arms(self.tier) for name, claim in self.claims.items()}
         self.output_dir = pathlib.Path(settings.output_dir)

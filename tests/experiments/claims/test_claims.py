@@ -92,7 +92,7 @@ def test_a_claim_is_as_good_as_its_worst_comparison():
         (lambda: Comparison("a", "b", "above"), "`expected` should be"),
         (lambda: Comparison("a", "b", "equal"), "`margin` should be positive"),
         (lambda: Arm(()), "`training` should be a `Training` or several"),
-        (lambda: ClaimsSettings(names=["none"]), "`names` should be"),
+        (lambda: ClaimsSettings(claims=["none"]), "`claims` should be"),
         (lambda: ClaimsSettings(tier="huge"), "`tier` should be"),
     ],
 )
@@ -126,6 +126,12 @@ def test_arms_that_are_compared_share_their_images_and_encoder():
 def test_a_claim_is_one_file_of_under_sixty_lines():
     for path in pathlib.Path(rows.__file__).parent.glob("*.py"):
         assert len(path.read_text().splitlines()) < 60 or path.name == "hard_and_easy_pairs.py"
+
+
+def test_the_document_shows_the_file_of_a_claim():
+    page = pathlib.Path(__file__).parents[3] / "docs" / "claims.md"
+    file = pathlib.Path(rows.__file__).with_name("sincere.py")
+    assert f"```python\n{file.read_text()}```\n" in page.read_text()
 
 
 @pytest.mark.neutral
@@ -176,7 +182,9 @@ def run(tmp_path, monkeypatch):
 
 def test_a_run_judges_and_writes(run, tmp_path):
     document, short = tmp_path / "claims.md", tmp_path / "README.md"
-    document.write_text("Before.\n<!-- begin claims -->\nearlier table\n<!-- end claims -->\nAfter.\n")
+    document.write_text(
+        "Before.\n<!-- begin claims -->\nearlier table\n<!-- end claims -->\nAfter.\n"
+    )
     short.write_text("<!-- begin verdicts --><!-- end verdicts -->\n")
     outcomes, trained = run(document=document, verdicts=short, report_dir=tmp_path / "report")
     assert {one.name: one.verdict for one in outcomes} == {"epochs": "holds", "rates": "holds"}
@@ -229,7 +237,7 @@ def test_a_document_without_marks_stays_as_it_is(tmp_path):
 @pytest.mark.neutral
 def test_what_is_computed_holds(tmp_path):
     settings = ClaimsSettings(
-        names=["hard_and_easy_pairs", "in_below_out"], output_dir=tmp_path, verbose=False
+        claims=["hard_and_easy_pairs", "in_below_out"], output_dir=tmp_path, verbose=False
     )
     outcomes = Claims(settings).find()
     assert [one.verdict for one in outcomes] == ["holds", "holds"]
