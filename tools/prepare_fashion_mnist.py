@@ -7,25 +7,16 @@ repository):
     python examples/quickstart.py --dataset=fashion_mnist --data_dir=build/tfds
 """
 
-import os
 import pathlib
-import runpy
-import shutil
-import tempfile
 
-import tensorflow as tf
-import tensorflow_datasets as tfds
-from absl import app, flags
+from absl import app
+from data_set_flags import DATA_DIR, SOURCE_DIR
+from idx_data_set import prepare_idx
 
-_SOURCE_DIR = flags.DEFINE_string(
-    "source_dir", "/usr/share/datasets/fashion-mnist", "Folder with the four *-ubyte.gz files."
-)
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of TFDS data sets to write to.", required=True
-)
+DEFAULT_SOURCE_DIR = "/usr/share/datasets/fashion-mnist"
 
-# By its path, since this file is both started and imported.
-read_split = runpy.run_path(str(pathlib.Path(__file__).with_name("idx.py")))["read_split"]
+_LICENSE = "Fashion-MNIST, copyright 2017 Zalando SE. MIT license, which Debian calls Expat.\n"
+_SHA256 = "c20b037b83fd066fe39206c909a3e75c287522a7e764e86d6ca9faa46c134ea5"
 
 
 def prepare(source_dir: str, data_dir: str) -> pathlib.Path:
@@ -33,33 +24,17 @@ def prepare(source_dir: str, data_dir: str) -> pathlib.Path:
 
     Raises:
         FileNotFoundError: If a source file is missing; nothing is written then.
+        ValueError: If a source file is no IDX file.
     """
-    builder = tfds.builder("fashion_mnist", data_dir=data_dir)
-    target = pathlib.Path(builder.data_dir)
-    if builder.is_prepared():
-        return target
-    splits = {}
-    for split in ("train", "test"):
-        images, labels = read_split(source_dir, split)
-        splits[split] = tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
-    os.makedirs(data_dir, exist_ok=True)
-    # TFDS writes file after file; a move makes the data set appear whole or not at all.
-    with tempfile.TemporaryDirectory(dir=data_dir) as unfinished:
-        written = tfds.dataset_builders.store_as_tfds_dataset(
-            name="fashion_mnist",
-            version=str(builder.info.version),
-            features=builder.info.features,
-            split_datasets=splits,
-            data_dir=unfinished,
-        )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(written.data_dir, target)
-    return target
+    # As Debian's package has it beside the images.
+    notice = pathlib.Path(source_dir, "../../doc/dataset-fashion-mnist/copyright")
+    text = notice.read_text(encoding="utf-8") if notice.is_file() else ""
+    return prepare_idx("fashion_mnist", source_dir, data_dir, f"{_LICENSE}\n{text}", _SHA256)
 
 
 def main(argv: list[str]) -> None:
     del argv
-    print(prepare(_SOURCE_DIR.value, _DATA_DIR.value))
+    print(prepare(SOURCE_DIR.value or DEFAULT_SOURCE_DIR, DATA_DIR.value))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ def load_epochs(
     start: tuple[int, int] = (0, 0),
     shard: tuple[int, int] = (0, 1),
     map_image: Callable[[Any, Any], Any] | None = None,
+    label: str | None = None,
 ) -> tf.data.Dataset:
     """Loads the shuffled training batches of all epochs as one data set, from any batch on.
 
@@ -63,6 +64,7 @@ def load_epochs(
             crop or several. The image is the bytes of the file for TFDS (see `decode_and_crop`),
             and uint8 `(8, 8, 1)` for the digits. The seed is an int32 pair for stateless random
             operations, which differs for each position in each epoch.
+        label: As in `load`.
 
     Returns:
         A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)`, or batches of the
@@ -88,7 +90,7 @@ def load_epochs(
     True
     """
     check_batching(batch_size, image_size)
-    check_names(name, split)
+    check_names(name, split, label)
     epochs = check_whole_number("epochs", epochs, at_least=1)
     seed = check_seed(seed)
     if not is_pair(shard) or not is_whole(shard[0], 0) or not is_whole(shard[1], shard[0] + 1):
@@ -103,7 +105,9 @@ def load_epochs(
         )
     require_packages_of(name, by="`load_epochs`")
     records = (
-        _read_digits(split, shard) if name == "digits" else _read_tfds(name, split, data_dir, shard)
+        _read_digits(split, shard)
+        if name == "digits"
+        else _read_tfds(name, split, data_dir, shard, label)
     )
     steps = records.num_per_shard // batch_size
     if steps == 0:
@@ -198,11 +202,15 @@ def _read_digits(split: str, shard: tuple[int, int]) -> _Records:
 
 
 def _read_tfds(
-    name: str, split: str, data_dir: str | os.PathLike[str] | None, shard: tuple[int, int]
+    name: str,
+    split: str,
+    data_dir: str | os.PathLike[str] | None,
+    shard: tuple[int, int],
+    label: str | None,
 ) -> _Records:
     import tensorflow_datasets as tfds
 
-    found = prepared_split(name, split, data_dir)
+    found = prepared_split(name, split, data_dir, label)
     index, count = shard
     num_per_shard = found.num_examples // count
     own = (

@@ -27,6 +27,7 @@ def load(
     *,
     shuffle: bool | None = None,
     drop_remainder: bool = False,
+    label: str | None = None,
 ) -> tf.data.Dataset:
     """Loads a labeled image data set in batches.
 
@@ -34,7 +35,8 @@ def load(
     TensorFlow Datasets, which prepares the data set in `data_dir` (and downloads it) if it is not
     there yet. An example should have one uint8 image and one class label: those of
     `supervised_keys` where the data set has them, otherwise the only ones among its features,
-    nested ones included. Examples without a label have -1, as in the "test" of `"imagenet2012"`.
+    nested ones included. `label` chooses another class label. Examples without a label have -1, as
+    in the "test" of `"imagenet2012"`.
 
     Shuffling takes 16 files of a data set at a time in a random order, and passes their records,
     still encoded, through a buffer of 512 MB. A larger data set that was written to one file in the
@@ -59,15 +61,18 @@ def load(
             begin with "train".
         drop_remainder: Whether to drop a last batch that is not full. Use True with several
             replicas.
+        label: Which of several class labels to load, such as `"coarse_label"` of `"cifar100"`, with
+            the keys of a nested one as in `"answers/kind"`; None for the one of `supervised_keys`,
+            or the only one. None for the digits.
 
     Returns:
         A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)` and int64 labels
         `(batch,)`, with the attribute `class_names`.
 
     Raises:
-        ValueError: For an invalid name, split, size, seed or batch size, for data sets without one
-            image and one class label per example, and for fewer examples than a batch with
-            `drop_remainder`.
+        ValueError: For an invalid name, split, size, seed, batch size or label, for data sets
+            without one image and one class label per example, and for fewer examples than a batch
+            with `drop_remainder`.
         RuntimeError: If TFDS cannot prepare the data set, or the prepared files are damaged.
             Without a network this takes seconds where TFDS knows the addresses of the files.
         ImportError: If TensorFlow, or TFDS where it is needed, is missing (`pip install
@@ -82,7 +87,7 @@ def load(
     (TensorShape([128, 8, 8, 1]), 'uint8', 10)
     """
     check_batching(batch_size, image_size)
-    check_names(name, split)
+    check_names(name, split, label)
     seed = as_int64(check_seed(seed, or_none=True))
     require_packages_of(name, by="`load`")
     if shuffle is None:
@@ -102,7 +107,7 @@ def load(
             seed,
             drop_remainder,
         )
-    found = prepared_split(name, split, data_dir)
+    found = prepared_split(name, split, data_dir, label)
     return batches(
         found.read(shuffle_files=shuffle, seed=seed),
         found.num_examples,
@@ -118,24 +123,30 @@ def load(
 
 
 def load_arrays(
-    name: str, split: str, data_dir: str | os.PathLike[str] | None = None
+    name: str,
+    split: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    label: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Loads a labeled image data set that fits in memory as NumPy arrays, in a fixed order.
 
-    The digits need no TensorFlow, so that they can be read with every backend of Keras.
+    The digits need no TensorFlow, so that they can be read with every backend of Keras. Calls with
+    different labels give the same images in the same order.
 
     Args:
         name: As for `load`; all images should have one size.
         split: As for `load`.
         data_dir: As for `load`.
+        label: As for `load`.
 
     Returns:
         `(images, labels)`: uint8 `(n, height, width, channels)` and int64 `(n,)`, -1 where there is
         no label.
 
     Raises:
-        ValueError: For an invalid name or split, for data sets without one image and one class
-            label per example, and for images of several sizes.
+        ValueError: For an invalid name, split or label, for data sets without one image and one
+            class label per example, and for images of several sizes.
         RuntimeError: If TFDS cannot prepare the data set, or the prepared files are damaged.
         ImportError: If TensorFlow or TFDS is missing and the data set is not the digits (`pip
             install keras-supcon[tensorflow]`).
@@ -147,13 +158,13 @@ def load_arrays(
     >>> images.shape, images.dtype.name, labels.shape
     ((355, 8, 8, 1), 'uint8', (355,))
     """
-    check_names(name, split)
+    check_names(name, split, label)
     if name == "digits":
         return read_digits(split)
     require_packages_of(name, by="`load_arrays`")
     import tensorflow as tf
 
-    found = prepared_split(name, split, data_dir)
+    found = prepared_split(name, split, data_dir, label)
     examples = found.read().map(
         lambda encoded, label: (found.decode(encoded), label), num_parallel_calls=tf.data.AUTOTUNE
     )
@@ -168,15 +179,23 @@ def load_arrays(
     return np.stack(images), np.asarray(labels, "int64")
 
 
-def check_names(name: Any, split: Any) -> None:
-    """Checks that both are strings.
+def check_names(name: Any, split: Any, label: Any = None) -> None:
+    """Checks that a name and a split are strings, and a label one or None.
 
     Raises:
-        ValueError: If one is not.
+        ValueError: If one is not, or there is a label for the digits.
     """
     if not isinstance(name, str) or not isinstance(split, str):
         raise ValueError(
             f"`name` and `split` should be strings. Received: name={name!r}, split={split!r}"
+        )
+    if label is not None and not isinstance(label, str):
+        raise ValueError(
+            f"`label` should be the name of a class label or None. Received: label={label!r}"
+        )
+    if label is not None and name == "digits":
+        raise ValueError(
+            f"`label` should be None for the digits, which have one. Received: label={label!r}"
         )
 
 

@@ -16,6 +16,8 @@ _FILES_AT_ONCE = 16
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _NAME = re.compile(r"(?P<base>\w+)(/(?P<config>[\w\-.]+))?(:(?P<version>[\d.*]+))?")
 _MOST_NAMED = 5
+# Data sets that the repository prepares from packages, without the downloads of TFDS.
+_FROM_PACKAGES = ("fashion_mnist", "mnist", "emoji", "openclipart")
 
 
 class PreparedSplit(NamedTuple):
@@ -97,16 +99,18 @@ class PreparedSplit(NamedTuple):
         )
 
 
-def prepared_split(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> PreparedSplit:
+def prepared_split(
+    name: str, split: str, data_dir: str | os.PathLike[str] | None, label: str | None = None
+) -> PreparedSplit:
     """Opens a split of a TFDS data set, which is downloaded and prepared first if necessary.
 
     Raises:
-        ValueError: If TFDS does not know the name or the split, the split is empty, or an example
-            does not have a unique image and class label.
+        ValueError: If TFDS does not know the name or the split, the split is empty, an example
+            does not have a unique image and class label, or `label` is none of its class labels.
         RuntimeError: If TFDS cannot prepare the data set, or the prepared files are damaged.
     """
     builder, data_dir = find_builder(name, data_dir)
-    image_path, label_path = _find_image_and_label(builder, name)
+    image_path, label_path = _find_image_and_label(builder, name, label)
     prepare(builder, name, data_dir)
     check_split(builder, name, split)
     return PreparedSplit(builder, split, image_path, label_path)
@@ -225,10 +229,13 @@ def check_split(builder: Any, name: str, split: str) -> None:
         )
 
 
-def _find_image_and_label(builder: Any, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _find_image_and_label(
+    builder: Any, name: str, label: str | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Finds the keys of the image and the class label of an example.
 
     They are the supervised keys of TFDS, or else those of the only image and the only class label.
+    `label` takes the place of the key of the label.
     """
     import tensorflow_datasets as tfds
 
@@ -246,17 +253,25 @@ def _find_image_and_label(builder: Any, name: str) -> tuple[tuple[str, ...], tup
         for path, feature in leaves.items()
         if isinstance(feature, tfds.features.ClassLabel) and feature.num_classes is not None
     ]
+    named = {"/".join(path): path for path in labels}
+    if label is not None and label not in named:
+        raise ValueError(
+            f"`label` should be None or a class label of {name!r}, one of {tuple(named)}. "
+            f"Received: label={label!r}"
+        )
     keys = builder.info.supervised_keys
     if keys is not None and len(keys) == 2 and (keys[0],) in images and (keys[1],) in labels:
-        return (keys[0],), (keys[1],)
+        images, labels = [(keys[0],)], [(keys[1],)]
+    if label is not None:
+        labels = [named[label]]
     if len(images) == 1 and len(labels) == 1:
         return images[0], labels[0]
     raise ValueError(
         "`name` should be a data set of images with one class label each: with one uint8 image and "
-        "one class label among its features, or `supervised_keys` that name them. Received: "
-        f"name={name!r}, with the images {['/'.join(path) for path in images]}, the class labels "
-        f"{['/'.join(path) for path in labels]}, supervised_keys={keys} and "
-        f"{builder.info.features}"
+        "one class label among its features, or `supervised_keys` that name them; of several class "
+        f"labels, `label` chooses one. Received: name={name!r}, with the images "
+        f"{['/'.join(path) for path in images]}, the class labels {list(named)}, label={label!r}, "
+        f"supervised_keys={keys} and {builder.info.features}"
     )
 
 
@@ -332,13 +347,13 @@ def _similar_names(name: str) -> str:
     folder_style = re.fullmatch(rf"(.+)/({_VERSION.pattern})", name)
     if folder_style:
         return f" Did you mean '{folder_style[1]}:{folder_style[2]}'?"
-    known = ["digits", *tfds.list_builders(with_community_datasets=False)]
+    known = ["digits", *_FROM_PACKAGES, *tfds.list_builders(with_community_datasets=False)]
     similar = [other for other in difflib.get_close_matches(name, known, n=3) if other != name]
     return f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
 
 
 def _hint(name: str, data_dir: str | None) -> str:
-    """Names the data sets that are on the disk instead."""
+    """Names the data sets that are on the disk instead, or the command that prepares this one."""
     import tensorflow_datasets as tfds
 
     prepared = list(_folders(name, data_dir))
@@ -354,4 +369,9 @@ def _hint(name: str, data_dir: str | None) -> str:
                 )
         except OSError:
             pass
+    if re.split("[/:]", name, maxsplit=1)[0] in _FROM_PACKAGES:
+        return (
+            " `make datasets`, in the repository of keras_supcon, prepares it from packages in "
+            "build/tfds."
+        )
     return ""

@@ -191,6 +191,119 @@ def test_the_image_and_the_label_may_be_below_and_beside_other_features(tmp_path
     assert sorted(next(iter(epochs))[0][:, 0, 0, 0].numpy()) == [0, 1]
 
 
+@pytest.fixture(scope="module")
+def two_labels(tmp_path_factory):
+    """Returns a folder with 12 gray images, their parity, and their thirds below `answers`."""
+    import tensorflow_datasets as tfds
+
+    features = {
+        "image": picture_features(1)["image"],
+        "parity": tfds.features.ClassLabel(names=["even", "odd"]),
+        "answers": {"third": tfds.features.ClassLabel(num_classes=3)},
+        "number": tfds.features.Scalar(dtype=np.int64),
+    }
+    examples = [
+        {
+            "image": np.full((4, 4, 1), gray, "uint8"),
+            "parity": gray % 2,
+            "answers": {"third": gray // 4},
+            "number": gray,
+        }
+        for gray in range(12)
+    ]
+    folder = tmp_path_factory.mktemp("tfds")
+    write(folder, features, examples)
+    return folder
+
+
+WITH_LABEL = {
+    "load": lambda folder, **label: data.load("toys", "train", 1, (4, 4), folder, **label),
+    "load_epochs": lambda folder, **label: data.load_epochs(
+        "toys", "train", 1, 1, (4, 4), folder, **label
+    ),
+    "load_arrays": lambda folder, **label: zip(
+        *data.load_arrays("toys", "train", folder, **label), strict=True
+    ),
+}
+
+
+@pytest.mark.parametrize("loader", WITH_LABEL)
+def test_label_chooses_one_of_several(two_labels, loader):
+    for label, expected in (
+        ("parity", lambda gray: gray % 2),
+        ("answers/third", lambda gray: gray // 4),
+    ):
+        loaded = WITH_LABEL[loader](two_labels, label=label)
+        labels = {int(np.max(image)): int(np.max(label)) for image, label in loaded}
+        assert labels == {gray: expected(gray) for gray in range(12)}
+        if loader != "load_arrays":
+            names = ["even", "odd"] if label == "parity" else ["0", "1", "2"]
+            assert loaded.class_names == names
+
+
+@pytest.mark.parametrize("loader", WITH_LABEL)
+def test_a_label_that_is_not_there_brings_the_names_of_those_that_are(two_labels, loader):
+    for label in ("third", "number", "image", ""):
+        with pytest.raises(
+            ValueError,
+            match=rf"a class label of 'toys', one of \('answers/third', 'parity'\). Received: "
+            f"label='{label}'",
+        ):
+            WITH_LABEL[loader](two_labels, label=label)
+    with pytest.raises(ValueError, match=r"`label` chooses one. .*\['answers/third', 'parity'\]"):
+        WITH_LABEL[loader](two_labels)
+    with pytest.raises(ValueError, match="the name of a class label or None. Received: label=1"):
+        WITH_LABEL[loader](two_labels, label=1)
+
+
+def test_the_digits_have_one_label():
+    for loader in (
+        lambda: data.load("digits", "train", 8, label="label"),
+        lambda: data.load_arrays("digits", "train", label="label"),
+        lambda: data.load_epochs("digits", "train", 8, 1, label="label"),
+    ):
+        with pytest.raises(
+            ValueError, match="None for the digits, which have one. Received: label="
+        ):
+            loader()
+
+
+def test_label_takes_the_place_of_that_of_supervised_keys(tmp_path):
+    """As the coarse label of CIFAR-100."""
+    import tensorflow_datasets as tfds
+
+    class Coarse(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+        name = "coarse"
+
+        def _info(self):
+            return tfds.core.DatasetInfo(
+                builder=self,
+                features=tfds.features.FeaturesDict(
+                    picture_features(4) | {"coarse_label": tfds.features.ClassLabel(num_classes=2)}
+                ),
+                supervised_keys=("image", "label"),
+            )
+
+        def _split_generators(self, manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for place, one in enumerate(pictures(4, 2)):
+                yield place, {**one, "coarse_label": one["label"] // 2}
+
+    Coarse(data_dir=str(tmp_path)).download_and_prepare()
+    (images, fine), (again, coarse) = (
+        data.load_arrays("coarse", "train", tmp_path, label=label)
+        for label in (None, "coarse_label")
+    )
+    np.testing.assert_array_equal(images, again)
+    np.testing.assert_array_equal(coarse, fine // 2)
+    np.testing.assert_array_equal(
+        data.load_arrays("coarse", "train", tmp_path, label="label")[1], fine
+    )
+
+
 def test_two_images_want_to_be_told_apart(tmp_path):
     import tensorflow_datasets as tfds
 
@@ -376,3 +489,21 @@ def test_downloads_through_a_proxy_and_keeps_the_files(tmp_path, monkeypatch, do
     (info,) = tmp_path.rglob("*.INFO")
     assert json.loads(info.read_text())["urls"] == ["http://no-such-host.invalid/file"]
     assert data.load_arrays(name, "train", data_dir=tmp_path)[0].max() == 7
+
+
+@pytest.mark.parametrize("name", ["emoji/balanced", "emoji", "openclipart", "openclipart:1.0.0"])
+def test_a_missing_data_set_of_packages_brings_the_command_that_prepares_it(tmp_path, name):
+    with pytest.raises(ValueError, match=f"name='{name}'.* `make datasets`, in the repository"):
+        data.load(name, "train", 8, data_dir=tmp_path)
+    with pytest.raises(ValueError, match="Received: name='emojis'. Did you mean 'emoji'"):
+        data.load("emojis", "train", 8, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist:3.0.1"])
+def test_so_does_one_that_tfds_cannot_download(tmp_path, monkeypatch, unused_address, name):
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, f"http://{unused_address}")
+    for variable in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(RuntimeError, match=f"{name}' is not in .* `make datasets`, in the reposi"):
+        data.load(name, "train", 8, data_dir=tmp_path)
