@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--processes", type=int, help="trainings at the same time (default: that of the tier)"
     )
     parser.add_argument(
-        "--minutes", type=float, help="begin no training after so many; go on by the same command"
+        "--minutes",
+        type=float,
+        help="begin no training after so many, and go on by the same command; 0 reads the images "
+        "alone, which then serve a Python without TensorFlow",
     )
 
 

@@ -153,13 +153,13 @@ class Study:
                 self.output_dir / "trials",
                 settings.data_dir,
                 processes=settings.processes,
-                on_progress=self._print,
             )
-            results = trials.run(
+            wanted = [
                 Trial(training, seed, (settings.measurement,))
                 for training in settings.trainings.values()
                 for seed in seeds
-            )
+            ]
+            results = trials.run(wanted, on_progress=self._print)
             numbers, seconds = {}, {}
             for value, training in settings.trainings.items():
                 names = results.names(training, seeds[0], settings.measurement)

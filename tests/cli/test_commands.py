@@ -154,7 +154,7 @@ def test_claims_judges_what_is_computed(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["claims", "--claims=none"], "`--claims` should be"),
-        (["claims", "--minutes=0"], "`--minutes` should be"),
+        (["claims", "--minutes=-1"], "`--minutes` should be"),
         (["study", "--factor=epochs", "--values=1,x", "--dataset=digits"], "`--values` should be"),
         (["study", "--factor=epochs", "--values=1", "--dataset=digits"], "at least two"),
         (["study", "--factor=epochs", "--values=1,2", "--dataset=digits", "--seeds=1"], "--seeds"),

@@ -8,7 +8,12 @@ import pathlib
 import time
 from collections.abc import Mapping, Sequence
 
-from keras_supcon.arguments import check_choice, check_choices, check_positive, check_whole_number
+from keras_supcon.arguments import (
+    check_choice,
+    check_choices,
+    check_not_negative,
+    check_whole_number,
+)
 from keras_supcon.experiments.claims.claim import Arm, Claim
 from keras_supcon.experiments.claims.document import write_documents, write_report
 from keras_supcon.experiments.claims.outcome import Outcome, compare_arms
@@ -40,7 +45,8 @@ class ClaimsSettings:
         processes: Processes that train at the same time, each on one core; None takes what suits
             the tier.
         minutes: No training is begun after so many minutes; None for no limit. Start again to go
-            on.
+            on. 0 reads the images alone, for a machine without TensorFlow: it finds them in
+            `output_dir`.
         verbose: Whether to print the progress.
 
     Raises:
@@ -65,7 +71,7 @@ class ClaimsSettings:
         if self.processes is not None:
             check_whole_number("processes", self.processes, at_least=1)
         if self.minutes is not None:
-            check_positive("minutes", self.minutes)
+            check_not_negative("minutes", self.minutes)
 
 
 class Claims:
@@ -102,6 +108,11 @@ class Claims:
         self._arms = {name: claim.checked_arms(self.tier) for name, claim in self.claims.items()}
         self.output_dir = pathlib.Path(settings.output_dir)
         self._deadline: float | None = None
+        self._trials = Trials(
+            self.output_dir / "trials",
+            settings.data_dir,
+            processes=settings.processes or self.tier.processes,
+        )
 
     def run(self) -> list[Outcome]:
         """Trains what is missing, judges all claims and writes the documents.
@@ -139,6 +150,10 @@ class Claims:
         """Does what `run` does without writing documents."""
         minutes = self.settings.minutes
         self._deadline = None if minutes is None else time.time() + 60 * minutes
+        for name, claim in self.claims.items():
+            for arm in self._arms[name].values():
+                for training in arm.trainings:
+                    self._trials.read_images(training, claim.measurements)
         chosen = self._choose_learning_rates()
         trials = [
             Trial(training, seed, claim.measurements)
@@ -200,13 +215,7 @@ class Claims:
             if self.settings.verbose:
                 print(f"{what}: {done} of {total}", flush=True)
 
-        return Trials(
-            self.output_dir / "trials",
-            self.settings.data_dir,
-            processes=self.settings.processes or self.tier.processes,
-            deadline=self._deadline,
-            on_progress=report,
-        ).run(trials)
+        return self._trials.run(trials, self._deadline, report)
 
     def _outcome(
         self, name: str, chosen: Mapping[Training, float | None], results: TrialResults

@@ -91,7 +91,7 @@ class ImageReader:
             return _from_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
-            np.savez(file, **arrays._asdict())
+            np.savez_compressed(file, **arrays._asdict())
         return arrays
 
 

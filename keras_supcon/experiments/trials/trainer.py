@@ -67,15 +67,20 @@ class Trainer:
         return Trained(self.training, seed, model, encoder, self.arrays, self._reader)
 
     def check(self) -> None:
-        """Makes the model and calls its loss, to find what does not go together before training.
+        """Makes the parts, to find what does not go together before anything is trained.
 
         Raises:
             ValueError: If an argument is wrong, or arguments do not go together.
         """
-        model, _ = self._make(seed=0)
-        if not self.training.is_cross_entropy:
-            projections = np.zeros((4, self.training.num_views, 2), "float32")
-            model.loss(np.array([0, 0, 1, 1]), projections)
+        training = self.training
+        make_component(encoders, training.encoder)
+        self._augmenter(seed=0)
+        self._optimizer()
+        if training.head is not None:
+            make_component(layers, training.head)
+        if not training.is_cross_entropy:
+            projections = np.zeros((4, training.num_views, 2), "float32")
+            make_component(losses, training.loss)(np.array([0, 0, 1, 1]), projections)
 
     def _make(self, seed: int) -> tuple[keras.Model, keras.layers.Layer]:
         """Makes, builds and compiles a model; the same seed gives all methods one encoder."""

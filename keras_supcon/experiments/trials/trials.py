@@ -104,11 +104,9 @@ class Trials:
         data_dir: Folder of TFDS data sets.
         processes: Number of processes that train at the same time, each on one core; 1 trains in
             this process with all of its devices.
-        deadline: No training is begun after this time, as by `time.time()`; None for no limit.
-        on_progress: Called with the number of finished trials and their total.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: If `processes` is out of its range.
 
     Example:
 
@@ -127,19 +125,40 @@ class Trials:
         data_dir: str | os.PathLike[str] | None = None,
         *,
         processes: int = 1,
-        deadline: float | None = None,
-        on_progress: Callable[[int, int], Any] | None = None,
     ) -> None:
         self._folder = pathlib.Path(folder)
         self._reader = ImageReader(self._folder / "images", data_dir)
         self._processes = check_whole_number("processes", processes, at_least=1)
-        self._deadline, self._on_progress = deadline, on_progress
 
-    def run(self, trials: Iterable[Trial]) -> TrialResults:
+    def read_images(self, training: Training, measurements: Iterable[str]) -> str:
+        """Reads all images of a training and its measurements, and checks that there are enough.
+
+        Returns:
+            The digest of those of the training.
+
+        Raises:
+            ValueError: If training, measurements and images do not go together.
+            RuntimeError: If a data set cannot be read.
+        """
+        arrays = self._reader.read(training.images)
+        check_together(training, arrays)
+        for name in measurements:
+            for others in images_of(name, training):
+                self._reader.read(others)
+        return arrays.digest
+
+    def run(
+        self,
+        trials: Iterable[Trial],
+        deadline: float | None = None,
+        on_progress: Callable[[int, int], Any] | None = None,
+    ) -> TrialResults:
         """Runs the trials that are missing.
 
         Args:
             trials: Trials; those of the same training and seed are run together.
+            deadline: No training is begun after this time, as by `time.time()`; None for no limit.
+            on_progress: Called with the number of finished trials and their total.
 
         Returns:
             All results. With a deadline some trials may be missing.
@@ -151,7 +170,10 @@ class Trials:
         """
         wanted = _join(trials)
         store = TrialStore(self._folder, _environment())
-        digests = {key: self._check(trial) for key, trial in wanted.items()}
+        digests = {
+            key: self.read_images(trial.training, trial.measurements)
+            for key, trial in wanted.items()
+        }
         found: dict[tuple[str, int], dict[str, Any]] = {}
         missing: dict[str, list[Trial]] = {}
         for key, trial in wanted.items():
@@ -165,12 +187,11 @@ class Trials:
 
         def report(key: tuple[str, int], results: dict[str, Any]) -> None:
             found[key] = results
-            if self._on_progress is not None:
-                self._on_progress(len(found), total)
+            if on_progress is not None:
+                on_progress(len(found), total)
 
         jobs = [
-            _Job(tuple(group), self._folder, self._reader, self._deadline)
-            for group in missing.values()
+            _Job(tuple(group), self._folder, self._reader, deadline) for group in missing.values()
         ]
         for job in jobs:
             job.check()
@@ -182,15 +203,6 @@ class Trials:
         else:
             self._run_in_processes(jobs, report)
         return TrialResults(found)
-
-    def _check(self, trial: Trial) -> str:
-        """Checks that a trial can be run, and returns the digest of its images."""
-        arrays = self._reader.read(trial.training.images)
-        check_together(trial.training, arrays)
-        for name in trial.measurements:
-            for others in images_of(name, trial.training):
-                self._reader.read(others)
-        return arrays.digest
 
     def _run_in_processes(
         self, jobs: Sequence[_Job], report: Callable[[tuple[str, int], dict[str, Any]], None]

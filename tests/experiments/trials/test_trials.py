@@ -109,13 +109,13 @@ def test_a_killed_run_goes_on_with_what_is_missing(tmp_path, trained, monkeypatc
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Trials(tmp_path, on_progress=stop).run(wanted)
+        Trials(tmp_path).run(wanted, on_progress=stop)
     Trials(tmp_path).run(wanted)
     assert [seed for _, seed in trained] == [0, 1, 2, 3]
 
 
 def test_nothing_begins_after_the_deadline(tmp_path, trained):
-    results = Trials(tmp_path, deadline=0.0).run([Trial(TRAINING, 0)])
+    results = Trials(tmp_path).run([Trial(TRAINING, 0)], deadline=0.0)
     assert not trained
     assert not results.holds(TRAINING, 0)
 
