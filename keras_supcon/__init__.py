@@ -25,12 +25,13 @@ from keras_supcon.losses import (
     SupConLoss,
     TripletLoss,
 )
-from keras_supcon.models import BYOL, NNCLR, ContrastiveModel, LinearClassifier, MoCo
+from keras_supcon.models import BYOL, NNCLR, Co2L, ContrastiveModel, LinearClassifier, MoCo
 from keras_supcon.version import __version__ as __version__
 
 __all__ = [
     "BYOL",
     "NNCLR",
+    "Co2L",
     "ContrastiveModel",
     "LinearClassifier",
     "MaxMarginLoss",

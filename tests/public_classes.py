@@ -165,6 +165,10 @@ TARGET_LOSSES = {
     "negative_cosine": Case(
         losses.NegativeCosineLoss, lambda: {"reduction": "sum", "name": "other"}
     ),
+    "relation_distillation": Case(
+        losses.RelationDistillationLoss,
+        lambda: {**_OPTIONS, "student_temperature": 0.5, "teacher_temperature": 0.3},
+    ),
 }
 
 _METRIC = {"name": "mine", "dtype": "float32"}
@@ -224,6 +228,22 @@ MODELS = {
             "augmenter": _augmenter(),
             "momentum": 0.9,
             "total_steps": 10,
+            "micro_batch_size": 4,
+            "augment_in_evaluation": False,
+        },
+        lambda: same_images(1, 8, 8),
+    ),
+    "Co2L": Case(
+        keras_supcon.Co2L,
+        lambda: {
+            "encoder": _encoder(),
+            "projection_head": keras_supcon.ProjectionHead(4, hidden_units=(6,)),
+            "augmenter": _augmenter(),
+            "distillation_weight": 0.5,
+            "distillation_loss": losses.RelationDistillationLoss(0.3, 0.1),
+            "asymmetric": False,
+            "max_task_classes": 5,
+            "num_views": 3,
             "micro_batch_size": 4,
             "augment_in_evaluation": False,
         },
@@ -325,6 +345,7 @@ MODELS = {
 }
 LOSS_OF_MODEL: dict[type, Any] = {
     keras_supcon.BYOL: losses.NegativeCosineLoss,
+    keras_supcon.Co2L: lambda: keras_supcon.SupConLoss(0.5),
     keras_supcon.MoCo: lambda: keras_supcon.SupConLoss(0.2),
     keras_supcon.NNCLR: lambda: keras_supcon.NTXentLoss(0.2),
     keras_supcon.ContrastiveModel: lambda: keras_supcon.SupConLoss(0.2, summation="in"),

@@ -6,6 +6,10 @@ from keras_supcon.losses.negative_cosine import NegativeCosineLoss, negative_cos
 from keras_supcon.losses.npairs import NPairsLoss, npairs_loss
 from keras_supcon.losses.ntlogistic import NTLogisticLoss, ntlogistic_loss
 from keras_supcon.losses.ntxent import NTXentLoss, ntxent_loss
+from keras_supcon.losses.relation_distillation import (
+    RelationDistillationLoss,
+    relation_distillation_loss,
+)
 from keras_supcon.losses.supcon import SupConLoss, supcon_loss
 from keras_supcon.losses.triplet import TripletLoss, triplet_loss
 
@@ -15,6 +19,7 @@ __all__ = [
     "NTLogisticLoss",
     "NTXentLoss",
     "NegativeCosineLoss",
+    "RelationDistillationLoss",
     "SupConLoss",
     "TripletLoss",
     "max_margin_loss",
@@ -22,6 +27,7 @@ __all__ = [
     "npairs_loss",
     "ntlogistic_loss",
     "ntxent_loss",
+    "relation_distillation_loss",
     "supcon_loss",
     "triplet_loss",
 ]

@@ -1,19 +1,15 @@
 """Base class of all contrastive losses."""
 
-import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from keras_supcon.deprecation import deprecate_positional
-from keras_supcon.losses.options import options_of, with_argument_lines
-from keras_supcon.losses.replica_scaled import OF_KERAS, ReplicaScaledLoss
+from keras_supcon.losses.function_loss import FunctionLoss
 from keras_supcon.losses.temperature import check_temperature_number, temperature_given_to
 from keras_supcon.ops.normalization import convert_rows
 from keras_supcon.typing import Tensor
 
 
-class ContrastiveLoss(ReplicaScaledLoss):
+class ContrastiveLoss(FunctionLoss):
     """Makes a Keras loss of a function of a whole batch, and keeps labels exact.
 
     `keras.losses.Loss` casts labels to its float dtype before `call` sees them, so that class ids
@@ -42,29 +38,8 @@ class ContrastiveLoss(ReplicaScaledLoss):
         AttributeError: If an option is set after the loss has been made.
     """
 
-    function: ClassVar[Callable[..., Tensor]]
     uses_labels: ClassVar[bool] = True
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if cls.__doc__ and "function" in vars(cls):
-            names = [*options_of(cls.function), *OF_KERAS]
-            cls.__doc__ = with_argument_lines(
-                cls.__doc__, names, (cls.function.__doc__, ContrastiveLoss.__doc__)
-            )
-
-    def __init__(
-        self, *, reduction: str | None, name: str, dtype: Any = None, **options: Any
-    ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self._temperature_now = None
-        options = self.function.check_options(options)
-        if "temperature" in options:
-            check_temperature_number(options["temperature"])  # no tensor
-        for option, value in options.items():
-            setattr(self, option, value)
-        self._option_names = tuple(options)
-        self._set_once = (*self._option_names, *OF_KERAS)
+    _temperature_now: Callable[[], Any] | None = None
 
     def __call__(
         self,
@@ -134,34 +109,3 @@ class ContrastiveLoss(ReplicaScaledLoss):
         if given is not None:
             return given
         return self.temperature if self._temperature_now is None else self._temperature_now()
-
-    def _check_has(self, options: dict[str, Any]) -> None:
-        for name, value in options.items():
-            if name not in self._option_names:
-                raise TypeError(
-                    f"`{type(self).__name__}` should be called with its own options, "
-                    f"{', '.join(self._option_names)}. Received: {name}={value!r}"
-                )
-
-    def _options(self) -> dict[str, Any]:
-        return {option: getattr(self, option) for option in self._option_names}
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self._options()}
-
-
-def takes_options(constructor: Callable[..., None]) -> Callable[..., None]:
-    """Makes the constructor of a `ContrastiveLoss`, whose body is empty, of its signature.
-
-    The arguments are handed to `ContrastiveLoss` by keyword, as its own and as options.
-    """
-    signature = inspect.signature(constructor)
-
-    @functools.wraps(constructor)
-    def construct(self: ContrastiveLoss, *args: Any, **kwargs: Any) -> None:
-        given = signature.bind(self, *args, **kwargs)
-        given.apply_defaults()
-        _, *arguments = given.arguments.items()
-        ContrastiveLoss.__init__(self, **dict(arguments))
-
-    return deprecate_positional(construct)

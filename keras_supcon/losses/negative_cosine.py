@@ -5,13 +5,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.losses.replica_scaled import ReplicaScaledLoss
+from keras_supcon.losses.function_loss import takes_options
+from keras_supcon.losses.options import checks_options
+from keras_supcon.losses.target_loss import TargetLoss
 from keras_supcon.ops import l2_normalize
-from keras_supcon.ops.normalization import convert_rows
 from keras_supcon.ops.standardize import standardize_keys, standardize_projections
 from keras_supcon.typing import Tensor
 
 
+@checks_options()
 def negative_cosine_loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Computes BYOL's loss of each sample, the squared distance of unit vectors.
 
@@ -59,7 +61,7 @@ def negative_cosine_loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class NegativeCosineLoss(ReplicaScaledLoss):
+class NegativeCosineLoss(TargetLoss):
     """BYOL's loss as a Keras loss, of targets and predictions; see `negative_cosine_loss`.
 
     Args:
@@ -81,23 +83,11 @@ class NegativeCosineLoss(ReplicaScaledLoss):
 
     function = staticmethod(negative_cosine_loss)
 
+    @takes_options
     def __init__(
         self,
         *,
         reduction: str | None = "sum_over_batch_size",
         name: str = "negative_cosine_loss",
         dtype: Any = None,
-    ) -> None:
-        super().__init__(reduction=reduction, name=name, dtype=dtype)
-
-    def __call__(
-        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
-    ) -> Tensor:
-        values = self.call(convert_rows(y_true, self.dtype), convert_rows(y_pred, self.dtype))
-        return self.reduced(values, sample_weight)
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return negative_cosine_loss(y_true, y_pred)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dtype": self.dtype}
+    ) -> None: ...

@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from keras_supcon.losses.base import ContrastiveLoss, takes_options
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.options import checks_options
 from keras_supcon.losses.supcon import supcon_loss
 from keras_supcon.typing import Tensor

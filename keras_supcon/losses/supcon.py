@@ -7,7 +7,8 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number_or_none
-from keras_supcon.losses.base import ContrastiveLoss, takes_options
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
 from keras_supcon.ops import Contrast

@@ -22,9 +22,14 @@ _IN_USE: contextvars.ContextVar[tuple[Any, Any]] = contextvars.ContextVar(
 )
 
 
+def check_number_of_temperature(name: str, temperature: Any) -> float:
+    """Accepts a positive number from 1e-15 to 1e15 for an argument of any name."""
+    return check_positive(name, temperature, _SMALLEST, _LARGEST)
+
+
 def check_temperature_number(temperature: Any) -> float:
     """Accepts a positive number from 1e-15 to 1e15."""
-    return check_positive("temperature", temperature, _SMALLEST, _LARGEST)
+    return check_number_of_temperature("temperature", temperature)
 
 
 def check_temperature(temperature: Any) -> Any:

@@ -11,7 +11,8 @@ from keras import ops
 
 from keras_supcon.arguments import check_not_negative
 from keras_supcon.deprecation import deprecate_positional
-from keras_supcon.losses.base import ContrastiveLoss, takes_options
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.loss_contrast import LARGEST_NORM, loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
 from keras_supcon.ops import distance_anchors, distance_contrasts

@@ -1,6 +1,7 @@
 """Models with the training procedure built in."""
 
 from keras_supcon.models.byol import BYOL
+from keras_supcon.models.co2l import Co2L
 from keras_supcon.models.contrastive import ContrastiveModel
 from keras_supcon.models.encoder_model import EncoderModel
 from keras_supcon.models.head_layers import encoder_with_head
@@ -13,6 +14,7 @@ from keras_supcon.models.pretraining import PretrainingModel
 __all__ = [
     "BYOL",
     "NNCLR",
+    "Co2L",
     "ContrastiveModel",
     "CosineMomentum",
     "EncoderModel",

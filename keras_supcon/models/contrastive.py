@@ -8,8 +8,8 @@ from keras import ops
 from keras_supcon.arguments import check_bool, check_not_negative
 from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.layers import ProjectionHead
+from keras_supcon.losses.subset_mean import SubsetMean
 from keras_supcon.models.joint_classifier import (
-    LabeledCrossEntropy,
     class_labels,
     cross_entropy,
     last_layer,
@@ -166,7 +166,7 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
         self.classifier_weight = check_not_negative("classifier_weight", classifier_weight)
         self.stop_gradient = check_bool("stop_gradient", stop_gradient)
         if classifier is not None:
-            self._cross_entropy = LabeledCrossEntropy()
+            self._labeled_mean = SubsetMean("cross_entropy")
             self._classifier_loss = keras.metrics.Mean(name="classifier_loss")
             self._classifier_accuracy = keras.metrics.Mean(name="classifier_accuracy")
         if learnable_temperature:
@@ -203,21 +203,26 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
 
     def contrast(self, projections: TensorTree, y: Tensor, sample_weight: Any) -> Tensor:
         if self.classifier is None:
-            return super().contrast(projections, y, sample_weight)
-        loss = super().contrast(projections["projection"], y, sample_weight)
+            return self.contrast_projections(projections, y, sample_weight)
+        loss = self.contrast_projections(projections["projection"], y, sample_weight)
         logits = projections["logits"]
         labels = class_labels(y, logits.shape[-1], getattr(self.loss, "ignore_class", None))
-        self._report(labels, logits)
-        return loss + self.classifier_weight * self._cross_entropy.mean(
-            labels, logits, sample_weight
+        values = cross_entropy(labels, logits)
+        self._report(labels, logits, values)
+        return loss + self.classifier_weight * self._labeled_mean.mean(
+            values, labels >= 0, sample_weight
         )
 
-    def _report(self, labels: Tensor, logits: Tensor) -> None:
+    def contrast_projections(self, projections: Tensor, y: Tensor, sample_weight: Any) -> Tensor:
+        """Computes the contrastive part of the loss of a batch, as `contrast` does the whole."""
+        return super().contrast(projections, y, sample_weight)
+
+    def _report(self, labels: Tensor, logits: Tensor, values: Tensor) -> None:
         is_labeled = ops.cast(labels >= 0, "float32")
         is_right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), labels.dtype), labels[:, None])
         accuracy = ops.mean(ops.cast(is_right, "float32"), axis=1)
         self._classifier_accuracy.update_state(accuracy, is_labeled)
-        self._classifier_loss.update_state(cross_entropy(labels, logits), is_labeled)
+        self._classifier_loss.update_state(values, is_labeled)
 
     def metric_projections(self, projections: TensorTree) -> TensorTree:
         return projections if self.classifier is None else projections["projection"]

@@ -4,11 +4,8 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number, is_whole
-from keras_supcon.losses.replica_scaled import ReplicaScaledLoss
 from keras_supcon.ops import standardize_labels
 from keras_supcon.typing import Tensor
-
-_SMALL_WEIGHT = 1e-20
 
 
 def make_classifier(classifier: keras.layers.Layer | int | None) -> keras.layers.Layer | None:
@@ -46,25 +43,6 @@ def last_layer(classifier: keras.layers.Layer) -> keras.layers.Layer:
     ):
         classifier = classifier.layers[-1]
     return classifier
-
-
-class LabeledCrossEntropy(ReplicaScaledLoss):
-    """Mean cross-entropy of logits over the labeled samples of the global batch and their views.
-
-    Call arguments: class ids `(batch,)`, -1 for unlabeled, and logits `(batch, views, classes)`.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(reduction="mean_with_sample_weight", name="cross_entropy")
-
-    def mean(self, labels: Tensor, logits: Tensor, sample_weight: Tensor | None) -> Tensor:
-        """Returns the mean over labeled samples of weight times cross-entropy."""
-        values = cross_entropy(labels, logits)
-        if sample_weight is not None:
-            values = values * ops.reshape(ops.cast(sample_weight, values.dtype), (-1,))
-        # Without a labeled sample Keras 3.14 would divide by 0; the values of unlabeled ones are 0.
-        weights = ops.maximum(ops.cast(labels >= 0, values.dtype), _SMALL_WEIGHT)
-        return self.reduced(values, weights)
 
 
 def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:

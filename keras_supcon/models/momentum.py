@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon._keras_internals import forget_added_losses, is_in_symbolic_scope
+from keras_supcon._keras_internals import is_in_symbolic_scope
 from keras_supcon.arguments import check_between, check_whole_number, is_number
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.models.callback_lists import with_callback
@@ -151,11 +151,11 @@ class MomentumModel(PretrainingModel):
 
     @property
     def momentum_encoder(self) -> keras.layers.Layer:
-        return self.momentum_copy.copies[0]
+        return self.momentum_copy.encoder
 
     @property
     def momentum_head(self) -> keras.layers.Layer | None:
-        return self.momentum_copy.copies[1] if self.projection_head is not None else None
+        return self.momentum_copy.head
 
     @property
     def step_num_views(self) -> int:
@@ -192,12 +192,7 @@ class MomentumModel(PretrainingModel):
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
-        try:
-            self.momentum_copy.check_alike(self._followed)
-        except ValueError:
-            self.built = False  # Keras on PyTorch tries a second time
-            raise
-        self.momentum_copy.freeze()
+        self.momentum_copy.finish_build(self, self._followed)
         if not is_in_symbolic_scope():
             self.prepare_weights()
 
@@ -219,9 +214,7 @@ class MomentumModel(PretrainingModel):
         """Runs the second networks on one view, without gradient and without what their layers add
         to the loss.
         """
-        keys = encode_and_project(self.momentum_encoder, self.momentum_head, view, training)
-        forget_added_losses(self.momentum_copy)
-        return ops.stop_gradient(keys)
+        return self.momentum_copy.project(view, training)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

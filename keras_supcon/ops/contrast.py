@@ -9,6 +9,7 @@ from keras import ops
 from keras_supcon.ops.blocks import fits_one_block
 from keras_supcon.ops.classes import at_least_one, class_groups, ranks_in_group
 from keras_supcon.ops.pair_sum import pair_max, pair_sum
+from keras_supcon.ops.pair_weighting import PairWeighting, Weight
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import RowOrder
 from keras_supcon.ops.whole_rows import row_loss
@@ -289,6 +290,7 @@ class Contrast:
         parameter: Tensor | None = None,
         anchor_features: Features | None = None,
         contrast_features: Features | None = None,
+        weightings: Sequence[PairWeighting] | None = None,
     ) -> Tensor:
         """Computes `ops.pair_sum` over all contrast rows.
 
@@ -300,12 +302,15 @@ class Contrast:
             anchor_features: Maps anchor rows to the vectors of the dot products; None for the rows
                 themselves.
             contrast_features: The same for contrast rows.
+            weightings: Weights of the pairs, from `weightings` of a contrast of the same samples;
+                None for 1.
 
         Returns:
             Float tensor `(anchors,)`.
         """
         total = None
-        for part in self._parts:
+        of_parts = [None] * len(self._parts) if weightings is None else weightings
+        for part, weighting in zip(self._parts, of_parts, strict=True):
             part_pairs = part.pairs(pairs)
             if part_pairs is None:
                 continue
@@ -328,9 +333,31 @@ class Contrast:
                 parameter,
                 self.block_size,
                 part.is_constant,
+                weighting,
             )
             total = part_sum if total is None else total + part_sum
         return total
+
+    def weightings(self, weight: Weight, parameter: Tensor | None = None) -> list[PairWeighting]:
+        """Returns weights of pairs, functions of the dot products here, for the `pair_sum` of
+        another contrast.
+
+        The other one should have been made of the same class ids and queue, with as many views and
+        the same options. So its rows have the same order.
+
+        Args:
+            weight: As for `ops.PairWeighting`.
+            parameter: Float tensor `(anchors,)` in the order of the anchors here, or None.
+        """
+        return [
+            PairWeighting(
+                weight,
+                _scaled(self._anchors, part.scale),
+                None if part.are_anchors else part.features,
+                parameter,
+            )
+            for part in self._parts
+        ]
 
     def pair_max(self, pairs: PairSet) -> Tensor:
         """Returns the largest dot product of every anchor over `pairs`, without gradient:
@@ -372,10 +399,19 @@ class Contrast:
         """Returns `log sum exp` of the dot products of every anchor over `pairs`: `(anchors,)`, 0
         without pairs.
         """
-        shift = self._shift(pairs)
-        total = self.pair_sum(pairs, _exp, _exp, parameter=shift)
+        total, shift = self.exp_sum(pairs)
         log_total = ops.log(ops.where(total > 0, total, ops.ones_like(total)))
         return log_total if shift is None else log_total + shift
+
+    def exp_sum(self, pairs: PairSet) -> tuple[Tensor, Tensor | None]:
+        """Returns sums of exponentials of the shifted dot products of every anchor over `pairs`.
+
+        Returns:
+            `(total, shift)`: `(anchors,)`, 0 without pairs; and what was subtracted from the dot
+            products, `(anchors,)`, or None for 0. `exp_shifted` computes the terms.
+        """
+        shift = self._shift(pairs)
+        return self.pair_sum(pairs, exp_shifted, exp_shifted, parameter=shift), shift
 
     def _shift(self, pairs: PairSet) -> Tensor | None:
         """Returns an upper bound of the dot products, which exponentials are shifted by:
@@ -514,6 +550,7 @@ def _flatten(views: Tensor) -> Tensor:
     return ops.reshape(views, (-1, views.shape[-1]))
 
 
-def _exp(similarity: Tensor, largest: Tensor) -> Tensor:
+def exp_shifted(similarity: Tensor, largest: Tensor | None, *_: Any) -> Tensor:
+    """Returns `exp(similarity - largest)`, of which no argument is above `largest`."""
     # Not above 0, except for rounding and for the zero rows that pad a block.
     return ops.exp(similarity if largest is None else ops.minimum(similarity - largest, 0.0))

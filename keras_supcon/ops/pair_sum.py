@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_supcon.ops.blocks import BLOCK_SIZE, Blocks
 from keras_supcon.ops.loops import add_to_block, for_each, gradient_function, loop_bounds
+from keras_supcon.ops.pair_weighting import PairWeighting, TileWeights
 from keras_supcon.ops.pairs import OTHERS, PADDING, PairSet, Rows
 from keras_supcon.typing import Tensor
 
@@ -102,14 +103,16 @@ def pair_sum(
     parameter: Tensor | None = None,
     block_size: int | None = None,
     contrasts_are_constant: bool = False,
+    weighting: PairWeighting | None = None,
 ) -> Any:
     r"""Sums for every anchor a function of its dot products over a set of pairs.
 
-        out_i = sum_{j: (i, j) in pairs} value(a_i.c_j, parameter_i)
+        out_i = sum_{j: (i, j) in pairs} w_ij value(a_i.c_j, parameter_i)
 
-    Pairs are visited tile by tile in the forward and again in the backward pass, so that memory
-    grows with the number of rows. With `contrasts=None` anchors and contrasts are the same rows; a
-    tile above the diagonal then also serves as its mirror image.
+    where `w_ij` is 1 or the constant weight of a pair. Pairs are visited tile by tile in the
+    forward and again in the backward pass, so that memory grows with the number of rows. With
+    `contrasts=None` anchors and contrasts are the same rows; a tile above the diagonal then also
+    serves as its mirror image.
 
     Args:
         anchors: Float tensor `(anchors, dim)`.
@@ -126,6 +129,8 @@ def pair_sum(
         block_size: Rows in a block, a tile being a block of anchors by a block of contrasts; None
             for 1024.
         contrasts_are_constant: Leaves out the gradient of the contrasts.
+        weighting: Weights of the pairs, which take no gradient; None for 1. With `contrasts=None`
+            its rows are those of the anchors in both parts.
 
     Returns:
         Float tensor `(anchors,)`, 0 for an anchor without pairs. Differentiable once, by `anchors`
@@ -144,11 +149,14 @@ def pair_sum(
     anchors = ops.convert_to_tensor(anchors)
     if parameter is not None:
         parameter = ops.stop_gradient(ops.convert_to_tensor(parameter))[:, None]
+    weighting = None if weighting is None else weighting.without_gradient()
     if contrasts is None:
 
         @ops.custom_gradient
         def symmetric_sum(anchors: Tensor) -> Any:
-            sums = _SymmetricSum(anchors, anchor_rows, pairs, value, slope, parameter, block_size)
+            sums = _SymmetricSum(
+                anchors, anchor_rows, pairs, value, slope, parameter, block_size, weighting
+            )
             return sums.forward(), gradient_function(sums.backward)
 
         return symmetric_sum(anchors)
@@ -166,6 +174,7 @@ def pair_sum(
             parameter,
             block_size,
             contrasts_are_constant,
+            weighting,
         )
         return sums.forward(), gradient_function(sums.backward)
 
@@ -187,11 +196,15 @@ class _SymmetricSum:
         slope: Tensor,
         parameter: Tensor,
         block_size: Any,
+        weighting: PairWeighting | None,
     ):
         self.blocks = Blocks(features, rows, block_size, pairs.needed)
         self.tiles = _Tiles(self.blocks, rows, self.blocks, rows, pairs)
         self.pairs, self.value, self.slope = pairs, value, slope
         self.parameter = None if parameter is None else self.blocks.split(parameter)
+        self.weights = (
+            None if weighting is None else TileWeights(weighting, self.blocks, self.blocks)
+        )
 
     def _both_ways(
         self, function: Any, i: Tensor | int, j: Tensor | int, is_masked: bool
@@ -211,6 +224,8 @@ class _SymmetricSum:
         else:
             rows = function(similarity, self.parameter[i])
             columns = function(similarity, ops.transpose(self.parameter[j]))
+        if self.weights is not None:
+            rows, columns = self._weighted(rows, columns, i, j)
         if not is_masked:
             return rows, columns
         zero = ops.zeros((), dtype=self.blocks.dtype)
@@ -223,6 +238,15 @@ class _SymmetricSum:
         return ops.where(mask, rows, zero), ops.where(
             self.tiles.transposed_mask(i, j), columns, zero
         )
+
+    def _weighted(
+        self, rows: Tensor, columns: Tensor, i: Tensor | int, j: Tensor | int
+    ) -> tuple[Any, Any]:
+        of_rows, of_columns = self.tiles.kept("weights", lambda: self.weights.both_ways(i, j))
+        if rows is columns and of_rows is of_columns:
+            rows = columns = rows * of_rows
+            return rows, columns
+        return rows * of_rows, columns * of_columns
 
     def forward(self) -> Any:
         blocks = self.blocks
@@ -290,6 +314,7 @@ class _RectangularSum:
         parameter: Tensor,
         block_size: Any,
         contrasts_are_constant: bool,
+        weighting: PairWeighting | None,
     ):
         self.anchors = Blocks(anchors, anchor_rows, block_size, pairs.needed)
         self.contrasts = Blocks(contrasts, contrast_rows, block_size, pairs.needed)
@@ -297,6 +322,9 @@ class _RectangularSum:
         self.value, self.slope = value, slope
         self.parameter = None if parameter is None else self.anchors.split(parameter)
         self.contrasts_are_constant = contrasts_are_constant
+        self.weights = (
+            None if weighting is None else TileWeights(weighting, self.anchors, self.contrasts)
+        )
 
     def _tile(self, function: Any, i: Tensor | int, j: Tensor | int, is_masked: bool) -> Any:
         return self.tiles.kept(function, lambda: self._masked_tile(function, i, j, is_masked))
@@ -305,6 +333,8 @@ class _RectangularSum:
         tile = function(
             self.tiles.similarity(i, j), None if self.parameter is None else self.parameter[i]
         )
+        if self.weights is not None:
+            tile = tile * self.tiles.kept("weights", lambda: self.weights.of_tile(i, j))
         return (
             ops.where(self.tiles.mask(i, j), tile, ops.zeros((), dtype=tile.dtype))
             if is_masked

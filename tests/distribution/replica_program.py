@@ -69,6 +69,15 @@ def nnclr():
     return compiled(keras_supcon.NNCLR(encoder(), *heads(), queue_size=37, supervised=True))
 
 
+def co2l():
+    """Makes a model in its first task; in the second one replicas hold different numbers of samples
+    of it.
+    """
+    model = keras_supcon.Co2L(encoder(), heads()[0])
+    model.begin_task()
+    return compiled(model)
+
+
 def joint():
     model = keras_supcon.ContrastiveModel(encoder(), heads()[0], classifier=CLASSES)
     return compiled(model, keras_supcon.SupConLoss())
@@ -125,6 +134,7 @@ CASES = {
     "micro-batches": (lambda: moco(symmetric=True, micro_batch_size=4), 32),
     "BYOL": (byol, UNEVEN),
     "NNCLR": (nnclr, UNEVEN),
+    "Co2L": (co2l, UNEVEN),
     "joint": (joint, UNEVEN),
     "classifier": (classifier, 48),
 }
@@ -151,8 +161,8 @@ def fails(cls, strategy):
     return False
 
 
-EVALUATED = ("queue", "classifier")
-UNLABELED = ("queue", "NNCLR", "joint")
+EVALUATED = ("queue", "Co2L", "classifier")
+UNLABELED = ("queue", "NNCLR", "Co2L", "joint")
 
 
 def train(name, strategy):
@@ -171,6 +181,8 @@ def train(name, strategy):
         if not model.built:
             model.build((None, *x.shape[1:]))
         model.optimizer.build(model.trainable_variables)  # or the first step would be traced twice
+    if isinstance(model, keras_supcon.Co2L):
+        model.begin_task([0, 2])
     data = batches(
         x, dict.fromkeys(model.output, labels) if isinstance(model, FunctionalModel) else labels
     )

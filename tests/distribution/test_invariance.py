@@ -1,8 +1,8 @@
 """The number of replicas changes nothing: same data, same weights after ten steps.
 
 `replica_program.py` trains with several losses, a queue, synchronized batch normalization, a last
-batch that cannot be shared out evenly, micro-batches, networks that move behind, and a classifier;
-here its results under each engine are compared with those of one device.
+batch that cannot be shared out evenly, micro-batches, networks that move behind, a teacher and a
+classifier; here its results under each engine are compared with those of one device.
 """
 
 import functools
@@ -29,7 +29,7 @@ SOME_LOSSES, EVERY_LOSS = "supcon,triplet", ""
 # Most of the time goes into tracing a step for every replica. Of the four a last batch leaves one
 # without rows, and the cases there are those that need to know: means over rows, and over batches.
 SOME_CASES = {
-    "mirrored 4": ("queue", "BYOL", "classifier"),
+    "mirrored 4": ("queue", "BYOL", "Co2L", "classifier"),
     "mirrored 2": ("several losses", "micro-batches", "NNCLR", "joint"),
     "multi_worker 2": ("several losses", "queue", "micro-batches", "classifier"),
 }

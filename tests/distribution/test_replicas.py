@@ -97,6 +97,9 @@ LOSSES = {
     "triplet semi-hard": functools.partial(losses.triplet_loss, mining="semi_hard", block_size=2),
     "triplet hard": functools.partial(losses.triplet_loss, mining="hard"),
     "max_margin without a class": functools.partial(losses.max_margin_loss, ignore_class=0),
+    "relation distillation": lambda _, z: losses.relation_distillation_loss(
+        z[..., :2] ** 3, z, teacher_temperature=0.2, block_size=3
+    ),
     "triplet without a class": functools.partial(losses.triplet_loss, ignore_class=-1),
 }
 
@@ -117,6 +120,7 @@ PATHS = [
     "npairs",
     "max_margin",
     "triplet hard",
+    "relation distillation",
 ]
 
 
@@ -158,7 +162,9 @@ def test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch(rng, st
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
-@pytest.mark.parametrize("cls", [SupConLoss, losses.NegativeCosineLoss])
+@pytest.mark.parametrize(
+    "cls", [SupConLoss, losses.NegativeCosineLoss, losses.RelationDistillationLoss]
+)
 def test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_own(
     rng, strategy, cls, reduction
 ):
@@ -167,7 +173,7 @@ def test_uneven_shares_have_the_gradient_of_the_global_mean_and_values_of_their_
     loss, shares = cls(reduction=reduction), [slice(0, 5), slice(5, 8)]
     projections = rng.normal(size=(8, 2, 4)).astype("float32")
     y_true = np.array([0, 1, 0, 2, -1, 1, 0, 1])
-    if cls is losses.NegativeCosineLoss:
+    if cls is not SupConLoss:
         y_true = rng.normal(size=projections.shape).astype("float32")
     weights = rng.uniform(0.5, 2.0, 8).astype("float32")
 

@@ -229,6 +229,28 @@ def triplet(
     return rows.per_sample(losses)
 
 
+def relation_distillation(
+    teacher, student, student_temperature=0.2, teacher_temperature=0.01, normalize=True
+) -> np.ndarray:
+    """Rows of the teacher are real, `(batch, views, dim)`."""
+    unlabeled = np.full(student.shape[-3], -1)
+    rows = Rows(unlabeled, student, normalize)
+    targets = Rows(unlabeled, np.asarray(teacher, "float64"), normalize)
+    losses = {}
+    for i in rows.anchors("all"):
+        others = [j for j in rows.candidates if j != i]
+        if not others:
+            losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
+            continue
+        logits = np.array([targets.dot(i, j) for j in others]) / teacher_temperature
+        shares = np.exp(logits - logits.max())
+        shares /= shares.sum()
+        own = [rows.dot(i, j) / student_temperature for j in others]
+        log_total = _log_sum_exp(own)
+        losses[i] = -sum(p * (s - log_total) for p, s in zip(shares, own, strict=True))
+    return rows.per_sample(losses)
+
+
 def _hinge(value: np.ndarray) -> np.ndarray:
     return np.where(np.real(value) > 0, value, 0)
 

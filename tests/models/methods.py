@@ -54,6 +54,16 @@ def contrastive(encoder: keras.Model, batch_norm: bool, **options: Any) -> Any:
     return keras_supcon.ContrastiveModel(encoder, head, **options)
 
 
+def co2l(encoder: keras.Model, batch_norm: bool, **options: Any) -> keras_supcon.Co2L:
+    """Returns a model in its second task, whose classes are 0 and 2."""
+    head = keras_supcon.ProjectionHead(DIM, hidden_units=(7,))
+    model = keras_supcon.Co2L(encoder, head, **options)
+    model.build(encoder.input_shape)
+    model.begin_task()
+    model.begin_task([0, 2])
+    return model
+
+
 supcon = keras_supcon.SupConLoss
 
 # name: (what makes the model, its options, its loss)
@@ -66,6 +76,7 @@ METHODS: dict[str, tuple[Callable[..., Any], dict[str, Any], Callable[[], Any]]]
     "SimSiam": (byol, {"momentum": 0, "total_steps": None}, lambda: None),
     "NNCLR": (nnclr, {}, lambda: None),
     "NNCLR, supervised": (nnclr, {"supervised": True}, lambda: supcon(0.3)),
+    "Co2L": (co2l, {}, lambda: None),
     "joint": (contrastive, {"classifier": 4, "classifier_weight": 0.5}, lambda: supcon(0.2)),
 }
 

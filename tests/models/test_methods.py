@@ -31,7 +31,7 @@ from tests.models.ten_steps import LOSSES, losses_of
 pytestmark = pytest.mark.neutral
 
 # One of each class.
-OF_EACH_CLASS = ["momentum SupCon", "BYOL", "NNCLR, supervised", "joint"]
+OF_EACH_CLASS = ["momentum SupCon", "BYOL", "NNCLR, supervised", "Co2L", "joint"]
 OTHERS = [name for name in METHODS if name not in OF_EACH_CLASS]
 
 
@@ -132,6 +132,7 @@ POLICIES = {
     "momentum SupCon": "mixed_bfloat16",
     "BYOL": "mixed_float16",
     "NNCLR, supervised": "mixed_bfloat16",
+    "Co2L": "mixed_float16",
     "joint": "mixed_float16",
     "MoCo": "mixed_float16",
     "NNCLR": "mixed_float16",
@@ -342,7 +343,7 @@ def test_labels_may_be_absent_where_they_are_not_needed(name, rng):
     assert np.isfinite(history["loss"][0])
 
 
-@pytest.mark.parametrize("name", ["MoCo, a ring a class", "NNCLR, supervised", "joint"])
+@pytest.mark.parametrize("name", ["MoCo, a ring a class", "NNCLR, supervised", "Co2L", "joint"])
 def test_labels_that_are_needed_are_missed_before_training(name, rng):
     x = rows(rng)[0]
     model = make(name)

@@ -1,0 +1,92 @@
+"""Base class of losses that are a function of a whole batch with options."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.losses.options import options_of, with_argument_lines
+from keras_supcon.losses.replica_scaled import OF_KERAS, ReplicaScaledLoss
+from keras_supcon.losses.temperature import check_temperature_number
+from keras_supcon.typing import Tensor
+
+
+class FunctionLoss(ReplicaScaledLoss):
+    """Makes a Keras loss of a function of a whole batch.
+
+    A dtype of half precision is replaced by float32. Options are set by the constructor. A call may
+    have others in their place, for itself alone.
+
+    A subclass names its `function`, `function(y_true, y_pred, **options)`, which `checks_options`
+    decorates and which returns one value per sample. Its constructor, decorated by
+    `takes_options`, has the options of the function as arguments. Its docstring gets their
+    descriptions from the docstring of the function.
+
+    Attributes:
+        function: The function.
+
+    Args:
+        reduction: As in `keras.losses.Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the computation; `keras.config.floatx()` if None. Half precision becomes
+            float32.
+        **options: Options of the function; they become attributes and go into the configuration.
+
+    Raises:
+        AttributeError: If an option is set after the loss has been made.
+    """
+
+    function: ClassVar[Callable[..., Tensor]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__doc__ and "function" in vars(cls):
+            names = [*options_of(cls.function), *OF_KERAS]
+            cls.__doc__ = with_argument_lines(
+                cls.__doc__, names, (cls.function.__doc__, FunctionLoss.__doc__)
+            )
+
+    def __init__(
+        self, *, reduction: str | None, name: str, dtype: Any = None, **options: Any
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        options = self.function.check_options(options)
+        if "temperature" in options:
+            check_temperature_number(options["temperature"])  # no tensor
+        for option, value in options.items():
+            setattr(self, option, value)
+        self._option_names = tuple(options)
+        self._set_once = (*self._option_names, *OF_KERAS)
+
+    def _check_has(self, options: dict[str, Any]) -> None:
+        for name, value in options.items():
+            if name not in self._option_names:
+                own = ", ".join(self._option_names) or "of which it has none"
+                raise TypeError(
+                    f"`{type(self).__name__}` should be called with its own options, {own}. "
+                    f"Received: {name}={value!r}"
+                )
+
+    def _options(self) -> dict[str, Any]:
+        return {option: getattr(self, option) for option in self._option_names}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self._options()}
+
+
+def takes_options(constructor: Callable[..., None]) -> Callable[..., None]:
+    """Makes the constructor of a `FunctionLoss`, whose body is empty, of its signature.
+
+    The arguments are handed to `FunctionLoss` by keyword, as its own and as options.
+    """
+    signature = inspect.signature(constructor)
+
+    @functools.wraps(constructor)
+    def construct(self: FunctionLoss, *args: Any, **kwargs: Any) -> None:
+        given = signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        _, *arguments = given.arguments.items()
+        FunctionLoss.__init__(self, **dict(arguments))
+
+    return deprecate_positional(construct)
