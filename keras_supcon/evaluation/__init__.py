@@ -10,6 +10,7 @@ from keras_supcon.evaluation.corruptions import (
 from keras_supcon.evaluation.embedding import classify, embed
 from keras_supcon.evaluation.protocols.calibration import CalibrationResult, calibration
 from keras_supcon.evaluation.protocols.comparison import PairedComparison, compare
+from keras_supcon.evaluation.protocols.continual import ContinualEvaluation, continual_evaluation
 from keras_supcon.evaluation.protocols.corruption_robustness import (
     CorruptionResult,
     corruption_robustness,
@@ -43,6 +44,7 @@ from keras_supcon.evaluation.scores.classification import (
     eleven_point_average_precision,
     mean_per_class_accuracy,
 )
+from keras_supcon.evaluation.scores.continual import backward_transfer, forgetting
 from keras_supcon.evaluation.scores.corruption_error import (
     ALEXNET_CLEAN_ERROR,
     ALEXNET_ERRORS,
@@ -67,6 +69,7 @@ __all__ = [
     "EXTRA_CORRUPTIONS",
     "TRANSFER_DATASETS",
     "CalibrationResult",
+    "ContinualEvaluation",
     "CorruptionResult",
     "FewLabelResult",
     "FineTuningResult",
@@ -82,11 +85,13 @@ __all__ = [
     "TransferDataset",
     "TransferResult",
     "alignment",
+    "backward_transfer",
     "brier_score",
     "calibration",
     "classify",
     "classwise_calibration_error",
     "compare",
+    "continual_evaluation",
     "corrupt",
     "corrupted",
     "corrupted_name",
@@ -100,6 +105,7 @@ __all__ = [
     "few_label_evaluation",
     "fine_tune",
     "fit_temperature",
+    "forgetting",
     "knn_accuracy",
     "knn_evaluation",
     "linear_evaluation",

@@ -35,6 +35,19 @@ TRIALS = {
         ("--method=byol", "--epochs=1", "--linear_epochs=1", "--encoder_width=0.125"),
         "build/methods/methods.md",
     ),
+    "continual.py": (
+        (
+            "--arm=co2l",
+            "--num_tasks=2",
+            "--seeds=1",
+            "--first_epochs=1",
+            "--epochs=1",
+            "--images_per_class=40",
+            "--buffer_size=20",
+            "--encoder_width=0.125",
+        ),
+        "build/continual/table.md",
+    ),
     "recipe_to_keras.py": (("--epochs=1",), None),
     "show_augmentations.py": (
         ("--images=digits", "--size=24", "--output_dir=trial"),
@@ -69,7 +82,7 @@ def test_help_says_what_a_program_does_and_how_to_try_it(programs):
 # The others have tests of their own, on other data.
 @representatives(
     "program",
-    ["cifar10.py", "methods.py", "recipe_to_keras.py", "show_augmentations.py"],
+    ["cifar10.py", "continual.py", "methods.py", "recipe_to_keras.py", "show_augmentations.py"],
     ["own_images.py", "imagenet_tpu.py"],
 )
 def test_runs_on_the_digits(programs, tmp_path, monkeypatch, program):

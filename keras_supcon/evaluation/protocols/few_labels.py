@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from keras_supcon.arguments import check_each, check_whole_number, is_number, is_whole
+from keras_supcon.evaluation.protocols.cross_validation import (
+    MOST_FOLDS,
+    REGULARIZATIONS,
+    choose_regularization,
+)
 from keras_supcon.evaluation.protocols.linear import check_regularizations
-from keras_supcon.evaluation.protocols.logistic_regression import Standardizer, fit_path, fit_probe
+from keras_supcon.evaluation.protocols.logistic_regression import Standardizer, fit_probe
 from keras_supcon.evaluation.protocols.splits import Splits, check_splits, draw_per_class
 from keras_supcon.evaluation.reporting.charts import draw_lines
 from keras_supcon.evaluation.results import Result, describe, percent, percent_with_interval
@@ -22,11 +26,6 @@ from keras_supcon.seeds import check_seed, derive_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Fewer than in the linear evaluation: some images choose no finer.
-_REGULARIZATIONS = tuple(float(one) for one in np.logspace(-5, 2, 15))
-_WITHOUT_CHOICE = 1.0
-_MOST_FOLDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +119,7 @@ def few_label_evaluation(
     per_class: Sequence[int] = (1, 5),
     draws: int = 5,
     seed: int = 0,
-    regularizations: Sequence[float] = _REGULARIZATIONS,
+    regularizations: Sequence[float] = REGULARIZATIONS,
 ) -> FewLabelResult:
     """Fits linear classifiers to a few labeled embeddings, for several draws of these.
 
@@ -203,7 +202,7 @@ def few_label_evaluation(
             per_class=list(per_class),
             draws=draws,
             regularizations=list(regularizations),
-            chosen_by=f"cross-validation of the labeled images in up to {_MOST_FOLDS} folds",
+            chosen_by=f"cross-validation of the labeled images in up to {MOST_FOLDS} folds",
             features_are="standardized by all training images",
             seed=seed,
         ),
@@ -251,41 +250,9 @@ def _fit(
     """Returns the accuracy with one draw of labeled images, and the chosen regularization."""
     labeled = draw_per_class(splits.train_labels, counts, seed)
     rows, labels = splits.train[labeled], splits.train_labels[labeled]
-    chosen = _choose(rows, labels, _folds(counts), regularizations, standardizer, seed)
+    chosen = choose_regularization(rows, labels, regularizations, standardizer, seed)
     probe = fit_probe(rows, labels, chosen, standardizer)
     return float((probe.predict(splits.test) == splits.test_labels).mean()), chosen
-
-
-def _folds(counts: dict[int, int]) -> int:
-    """Returns the number of folds, of which each leaves two classes to be fitted."""
-    return min(_MOST_FOLDS, sorted(counts.values())[-2])
-
-
-def _choose(
-    rows: np.ndarray,
-    labels: np.ndarray,
-    num_folds: int,
-    regularizations: Sequence[float],
-    standardizer: Standardizer,
-    seed: int,
-) -> float:
-    """Chooses a regularization by cross-validation; of equal ones the strongest."""
-    from sklearn.model_selection import StratifiedKFold
-
-    if len(regularizations) == 1:
-        return regularizations[0]
-    if num_folds < 2:
-        return min(regularizations, key=lambda one: abs(math.log(one / _WITHOUT_CHOICE)))
-    folds = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
-    right = dict.fromkeys(reversed(regularizations), 0)
-    with warnings.catch_warnings():  # of classes with fewer images than folds
-        warnings.simplefilter("ignore", UserWarning)
-        splits = list(folds.split(rows, labels))
-    for fitted, held_out in splits:
-        for probe in fit_path(rows[fitted], labels[fitted], list(right), standardizer):
-            predictions = probe.predict(rows[held_out])
-            right[probe.regularization] += int((predictions == labels[held_out]).sum())
-    return max(right, key=right.get)
 
 
 def _interval(accuracies: Sequence[float]) -> tuple[float, float]:

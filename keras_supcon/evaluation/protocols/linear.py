@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -114,6 +114,7 @@ def linear_evaluation(
     *,
     chosen_by: str = "accuracy",
     regularizations: Sequence[float] = REGULARIZATIONS,
+    class_weight: Literal["balanced"] | None = None,
     on_progress: Callable[[int, int], Any] | None = None,
 ) -> LinearResult:
     """Fits a linear classifier to the embeddings of a frozen encoder, and tests it once.
@@ -135,6 +136,8 @@ def linear_evaluation(
         chosen_by: The score of the validation images that chooses, `"accuracy"` or
             `"mean_per_class"`.
         regularizations: Positive factors to choose from.
+        class_weight: `"balanced"` counts each class alike in the mean cross-entropy, however many
+            images it has; None counts each image alike.
         on_progress: Called with the number of fitted regularizations and their total.
 
     Returns:
@@ -166,6 +169,9 @@ def linear_evaluation(
     validation = check_validation(validation, splits.train, splits.train_labels)
     regularizations = check_regularizations(regularizations)
     check_choice("chosen_by", chosen_by, list(_SCORES))
+    balanced = class_weight is not None
+    if balanced:
+        check_choice("class_weight", class_weight, ["balanced"])
     check_seed(seed)
     all_rows, all_labels = splits.train, splits.train_labels
     if isinstance(validation, float):
@@ -180,14 +186,15 @@ def linear_evaluation(
         )
 
     scores = {}
-    path = fit_path(*fitted, regularizations[::-1], Standardizer(fitted[0]))
+    standardizer = Standardizer(fitted[0])
+    path = fit_path(*fitted, regularizations[::-1], standardizer, balanced=balanced)
     for number, probe in enumerate(path, start=1):
         predictions = probe.predict(of_validation[0])
         scores[probe.regularization] = _SCORES[chosen_by](predictions, of_validation[1])
         if on_progress is not None:
             on_progress(number, len(regularizations))
     chosen = max(scores, key=scores.get)  # of equal ones the first, which is the strongest
-    probe = fit_probe(all_rows, all_labels, chosen, Standardizer(all_rows))
+    probe = fit_probe(all_rows, all_labels, chosen, Standardizer(all_rows), balanced)
     probabilities = probe.probabilities(splits.test)
     return LinearResult.of_predictions(
         probe.classes[probabilities.argmax(axis=1)],
@@ -205,6 +212,7 @@ def linear_evaluation(
             chosen_by=f"{chosen_by} on validation images",
             features_are="standardized by the training images",
             loss="mean cross-entropy + regularization / 2 * sum of squared weights",
+            class_weight=class_weight,
             refitted_to="training and validation images",
             seed=seed,
         ),

@@ -122,6 +122,7 @@ def fit_path(
     regularizations: Sequence[float],
     standardizer: Standardizer,
     tolerance: float = _TOLERANCE_OF_PATH,
+    balanced: bool = False,
 ) -> Iterator[LinearProbe]:
     """Fits a probe for each regularization, beginning with the weights of the one before.
 
@@ -140,6 +141,8 @@ def fit_path(
             in a few steps.
         standardizer: What standardizes the features.
         tolerance: Share of the loss at the start that the last step lowers it by.
+        balanced: Whether each class counts alike in the mean cross-entropy, however many rows it
+            has.
 
     Yields:
         The probes, in the order of the regularizations.
@@ -147,7 +150,7 @@ def fit_path(
     classes, places = np.unique(labels, return_inverse=True)
     rows, axes = _principal_axes(standardizer(train))
     variances = np.einsum("nr,nr->r", rows, rows, dtype="float64") / len(rows)
-    loss = _Loss(rows, places, len(classes), tolerance)
+    loss = _Loss(rows, places, len(classes), tolerance, balanced)
     weights, bias = np.zeros((len(variances), len(classes))), np.zeros(len(classes))
     for regularization in regularizations:
         scales = 1 / np.sqrt(variances * loss.curvature(weights, bias) + regularization)
@@ -177,14 +180,24 @@ class _Loss:
         places: Columns of the true classes `(n,)`.
         num_classes: Number of classes.
         tolerance: Share of the loss at the start that the last step lowers it by.
+        balanced: Whether each class counts alike.
     """
 
     def __init__(
-        self, rows: np.ndarray, places: np.ndarray, num_classes: int, tolerance: float
+        self,
+        rows: np.ndarray,
+        places: np.ndarray,
+        num_classes: int,
+        tolerance: float,
+        balanced: bool,
     ) -> None:
         self._rows, self._num_classes = rows, num_classes
         self._options = {"maxiter": _MOST_STEPS, "maxcor": 20, "gtol": 1e-6, "ftol": tolerance}
         self._true = np.arange(len(rows)), places
+        self._row_weights = None  # of mean 1
+        if balanced:
+            per_class = len(rows) / (num_classes * np.bincount(places))
+            self._row_weights = per_class[places].astype("float32")
 
     def minimize(
         self, weights: np.ndarray, bias: np.ndarray, regularization: float, scales: np.ndarray
@@ -234,9 +247,13 @@ class _Loss:
         of_true = logits[self._true]
         exponentials = np.exp(logits, out=logits)
         sums = exponentials.sum(axis=1)
-        likelihood = (np.log(sums) - of_true).mean(dtype="float64")
+        of_rows = np.log(sums) - of_true
         exponentials /= sums[:, None]
         exponentials[self._true] -= 1
+        if self._row_weights is not None:
+            of_rows *= self._row_weights
+            exponentials *= self._row_weights[:, None]
+        likelihood = of_rows.mean(dtype="float64")
         of_weights = self._rows.T @ exponentials / len(self._rows) + regularization * weights
         of_bias = exponentials.mean(axis=0, dtype="float64")
         return likelihood + regularization / 2 * float((weights**2).sum()), of_weights, of_bias
@@ -259,7 +276,11 @@ def _blas_of_scipy() -> ThreadpoolController:
 
 
 def fit_probe(
-    train: np.ndarray, labels: np.ndarray, regularization: float, standardizer: Standardizer
+    train: np.ndarray,
+    labels: np.ndarray,
+    regularization: float,
+    standardizer: Standardizer,
+    balanced: bool = False,
 ) -> LinearProbe:
     """Fits one probe, from weights of zero and to a smaller tolerance; arguments as `fit_path`."""
-    return next(fit_path(train, labels, [regularization], standardizer, _TOLERANCE))
+    return next(fit_path(train, labels, [regularization], standardizer, _TOLERANCE, balanced))

@@ -38,7 +38,7 @@ class TrialStore:
             not there.
         """
         try:
-            content = json.loads(self._path(training, seed).read_bytes())
+            content = json.loads(self._file_of(training, seed).read_bytes())
         except (OSError, ValueError):
             return {}
         if not isinstance(content, dict):
@@ -53,13 +53,13 @@ class TrialStore:
         self, training: Training, seed: int, data: str, results: Mapping[str, Mapping[str, Any]]
     ) -> None:
         """Writes what a trial measured, beside what of the same trial is there already."""
-        path = self._path(training, seed)
+        path = self._file_of(training, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         earlier = self.read(training, seed, data)
         results = {name: {**earlier.get(name, {}), **one} for name, one in results.items()}
         write_json(path, {**self._record(training, seed, data), "results": results})
 
-    def _path(self, training: Training, seed: int) -> pathlib.Path:
+    def _file_of(self, training: Training, seed: int) -> pathlib.Path:
         return self._folder / training.digest / f"seed-{seed}.json"
 
     def _record(self, training: Training, seed: int, data: str) -> dict[str, Any]:
