@@ -1,0 +1,349 @@
+"""Co2L and its parts, task after task, with some seeds: one table."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from keras_supcon import data
+from keras_supcon.evaluation import Report, forgetting
+from keras_supcon.evaluation.reporting.charts import draw_lines
+from keras_supcon.evaluation.results import versions
+from keras_supcon.experiments.comparison_table import markdown_table
+from keras_supcon.experiments.continual_models import Models
+from keras_supcon.experiments.continual_run import ContinualRun, Streams
+from keras_supcon.experiments.continual_settings import ARMS, ContinualSettings
+from keras_supcon.experiments.run_folder import RESULTS, write_json
+from keras_supcon.experiments.stopping import StopOnSignal
+from keras_supcon.experiments.trials.paired import paired_difference
+from keras_supcon.extras import require_extra
+from keras_supcon.files import DirectoryLock, whole_file
+from keras_supcon.seeds import random_generator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_TABLE = "table.md"
+_CHOICE_SEED = 0  # of the images of each class, which are the same for all seeds
+_BASE = "co2l"
+
+
+@dataclasses.dataclass(frozen=True)
+class ContinualResult:
+    """Holds what a `Continual` found.
+
+    Args:
+        runs: For each arm and seed the accuracies `class_accuracies` and `task_accuracies`, of
+            which row i has those after task i on the tasks until then.
+        rows: Rows of the table, each from column to text.
+        summary: By arm and number, such as `"class_accuracy"`, the numbers of the seeds.
+        explanation: Sentences that say what the columns are.
+        report: Path of the report, or None while arms or seeds are missing.
+    """
+
+    runs: list[dict[str, Any]]
+    rows: list[dict[str, str]]
+    summary: dict[str, dict[str, list[float]]]
+    explanation: str
+    report: pathlib.Path | None
+
+    @property
+    def table(self) -> str:
+        """The table in Markdown."""
+        return markdown_table(self.rows)
+
+
+class Continual:
+    """Trains Co2L, and what is left of it without its parts, on one task after the other.
+
+    The arms are SupCon on the current task alone (`"neither"`), with distillation, with a buffer of
+    earlier samples, with both (`"co2l"`), and with both but all samples as anchors
+    (`"symmetric"`). Each is measured after each task by `evaluation.continual_evaluation`; the
+    buffer is there for that in all arms, whether they are trained with it or not. With one seed all
+    arms have the same first task, buffer and order of samples.
+
+    A run that was stopped or killed is resumed by the same settings, between tasks and within one,
+    with the same figures. Other settings have folders of their own, and mix with nothing. In the
+    folder: results.json, table.md, and report.html once all is there.
+
+    The constructor reads the data, and writes nothing.
+
+    Args:
+        settings: Data, tasks, arms, folder and seeds.
+
+    Raises:
+        ValueError: If data and settings do not go together.
+        RuntimeError: If the data set cannot be prepared.
+        ImportError: If a package that reads the data, measures or draws the report is missing.
+
+    Example:
+
+    >>> from keras_supcon.experiments import Continual, ContinualSettings
+    >>> experiment = Continual(ContinualSettings(dataset="digits", seeds=1))
+    >>> experiment.streams.train.classes
+    ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))
+    >>> list(Continual.ARMS)
+    ['neither', 'distillation', 'buffer', 'co2l', 'symmetric']
+    """
+
+    ARMS = tuple(ARMS)
+
+    def __init__(self, settings: ContinualSettings) -> None:
+        require_extra("report", "jinja2", "matplotlib", "sklearn", by="The report at the end")
+        self.settings = settings
+        self.output_dir = pathlib.Path(settings.output_dir)
+        self.seeds = range(settings.seed, settings.seed + settings.seeds)
+        self.streams = self._read()
+        self._stop = StopOnSignal()  # handles no signal until it is entered
+        known = versions()
+        self._environment = {name: known[name] for name in ("keras_supcon", "keras", "backend")}
+        self._models = Models(settings, self.streams.train.images.shape[1:])
+        self._run(settings.arms[0], self.seeds[0]).check_batch_size()
+        numbers = settings.hyperparameters
+        if settings.buffer_strategy == "class_balanced":
+            classes = sum(map(len, self.streams.train.classes[:-1]))
+            data.ReplayBuffer(numbers.buffer_size).add(np.zeros((classes, 1)), np.arange(classes))
+
+    def run(self, handle_signals: bool = False) -> ContinualResult:
+        """Trains and measures all arms with all seeds, and writes table and report.
+
+        Args:
+            handle_signals: Whether Ctrl-C, SIGTERM and SIGHUP end the program after the present
+                step and a checkpoint, with 128 plus the number of the signal as its exit code. It
+                is for programs, and needs the main thread.
+
+        Returns:
+            The results.
+
+        Raises:
+            RuntimeError: If another process trains in the folder, or checkpoints are damaged.
+            OSError: If the folder cannot be written to.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(DirectoryLock(self.output_dir))
+            keras.backend.clear_session()  # forgets models of before
+            if handle_signals:
+                stack.enter_context(self._stop)
+            runs: list[dict[str, Any]] = []
+            for seed in self.seeds:
+                for arm in self.settings.arms:
+                    runs.append({"arm": arm, "seed": seed, **self._measure(arm, seed)})
+                    result = self._result(runs)
+                    self._write(result)
+            return dataclasses.replace(result, report=self._report(result))
+
+    def _run(self, arm: str, seed: int) -> ContinualRun:
+        return ContinualRun(
+            self.settings, self.streams, arm, seed, self._environment, self._models, self._stop
+        )
+
+    def _measure(self, arm: str, seed: int) -> dict[str, Any]:
+        found = self._run(arm, seed).run()
+        return {
+            **{
+                name: [one[name] for one in found]
+                for name in ("class_accuracies", "task_accuracies")
+            },
+            "seconds": sum(sum(one["seconds"].values()) for one in found[1:]),
+            "seconds_of_first_task": sum(found[0]["seconds"].values()),
+        }
+
+    def _read(self) -> Streams:
+        """Reads the images, of each class the same ones for all seeds, and makes the tasks."""
+        settings, numbers = self.settings, self.settings.hyperparameters
+        (images, labels), test = (
+            _some_of_each_class(
+                *data.load_arrays(settings.dataset, split, settings.data_dir), number
+            )
+            for split, number in (
+                (settings.train_split, numbers.images_per_class),
+                (settings.test_split, numbers.test_images_per_class),
+            )
+        )
+        if settings.scenario == "class":
+            train = data.class_incremental(images, labels, num_tasks=settings.num_tasks)
+        else:
+            train = data.domain_incremental(
+                images, labels, "rotation", num_tasks=settings.num_tasks
+            )
+        hashed = hashlib.blake2b(digest_size=10)
+        for array in (images, labels, *test):
+            hashed.update(f"{array.shape} {array.dtype}".encode())
+            hashed.update(np.ascontiguousarray(array).tobytes())
+        return Streams(train, train.with_data(*test), hashed.hexdigest())
+
+    def _result(self, runs: Sequence[Mapping[str, Any]]) -> ContinualResult:
+        arms = [arm for arm in ARMS if any(run["arm"] == arm for run in runs)]
+        summary = {arm: _numbers([run for run in runs if run["arm"] == arm]) for arm in arms}
+        is_domain = self.settings.scenario == "domain"
+        return ContinualResult(
+            list(runs), _rows(summary, is_domain), summary, self._explain(len(runs)), None
+        )
+
+    def _write(self, result: ContinualResult) -> None:
+        content = {
+            "settings": dataclasses.asdict(self.settings)
+            | dataclasses.asdict(self.settings.hyperparameters),
+            "environment": self._environment,
+            "data": self.streams.digest,
+            "runs": result.runs,
+            "summary": result.summary,
+        }
+        write_json(self.output_dir / RESULTS, content)
+        with whole_file(self.output_dir / _TABLE) as unfinished:
+            unfinished.write_text(f"{result.table}\n\n{result.explanation}\n")
+
+    def _explain(self, number_of_runs: int) -> str:
+        settings, numbers = self.settings, self.settings.hyperparameters
+        tasks = (
+            f"{settings.num_tasks} tasks of {len(self.streams.train.classes[0])} classes"
+            if settings.scenario == "class"
+            else f"{settings.num_tasks} rotations"
+        )
+        seeds = (
+            f"Mean (lowest to highest) of the seeds {self.seeds[0]} to {self.seeds[-1]}."
+            if len(self.seeds) > 1
+            else f"Seed {self.seeds[0]}: one run says little."
+        )
+        accuracies = (
+            "Class-IL: accuracy after the last task, mean over tasks, among all classes; task-IL: "
+            "among those of the task of the image."
+            if settings.scenario == "class"
+            else "Accuracy after the last task, mean over rotations."
+        )
+        missing = len(self.seeds) * len(settings.arms) - number_of_runs
+        return (
+            f"{settings.dataset}, {tasks}, {len(self.streams.train.labels):,} training images, a "
+            f"buffer of {numbers.buffer_size} ({settings.buffer_strategy}), "
+            f"{numbers.first_epochs} epochs of the first task and {numbers.epochs} of each other, "
+            f"ResNet-{settings.encoder_depth} of width {numbers.encoder_width:g}. {seeds} "
+            f"{accuracies} Forgetting: the best accuracy on a task before the last one minus that "
+            "after it, mean over tasks but the last. The classifier sees the last task and the "
+            "buffer, in all arms." + (f" {missing} runs are missing." if missing else "")
+        )
+
+    def _report(self, result: ContinualResult) -> pathlib.Path:
+        settings = self.settings
+        what = "rotations" if settings.scenario == "domain" else "tasks"
+        report = Report(f"Continual learning: {settings.dataset}, {settings.num_tasks} {what}")
+        report.add_text(result.explanation).add_table(result.rows)
+        for name, title in _curves(settings.scenario).items():
+            curves = {
+                ARMS[arm].title: _mean_curve(
+                    [run[name] for run in result.runs if run["arm"] == arm]
+                )
+                for arm in result.summary
+            }
+            report.add_figure(
+                lambda narrow, curves=curves: _draw(curves, narrow),
+                f"{title} on all tasks so far, mean over tasks and seeds, by the number of tasks "
+                "that were learned.",
+                name,
+            )
+        report.add_settings(
+            {
+                **dataclasses.asdict(settings.hyperparameters),
+                **{
+                    name: getattr(settings, name)
+                    for name in (
+                        "temperature",
+                        "distillation_weight",
+                        "student_temperature",
+                        "teacher_temperature",
+                    )
+                },
+                "seeds": ", ".join(map(str, self.seeds)),
+            }
+        )
+        return report.write(self.output_dir)
+
+
+def _some_of_each_class(
+    images: np.ndarray, labels: np.ndarray, number: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if number is None:
+        return images, labels
+    generator = random_generator(_CHOICE_SEED)
+    rows = [
+        generator.permutation(np.flatnonzero(labels == one))[:number] for one in np.unique(labels)
+    ]
+    rows = np.sort(np.concatenate(rows))
+    return images[rows], labels[rows]
+
+
+def _draw(curves: Mapping[str, tuple[list[int], list[float]]], narrow: bool) -> Figure:
+    figure = draw_lines(curves, "tasks learned", "accuracy", percent=True, narrow=narrow)
+    figure.axes[0].set_xticks(next(iter(curves.values()))[0])
+    return figure
+
+
+def _curves(scenario: str) -> dict[str, str]:
+    if scenario == "domain":
+        return {"class_accuracies": "Accuracy"}
+    return {"class_accuracies": "Class-IL accuracy", "task_accuracies": "Task-IL accuracy"}
+
+
+def _mean_curve(matrices: Sequence[Sequence[Sequence[float]]]) -> tuple[list[int], list[float]]:
+    means = np.mean([[np.mean(row) for row in rows] for rows in matrices], axis=0)
+    return list(range(1, len(means) + 1)), means.tolist()
+
+
+def _numbers(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Returns the numbers of an arm, each for all seeds."""
+    numbers: dict[str, list[float]] = {}
+    for kind in ("class", "task"):
+        rows_of_seeds = [run[f"{kind}_accuracies"] for run in runs]
+        numbers[f"{kind}_accuracy"] = [float(np.mean(rows[-1])) for rows in rows_of_seeds]
+        numbers[f"{kind}_forgetting"] = [forgetting(_square(rows)) for rows in rows_of_seeds]
+    return numbers
+
+
+def _square(rows: Sequence[Sequence[float]]) -> np.ndarray:
+    square = np.zeros((len(rows), len(rows)))
+    for place, row in enumerate(rows):
+        square[place, : place + 1] = row
+    return square
+
+
+def _rows(
+    summary: Mapping[str, Mapping[str, Sequence[float]]], is_domain: bool
+) -> list[dict[str, str]]:
+    columns = (
+        {"class_accuracy": "accuracy", "class_forgetting": "forgetting"}
+        if is_domain
+        else {
+            "class_accuracy": "class-IL",
+            "task_accuracy": "task-IL",
+            "class_forgetting": "forgetting, class-IL",
+            "task_forgetting": "forgetting, task-IL",
+        }
+    )
+    rows = []
+    for arm, numbers in summary.items():
+        row = {"trained": ARMS[arm].title}
+        row |= {title: _mean_and_range(numbers[name]) for name, title in columns.items()}
+        rows.append(row)
+    base = summary.get(_BASE, {}).get("class_accuracy", ())
+    if len(base) > 1 and all(len(one["class_accuracy"]) == len(base) for one in summary.values()):
+        for row, (arm, numbers) in zip(rows, summary.items(), strict=True):
+            row["Co2L minus it, points"] = (
+                "-" if arm == _BASE else _difference(base, numbers["class_accuracy"])
+            )
+    return rows
+
+
+def _mean_and_range(values: Sequence[float]) -> str:
+    spread = f" ({min(values):.2%} to {max(values):.2%})" if len(values) > 1 else ""
+    return f"{np.mean(values):.2%}{spread}"
+
+
+def _difference(base: Sequence[float], other: Sequence[float]) -> str:
+    found = paired_difference(base, other)
+    return f"{100 * found.mean:+.2f} ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
