@@ -7,6 +7,8 @@ import dataclasses
 import multiprocessing
 import os
 import pathlib
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -24,6 +26,7 @@ from keras_supcon.seeds import check_seed
 from keras_supcon.version import __version__
 
 TRAINING_SECONDS = "training"
+_JOBS_OF_A_PROCESS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,12 +186,13 @@ class Trials:
                 found[key] = results
             else:
                 missing.setdefault(trial.training.digest, []).append(trial)
-        total = len(wanted)
+        total, lock = len(wanted), threading.Lock()
 
         def report(key: tuple[str, int], results: dict[str, Any]) -> None:
-            found[key] = results
-            if on_progress is not None:
-                on_progress(len(found), total)
+            with lock:
+                found[key] = results
+                if on_progress is not None:
+                    on_progress(len(found), total)
 
         jobs = [
             _Job(tuple(group), self._folder, self._reader, deadline) for group in missing.values()
@@ -207,27 +211,23 @@ class Trials:
     def _run_in_processes(
         self, jobs: Sequence[_Job], report: Callable[[tuple[str, int], dict[str, Any]], None]
     ) -> None:
-        with concurrent.futures.ProcessPoolExecutor(
-            self._processes,
-            multiprocessing.get_context("spawn"),
-            initializer=_use_one_core,
-            max_tasks_per_child=4,  # TensorFlow keeps the graphs of earlier trainings
-        ) as pool:
-            reader = self._reader.for_other_processes
-            running = [
-                pool.submit(_run_job, dataclasses.replace(job, reader=reader)) for job in jobs
-            ]
+        reader = self._reader.for_other_processes
+        waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        for job in jobs:
+            waiting.put(dataclasses.replace(job, reader=reader))
+        with concurrent.futures.ThreadPoolExecutor(self._processes) as threads:
+            running = [threads.submit(_feed, waiting, report) for _ in range(self._processes)]
             try:
-                for job in concurrent.futures.as_completed(running):
-                    for key, results in job.result():
-                        report(key, results)
+                for thread in concurrent.futures.as_completed(running):
+                    thread.result()
             except concurrent.futures.process.BrokenProcessPool as error:
                 raise RuntimeError(
                     "A process of training was killed, perhaps for memory. Start again to go on "
                     "with the trials that are missing."
                 ) from error
             finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                while not waiting.empty():  # leave nothing to the other threads
+                    waiting.get()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,6 +268,27 @@ class _Job:
             results = {"numbers": numbers, "seconds": seconds}
             store.write(training, trial.seed, trainer.arrays.digest, results)
             yield (training.digest, trial.seed), results
+
+
+def _feed(
+    waiting: queue.SimpleQueue[_Job],
+    report: Callable[[tuple[str, int], dict[str, Any]], None],
+) -> None:
+    """Runs jobs one after the other in a process, and in a new one after some of them.
+
+    TensorFlow keeps the graphs of earlier trainings. Python's own limit of tasks per process
+    hangs in the versions 3.11 and 3.12.
+    """
+    context = multiprocessing.get_context("spawn")
+    while not waiting.empty():
+        with concurrent.futures.ProcessPoolExecutor(1, context, _use_one_core) as process:
+            for _ in range(_JOBS_OF_A_PROCESS):
+                try:
+                    job = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                for key, results in process.submit(_run_job, job).result():
+                    report(key, results)
 
 
 def _run_job(job: _Job) -> list[tuple[tuple[str, int], dict[str, Any]]]:
