@@ -59,12 +59,14 @@ def run(given: argparse.Namespace) -> int:
     claims = Claims(ClaimsSettings(**options))
     outcomes = claims.run()
     if outcomes:
-        print(as_text([_without_figures(row) for row in outcome_rows(outcomes)]))
+        print(as_text([_for_terminal(row) for row in outcome_rows(outcomes)]))
     left = len(claims.claims) - len(outcomes)
     if left:
         print(f"{left} of {len(claims.claims)} claims are left; the same command goes on.")
     return 1 if left else 0
 
 
-def _without_figures(row: dict[str, str]) -> dict[str, str]:
-    return {name: text for name, text in row.items() if name != "published"}
+def _for_terminal(row: dict[str, str]) -> dict[str, str]:
+    """Returns a row without what is long: published figures and what was computed."""
+    short = {name: text for name, text in row.items() if name != "published"}
+    return short if row["seconds"] != "-" else {**short, "here": "see the report"}

@@ -7,7 +7,7 @@
 
 Each value is trained from the same seeds, and compared with the first value seed by seed. The small
 ResNet-10 is trained by SupCon on two views of each image, then a linear classifier on the frozen
-encoder is measured: on a fifth of the training images, which is held out, so that the test images
+encoder is measured: on a fifth of the training split, which is held out, so that the test images
 stay for the end. Results are kept: a study that was killed goes on by the same command, and more
 seeds or values cost only themselves.
 """

@@ -7,6 +7,8 @@ import os
 import re
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from keras_supcon.arguments import name_some
 from keras_supcon.data.downloads import why_unreachable
 
@@ -245,7 +247,7 @@ def _find_image_and_label(
         for path, feature in leaves.items()
         if isinstance(feature, tfds.features.Image)
         and not isinstance(feature, tfds.features.LabeledImage)  # a mask
-        and feature.dtype == "uint8"
+        and feature.np_dtype == np.uint8
         and len(feature.shape) == 3
     ]
     labels = [

@@ -102,7 +102,7 @@ class StudySettings:
         data_dir: Folder of TFDS data sets.
         label: Feature that is the label; None for the usual one.
         image_size: Height and width; None for the images' own.
-        train_images: Number of training images, equally many of each class; None for all.
+        train_images: Number of images to train on, equally many of each class; None for all.
         measurement: What is measured, see `MEASUREMENTS`; one with several numbers has a line for
             each.
         epochs: Epochs of pre-training.
@@ -110,7 +110,7 @@ class StudySettings:
         learning_rate: Peak learning rate of Adam.
         seeds: Number of seeds, at least 2.
         seed: The first seed.
-        measured_on: `"validation"`, a fifth of the training images, which is then not trained on,
+        measured_on: `"validation"`, a fifth of the training split, which is then not trained on,
             to choose a value; `"test"` to report one.
         processes: Processes that train at the same time, each on one core.
         verbose: Whether to print the progress.

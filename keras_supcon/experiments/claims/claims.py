@@ -6,7 +6,7 @@ import dataclasses
 import os
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from keras_supcon.arguments import (
     check_choice,
@@ -27,6 +27,10 @@ from keras_supcon.files import DirectoryLock
 RESULTS = "claims.json"
 # The seed of the trainings that choose a learning rate: none of those that are measured.
 _CHOOSING_SEED = 1000
+
+# From a training and the learning rates that it chooses from to its choice; None while a trial is
+# missing.
+_Chosen = dict[tuple[Training, tuple[float, ...]], float | None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,8 @@ class Claims:
 
     The arms of a claim are trained from the same seeds, on the same images in the same order.
     Arms that are compared at their best choose a learning rate first, each among the same ones, by
-    the accuracy on a fifth of the training images. Test images are measured once.
+    the accuracy on a fifth of the training split, which none of them trains on. Test images are
+    measured once.
 
     Trainings that several claims share are run once. What is there already is not run again, and a
     run that was killed goes on; see `Trials`.
@@ -172,10 +177,10 @@ class Claims:
                 outcomes += [] if outcome is None else [outcome]
         return outcomes
 
-    def _choose_learning_rates(self) -> dict[Training, float | None]:
+    def _choose_learning_rates(self) -> _Chosen:
         """Returns the learning rate of each training that has several to choose from."""
         candidates = {
-            training: arm.learning_rates
+            (training, arm.learning_rates)
             for arms in self._arms.values()
             for arm in arms.values()
             for training in arm.trainings
@@ -183,26 +188,26 @@ class Claims:
         }
         trials = {
             (training, rate): Trial(_for_validation(training, rate), _CHOOSING_SEED)
-            for training, rates in candidates.items()
+            for training, rates in candidates
             for rate in rates
         }
         results = self._run(list(trials.values()), "trainings that choose learning rates")
-        chosen: dict[Training, float | None] = {}
-        for training, rates in candidates.items():
+        chosen: _Chosen = {}
+        for training, rates in candidates:
             found = {}
             for rate in rates:
                 trial = trials[training, rate]
                 if results.holds(trial.training, trial.seed):
                     found[rate] = results.number(trial.training, trial.seed, "accuracy")
             is_whole = len(found) == len(rates)
-            chosen[training] = max(found, key=found.get) if is_whole else None
+            chosen[training, rates] = max(found, key=found.get) if is_whole else None
         return chosen
 
-    def _trainings(self, arm: Arm, chosen: Mapping[Training, float | None]) -> tuple[Training, ...]:
+    def _trainings(self, arm: Arm, chosen: _Chosen) -> tuple[Training, ...]:
         """Returns the trainings of an arm with their learning rates; none while one is missing."""
         if not arm.learning_rates:
             return arm.trainings
-        rates = [chosen[training] for training in arm.trainings]
+        rates = [chosen[training, arm.learning_rates] for training in arm.trainings]
         if None in rates:
             return ()
         return tuple(
@@ -217,9 +222,7 @@ class Claims:
 
         return self._trials.run(trials, self._deadline, report)
 
-    def _outcome(
-        self, name: str, chosen: Mapping[Training, float | None], results: TrialResults
-    ) -> Outcome | None:
+    def _outcome(self, name: str, chosen: _Chosen, results: TrialResults) -> Outcome | None:
         """Judges a claim, or returns None while trainings are missing."""
         claim, arms, rates, seconds = self.claims[name], {}, {}, {}
         numbers = sorted({number for one in claim.comparisons for number in one.numbers})
@@ -231,7 +234,7 @@ class Claims:
             seconds |= {
                 (training.digest, seed): results.seconds(training, seed) for training, seed in keys
             }
-            rates[arm_name] = ", ".join(sorted({f"{one.learning_rate:g}" for one in trainings}))
+            rates[arm_name] = _rates_text(arm, trainings)
             arms[arm_name] = {
                 number: tuple(
                     arm.combined([results.number(one, seed, number) for one in trainings])
@@ -248,6 +251,13 @@ class Claims:
             rates,
             sum(seconds.values()),
         )
+
+
+def _rates_text(arm: Arm, trainings: Sequence[Training]) -> str:
+    """Returns the learning rates of an arm; one at an end of those to choose from is marked."""
+    rates = sorted({one.learning_rate for one in trainings})
+    ends = arm.learning_rates and {min(arm.learning_rates), max(arm.learning_rates)}
+    return ", ".join(f"{rate:g}{' (at the end)' if rate in ends else ''}" for rate in rates)
 
 
 def _for_validation(training: Training, learning_rate: float) -> Training:

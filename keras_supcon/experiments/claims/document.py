@@ -36,12 +36,25 @@ def outcome_rows(outcomes: Sequence[Outcome]) -> list[dict[str, str]]:
         {
             "claim": one.claim.title,
             "published": one.claim.published,
-            "here": one.compared[0].text if one.compared else one.exact.statement,
+            "here": _found(one),
             "verdict": one.verdict,
             "seconds": f"{one.seconds:,.0f}" if one.compared else "-",
         }
         for one in outcomes
     ]
+
+
+def _found(outcome: Outcome) -> str:
+    """Returns the difference that decided, by its name if there are several, or what was computed.
+
+    With the verdict "not shown" that is the first one that was not shown.
+    """
+    decisive = outcome.decisive
+    if decisive is None:
+        return outcome.exact.statement
+    if len(outcome.compared) == 1:
+        return decisive.text
+    return f"{decisive.text}, {comparison_name(decisive)}"
 
 
 def comparison_rows(outcome: Outcome) -> list[dict[str, str]]:

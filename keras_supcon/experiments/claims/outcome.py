@@ -78,6 +78,11 @@ class Outcome:
             return HOLDS if self.exact.holds else CONTRADICTED
         return joint_verdict([one.verdict for one in self.compared])
 
+    @property
+    def decisive(self) -> Compared | None:
+        """The first comparison with the verdict of all together; None if nothing is compared."""
+        return next((one for one in self.compared if one.verdict == self.verdict), None)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns everything that was found, fit for JSON."""
         return {

@@ -93,14 +93,15 @@ TIERS: Mapping[str, Tier] = {
             name="small",
             description=(
                 "Fashion-MNIST at 14x14 pixels: 10,000 training images and 8 epochs of SupCon "
-                "where it is compared with cross-entropy, 2,000 images and 10 epochs elsewhere; "
-                "all 10,000 test images. ResNet-10 of quarter width."
+                "where it is compared with cross-entropy, 2,000 images and 7 epochs elsewhere; "
+                "all 10,000 test images. Emoji at 16x16 pixels, 5 or 10 epochs. ResNet-10 of "
+                "quarter width."
             ),
             main=_FASHION,
             sweep=dataclasses.replace(
                 _FASHION,
                 images=dataclasses.replace(_FASHION.images, train_images=2000),
-                epochs=10,
+                epochs=7,
                 batch_size=64,
             ),
             coarse=dataclasses.replace(
@@ -108,7 +109,7 @@ TIERS: Mapping[str, Tier] = {
                 images=Images(dataset="emoji/balanced", label="group", size=16),
                 epochs=5,
             ),
-            learning_rates=(1e-3, 3e-3, 1e-2),
+            learning_rates=(1e-3, 3e-3, 1e-2, 3e-2),
             smallest_batch=32,
             queue_size=256,
             processes=2,
@@ -117,7 +118,8 @@ TIERS: Mapping[str, Tier] = {
             name="full",
             description=(
                 "Fashion-MNIST, 60,000 images of 28x28 pixels, 50 epochs of SupCon where it is "
-                "compared with cross-entropy, 10 elsewhere. ResNet-18 with the stem for small "
+                "compared with cross-entropy, 10 elsewhere. Emoji of 32x32 pixels, 100 or 200 "
+                "epochs. ResNet-18 with the stem for small "
                 "images."
             ),
             main=dataclasses.replace(
@@ -144,7 +146,7 @@ TIERS: Mapping[str, Tier] = {
                 epochs=100,
                 batch_size=256,
             ),
-            learning_rates=(3e-4, 1e-3, 3e-3),
+            learning_rates=(3e-4, 1e-3, 3e-3, 1e-2),
             smallest_batch=128,
             queue_size=4096,
             processes=1,

@@ -115,42 +115,53 @@ def read_images(images: Images, data_dir: str | os.PathLike[str] | None = None) 
         RuntimeError: If the data set cannot be read.
         ImportError: If a package that reads it is missing.
     """
-    train, train_labels = _read(images, images.train_split, images.train_images, data_dir)
+    pixels, labels, finer = _read_split(images, images.train_split, data_dir)
+    is_held_out = np.zeros(len(labels), bool)
     if images.measured_on == "validation":
-        held_out = hold_out(train_labels, _VALIDATION, _SPLIT_SEED)
-        return Arrays(
-            train[~held_out], train_labels[~held_out], train[held_out], train_labels[held_out]
-        )
-    return Arrays(
-        train, train_labels, *_read(images, images.test_split, images.test_images, data_dir)
-    )
+        is_held_out = hold_out(labels, _VALIDATION, _SPLIT_SEED)
+    rows = np.flatnonzero(~is_held_out)
+    if images.train_images is not None:
+        rows = rows[balanced_rows(labels[rows], images.train_images, "train_images")]
+    train = _sized(pixels[rows], images.size), finer[rows]
+    if images.measured_on == "validation":
+        return Arrays(*train, _sized(pixels[is_held_out], images.size), finer[is_held_out])
+    pixels, labels, finer = _read_split(images, images.test_split, data_dir)
+    if images.test_images is not None:
+        rows = balanced_rows(labels, images.test_images, "test_images")
+        pixels, finer = pixels[rows], finer[rows]
+    return Arrays(*train, _sized(pixels, images.size), finer)
 
 
-def _read(
-    images: Images, split: str, number: int | None, data_dir: str | os.PathLike[str] | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _read_split(
+    images: Images, split: str, data_dir: str | os.PathLike[str] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reads images, the labels that they are chosen by, and those that they have afterwards."""
     if os.path.isdir(images.dataset):
         pixels, labels = _read_folder(images, split)
-    else:
-        options = {} if images.label is None else {"label": images.label}
+        return pixels, labels, labels
+    found = []
+    for label in dict.fromkeys((images.label, images.finer_label or images.label)):
+        options = {} if label is None else {"label": label}
         pixels, labels = data.load_arrays(images.dataset, split, data_dir, **options)
-    if (labels < 0).any():
-        raise ValueError(
-            f"The images of {images.dataset!r} should all have a label. Received: split={split!r}, "
-            f"with {(labels < 0).sum()} images without one"
-        )
-    if number is not None:
-        rows = balanced_rows(labels, number)
-        pixels, labels = pixels[rows], labels[rows]
-    if images.size not in (None, pixels.shape[1]) or pixels.shape[1] != pixels.shape[2]:
-        pixels = resize(pixels, images.size or min(pixels.shape[1:3]))
-    return pixels, labels
+        if (labels < 0).any():
+            raise ValueError(
+                f"The images of {images.dataset!r} should all have a label. Received: "
+                f"split={split!r}, with {(labels < 0).sum()} images without one"
+            )
+        found.append(labels)
+    return pixels, found[0], found[-1]
+
+
+def _sized(pixels: np.ndarray, size: int | None) -> np.ndarray:
+    if size in (None, pixels.shape[1]) and pixels.shape[1] == pixels.shape[2]:
+        return pixels
+    return resize(pixels, size or min(pixels.shape[1:3]))
 
 
 def _read_folder(images: Images, split: str) -> tuple[np.ndarray, np.ndarray]:
-    if images.size is None or images.label is not None:
+    if images.size is None or (images.label, images.finer_label) != (None, None):
         raise ValueError(
-            "`size` should be given for a folder of class folders, and `label` should not. "
+            "`size` should be given for a folder of class folders, and labels should not. "
             f"Received: {images}"
         )
     size = (images.size, images.size)
@@ -159,12 +170,13 @@ def _read_folder(images: Images, split: str) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(pixels), np.concatenate(labels).astype("int64")
 
 
-def balanced_rows(labels: np.ndarray, number: int) -> np.ndarray:
+def balanced_rows(labels: np.ndarray, number: int, name: str = "number") -> np.ndarray:
     """Chooses rows, as equally many of each class as there are; always the same ones.
 
     Args:
         labels: Labels `(n,)`.
         number: How many, at most `n`.
+        name: What an error calls it.
 
     Returns:
         Numbers of the rows, in ascending order.
@@ -174,8 +186,8 @@ def balanced_rows(labels: np.ndarray, number: int) -> np.ndarray:
     """
     if number > len(labels):
         raise ValueError(
-            f"`train_images` and `test_images` should be at most the images that there are, "
-            f"{len(labels)}. Received: {number}"
+            f"`{name}` should be at most the images that there are, {len(labels)}. "
+            f"Received: {name}={number}"
         )
     rng = np.random.default_rng(_SPLIT_SEED)
     order = rng.permutation(len(labels))

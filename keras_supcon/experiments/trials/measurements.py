@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_supcon import evaluation
-from keras_supcon.experiments.trials.images import balanced_rows
+from keras_supcon.experiments.trials.images import ImageReader, balanced_rows
+from keras_supcon.experiments.trials.second_optimizer import second_optimizer_accuracies
 from keras_supcon.experiments.trials.trained import Trained
 from keras_supcon.experiments.trials.training import Images, Training
 from keras_supcon.seeds import derive_seed
@@ -88,17 +89,12 @@ def _few_labels(trained: Trained) -> dict[str, float]:
 
 
 def _transfer_images(dataset: str, training: Training) -> Images:
-    return Images(dataset=dataset, size=training.images.size)
+    images = training.images
+    return Images(dataset=dataset, size=images.size, measured_on=images.measured_on)
 
 
 def _finer_images(label: str, training: Training) -> Images:
-    images = training.images
-    if (images.train_images, images.test_images) != (None, None):
-        raise ValueError(
-            "`train_images` and `test_images` should be None for the measurement 'finer': classes "
-            f"of another label would choose others. Received: {images}"
-        )
-    return dataclasses.replace(images, label=label)
+    return dataclasses.replace(training.images, finer_label=label)
 
 
 def _transfer(trained: Trained, dataset: str) -> dict[str, float]:
@@ -137,6 +133,7 @@ def _head(trained: Trained) -> dict[str, float]:
 _MEASUREMENTS: dict[str, Callable[..., dict[str, float]]] = {
     "accuracy": _accuracy,
     "linear": _linear,
+    "second_optimizer": second_optimizer_accuracies,
     "knn": _knn,
     "projection": _projection,
     "calibration": _calibration,
@@ -152,6 +149,8 @@ MEASUREMENTS = tuple(_MEASUREMENTS)
 - `accuracy`: of the classifier that was trained with the encoder; without one, that of a linear
   classifier on the frozen encoder.
 - `linear`: accuracy of a linear classifier on the frozen encoder, for every method.
+- `second_optimizer`: accuracy of linear classifiers that LARS, momentum and RMSprop train, such as
+  `then_lars`; each chooses among learning rates.
 - `knn`: accuracy of 20 nearest neighbors.
 - `projection`: accuracy of a linear classifier behind the projection head.
 - `calibration`: `calibration_error` (15 bins) and `negative_log_likelihood`.
@@ -179,15 +178,22 @@ def measure(trained: Trained, name: str) -> dict[str, float]:
     return _MEASUREMENTS[name](trained, *([argument] if argument else []))
 
 
-def images_of(name: str, training: Training) -> tuple[Images, ...]:
-    """Returns the images that a measurement needs beside those of the training.
+def digest_of_others(reader: ImageReader, name: str, training: Training) -> str:
+    """Reads the images that a measurement needs beside those of the training.
 
-    Raises:
-        ValueError: If it is not possible for the images of the training.
+    Args:
+        reader: Reads images.
+        name: What is measured.
+        training: The training.
+
+    Returns:
+        The digest of their pixels and labels; empty if it needs none.
     """
     known, _, argument = name.partition(":")
     of_others = {"transfer": _transfer_images, "finer": _finer_images}
-    return (of_others[known](argument, training),) if known in of_others else ()
+    if known not in of_others:
+        return ""
+    return reader.read(of_others[known](argument, training)).digest
 
 
 def check_measurement(name: str) -> str:

@@ -32,14 +32,15 @@ class Images:
     Args:
         dataset: Name for `data.load_arrays`, or a folder of class folders.
         label: Feature that is the label, as in `data.load_arrays`; None for the usual one.
+        finer_label: Feature that takes its place once the images are chosen; None for none.
         train_split: Training images.
         test_split: Test images.
-        train_images: Number of training images, equally many of each class as far as there are
+        train_images: Number of images to train on, equally many of each class as far as there are
             any; None for all. They are the same in every trial.
         test_images: The same for test images.
         size: Height and width to which images are resized; None for their own.
-        measured_on: `"test"`; or `"validation"` for a fifth of each class of the training images,
-            which is then held out of training. That part serves to choose settings.
+        measured_on: `"test"`; or `"validation"` for a fifth of each class of the training split,
+            which no training image is then taken from. That part serves to choose settings.
 
     Raises:
         ValueError: For an argument out of its range.
@@ -53,6 +54,7 @@ class Images:
 
     dataset: str
     label: str | None = None
+    finer_label: str | None = None
     train_split: str = "train"
     test_split: str = "test"
     train_images: int | None = None

@@ -18,12 +18,15 @@ import keras
 from keras_supcon.arguments import check_whole_number
 from keras_supcon.evaluation.results import versions
 from keras_supcon.experiments.trials.images import ImageReader
-from keras_supcon.experiments.trials.measurements import check_measurement, images_of, measure
+from keras_supcon.experiments.trials.measurements import (
+    check_measurement,
+    digest_of_others,
+    measure,
+)
 from keras_supcon.experiments.trials.store import TrialStore
 from keras_supcon.experiments.trials.trainer import Trainer, check_together
 from keras_supcon.experiments.trials.training import Training
 from keras_supcon.seeds import check_seed
-from keras_supcon.version import __version__
 
 TRAINING_SECONDS = "training"
 _JOBS_OF_A_PROCESS = 5
@@ -133,22 +136,16 @@ class Trials:
         self._reader = ImageReader(self._folder / "images", data_dir)
         self._processes = check_whole_number("processes", processes, at_least=1)
 
-    def read_images(self, training: Training, measurements: Iterable[str]) -> str:
+    def read_images(self, training: Training, measurements: Iterable[str]) -> None:
         """Reads all images of a training and its measurements, and checks that there are enough.
 
-        Returns:
-            The digest of those of the training.
-
         Raises:
-            ValueError: If training, measurements and images do not go together.
+            ValueError: If training and images do not go together.
             RuntimeError: If a data set cannot be read.
         """
-        arrays = self._reader.read(training.images)
-        check_together(training, arrays)
+        check_together(training, self._reader.read(training.images))
         for name in measurements:
-            for others in images_of(name, training):
-                self._reader.read(others)
-        return arrays.digest
+            digest_of_others(self._reader, name, training)
 
     def run(
         self,
@@ -173,16 +170,14 @@ class Trials:
         """
         wanted = _join(trials)
         store = TrialStore(self._folder, _environment())
-        digests = {
-            key: self.read_images(trial.training, trial.measurements)
-            for key, trial in wanted.items()
-        }
+        for trial in wanted.values():
+            self.read_images(trial.training, trial.measurements)
         found: dict[tuple[str, int], dict[str, Any]] = {}
         missing: dict[str, list[Trial]] = {}
         for key, trial in wanted.items():
-            results = store.read(trial.training, trial.seed, digests[key])
-            numbers = results.get("numbers", {})
-            if all(name in numbers for name in trial.measurements):
+            training = trial.training
+            results = store.read(training, trial.seed, self._reader.read(training.images).digest)
+            if all(_is_there(results, name, training, self._reader) for name in trial.measurements):
                 found[key] = results
             else:
                 missing.setdefault(trial.training.digest, []).append(trial)
@@ -260,12 +255,13 @@ class _Job:
             begin = time.perf_counter()
             trained = trainer.train(trial.seed)
             seconds = {TRAINING_SECONDS: time.perf_counter() - begin}
-            numbers = {}
+            numbers, others = {}, {}
             for name in trial.measurements:
                 begin = time.perf_counter()
                 numbers[name] = measure(trained, name)
                 seconds[name] = time.perf_counter() - begin
-            results = {"numbers": numbers, "seconds": seconds}
+                others[name] = digest_of_others(self.reader, name, training)
+            results = {"numbers": numbers, "seconds": seconds, "images": others}
             store.write(training, trial.seed, trainer.arrays.digest, results)
             yield (training.digest, trial.seed), results
 
@@ -312,6 +308,14 @@ def _use_one_core() -> None:
         torch.set_num_threads(1)
 
 
+def _is_there(
+    results: Mapping[str, Any], name: str, training: Training, reader: ImageReader
+) -> bool:
+    """Returns whether results hold a measurement, of the images that it has today."""
+    images = results.get("images", {}).get(name)
+    return name in results.get("numbers", {}) and images == digest_of_others(reader, name, training)
+
+
 def _join(trials: Iterable[Trial]) -> dict[tuple[str, int], Trial]:
     """Joins trials of the same training and seed into one with all measurements."""
     joined: dict[tuple[str, int], Trial] = {}
@@ -325,5 +329,4 @@ def _join(trials: Iterable[Trial]) -> dict[tuple[str, int], Trial]:
 
 def _environment() -> dict[str, str]:
     """Returns what results depend on beside trainings and images."""
-    known = versions()
-    return {"keras_supcon": __version__, "keras": known["keras"], "backend": known["backend"]}
+    return {name: version for name, version in versions().items() if name != "python"}

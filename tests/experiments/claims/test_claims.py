@@ -22,6 +22,7 @@ from keras_supcon.experiments.claims import (
 from keras_supcon.experiments.claims import claims as module
 from keras_supcon.experiments.claims.claim import joint_verdict
 from keras_supcon.experiments.claims.document import write_between
+from keras_supcon.experiments.claims.outcome import Outcome, compare_arms
 from keras_supcon.experiments.claims.rows import read_claims
 from keras_supcon.experiments.claims.rows.hard_and_easy_pairs import gradient_length
 from keras_supcon.experiments.trials import trials as trials_module
@@ -48,6 +49,7 @@ CHOOSING = dataclasses.replace(
     arms=lambda tier: {
         "fixed": Arm(TRAINING),
         "chosen": Arm(TRAINING, (1e-3, 1e-2, 2e-3)),
+        "chosen within": Arm(TRAINING, (1e-3, 1e-2, 2e-2)),
     },
     comparisons=(Comparison("chosen", "fixed"), Comparison("fixed", "chosen", "equal", margin=0.1)),
 )
@@ -79,6 +81,19 @@ def test_a_claim_is_as_good_as_its_worst_comparison():
     assert joint_verdict(["holds", "holds"]) == "holds"
     assert joint_verdict(["holds", "not shown"]) == "not shown"
     assert joint_verdict(["holds", "contradicted", "not shown"]) == "contradicted"
+
+
+@pytest.mark.neutral
+def test_the_table_shows_the_comparison_that_decided():
+    found = {"a": (0.5, 0.6), "b": (0.4, 0.5), "c": (0.6, 0.7), "d": (0.7, 0.4)}
+    for names, verdict in [("abc", "contradicted"), ("abd", "not shown"), ("ab", "holds")]:
+        claim = dataclasses.replace(
+            CLAIM, comparisons=tuple(Comparison("a", other) for other in names[1:])
+        )
+        compared = compare_arms(claim, {name: {"accuracy": found[name]} for name in names})
+        outcome = Outcome("name", claim, compared)
+        assert outcome.verdict == outcome.decisive.verdict == verdict
+        assert outcome.decisive.comparison.second == names[-1]
 
 
 @pytest.mark.neutral
@@ -197,15 +212,20 @@ def test_a_run_judges_and_writes(run, tmp_path):
     assert "earlier table" not in text
     assert "### Two epochs are better than one: holds" in text
     assert "+10.00 (+10.00 to +10.00)" in text
+    assert "| +0.60 (+0.60 to +0.60), chosen - fixed, accuracy " in text
     assert "](report/figures/epochs.png)" in text
     for name in ("report.html", "figures/epochs.png", "figures/rates.png"):
         assert (tmp_path / "report" / name).stat().st_size > 1000
     assert short.read_text().count("\n| ") >= 3
     # The test images had no part in the choice, which no measured seed made.
     choosing = [(one, seed) for one, seed in trained if one.images.measured_on == "validation"]
-    assert len(choosing) == 3
+    assert len(choosing) == 4
     assert {seed for _, seed in choosing}.isdisjoint(range(5))
-    assert outcomes[1].learning_rates == {"fixed": "0.002", "chosen": "0.01"}
+    assert outcomes[1].learning_rates == {
+        "fixed": "0.002",
+        "chosen": "0.01 (at the end)",
+        "chosen within": "0.01",
+    }
     before = len(trained)
     run()
     assert len(trained) == before

@@ -38,8 +38,8 @@ def test_as_many_of_each_class_as_there_are(number):
 
 
 def test_more_images_than_there_are_are_refused():
-    with pytest.raises(ValueError, match="at most the images that there are, 5. Received: 6"):
-        balanced_rows(np.zeros(5, int), 6)
+    with pytest.raises(ValueError, match="that there are, 5. Received: test_images=6"):
+        balanced_rows(np.zeros(5, int), 6, "test_images")
 
 
 def test_validation_images_are_a_fifth_of_the_training_images():
@@ -51,6 +51,39 @@ def test_validation_images_are_a_fifth_of_the_training_images():
     both = np.concatenate([held.train, held.test]).reshape(len(train), -1)
     assert sorted(map(bytes, both)) == sorted(map(bytes, train.reshape(len(train), -1)))
     assert whole.num_classes == held.num_classes == 10
+
+
+def test_validation_images_are_the_same_for_any_number_of_training_images():
+    held = dataclasses.replace(DIGITS, measured_on="validation")
+    whole = read_images(held)
+    some = read_images(dataclasses.replace(held, train_images=200))
+    assert np.array_equal(some.test, whole.test)
+    assert np.array_equal(some.test_labels, whole.test_labels)
+    assert len(some.train) == 200
+    assert set(map(bytes, some.train)) <= set(map(bytes, whole.train))
+    with pytest.raises(ValueError, match="`train_images` should be at most the images that there"):
+        read_images(dataclasses.replace(held, train_images=len(whole.train) + 1))
+
+
+@pytest.mark.parametrize("measured_on", ["test", "validation"])
+def test_a_finer_label_leaves_the_images_as_they_are(measured_on, monkeypatch):
+    """Also where the label decides which images are chosen."""
+    known = data.load_arrays
+
+    def load(name, split, data_dir, label="digit"):
+        images, labels = known(name, split)
+        return images, labels % 3 if label == "coarse" else labels
+
+    monkeypatch.setattr(data, "load_arrays", load)
+    coarse = dataclasses.replace(
+        DIGITS, label="coarse", train_images=100, test_images=50, measured_on=measured_on
+    )
+    one, other = read_images(coarse), read_images(dataclasses.replace(coarse, finer_label="digit"))
+    assert np.array_equal(one.train, other.train)
+    assert np.array_equal(one.test, other.test)
+    assert np.array_equal(one.train_labels, other.train_labels % 3)
+    assert np.array_equal(one.test_labels, other.test_labels % 3)
+    assert len(np.unique(other.train_labels)) == 10
 
 
 def test_resizing_takes_the_mean_of_each_area():

@@ -6,7 +6,7 @@ from keras_supcon.experiments.claims import Arm, Claim, Comparison, Tier, cross_
 from keras_supcon.experiments.trials import Training
 from keras_supcon.recipes import Component
 
-_STRENGTHS = (0.0, 0.5, 1.0)
+_STRENGTHS = (0.0, 1.0)
 
 
 def _with_strength(training: Training, strength: float) -> Arm:

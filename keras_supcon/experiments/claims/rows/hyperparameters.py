@@ -6,12 +6,10 @@ from keras_supcon.experiments.claims import Arm, Claim, Comparison, Tier, cross_
 from keras_supcon.experiments.trials import Training
 from keras_supcon.recipes import Component
 
-_OPTIMIZERS = (
-    Component("Adam"),
-    Component("RMSprop"),
-    Component("AdamW", {"weight_decay": 0.05}),
-)
+_ADAMW = Component("AdamW", {"weight_decay": 0.05})
+_OPTIMIZERS = (Component("Adam"), Component("RMSprop"), _ADAMW)
 _STRENGTHS = (0.0, 0.3, 1.0)
+_SHARE_OF_EPOCHS = 0.6
 
 
 def variants(tier: Tier, training: Training) -> tuple[Training, ...]:
@@ -29,13 +27,14 @@ def variants(tier: Tier, training: Training) -> tuple[Training, ...]:
                 },
             ),
         )
-        for row, rate in enumerate(tier.learning_rates)
+        for row, rate in enumerate(tier.learning_rates[: len(_OPTIMIZERS)])
         for column in range(len(_OPTIMIZERS))
     )
 
 
 def arms(tier: Tier) -> dict[str, Arm]:
-    supcon = tier.sweep
+    epochs = round(_SHARE_OF_EPOCHS * tier.sweep.epochs)
+    supcon = dataclasses.replace(tier.sweep, epochs=epochs)
     plain = cross_entropy(supcon, epochs=supcon.num_views * supcon.epochs)
     return {
         "SupCon": Arm(variants(tier, supcon), combine="deviation"),

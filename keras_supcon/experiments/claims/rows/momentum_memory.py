@@ -27,7 +27,7 @@ CLAIM = Claim(
         "Above the large batch, which has an eighth of the updates; not above the small batch "
         "without a memory, which ten classes do not need."
     ),
-    equal="Epochs; each chooses among three learning rates.",
+    equal="Epochs; each chooses among four learning rates.",
     arms=arms,
     comparisons=(
         Comparison("memory", "large batch"),

@@ -19,7 +19,7 @@ CLAIM = Claim(
     expectation=(
         "Holds, by a few points: it is SupCon at temperature 1, where the loss is nearly flat."
     ),
-    equal="Everything but the loss; each chooses among three learning rates.",
+    equal="Everything but the loss; each chooses among four learning rates.",
     arms=arms,
     comparisons=(Comparison("SupCon", "N-pairs"),),
     is_prominent=True,

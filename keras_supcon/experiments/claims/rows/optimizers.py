@@ -28,10 +28,10 @@ CLAIM = Claim(
     source="Khosla et al., 2020, table 3",
     published="LARS 78.7, RMSprop 77.8, momentum 77.7, each with its best second optimizer",
     expectation=(
-        "Not shown: LARS is for batches of thousands. The classifier is fitted to its optimum, so "
-        "that there is no second optimizer to pair it with."
+        "Not shown: LARS is for batches of thousands. The classifier is fitted to its optimum; "
+        "another claim has the pairs with a second optimizer."
     ),
-    equal="Everything else; each chooses among three learning rates, a factor of ten apart in all.",
+    equal="Everything else; each chooses among four learning rates, a factor of 30 apart in all.",
     arms=arms,
     comparisons=(Comparison("LARS", "RMSprop"), Comparison("LARS", "momentum")),
 )

@@ -19,7 +19,7 @@ CLAIM = Claim(
         "Holds, by a point or two: with ten classes and short training the loss inside saturates "
         "on the easiest positive, but pairs of easy classes are few."
     ),
-    equal="Everything but the loss; each chooses among three learning rates.",
+    equal="Everything but the loss; each chooses among four learning rates.",
     arms=arms,
     comparisons=(Comparison("out", "in"),),
     is_prominent=True,

@@ -17,7 +17,7 @@ CLAIM = Claim(
     source="Feeney and Hughes, 2023",
     published="equal accuracy, wider margins between classes",
     expectation="Holds within a point.",
-    equal="Everything but the denominator; each chooses among three learning rates.",
+    equal="Everything but the denominator; each chooses among four learning rates.",
     arms=arms,
     comparisons=(Comparison("SINCERE", "SupCon", "equal", margin=0.01),),
 )

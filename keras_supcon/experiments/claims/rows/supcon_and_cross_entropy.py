@@ -24,7 +24,7 @@ CLAIM = Claim(
         "shown: a pilot with one seed on validation images had 86.4 and 86.1."
     ),
     equal=(
-        "Encoder, augmentation, optimizer, schedule, batch size and three learning rates to choose "
+        "Encoder, augmentation, optimizer, schedule, batch size and four learning rates to choose "
         "from; and either the views of each image or the updates. SupCon has a linear classifier "
         "on top, cross-entropy its own."
     ),

@@ -19,7 +19,7 @@ CLAIM = Claim(
     expectation=(
         "Holds, by a point or two: the loss of triplets vanishes once they are apart by the margin."
     ),
-    equal="Everything but the loss; each chooses among three learning rates.",
+    equal="Everything but the loss; each chooses among four learning rates.",
     arms=arms,
     comparisons=(Comparison("SupCon", "triplet"),),
     is_prominent=False,
