@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -10,10 +11,15 @@ import numpy as np
 
 from keras_supcon.arguments import check_choice, check_whole_number
 from keras_supcon.experiments.claims.tier import Tier
-from keras_supcon.experiments.trials import PairedDifference, Training
+from keras_supcon.experiments.trials import (
+    PairedDifference,
+    Training,
+    check_measurement,
+    numbers_of,
+)
 
 GROUPS = ("accuracy", "loss", "training", "representation", "beyond the paper")
-EXPECTED = ("higher", "lower", "equal")
+EXPECTED = ("higher", "lower", "equal", "not lower")
 HOLDS, NOT_SHOWN, CONTRADICTED = VERDICTS = ("holds", "not shown", "contradicted")
 
 
@@ -64,28 +70,29 @@ class Comparison:
     Args:
         first: Name of an arm.
         second: Name of an arm, of the same one if the numbers are different.
-        expected: `"higher"` if the first is expected to be so, `"lower"` or `"equal"`.
+        expected: `"higher"` if the first is expected to be so, `"lower"`, `"equal"` or
+            `"not lower"`.
         number: Name of the number, see `MEASUREMENTS`.
         second_number: Name of the number of the second arm, if it is another one.
-        margin: With `"equal"`: the largest mean difference that counts as none.
+        margin: With `"equal"` and `"not lower"`: the largest mean difference that counts as none.
 
     Raises:
-        ValueError: For another `expected`, and for `"equal"` without a positive margin.
+        ValueError: For another `expected`, and for these two without a positive margin.
     """
 
     first: str
     second: str
-    expected: Literal["higher", "lower", "equal"] = "higher"
+    expected: Literal["higher", "lower", "equal", "not lower"] = "higher"
     number: str = "accuracy"
     second_number: str | None = None
     margin: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("expected", self.expected, EXPECTED)
-        if (self.margin > 0) != (self.expected == "equal"):
+        if (self.margin > 0) != (self.expected in ("equal", "not lower")):
             raise ValueError(
-                "`margin` should be positive with expected='equal', and 0 otherwise. Received: "
-                f"margin={self.margin}, expected={self.expected!r}"
+                "`margin` should be positive with expected='equal' and 'not lower', and 0 "
+                f"otherwise. Received: margin={self.margin}, expected={self.expected!r}"
             )
 
     @property
@@ -97,16 +104,17 @@ class Comparison:
         """Judges the interval of the difference between the first and the second arm.
 
         `"higher"` holds if the whole interval is above 0, and is contradicted if all of it is below
-        0. `"equal"` holds if the interval is within the margin, and is contradicted if all of it is
-        outside. Otherwise nothing was shown.
+        0. `"not lower"` is the same with `-margin` in place of 0. `"equal"` holds if the interval
+        is within the margin, and is contradicted if all of it is outside. Otherwise nothing was
+        shown, also if a training diverged.
         """
         low, high = difference.low, difference.high
         if self.expected == "equal":
             holds = -self.margin <= low and high <= self.margin
             contradicted = low > self.margin or high < -self.margin
         else:
-            low, high = (low, high) if self.expected == "higher" else (-high, -low)
-            holds, contradicted = low > 0, high < 0
+            low, high = (-high, -low) if self.expected == "lower" else (low, high)
+            holds, contradicted = low > -self.margin, high < -self.margin
         return HOLDS if holds else CONTRADICTED if contradicted else NOT_SHOWN
 
 
@@ -176,6 +184,8 @@ class Claim:
                 "A claim should have either `arms` and `comparisons`, or `compute`. Received: "
                 f"{self.title!r}"
             )
+        for name in self.measurements:
+            check_measurement(name)
         for name in ("title", "source", "published", "expectation"):
             if not getattr(self, name).strip():
                 raise ValueError(f"`{name}` should not be blank. Received: {self.title!r}")
@@ -184,11 +194,13 @@ class Claim:
         """Returns the arms of a tier.
 
         Raises:
-            ValueError: If a comparison names another one.
+            ValueError: If a comparison names another one, or a number that is not measured, or if
+                names of arms do not end in the number that `axis` asks for.
         """
         if self.arms is None:
             return {}
         arms = dict(self.arms(tier))
+        measured = [number for name in self.measurements for number in numbers_of(name)]
         for comparison in self.comparisons:
             for name in (comparison.first, comparison.second):
                 if name not in arms:
@@ -196,7 +208,26 @@ class Claim:
                         f"`comparisons` should be of the arms {list(arms)}. Received: {name!r} in "
                         f"{self.title!r}"
                     )
+            for number in comparison.numbers:
+                if number not in measured:
+                    raise ValueError(
+                        f"`comparisons` should be of the numbers {measured}, which `measurements` "
+                        f"have. Received: {number!r} in {self.title!r}"
+                    )
+        for name in arms:
+            if self.axis is not None and not _ends_in_number(name):
+                raise ValueError(
+                    "With `axis` the name of an arm should end in a space and a number. Received: "
+                    f"{name!r} in {self.title!r}"
+                )
         return arms
+
+
+def _ends_in_number(name: str) -> bool:
+    try:
+        return math.isfinite(float(name.rpartition(" ")[2]))
+    except ValueError:
+        return False
 
 
 def joint_verdict(verdicts: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pathlib
 import time
@@ -198,7 +199,8 @@ class Claims:
             for rate in rates:
                 trial = trials[training, rate]
                 if results.holds(trial.training, trial.seed):
-                    found[rate] = results.number(trial.training, trial.seed, "accuracy")
+                    accuracy = results.number(trial.training, trial.seed, "accuracy")
+                    found[rate] = -math.inf if math.isnan(accuracy) else accuracy
             is_whole = len(found) == len(rates)
             chosen[training, rates] = max(found, key=found.get) if is_whole else None
         return chosen

@@ -103,6 +103,7 @@ def _expectation(compared: Compared) -> str:
         "higher": "above 0",
         "lower": "below 0",
         "equal": f"within {100 * one.margin:g}",
+        "not lower": f"above -{100 * one.margin:g}",
     }[one.expected]
 
 

@@ -16,10 +16,7 @@ from keras_supcon.experiments.claims.claim import (
     Exact,
     joint_verdict,
 )
-from keras_supcon.experiments.trials import PairedDifference, paired_difference
-
-# Of numbers that are no shares.
-_NO_SHARES = ("negative_log_likelihood",)
+from keras_supcon.experiments.trials import NO_SHARES, PairedDifference, paired_difference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +40,9 @@ class Compared:
     def text(self) -> str:
         """The mean difference with its interval, in points where the numbers are shares."""
         found = self.difference
-        scale = 1 if self.comparison.number in _NO_SHARES else 100
+        if found.num_missing:
+            return f"diverged with {found.num_missing} of {len(found.differences)} seeds"
+        scale = 1 if self.comparison.number in NO_SHARES else 100
         mean, low, high = (f"{scale * one:+.2f}" for one in (found.mean, found.low, found.high))
         return f"{mean} ({low} to {high})"
 
@@ -127,6 +126,6 @@ def compare_arms(
 
 def mean_text(name: str, values: tuple[float, ...]) -> str:
     """Returns the mean of a number over seeds with its standard deviation, as text."""
-    scale = 1 if name in _NO_SHARES else 100
+    scale = 1 if name in NO_SHARES else 100
     deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
     return f"{scale * np.mean(values):.2f} +- {scale * deviation:.2f}"

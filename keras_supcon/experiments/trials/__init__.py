@@ -1,6 +1,11 @@
 """Trainings that are measured, with several seeds: what claims and studies are made of."""
 
-from keras_supcon.experiments.trials.measurements import MEASUREMENTS, check_measurement
+from keras_supcon.experiments.trials.measurements import (
+    MEASUREMENTS,
+    NO_SHARES,
+    check_measurement,
+    numbers_of,
+)
 from keras_supcon.experiments.trials.paired import PairedDifference, paired_difference
 from keras_supcon.experiments.trials.training import CROSS_ENTROPY, Images, Training
 from keras_supcon.experiments.trials.trials import Trial, TrialResults, Trials
@@ -8,6 +13,7 @@ from keras_supcon.experiments.trials.trials import Trial, TrialResults, Trials
 __all__ = [
     "CROSS_ENTROPY",
     "MEASUREMENTS",
+    "NO_SHARES",
     "Images",
     "PairedDifference",
     "Training",
@@ -15,5 +21,6 @@ __all__ = [
     "TrialResults",
     "Trials",
     "check_measurement",
+    "numbers_of",
     "paired_difference",
 ]

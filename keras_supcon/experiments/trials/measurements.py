@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from keras_supcon import evaluation
+from keras_supcon.evaluation.protocols.head_analysis import TRANSFORMATIONS
 from keras_supcon.experiments.trials.images import ImageReader, balanced_rows
-from keras_supcon.experiments.trials.second_optimizer import second_optimizer_accuracies
+from keras_supcon.experiments.trials.second_optimizer import (
+    SECOND_OPTIMIZER_ACCURACIES,
+    second_optimizer_accuracies,
+)
 from keras_supcon.experiments.trials.trained import Trained
 from keras_supcon.experiments.trials.training import Images, Training
 from keras_supcon.seeds import derive_seed
@@ -105,7 +110,7 @@ def _transfer(trained: Trained, dataset: str) -> dict[str, float]:
         trained.embed(arrays.test),
         arrays.test_labels,
     )
-    return {"transfer_accuracy": result.accuracy}
+    return {f"transfer:{dataset}": result.accuracy}
 
 
 def _finer(trained: Trained, label: str) -> dict[str, float]:
@@ -113,7 +118,7 @@ def _finer(trained: Trained, label: str) -> dict[str, float]:
     result = trained.evaluate_linearly(
         trained.train_features, arrays.train_labels, trained.test_features, arrays.test_labels
     )
-    return {"finer_accuracy": result.accuracy}
+    return {f"finer:{label}": result.accuracy}
 
 
 def _head(trained: Trained) -> dict[str, float]:
@@ -143,8 +148,21 @@ _MEASUREMENTS: dict[str, Callable[..., dict[str, float]]] = {
     "finer": _finer,
     "head": _head,
 }
+_NUMBERS = {  # of those that do not have their measurement's name
+    "second_optimizer": SECOND_OPTIMIZER_ACCURACIES,
+    "calibration": ("calibration_error", "negative_log_likelihood"),
+    "corruption": ("corrupted_accuracy", "accuracy_lost"),
+    "few_labels": ("one_percent", "ten_percent"),
+    "head": tuple(
+        f"{name}_{place}_head"
+        for name in ("class", *TRANSFORMATIONS)
+        for place in ("before", "after")
+    ),
+}
+NO_SHARES = ("negative_log_likelihood",)
+"""Names of numbers that are not shares, and so not in hundredths."""
 MEASUREMENTS = tuple(_MEASUREMENTS)
-"""Names of what can be measured.
+"""Names of what can be measured. One with a single number gives it its own name.
 
 - `accuracy`: of the classifier that was trained with the encoder; without one, that of a linear
   classifier on the frozen encoder.
@@ -158,8 +176,8 @@ MEASUREMENTS = tuple(_MEASUREMENTS)
   images, and `accuracy_lost` by them.
 - `few_labels`: accuracy with labels of 1% and 10% of the training images, `one_percent` and
   `ten_percent`.
-- `transfer:NAME`: `transfer_accuracy`, of a linear classifier on another data set.
-- `finer:LABEL`: `finer_accuracy`, of a linear classifier for another label.
+- `transfer:NAME`: accuracy of a linear classifier on another data set.
+- `finer:LABEL`: accuracy of a linear classifier for another label.
 - `head`: what linear classifiers tell before and after the head, such as `rotation_before_head`.
 """
 
@@ -172,10 +190,17 @@ def measure(trained: Trained, name: str) -> dict[str, float]:
         name: What is measured, among `MEASUREMENTS`, with its argument after a colon.
 
     Returns:
-        Numbers by their names.
+        Numbers by their names; all are NaN if the training diverged.
     """
+    if not trained.is_finite:
+        return dict.fromkeys(numbers_of(name), math.nan)
     name, _, argument = name.partition(":")
     return _MEASUREMENTS[name](trained, *([argument] if argument else []))
+
+
+def numbers_of(name: str) -> tuple[str, ...]:
+    """Returns the names of the numbers of a measurement."""
+    return _NUMBERS.get(name, (name,))
 
 
 def digest_of_others(reader: ImageReader, name: str, training: Training) -> str:

@@ -33,6 +33,11 @@ class PairedDifference:
         return float(np.mean(self.differences))
 
     @property
+    def num_missing(self) -> int:
+        """Number of seeds without a difference, since a training diverged."""
+        return sum(map(math.isnan, self.differences))
+
+    @property
     def num_positive(self) -> int:
         """Number of seeds whose difference is above 0."""
         return sum(difference > 0 for difference in self.differences)
@@ -45,15 +50,14 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Paired
     quantile t of `n - 1` degrees of freedom and the standard deviation s of the differences.
 
     Args:
-        first: A number for each seed, at least two.
+        first: A number for each seed, at least two. With one that is NaN so is the interval.
         second: Numbers of the same seeds.
 
     Returns:
         Differences, their mean and its interval.
 
     Raises:
-        ValueError: If there are not as many of both, fewer than two, or numbers that are not
-            finite.
+        ValueError: If there are not as many of both, fewer than two, or infinite ones.
         ImportError: If SciPy is missing (`pip install keras-supcon[report]`).
 
     Example:
@@ -72,9 +76,10 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Paired
             "`first` and `second` should be numbers of the same seeds, at least two. Received: "
             f"shapes {first.shape} and {second.shape}"
         )
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+    if np.isinf(first).any() or np.isinf(second).any():
         raise ValueError(
-            f"`first` and `second` should be finite. Received: first={first}, second={second}"
+            "`first` and `second` should be numbers, and NaN where a training diverged. Received: "
+            f"first={first}, second={second}"
         )
     differences = first - second
     mean, number = differences.mean(), len(differences)

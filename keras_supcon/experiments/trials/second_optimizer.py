@@ -18,6 +18,7 @@ _OPTIMIZERS = {
     "momentum": (Component("SGD", {"momentum": 0.9}), (0.03, 0.1, 0.3)),
     "rmsprop": (Component("RMSprop"), (1e-3, 3e-3, 1e-2)),
 }
+SECOND_OPTIMIZER_ACCURACIES = tuple(f"then_{name}" for name in _OPTIMIZERS)
 _EPOCHS, _BATCH_SIZE, _PREDICTED, _VALIDATION = 20, 256, 1000, 0.1
 
 

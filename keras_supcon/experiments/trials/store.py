@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ class TrialStore:
 
     def __init__(self, folder: pathlib.Path, environment: Mapping[str, str]) -> None:
         self._folder, self._environment = folder, dict(environment)
+        text = json.dumps(self._environment, sort_keys=True).encode()
+        self._place = hashlib.blake2b(text, digest_size=5).hexdigest()
 
     def read(self, training: Training, seed: int, data: str) -> dict[str, Any]:
         """Reads what a trial measured.
@@ -60,7 +63,7 @@ class TrialStore:
         write_json(path, {**self._record(training, seed, data), "results": results})
 
     def _file_of(self, training: Training, seed: int) -> pathlib.Path:
-        return self._folder / training.digest / f"seed-{seed}.json"
+        return self._folder / self._place / training.digest / f"seed-{seed}.json"
 
     def _record(self, training: Training, seed: int, data: str) -> dict[str, Any]:
         return {

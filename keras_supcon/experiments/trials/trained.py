@@ -41,6 +41,12 @@ class Trained:
         self.training, self.seed, self.model, self.encoder = training, seed, model, encoder
         self.arrays, self._reader = arrays, reader
 
+    @functools.cached_property
+    def is_finite(self) -> bool:
+        """Whether the training did not diverge."""
+        weights = (np.isfinite(weight).all() for weight in self.model.get_weights())
+        return all(weights) and bool(np.isfinite(self.embed(self.arrays.train[:_BATCH_SIZE])).all())
+
     @property
     def has_classifier(self) -> bool:
         """Whether a classifier was trained together with the encoder."""

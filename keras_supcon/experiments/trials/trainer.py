@@ -53,7 +53,7 @@ class Trainer:
 
     def train(self, seed: int) -> Trained:
         """Trains from a seed: that of the first weights, the order of the images and the views."""
-        keras.utils.set_random_seed(seed)
+        keras.utils.set_random_seed(derive_seed(seed, "weights"))
         model, encoder = self._make(seed)
         if self._compiled is None:
             self._compiled = model, encoder

@@ -126,7 +126,9 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("num_views", "epochs", "batch_size"):
             check_whole_number(name, getattr(self, name), at_least=1)
-        check_positive("learning_rate", self.learning_rate)
+        object.__setattr__(
+            self, "learning_rate", float(check_positive("learning_rate", self.learning_rate))
+        )
 
     @property
     def is_cross_entropy(self) -> bool:

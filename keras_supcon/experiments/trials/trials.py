@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import multiprocessing
+import multiprocessing.connection
 import os
 import pathlib
 import queue
@@ -66,7 +67,7 @@ class TrialResults:
         self._results = results
 
     def number(self, training: Training, seed: int, name: str) -> float:
-        """Returns a number that was measured.
+        """Returns a number that was measured; NaN if the training diverged.
 
         Args:
             training: The training.
@@ -277,7 +278,7 @@ def _feed(
     """
     context = multiprocessing.get_context("spawn")
     while not waiting.empty():
-        with concurrent.futures.ProcessPoolExecutor(1, context, _use_one_core) as process:
+        with concurrent.futures.ProcessPoolExecutor(1, context, _begin_process) as process:
             for _ in range(_JOBS_OF_A_PROCESS):
                 try:
                     job = waiting.get_nowait()
@@ -291,9 +292,12 @@ def _run_job(job: _Job) -> list[tuple[tuple[str, int], dict[str, Any]]]:
     return list(job.run())
 
 
-def _use_one_core() -> None:
-    """Leaves the other cores to other processes."""
+def _begin_process() -> None:
+    """Leaves the other cores to other processes, and ends when the parent does."""
     import threadpoolctl
+
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
     threadpoolctl.threadpool_limits(1)
     backend = keras.backend.backend()
@@ -314,6 +318,11 @@ def _is_there(
     """Returns whether results hold a measurement, of the images that it has today."""
     images = results.get("images", {}).get(name)
     return name in results.get("numbers", {}) and images == digest_of_others(reader, name, training)
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)  # without the lock of the folder, a training would disturb the next run
 
 
 def _join(trials: Iterable[Trial]) -> dict[tuple[str, int], Trial]:

@@ -70,6 +70,11 @@ CHOOSING = dataclasses.replace(
         (Comparison("a", "b", "equal", margin=0.01), 0.011, 0.02, "contradicted"),
         (Comparison("a", "b", "equal", margin=0.01), -0.03, -0.02, "contradicted"),
         (Comparison("a", "b"), 0.0, 0.0, "not shown"),
+        (Comparison("a", "b", "not lower", margin=0.01), -0.009, 0.3, "holds"),
+        (Comparison("a", "b", "not lower", margin=0.01), -0.02, 0.3, "not shown"),
+        (Comparison("a", "b", "not lower", margin=0.01), -0.03, -0.011, "contradicted"),
+        (Comparison("a", "b"), np.nan, np.nan, "not shown"),
+        (Comparison("a", "b", "equal", margin=0.01), np.nan, np.nan, "not shown"),
     ],
 )
 def test_verdicts_follow_the_interval(comparison, low, high, verdict):
@@ -106,6 +111,27 @@ def test_the_table_shows_the_comparison_that_decided():
         (lambda: dataclasses.replace(CLAIM, group="other"), "`group` should be"),
         (lambda: Comparison("a", "b", "above"), "`expected` should be"),
         (lambda: Comparison("a", "b", "equal"), "`margin` should be positive"),
+        (lambda: Comparison("a", "b", "not lower"), "`margin` should be positive"),
+        (lambda: Comparison("a", "b", "lower", margin=0.1), "`margin` should be positive"),
+        (lambda: dataclasses.replace(CLAIM, measurements=("f1",)), "`measurements` should be"),
+        (
+            lambda: dataclasses.replace(CLAIM, measurements=("linear",)).checked_arms(None),
+            "should be of the numbers \\['linear'\\].*Received: 'accuracy'",
+        ),
+        (
+            lambda: dataclasses.replace(
+                CLAIM,
+                arms=lambda tier: {"SupCon": Arm(TRAINING), "SupCon 1": Arm(TRAINING)},
+                comparisons=(Comparison("SupCon", "SupCon 1"),),
+            ).checked_arms(None),
+            "should end in a space and a number. Received: 'SupCon'",
+        ),
+        (
+            lambda: dataclasses.replace(
+                CLAIM, comparisons=(Comparison("SupCon 1", "SupCon 3"),)
+            ).checked_arms(None),
+            "should be of the arms .*Received: 'SupCon 3'",
+        ),
         (lambda: Arm(()), "`training` should be a `Training` or several"),
         (lambda: ClaimsSettings(claims=["none"]), "`claims` should be"),
         (lambda: ClaimsSettings(tier="huge"), "`tier` should be"),
@@ -229,6 +255,19 @@ def test_a_run_judges_and_writes(run, tmp_path):
     before = len(trained)
     run()
     assert len(trained) == before
+
+
+def test_a_rate_that_diverges_is_not_chosen(run, monkeypatch):
+    known = trials_module.measure
+
+    def measure(trained, name):
+        diverges = trained[0].learning_rate == 1e-2
+        return {name: np.nan} if diverges else known(trained, name)
+
+    monkeypatch.setattr(trials_module, "measure", measure)
+    outcomes, _ = run()
+    rates = outcomes[1].learning_rates
+    assert (rates["chosen"], rates["chosen within"]) == ("0.002", "0.001 (at the end)")
 
 
 def test_a_run_with_a_deadline_leaves_claims_out_and_goes_on(run, monkeypatch):

@@ -28,15 +28,21 @@ def test_the_interval_holds_the_mean_nineteen_times_of_twenty():
     assert abs(share - 0.95) < 0.015
 
 
+def test_a_seed_without_a_number_leaves_no_interval():
+    found = paired_difference([0.5, np.nan, 0.7], [0.4, 0.5, 0.6])
+    assert found.num_missing == 1
+    assert np.isnan([found.mean, found.low, found.high]).all()
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
         ([1.0], [1.0]),
         ([1.0, 2.0], [1.0]),
-        ([1.0, np.nan], [1.0, 2.0]),
+        ([1.0, np.inf], [1.0, 2.0]),
         ([[1.0, 2.0]], [[1.0, 2.0]]),
     ],
-    ids=["one", "lengths", "nan", "shape"],
+    ids=["one", "lengths", "infinite", "shape"],
 )
 def test_other_numbers_are_refused(first, second):
     with pytest.raises(ValueError, match="should be"):

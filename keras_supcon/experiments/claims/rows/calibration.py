@@ -1,7 +1,7 @@
 """Calibration of the classifiers on clean images."""
 
 from keras_supcon.experiments.claims import Claim, Comparison
-from keras_supcon.experiments.claims.rows.supcon_and_cross_entropy import arms
+from keras_supcon.experiments.claims.rows.supcon_and_cross_entropy import equal_views
 
 CLAIM = Claim(
     title="SupCon is better calibrated than cross-entropy on clean images",
@@ -13,7 +13,7 @@ CLAIM = Claim(
         "hardly overconfident, which its calibration error on ImageNet came from."
     ),
     equal="As for the claim on accuracy.",
-    arms=arms,
+    arms=equal_views,
     measurements=("calibration",),
     comparisons=(Comparison("SupCon", "cross-entropy, equal views", "lower", "calibration_error"),),
     is_prominent=True,

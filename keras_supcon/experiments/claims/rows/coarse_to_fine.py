@@ -22,5 +22,5 @@ CLAIM = Claim(
     equal="Everything but the loss. Trained on 9 groups of emoji, told apart are 98 subgroups.",
     arms=arms,
     measurements=("accuracy", "finer:subgroup"),
-    comparisons=(Comparison("SupCon", "SimCLR", "lower", "finer_accuracy"),),
+    comparisons=(Comparison("SupCon", "SimCLR", "lower", "finer:subgroup"),),
 )

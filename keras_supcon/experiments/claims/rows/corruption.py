@@ -1,7 +1,7 @@
 """Accuracy on corrupted images."""
 
 from keras_supcon.experiments.claims import Claim, Comparison
-from keras_supcon.experiments.claims.rows.supcon_and_cross_entropy import arms
+from keras_supcon.experiments.claims.rows.supcon_and_cross_entropy import equal_views
 
 CLAIM = Claim(
     title="SupCon is more robust to corruption than cross-entropy",
@@ -12,7 +12,7 @@ CLAIM = Claim(
         "Holds: on all of Fashion-MNIST one seed was 0.6 points better on corrupted images."
     ),
     equal="As for the claim on accuracy; 15 corruptions in 5 severities of 1,000 test images.",
-    arms=arms,
+    arms=equal_views,
     measurements=("corruption",),
     comparisons=(
         Comparison("SupCon", "cross-entropy, equal views", number="corrupted_accuracy"),

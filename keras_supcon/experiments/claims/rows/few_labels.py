@@ -1,7 +1,7 @@
 """Linear classifiers from a few labels, on encoders that had all of them."""
 
 from keras_supcon.experiments.claims import Claim, Comparison
-from keras_supcon.experiments.claims.rows.supcon_and_cross_entropy import arms
+from keras_supcon.experiments.claims.rows.supcon_and_cross_entropy import equal_views
 
 CLAIM = Claim(
     title="SupCon's features need fewer labels than those of cross-entropy",
@@ -13,7 +13,7 @@ CLAIM = Claim(
         "Not shown for 10%."
     ),
     equal="As for the claim on accuracy; both encoders have had all labels.",
-    arms=arms,
+    arms=equal_views,
     measurements=("few_labels",),
     comparisons=(
         Comparison("SupCon", "cross-entropy, equal views", number="one_percent"),

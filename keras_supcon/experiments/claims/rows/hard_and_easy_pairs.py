@@ -56,7 +56,7 @@ def compute() -> Exact:
             f"positive turns from equal to orthogonal, and from {of_negative[0]:.2g} to "
             f"{of_negative[-1]:.2g} as the negative does from opposite."
         ),
-        holds=grow and of_positive[0] < 1e-3 and of_positive[-1] > 1e-3,
+        holds=grow and all(of[0] < 1e-2 * of[-1] for of in (of_positive, of_negative)),
         values={
             "positive": (hardness.tolist(), of_positive),
             "negative": (hardness.tolist(), of_negative),

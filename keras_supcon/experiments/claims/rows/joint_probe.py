@@ -23,5 +23,5 @@ CLAIM = Claim(
     equal="The encoder itself; the classifier sends it no gradient.",
     arms=arms,
     measurements=("accuracy", "linear"),
-    comparisons=(Comparison(_NAME, _NAME, "equal", "accuracy", "linear", margin=0.01),),
+    comparisons=(Comparison(_NAME, _NAME, "not lower", "accuracy", "linear", margin=0.01),),
 )

@@ -8,13 +8,11 @@ from keras_supcon.recipes import Component
 
 def arms(tier: Tier) -> dict[str, Arm]:
     memory = Component("MoCo", {"queue_size": tier.queue_size, "momentum": 0.99})
-    small = dataclasses.replace(tier.sweep, batch_size=tier.smallest_batch)
+    small = dataclasses.replace(tier.sweep, batch_size=tier.smallest_batch, model=memory)
+    large = dataclasses.replace(tier.sweep, batch_size=8 * tier.smallest_batch)
     return {
-        "memory": Arm(dataclasses.replace(small, model=memory), tier.learning_rates),
-        "large batch": Arm(
-            dataclasses.replace(tier.sweep, batch_size=8 * tier.smallest_batch), tier.learning_rates
-        ),
-        "small batch": Arm(small, tier.learning_rates),
+        "memory": Arm(small, tier.learning_rates),
+        "large batch": Arm(large, tier.learning_rates),
     }
 
 
@@ -29,8 +27,5 @@ CLAIM = Claim(
     ),
     equal="Epochs; each chooses among four learning rates.",
     arms=arms,
-    comparisons=(
-        Comparison("memory", "large batch"),
-        Comparison("memory", "small batch"),
-    ),
+    comparisons=(Comparison("memory", "large batch", "not lower", margin=0.01),),
 )

@@ -28,8 +28,8 @@ CLAIM = Claim(
     source="Khosla et al., 2020, table 3",
     published="LARS 78.7, RMSprop 77.8, momentum 77.7, each with its best second optimizer",
     expectation=(
-        "Not shown: LARS is for batches of thousands. The classifier is fitted to its optimum; "
-        "another claim has the pairs with a second optimizer."
+        "Not shown: LARS is for batches of thousands. The classifier is fitted to its optimum, so "
+        "that there is no second optimizer to pair it with."
     ),
     equal="Everything else; each chooses among four learning rates, a factor of 30 apart in all.",
     arms=arms,

@@ -3,15 +3,15 @@
 from keras_supcon.experiments.claims import Arm, Claim, Comparison, Tier, cross_entropy
 
 
-def arms(tier: Tier) -> dict[str, Arm]:
+def equal_views(tier: Tier) -> dict[str, Arm]:
     supcon, rates = tier.main, tier.learning_rates
-    return {
-        "SupCon": Arm(supcon, rates),
-        "cross-entropy, equal views": Arm(
-            cross_entropy(supcon, epochs=supcon.num_views * supcon.epochs), rates
-        ),
-        "cross-entropy, equal updates": Arm(cross_entropy(supcon), rates),
-    }
+    longer = cross_entropy(supcon, epochs=supcon.num_views * supcon.epochs)
+    return {"SupCon": Arm(supcon, rates), "cross-entropy, equal views": Arm(longer, rates)}
+
+
+def arms(tier: Tier) -> dict[str, Arm]:
+    equal_updates = Arm(cross_entropy(tier.main), tier.learning_rates)
+    return {**equal_views(tier), "cross-entropy, equal updates": equal_updates}
 
 
 CLAIM = Claim(
@@ -26,7 +26,7 @@ CLAIM = Claim(
     equal=(
         "Encoder, augmentation, optimizer, schedule, batch size and four learning rates to choose "
         "from; and either the views of each image or the updates. SupCon has a linear classifier "
-        "on top, cross-entropy its own."
+        "on top, which chooses its regularization; cross-entropy has its own."
     ),
     arms=arms,
     comparisons=(

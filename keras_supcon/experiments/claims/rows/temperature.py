@@ -13,7 +13,7 @@ def arms(tier: Tier) -> dict[str, Arm]:
 
 
 CLAIM = Claim(
-    title="A temperature of 0.1 is best",
+    title="A temperature of 0.1 is better than much lower and higher ones",
     group="training",
     source="Khosla et al., 2020, figure 4d",
     published="up to 3 points above other temperatures",

@@ -1,7 +1,7 @@
 """Linear classifiers on another data set."""
 
 from keras_supcon.experiments.claims import Claim, Comparison
-from keras_supcon.experiments.claims.rows.supcon_and_cross_entropy import arms
+from keras_supcon.experiments.claims.rows.supcon_and_cross_entropy import equal_views
 
 CLAIM = Claim(
     title="SupCon transfers as well as cross-entropy",
@@ -13,11 +13,11 @@ CLAIM = Claim(
         "tell the classes apart, and here the encoder stays frozen."
     ),
     equal="As for the claim on accuracy. Handwritten digits, a linear classifier.",
-    arms=arms,
+    arms=equal_views,
     measurements=("transfer:digits",),
     comparisons=(
         Comparison(
-            "SupCon", "cross-entropy, equal views", "equal", "transfer_accuracy", margin=0.01
+            "SupCon", "cross-entropy, equal views", "not lower", "transfer:digits", margin=0.01
         ),
     ),
 )
