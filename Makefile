@@ -168,7 +168,7 @@ claims: $(CLAIMS_DATA) $(VENV)/demo-installed
 # On JAX, some minutes at a time: start it again until it says that no claim is left. TensorFlow reads the images before.
 CLAIMS_MINUTES ?= 8
 claims-accelerator: $(CLAIMS_DATA) $(VENV)/demo-installed $(if $(filter $(NEUTRAL_VENV)/%,$(ACCELERATOR_PYTHON)),$(NEUTRAL_VENV)/installed)
-	$(VENV)/bin/python $(CLAIMS) --tier=full --output_dir=build/claims/accelerator --minutes=0 || true
+	$(VENV)/bin/python $(CLAIMS) --tier=full --output_dir=build/claims/accelerator --minutes=0
 	KERAS_BACKEND=jax $(ACCELERATOR_PYTHON) $(CLAIMS) --tier=full --output_dir=build/claims/accelerator --minutes=$(CLAIMS_MINUTES)
 
 datasets: fashion-mnist emoji openclipart mnist

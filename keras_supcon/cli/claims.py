@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report_dir", metavar="FOLDER", help="folder for the report (default: --output_dir)"
     )
     parser.add_argument(
-        "--document", metavar="FILE", help="Markdown file that gets all results between its marks"
+        "--document",
+        metavar="FILE",
+        help="Markdown file that gets all results between its marks, once no claim is left",
     )
     parser.add_argument("--verdicts", metavar="FILE", help="the same for the short table")
     parser.add_argument(
@@ -60,6 +62,9 @@ def run(given: argparse.Namespace) -> int:
     outcomes = claims.run()
     if outcomes:
         print(as_text([_for_terminal(row) for row in outcome_rows(outcomes)]))
+    if given.minutes == 0:
+        print("The images are there.")
+        return 0
     left = len(claims.claims) - len(outcomes)
     if left:
         print(f"{left} of {len(claims.claims)} claims are left; the same command goes on.")

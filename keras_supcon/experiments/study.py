@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +13,13 @@ from keras_supcon.evaluation import Report
 from keras_supcon.evaluation.reporting.charts import draw_bars, draw_lines
 from keras_supcon.evaluation.results import Result, describe
 from keras_supcon.experiments.study_settings import StudySettings, Value
-from keras_supcon.experiments.trials import PairedDifference, Trial, Trials, paired_difference
+from keras_supcon.experiments.trials import (
+    NO_SHARES,
+    PairedDifference,
+    Trial,
+    Trials,
+    paired_difference,
+)
 from keras_supcon.extras import require_extra
 from keras_supcon.files import DirectoryLock
 
@@ -36,7 +43,7 @@ class StudyResult(Result):
     seconds: dict[Value, float]
 
     title: ClassVar[str] = "Study"
-    caption: ClassVar[str] = "Mean over seeds, with its 95% interval."
+    caption: ClassVar[str] = "Mean over seeds, with its 95% interval. Shares alone are drawn."
 
     def difference(self, value: Value, name: str) -> PairedDifference:
         """Returns the difference of a value to the first one, paired by seed."""
@@ -47,12 +54,13 @@ class StudyResult(Result):
         rows, first = [], next(iter(self.numbers))
         for value, numbers in self.numbers.items():
             for name, found in numbers.items():
+                scale = _scale(name)
                 rows.append(
                     {
                         self.factor.replace("_", " "): str(value),
                         "number": name.replace("_", " "),
-                        "mean": f"{100 * np.mean(found):.2f}",
-                        "deviation": f"{100 * np.std(found, ddof=1):.2f}",
+                        "mean": _text(scale * np.mean(found)),
+                        "deviation": _text(scale * np.std(found, ddof=1)),
                         f"less that of {first}": "-" if value == first else self._less(value, name),
                         "seconds": f"{self.seconds[value]:.0f}",
                     }
@@ -60,11 +68,16 @@ class StudyResult(Result):
         return rows
 
     def _less(self, value: Value, name: str) -> str:
-        found = self.difference(value, name)
-        return f"{100 * found.mean:+.2f} ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
+        found, scale = self.difference(value, name), _scale(name)
+        if found.num_missing:
+            return "diverged"
+        mean, low, high = (f"{scale * one:+.2f}" for one in (found.mean, found.low, found.high))
+        return f"{mean} ({low} to {high})"
 
     def plot(self, narrow: bool = False) -> Figure:
         names = list(next(iter(self.numbers.values())))
+        shares = [name for name in names if name not in NO_SHARES]
+        names = shares or names
         spans = {
             name: {
                 value: paired_difference(one[name], np.zeros(len(one[name])))
@@ -182,6 +195,14 @@ class Study:
     def _print(self, done: int, total: int) -> None:
         if self.settings.verbose:
             print(f"trainings: {done} of {total}", flush=True)
+
+
+def _scale(name: str) -> int:
+    return 1 if name in NO_SHARES else 100
+
+
+def _text(number: float) -> str:
+    return "diverged" if math.isnan(number) else f"{number:.2f}"
 
 
 def _plain(settings: StudySettings) -> dict[str, Any]:

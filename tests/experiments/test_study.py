@@ -47,6 +47,20 @@ def test_each_value_changes_the_training_in_its_factor_alone(factor, tmp_path):
     assert len(differing) == 1
 
 
+@pytest.mark.slow
+def test_a_value_that_diverges_is_reported(tmp_path):
+    result = Study(
+        settings(tmp_path, "learning_rate", (1e-3, 1e30), measurement="calibration")
+    ).run()
+    rows = {(row["learning rate"], row["number"]): row for row in result.rows()}
+    wild = rows["1e+30", "calibration error"]
+    assert wild["mean"] == wild["deviation"] == wild["less that of 0.001"] == "diverged"
+    # A likelihood is no share: it is not in hundredths.
+    mean = sum(result.numbers[1e-3]["negative_log_likelihood"]) / 2
+    assert rows["0.001", "negative log likelihood"]["mean"] == f"{mean:.2f}"
+    assert (tmp_path / "report.html").exists()
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -60,7 +74,7 @@ def test_each_value_changes_the_training_in_its_factor_alone(factor, tmp_path):
         ({"factor": "epochs", "values": (1, 0)}, "`epochs` should be"),
         ({"factor": "loss", "values": ("SupConLoss", "")}, "names"),
         ({"seeds": 1}, "`seeds` should be a whole number of at least 2"),
-        ({"measurement": "beauty"}, "`measurements` should be among"),
+        ({"measurement": "beauty"}, "A measurement should be among"),
         ({"batch_size": 0}, "`batch_size` should be"),
     ],
 )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from keras_supcon.arguments import (
     check_choice,
@@ -15,8 +18,13 @@ from keras_supcon.arguments import (
     check_not_negative,
     check_whole_number,
 )
+from keras_supcon.evaluation.results import describe
 from keras_supcon.experiments.claims.claim import Arm, Claim
-from keras_supcon.experiments.claims.document import write_documents, write_report
+from keras_supcon.experiments.claims.document import (
+    check_marks,
+    write_documents,
+    write_report,
+)
 from keras_supcon.experiments.claims.outcome import Outcome, compare_arms
 from keras_supcon.experiments.claims.rows import read_claims
 from keras_supcon.experiments.claims.tier import TIERS
@@ -29,9 +37,31 @@ RESULTS = "claims.json"
 # The seed of the trainings that choose a learning rate: none of those that are measured.
 _CHOOSING_SEED = 1000
 
+
+@dataclasses.dataclass(frozen=True)
+class _Choice:
+    """The learning rate of a training, and what it was chosen by.
+
+    Args:
+        accuracies: Validation accuracy of each learning rate; NaN where training diverged.
+        seconds: What the trainings took, by their digests and seeds.
+    """
+
+    accuracies: Mapping[float, float]
+    seconds: Mapping[tuple[str, int], float]
+
+    @property
+    def learning_rate(self) -> float:
+        """The best one, the lowest of several."""
+        return max(
+            sorted(self.accuracies),
+            key=lambda rate: np.nan_to_num(self.accuracies[rate], nan=-math.inf),
+        )
+
+
 # From a training and the learning rates that it chooses from to its choice; None while a trial is
 # missing.
-_Chosen = dict[tuple[Training, tuple[float, ...]], float | None]
+_Chosen = dict[tuple[Training, tuple[float, ...]], _Choice | None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,11 +74,11 @@ class ClaimsSettings:
         report_dir: Folder for claims.json and the report; None takes `output_dir`.
         claims: Names of claims; None for all.
         data_dir: Folder of TFDS data sets.
-        document: Markdown file that gets everything between its marks, see `write_between`; None
-            for none.
+        document: Markdown file that gets everything between its marks, see `write_between`, once no
+            claim is left; None for none. Not with `claims`.
         verdicts: The same for the short table of verdicts.
-        processes: Processes that train at the same time, each on one core; None takes what suits
-            the tier.
+        processes: Processes that train at the same time, each on one core with TensorFlow and
+            PyTorch; None takes what suits the tier.
         minutes: No training is begun after so many minutes; None for no limit. Start again to go
             on. 0 reads the images alone, for a machine without TensorFlow: it finds them in
             `output_dir`.
@@ -73,6 +103,12 @@ class ClaimsSettings:
         check_choice("tier", self.tier, tuple(TIERS))
         if self.claims is not None:
             check_choices("claims", self.claims, tuple(read_claims()))
+            for name in ("document", "verdicts"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"`{name}` should be None with `claims`, since it has all of them. "
+                        f"Received: {name}={os.fspath(getattr(self, name))!r}"
+                    )
         if self.processes is not None:
             check_whole_number("processes", self.processes, at_least=1)
         if self.minutes is not None:
@@ -127,39 +163,44 @@ class Claims:
             What was found; of claims whose trainings are all there.
 
         Raises:
-            ValueError: If a training and its images do not go together.
+            ValueError: If a training and its images do not go together, a document has no marks, or
+                the report is that of another tier.
             RuntimeError: If a data set is missing, or another process runs in the folder.
             OSError: If the folder cannot be written to.
         """
-        folder = self.output_dir
-        if self.settings.report_dir is not None:
-            folder = pathlib.Path(self.settings.report_dir)
-        documents = {"claims": self.settings.document, "verdicts": self.settings.verdicts}
+        settings = self.settings
+        folder = pathlib.Path(settings.report_dir or self.output_dir)
+        documents = {
+            name: pathlib.Path(path)
+            for name, path in (("claims", settings.document), ("verdicts", settings.verdicts))
+            if path is not None
+        }
+        for name, path in documents.items():
+            check_marks(path, name)
+        _check_tier(folder, self.tier.name)
         with DirectoryLock(self.output_dir):
             outcomes = self.find()
+            if not outcomes:
+                return outcomes
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(
-                folder / RESULTS,
-                {
-                    "tier": self.tier.name,
-                    "description": self.tier.description,
-                    "claims": {one.name: one.to_dict() for one in outcomes},
-                },
-            )
-            if outcomes:
-                write_report(outcomes, self.tier, folder)
-                given = {name: pathlib.Path(one) for name, one in documents.items() if one}
-                write_documents(outcomes, self.tier, given, folder)
+            protocol = describe("claims", tier=self.tier.name, description=self.tier.description)
+            found = {one.name: one.to_dict() for one in outcomes}
+            write_json(folder / RESULTS, {"protocol": protocol, "claims": found})
+            write_report(outcomes, self.tier, folder)
+            if len(outcomes) == len(self.claims):
+                write_documents(outcomes, self.tier, documents, folder)
         return outcomes
 
     def find(self) -> list[Outcome]:
-        """Does what `run` does without writing documents."""
+        """Does what `run` does without writing documents, and without a lock of the folder."""
         minutes = self.settings.minutes
         self._deadline = None if minutes is None else time.time() + 60 * minutes
         for name, claim in self.claims.items():
             for arm in self._arms[name].values():
                 for training in arm.trainings:
                     self._trials.read_images(training, claim.measurements)
+        if minutes == 0:
+            return []
         chosen = self._choose_learning_rates()
         trials = [
             Trial(training, seed, claim.measurements)
@@ -195,26 +236,26 @@ class Claims:
         results = self._run(list(trials.values()), "trainings that choose learning rates")
         chosen: _Chosen = {}
         for training, rates in candidates:
-            found = {}
-            for rate in rates:
-                trial = trials[training, rate]
-                if results.holds(trial.training, trial.seed):
-                    accuracy = results.number(trial.training, trial.seed, "accuracy")
-                    found[rate] = -math.inf if math.isnan(accuracy) else accuracy
-            is_whole = len(found) == len(rates)
-            chosen[training, rates] = max(found, key=found.get) if is_whole else None
+            keys = {rate: (trials[training, rate].training, _CHOOSING_SEED) for rate in rates}
+            is_whole = all(results.holds(*key) for key in keys.values())
+            chosen[training, rates] = None
+            if is_whole:
+                chosen[training, rates] = _Choice(
+                    {rate: results.number(*key, "accuracy") for rate, key in keys.items()},
+                    {(one.digest, seed): results.seconds(one, seed) for one, seed in keys.values()},
+                )
         return chosen
 
     def _trainings(self, arm: Arm, chosen: _Chosen) -> tuple[Training, ...]:
         """Returns the trainings of an arm with their learning rates; none while one is missing."""
         if not arm.learning_rates:
             return arm.trainings
-        rates = [chosen[training, arm.learning_rates] for training in arm.trainings]
-        if None in rates:
+        choices = [chosen[training, arm.learning_rates] for training in arm.trainings]
+        if None in choices:
             return ()
         return tuple(
-            dataclasses.replace(training, learning_rate=rate)
-            for training, rate in zip(arm.trainings, rates, strict=True)
+            dataclasses.replace(training, learning_rate=choice.learning_rate)
+            for training, choice in zip(arm.trainings, choices, strict=True)
         )
 
     def _run(self, trials: list[Trial], what: str) -> TrialResults:
@@ -226,7 +267,7 @@ class Claims:
 
     def _outcome(self, name: str, chosen: _Chosen, results: TrialResults) -> Outcome | None:
         """Judges a claim, or returns None while trainings are missing."""
-        claim, arms, rates, seconds = self.claims[name], {}, {}, {}
+        claim, arms, rates, seconds, validation = self.claims[name], {}, {}, {}, {}
         numbers = sorted({number for one in claim.comparisons for number in one.numbers})
         for arm_name, arm in self._arms[name].items():
             trainings = self._trainings(arm, chosen)
@@ -237,6 +278,10 @@ class Claims:
                 (training.digest, seed): results.seconds(training, seed) for training, seed in keys
             }
             rates[arm_name] = _rates_text(arm, trainings)
+            for training in arm.trainings if arm.learning_rates else ():
+                choice = chosen[training, arm.learning_rates]
+                seconds |= choice.seconds
+                validation.setdefault(arm_name, []).append(dict(choice.accuracies))
             arms[arm_name] = {
                 number: tuple(
                     arm.combined([results.number(one, seed, number) for one in trainings])
@@ -251,7 +296,25 @@ class Claims:
             compare_arms(claim, arms),
             arms,
             rates,
+            validation,
             sum(seconds.values()),
+        )
+
+
+def _check_tier(folder: pathlib.Path, tier: str) -> None:
+    """Checks that a folder has no results of another tier.
+
+    Raises:
+        ValueError: If it has.
+    """
+    try:
+        known = json.loads((folder / RESULTS).read_bytes())["protocol"]["tier"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if known != tier:
+        raise ValueError(
+            f"`report_dir` should not have the report of another tier. Received: "
+            f"{os.fspath(folder)!r}, of the tier {known!r}, with tier={tier!r}"
         )
 
 

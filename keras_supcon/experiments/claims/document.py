@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _READING = (
-    "Each difference is the mean over seeds, paired: both arms have the same first weights, images "
-    "and order. In brackets is Student's 95% interval of the mean. A claim holds if the interval "
-    "is on the expected side of zero, is contradicted if it is on the other side, and is not shown "
-    "otherwise. Numbers are in points (hundredths), unless it says otherwise. Seconds are those of "
-    "one core, of all trainings and measurements of a claim, also of those that it shares."
+    "Each difference is the mean over seeds, paired: both arms have the same first weights of the "
+    "encoder, images and order. In brackets is Student's 95% interval of the mean. A comparison "
+    "holds if the interval is where it was expected, is contradicted if it is outside of that, and "
+    "is not shown otherwise. Of several comparisons the table has the first one that has the "
+    "verdict of all. Numbers are in points (hundredths), unless it says otherwise. Seconds are "
+    "those of all trainings and measurements of a claim, also of those that it shares and those "
+    "that choose learning rates."
 )
 
 
@@ -233,17 +235,37 @@ def write_between(path: pathlib.Path, name: str, text: str) -> None:
     Raises:
         ValueError: If the marks are not there once each.
     """
-    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-    content = path.read_text(encoding="utf-8")
-    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    if len(pattern.findall(content)) != 1:
-        raise ValueError(
-            f"The document should have {begin} and {end} once. Received: {os.fspath(path)!r}"
-        )
+    content = check_marks(path, name)
+    begin, end, pattern = _marks(name)
     with whole_file(path) as unfinished:
         unfinished.write_text(
             pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", content), encoding="utf-8"
         )
+
+
+def check_marks(path: pathlib.Path, name: str) -> str:
+    """Checks that a document has the marks that `write_between` needs, and returns it.
+
+    Args:
+        path: The document.
+        name: Name of the marks.
+
+    Raises:
+        ValueError: If they are not there once each, or there is no such file.
+    """
+    begin, end, pattern = _marks(name)
+    content = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if len(pattern.findall(content)) != 1:
+        raise ValueError(
+            f"A document should have {begin} and {end} once. Received: {os.fspath(path)!r}"
+            + ("" if path.is_file() else ", which is no file")
+        )
+    return content
+
+
+def _marks(name: str) -> tuple[str, str, re.Pattern[str]]:
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    return begin, end, re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
 
 
 def write_documents(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,8 +57,10 @@ class Outcome:
         compared: Its comparisons.
         arms: From an arm to its numbers, from their names to one for each seed.
         learning_rates: From an arm to the learning rate that was chosen or given.
-        seconds: What its trainings and measurements took, those of other claims included that it
-            shares.
+        validation: From an arm that chose a learning rate to the validation accuracy of each, for
+            each of its trainings.
+        seconds: What its trainings and measurements took, those that chose included and those that
+            it shares with other claims.
         exact: What was computed, of a claim without training.
     """
 
@@ -67,6 +69,9 @@ class Outcome:
     compared: tuple[Compared, ...] = ()
     arms: Mapping[str, Mapping[str, tuple[float, ...]]] = dataclasses.field(default_factory=dict)
     learning_rates: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    validation: Mapping[str, Sequence[Mapping[float, float]]] = dataclasses.field(
+        default_factory=dict
+    )
     seconds: float = 0.0
     exact: Exact | None = None
 
@@ -104,6 +109,7 @@ class Outcome:
                 for arm, numbers in self.arms.items()
             },
             "learning_rates": dict(self.learning_rates),
+            "validation_accuracies": {arm: list(one) for arm, one in self.validation.items()},
             "exact": None if self.exact is None else self.exact.statement,
         }
 

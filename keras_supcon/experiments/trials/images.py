@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import zipfile
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,7 @@ class ImageReader:
     ) -> None:
         self._folder, self._data_dir, self._reads_files = folder, data_dir, reads_files
         self._read: dict[Images, Arrays] = {}
+        self._digests: dict[Images, str] = {}
 
     @property
     def for_other_processes(self) -> ImageReader:
@@ -79,6 +81,12 @@ class ImageReader:
             self._read[images] = self._read_once(images)
         return self._read[images]
 
+    def digest(self, images: Images) -> str:
+        """Reads the images of a trial and returns the digest of their pixels and labels."""
+        if images not in self._digests:
+            self._digests[images] = self.read(images).digest
+        return self._digests[images]
+
     def _read_once(self, images: Images) -> Arrays:
         path = self._folder / f"{images.digest}.npz"
         if self._reads_files and path.exists():
@@ -96,8 +104,14 @@ class ImageReader:
 
 
 def _from_file(path: pathlib.Path) -> Arrays:
-    with np.load(path) as arrays:
-        return Arrays(**arrays)
+    try:
+        with np.load(path) as arrays:
+            return Arrays(**arrays)
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise RuntimeError(
+            f"The images in {os.fspath(path)!r} are damaged. Start again with TensorFlow, which "
+            f"reads them from the data set: {error}"
+        ) from error
 
 
 def read_images(images: Images, data_dir: str | os.PathLike[str] | None = None) -> Arrays:

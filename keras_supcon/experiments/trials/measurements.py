@@ -193,7 +193,9 @@ def measure(trained: Trained, name: str) -> dict[str, float]:
         Numbers by their names; all are NaN if the training diverged.
     """
     if not trained.is_finite:
-        return dict.fromkeys(numbers_of(name), math.nan)
+        is_gray = trained.arrays.train.shape[-1] == 1  # which has no probe of the color
+        numbers = (one for one in numbers_of(name) if not (is_gray and one.startswith("grayscale")))
+        return dict.fromkeys(numbers, math.nan)
     name, _, argument = name.partition(":")
     return _MEASUREMENTS[name](trained, *([argument] if argument else []))
 
@@ -218,7 +220,7 @@ def digest_of_others(reader: ImageReader, name: str, training: Training) -> str:
     of_others = {"transfer": _transfer_images, "finer": _finer_images}
     if known not in of_others:
         return ""
-    return reader.read(of_others[known](argument, training)).digest
+    return reader.digest(of_others[known](argument, training))
 
 
 def check_measurement(name: str) -> str:
@@ -226,7 +228,7 @@ def check_measurement(name: str) -> str:
     known, _, argument = name.partition(":") if isinstance(name, str) else (name, "", "")
     if known not in MEASUREMENTS or bool(argument) != (known in ("transfer", "finer")):
         raise ValueError(
-            f"`measurements` should be among {MEASUREMENTS}, 'transfer' and 'finer' with a name "
+            f"A measurement should be among {MEASUREMENTS}, 'transfer' and 'finer' with a name "
             f"after a colon. Received: {name!r}"
         )
     return name

@@ -8,15 +8,19 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from keras_supcon.arguments import is_number
 from keras_supcon.experiments.run_folder import write_json
 from keras_supcon.experiments.trials.training import Training
+
+_PARTS = ("numbers", "seconds", "images")
 
 
 class TrialStore:
     """Keeps what trials measured in a folder, with everything that it depends on.
 
     A file counts for nothing unless all of that is the same: settings, pixels and labels, backend
-    and the version of this package. A damaged file counts for nothing either.
+    and versions. A damaged file counts for nothing either. Those of other backends or versions lie
+    in other folders.
 
     Args:
         folder: The folder; it is made by the first `write`.
@@ -37,8 +41,8 @@ class TrialStore:
             data: Digest of its images.
 
         Returns:
-            `numbers`, those of each measurement by its name, and `seconds` likewise; empty if it is
-            not there.
+            `numbers`, those of each measurement by its name, `seconds` and `images`, the digest of
+            what it needed beside those of training, likewise; empty if it is not there or damaged.
         """
         try:
             content = json.loads(self._file_of(training, seed).read_bytes())
@@ -50,7 +54,7 @@ class TrialStore:
         if any(content.get(name) != value for name, value in record.items()):
             return {}
         results = content.get("results")
-        return results if isinstance(results, dict) else {}
+        return results if _is_whole(results) else {}
 
     def write(
         self, training: Training, seed: int, data: str, results: Mapping[str, Mapping[str, Any]]
@@ -72,3 +76,21 @@ class TrialStore:
             "data": data,
             "environment": self._environment,
         }
+
+
+def _is_whole(results: Any) -> bool:
+    """Returns whether results are what `TrialStore.write` writes."""
+    parts = [results.get(name) for name in _PARTS] if isinstance(results, dict) else []
+    if not parts or not all(isinstance(part, dict) for part in parts):
+        return False
+    numbers, seconds, images = parts
+    found = [number for one in numbers.values() for number in _values(one)]
+    return (
+        all(numbers.values())
+        and numbers.keys() == images.keys() <= seconds.keys()
+        and all(is_number(one) or one != one for one in [*found, *seconds.values()])
+    )
+
+
+def _values(numbers: Any) -> list[Any]:
+    return list(numbers.values()) if isinstance(numbers, dict) else [None]

@@ -104,13 +104,15 @@ class Trials:
     """Runs trials and keeps their results in a folder.
 
     A trial that is there already is not run again. What is killed goes on with the trials that are
-    missing. A trial of other settings, images or versions is another trial.
+    missing. A trial of other settings, images or versions is another trial. `Claims` and `Study`
+    lock their folder, this does not: two runs in one folder train the same.
 
     Args:
         folder: Folder of the results.
         data_dir: Folder of TFDS data sets.
-        processes: Number of processes that train at the same time, each on one core; 1 trains in
-            this process with all of its devices.
+        processes: Number of processes that train at the same time, each on one core with
+            TensorFlow and PyTorch; 1 trains in this process with all of its devices, and sets the
+            random seed of Keras there.
 
     Raises:
         ValueError: If `processes` is out of its range.
@@ -177,7 +179,7 @@ class Trials:
         missing: dict[str, list[Trial]] = {}
         for key, trial in wanted.items():
             training = trial.training
-            results = store.read(training, trial.seed, self._reader.read(training.images).digest)
+            results = store.read(training, trial.seed, self._reader.digest(training.images))
             if all(_is_there(results, name, training, self._reader) for name in trial.measurements):
                 found[key] = results
             else:
@@ -263,7 +265,7 @@ class _Job:
                 seconds[name] = time.perf_counter() - begin
                 others[name] = digest_of_others(self.reader, name, training)
             results = {"numbers": numbers, "seconds": seconds, "images": others}
-            store.write(training, trial.seed, trainer.arrays.digest, results)
+            store.write(training, trial.seed, self.reader.digest(training.images), results)
             yield (training.digest, trial.seed), results
 
 
@@ -316,8 +318,9 @@ def _is_there(
     results: Mapping[str, Any], name: str, training: Training, reader: ImageReader
 ) -> bool:
     """Returns whether results hold a measurement, of the images that it has today."""
-    images = results.get("images", {}).get(name)
-    return name in results.get("numbers", {}) and images == digest_of_others(reader, name, training)
+    if not results or name not in results["numbers"]:
+        return False
+    return results["images"].get(name) == digest_of_others(reader, name, training)
 
 
 def _end_with(sentinel: int) -> None:

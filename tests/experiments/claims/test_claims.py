@@ -113,7 +113,7 @@ def test_the_table_shows_the_comparison_that_decided():
         (lambda: Comparison("a", "b", "equal"), "`margin` should be positive"),
         (lambda: Comparison("a", "b", "not lower"), "`margin` should be positive"),
         (lambda: Comparison("a", "b", "lower", margin=0.1), "`margin` should be positive"),
-        (lambda: dataclasses.replace(CLAIM, measurements=("f1",)), "`measurements` should be"),
+        (lambda: dataclasses.replace(CLAIM, measurements=("f1",)), "A measurement should be"),
         (
             lambda: dataclasses.replace(CLAIM, measurements=("linear",)).checked_arms(None),
             "should be of the numbers \\['linear'\\].*Received: 'accuracy'",
@@ -255,6 +255,58 @@ def test_a_run_judges_and_writes(run, tmp_path):
     before = len(trained)
     run()
     assert len(trained) == before
+
+
+def test_documents_have_all_claims_or_stay_as_they_are(run, tmp_path, monkeypatch):
+    document = tmp_path / "claims.md"
+    text = "<!-- begin claims -->\nearlier\n<!-- end claims -->\n"
+    document.write_text(text)
+    with pytest.raises(ValueError, match="`document` should be None with `claims`"):
+        run(document=document, claims=["epochs"])
+    run(claims=["epochs"])
+    now = iter([0.0])
+    with monkeypatch.context() as patch:
+        patch.setattr(module.time, "time", lambda: next(now, 1e9))
+        outcomes, _ = run(document=document, minutes=3)
+    assert len(outcomes) == 1
+    assert document.read_text() == text
+    assert json.loads((tmp_path / "out" / "claims.json").read_text())["claims"].keys() == {"epochs"}
+    run(document=document)
+    assert "earlier" not in document.read_text()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_document_without_marks_is_refused_before_training(is_there, run, tmp_path):
+    if is_there:
+        (tmp_path / "page.md").write_text("no marks")
+    with pytest.raises(ValueError, match="should have <!-- begin verdicts -->.*page.md"):
+        run(verdicts=tmp_path / "page.md")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_of_another_tier_stays(run, tmp_path):
+    _, trained = run()
+    before, number = (tmp_path / "out" / "claims.json").read_bytes(), len(trained)
+    with pytest.raises(ValueError, match="another tier. Received: .*'small', with tier='full'"):
+        run(tier="full")
+    assert (tmp_path / "out" / "claims.json").read_bytes() == before
+    assert len(trained) == number
+
+
+def test_no_minutes_read_the_images_alone(run, tmp_path):
+    outcomes, trained = run(minutes=0)
+    assert outcomes == trained == []
+    assert [path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()] == [".npz"]
+
+
+def test_results_say_what_they_come_from(run, tmp_path):
+    run()
+    results = json.loads((tmp_path / "out" / "claims.json").read_text())
+    assert results["protocol"]["tier"] == "small"
+    assert {"keras", "backend", "numpy"} <= results["protocol"]["versions"].keys()
+    (accuracies,) = results["claims"]["rates"]["validation_accuracies"]["chosen within"]
+    assert accuracies == pytest.approx({"0.001": 1.493, "0.01": 1.5, "0.02": 1.49}, abs=2e-3)
+    assert "fixed" not in results["claims"]["rates"]["validation_accuracies"]
 
 
 def test_a_rate_that_diverges_is_not_chosen(run, monkeypatch):

@@ -120,6 +120,11 @@ def test_files_serve_other_processes_and_machines_without_tensorflow(tmp_path, m
         assert other.read(images).digest == arrays.digest
     with pytest.raises(ImportError):
         ImageReader(tmp_path).read(DIGITS)
+    (path,) = tmp_path.glob("*.npz")
+    for content in (b"", b"no archive", path.read_bytes()[:-100]):
+        path.write_bytes(content)
+        with pytest.raises(RuntimeError, match=r"npz' are damaged. Start again with TensorFlow"):
+            ImageReader(tmp_path).read(images)
 
 
 def test_images_without_a_label_are_refused(monkeypatch):

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_supcon.experiments import CROSS_ENTROPY, Images, Training
 from keras_supcon.experiments.trials.images import ImageReader
-from keras_supcon.experiments.trials.trainer import Trainer
+from keras_supcon.experiments.trials.trainer import Trainer, _Batches
 from keras_supcon.recipes import Component
 
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
@@ -62,6 +62,23 @@ def test_arms_of_a_seed_begin_with_one_encoder(reader):
     for other in begins[1:]:
         for one, same in zip(begins[0], other, strict=True):
             np.testing.assert_array_equal(one, same)
+
+
+def test_arms_of_a_seed_see_the_same_batches_in_the_same_order(reader, monkeypatch):
+    taken = _Batches.__getitem__
+    seen = []
+
+    def record(batches, number):
+        images, labels = taken(batches, number)
+        seen[-1][batches._epoch, number] = images.tobytes()
+        return images, labels
+
+    monkeypatch.setattr(_Batches, "__getitem__", record)
+    for fields in METHODS.values():
+        seen.append({})
+        Trainer(dataclasses.replace(TRAINING, epochs=2, **fields), reader).train(3)
+    assert len(set(seen[0].values())) == 6
+    assert all(one == seen[0] for one in seen[1:])
 
 
 def test_a_batch_beyond_the_images_is_refused(reader):

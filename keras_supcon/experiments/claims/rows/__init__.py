@@ -19,6 +19,9 @@ def read_claims() -> Mapping[str, Claim]:
     for module in pkgutil.iter_modules(__path__):
         claim = getattr(importlib.import_module(f"{__name__}.{module.name}"), "CLAIM", None)
         if not isinstance(claim, Claim):
-            raise TypeError(f"{module.name}.py of the claims should have a `Claim` named CLAIM")
+            raise TypeError(
+                f"{module.name}.py of the claims should have a `Claim` named CLAIM. Received: "
+                f"{claim!r}"
+            )
         claims[module.name] = claim
     return dict(sorted(claims.items(), key=lambda pair: (GROUPS.index(pair[1].group), pair[0])))
