@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections.abc import Sequence
 
 from keras_supcon.cli import claims, demo, doctor, embed, evaluate, study
@@ -18,6 +19,7 @@ _COMMANDS = {
     "demo": demo,
     "doctor": doctor,
 }
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Arguments of the command line; None takes those of the process.
 
     Returns:
-        The exit code: 0 if all went well.
+        The exit code: 0 if all went well, 130 if it was interrupted.
 
     Raises:
         SystemExit: For `--help`, and with one line for what the user can mend.
@@ -61,4 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("tensorflow").setLevel("ERROR")
     names = {name: name for name in vars(given)}
     with one_line_errors(ValueError, RuntimeError, OSError, ImportError, flags=names):
-        return _COMMANDS[given.command].run(given)
+        try:
+            return _COMMANDS[given.command].run(given)
+        except KeyboardInterrupt:
+            print(f"{parser.prog} {given.command}: stopped", file=sys.stderr)
+            return _INTERRUPTED

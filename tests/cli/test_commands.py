@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_supcon.cli import doctor, main
+from keras_supcon.experiments.claims import Claims
 
 COMMANDS = ("evaluate", "embed", "study", "claims", "demo", "doctor")
 
@@ -139,6 +140,15 @@ def test_unknown_commands_are_named(capsys):
 
 
 @pytest.mark.neutral
+def test_an_interrupted_command_says_so(tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Claims, "run", interrupt)
+    assert main(["claims", f"--output_dir={tmp_path}"]) == 130
+    assert capsys.readouterr().err == "keras-supcon claims: stopped\n"
+
+
 def test_claims_judges_what_is_computed(tmp_path, capsys):
     names = "in_below_out, hard_and_easy_pairs"
     assert main(["claims", f"--claims={names}", f"--output_dir={tmp_path}"]) == 0
@@ -155,11 +165,12 @@ def test_claims_judges_what_is_computed(tmp_path, capsys):
     [
         (["claims", "--claims=none"], "`--claims` should be"),
         (["claims", "--minutes=-1"], "`--minutes` should be"),
+        (["claims", "--claims=simclr", "--verdicts=x.md"], "`--verdicts` should be None"),
         (["study", "--factor=epochs", "--values=1,x", "--dataset=digits"], "`--values` should be"),
         (["study", "--factor=epochs", "--values=1", "--dataset=digits"], "at least two"),
         (["study", "--factor=epochs", "--values=1,2", "--dataset=digits", "--seeds=1"], "--seeds"),
     ],
-    ids=["name", "minutes", "kind", "one", "seeds"],
+    ids=["name", "minutes", "documents", "kind", "one", "seeds"],
 )
 def test_wrong_arguments_of_experiments_are_one_line(arguments, message, tmp_path):
     with pytest.raises(SystemExit, match=message):

@@ -75,7 +75,7 @@ class Trainer:
         training = self.training
         make_component(encoders, training.encoder)
         self._augmenter(seed=0)
-        self._optimizer()
+        self._check_optimizer()
         if training.head is not None:
             make_component(layers, training.head)
         if not training.is_cross_entropy:
@@ -122,6 +122,15 @@ class Trainer:
             given = {"seed": derive_seed(seed, "transformation", number)} if draws else {}
             before.append(make_component(keras.layers, component, **given))
         return keras.Sequential([*before, policy]) if before else policy
+
+    def _check_optimizer(self) -> None:
+        optimizer, variable = self._optimizer(), keras.Variable(np.zeros(1, "float32"))
+        try:
+            optimizer.apply([keras.ops.zeros(1)], [variable])
+        except NotImplementedError as error:
+            raise ValueError(
+                f"`optimizer` should be a class that trains. Received: {self.training.optimizer}"
+            ) from error
 
     def _optimizer(self) -> keras.optimizers.Optimizer:
         training = self.training

@@ -213,6 +213,7 @@ class Trials:
         waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         for job in jobs:
             waiting.put(dataclasses.replace(job, reader=reader))
+        others = set(multiprocessing.active_children())
         with concurrent.futures.ThreadPoolExecutor(self._processes) as threads:
             running = [threads.submit(_feed, waiting, report) for _ in range(self._processes)]
             try:
@@ -223,6 +224,10 @@ class Trials:
                     "A process of training was killed, perhaps for memory. Start again to go on "
                     "with the trials that are missing."
                 ) from error
+            except KeyboardInterrupt:
+                for process in set(multiprocessing.active_children()) - others:
+                    process.terminate()
+                raise
             finally:
                 while not waiting.empty():  # leave nothing to the other threads
                     waiting.get()

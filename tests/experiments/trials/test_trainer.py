@@ -95,8 +95,11 @@ def test_a_batch_beyond_the_images_is_refused(reader):
             "multiple of the number of views",
         ),
         ({"loss": Component("SupConLoss", {"temperature": -1})}, "`temperature` should be"),
+        ({"loss": Component("supcon_loss")}, "should be a class in `keras_supcon.losses`"),
+        ({"optimizer": Component("get")}, "should be a class in `keras.optimizers`"),
+        ({"optimizer": Component("Optimizer")}, "`optimizer` should be a class that trains"),
     ],
-    ids=["name", "together", "range"],
+    ids=["name", "together", "range", "function", "other_function", "base"],
 )
 def test_what_does_not_go_together_is_found_before_training(fields, message, reader):
     with pytest.raises(ValueError, match=message):
