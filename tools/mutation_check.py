@@ -1697,9 +1697,7 @@ MUTATIONS = (
         file="keras_supcon/experiments/trials/trials.py",
         before="    os._exit(1)",
         after="    return",
-        tests=(
-            "tests/experiments/trials/test_trials.py::test_processes_end_when_their_parent_is_killed",
-        ),
+        tests=("tests/experiments/trials/test_processes.py",),
     ),
     Mutation(
         name="settings_are_chosen_on_test_images",
