@@ -33,30 +33,24 @@ _READING = (
 
 
 def outcome_rows(outcomes: Sequence[Outcome]) -> list[dict[str, str]]:
-    """Returns the table of verdicts, a row for each claim."""
-    return [
-        {
-            "claim": one.claim.title,
-            "published": one.claim.published,
-            "here": _found(one),
-            "verdict": one.verdict,
-            "seconds": f"{one.seconds:,.0f}" if one.compared else "-",
-        }
-        for one in outcomes
-    ]
+    """Returns the table of verdicts, a row for each claim.
 
-
-def _found(outcome: Outcome) -> str:
-    """Returns the difference that decided, by its name if there are several, or what was computed.
-
-    With the verdict "not shown" that is the first one that was not shown.
+    Of several comparisons it has the first one with the verdict of all.
     """
-    decisive = outcome.decisive
-    if decisive is None:
-        return outcome.exact.statement
-    if len(outcome.compared) == 1:
-        return decisive.text
-    return f"{decisive.text}, {comparison_name(decisive)}"
+    rows = []
+    for one in outcomes:
+        decisive = one.decisive
+        rows.append(
+            {
+                "claim": one.claim.title,
+                "published": one.claim.published,
+                "compared": comparison_name(decisive) if decisive else "computed",
+                "here": decisive.text if decisive else one.exact.statement,
+                "verdict": one.verdict,
+                "seconds": f"{one.seconds:,.0f}" if decisive else "-",
+            }
+        )
+    return rows
 
 
 def comparison_rows(outcome: Outcome) -> list[dict[str, str]]:
