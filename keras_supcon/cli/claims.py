@@ -72,6 +72,6 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _for_terminal(row: dict[str, str]) -> dict[str, str]:
-    """Returns a row without what is long."""
-    short = {name: text for name, text in row.items() if name not in ("published", "compared")}
-    return {**short, "here": "see the report"} if row["compared"] == "computed" else short
+    """Returns a row without what is long: published figures and what was computed."""
+    short = {name: text for name, text in row.items() if name != "published"}
+    return short if row["seconds"] != "-" else {**short, "here": "see the report"}

@@ -6,20 +6,18 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from keras_supcon.evaluation import Report
-from keras_supcon.evaluation.reporting.charts import draw_bars, draw_lines
-from keras_supcon.experiments.claims.outcome import Compared, Outcome, mean_text
+from keras_supcon.experiments.claims.outcome import (
+    Compared,
+    Outcome,
+    comparison_name,
+    mean_text,
+)
+from keras_supcon.experiments.claims.pictures import draw_outcome, draw_verdicts
 from keras_supcon.experiments.claims.tier import Tier
 from keras_supcon.experiments.comparison_table import markdown_table
-from keras_supcon.experiments.trials import paired_difference
 from keras_supcon.files import whole_file
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _READING = (
     "Each difference is the mean over seeds, paired: both arms have the same first weights of the "
@@ -30,6 +28,12 @@ _READING = (
     "those of all trainings and measurements of a claim, also of those that it shares and those "
     "that choose learning rates."
 )
+
+_PICTURE = (
+    "A row is the difference that decided a claim: the mean with its interval, and a dot for each "
+    "seed. Gray is where the claim expects it. Green claims hold, red ones are contradicted."
+)
+_VERDICTS = "verdicts"
 
 
 def outcome_rows(outcomes: Sequence[Outcome]) -> list[dict[str, str]]:
@@ -44,7 +48,6 @@ def outcome_rows(outcomes: Sequence[Outcome]) -> list[dict[str, str]]:
             {
                 "claim": one.claim.title,
                 "published": one.claim.published,
-                "compared": comparison_name(decisive) if decisive else "computed",
                 "here": decisive.text if decisive else one.exact.statement,
                 "verdict": one.verdict,
                 "seconds": f"{one.seconds:,.0f}" if decisive else "-",
@@ -84,15 +87,6 @@ def arm_rows(outcome: Outcome) -> list[dict[str, str]]:
     ]
 
 
-def comparison_name(compared: Compared) -> str:
-    """Returns what was compared, such as `out - in, accuracy`."""
-    one = compared.comparison
-    first, second = (name.replace("_", " ") for name in one.numbers)
-    if first == second:
-        return f"{one.first} - {one.second}, {first}"
-    return f"{one.first}, {first} - {one.second}, {second}"
-
-
 def _expectation(compared: Compared) -> str:
     one = compared.comparison
     return {
@@ -101,52 +95,6 @@ def _expectation(compared: Compared) -> str:
         "equal": f"within {100 * one.margin:g}",
         "not lower": f"above -{100 * one.margin:g}",
     }[one.expected]
-
-
-def draw_outcome(outcome: Outcome, narrow: bool = False) -> Figure:
-    """Draws what was found of a claim.
-
-    That is a line over the values of its axis if it has one, else the differences as bars.
-    """
-    if outcome.exact is not None:
-        exact = outcome.exact
-        return draw_lines(exact.values, exact.x_label, exact.y_label, narrow=narrow)
-    if outcome.claim.axis is not None:
-        return _draw_axis(outcome, narrow)
-    return draw_bars(
-        {comparison_name(one): one.difference.mean for one in outcome.compared},
-        "difference",
-        intervals={
-            comparison_name(one): (one.difference.low, one.difference.high)
-            for one in outcome.compared
-        },
-        percent=True,
-        narrow=narrow,
-    )
-
-
-def _draw_axis(outcome: Outcome, narrow: bool) -> Figure:
-    """Draws the number of each arm over the number in its name, a line for each kind of arm."""
-    number = outcome.claim.comparisons[0].number
-    lines: dict[str, list[tuple[float, tuple[float, ...]]]] = {}
-    for arm, numbers in outcome.arms.items():
-        kind, _, value = arm.rpartition(" ")
-        lines.setdefault(kind, []).append((float(value), numbers[number]))
-    series, intervals = {}, {}
-    for kind, points in lines.items():
-        points.sort()
-        spans = [paired_difference(values, np.zeros(len(values))) for _, values in points]
-        series[kind] = [x for x, _ in points], [one.mean for one in spans]
-        intervals[kind] = [one.low for one in spans], [one.high for one in spans]
-    return draw_lines(
-        series,
-        outcome.claim.axis,
-        number.replace("_", " "),
-        log_x=True,
-        intervals=intervals,
-        percent=True,
-        narrow=narrow,
-    )
 
 
 def write_report(
@@ -165,6 +113,7 @@ def write_report(
     report = Report(f"Claims about supervised contrastive learning, {tier.name} tier")
     report.add_text(f"{tier.description}\n\n{_READING}")
     report.add_table(outcome_rows(outcomes), "Verdicts")
+    report.add_figure(lambda narrow: draw_verdicts(outcomes, narrow), _PICTURE, name=_VERDICTS)
     for outcome in outcomes:
         claim = outcome.claim
         report.add_text(
@@ -193,7 +142,13 @@ def document_text(outcomes: Sequence[Outcome], tier: Tier, figures: str) -> str:
         tier: The tier.
         figures: Where a document finds the folder of pictures.
     """
-    parts = [tier.description, _READING, markdown_table(outcome_rows(outcomes))]
+    parts = [
+        tier.description,
+        _READING,
+        markdown_table(outcome_rows(outcomes)),
+        f"![Differences and verdicts]({figures}/{_VERDICTS}.png)",
+        _PICTURE,
+    ]
     for outcome in outcomes:
         claim = outcome.claim
         parts += [

@@ -135,3 +135,12 @@ def mean_text(name: str, values: tuple[float, ...]) -> str:
     scale = 1 if name in NO_SHARES else 100
     deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
     return f"{scale * np.mean(values):.2f} +- {scale * deviation:.2f}"
+
+
+def comparison_name(compared: Compared) -> str:
+    """Returns what was compared, such as `out - in, accuracy`."""
+    one = compared.comparison
+    first, second = (name.replace("_", " ") for name in one.numbers)
+    if first == second:
+        return f"{one.first} - {one.second}, {first}"
+    return f"{one.first}, {first} - {one.second}, {second}"

@@ -238,7 +238,7 @@ def test_a_run_judges_and_writes(run, tmp_path):
     assert "earlier table" not in text
     assert "### Two epochs are better than one: holds" in text
     assert "+10.00 (+10.00 to +10.00)" in text
-    assert "| chosen - fixed, accuracy " in text
+    assert "| +0.60 (+0.60 to +0.60) |" in text
     assert "](report/figures/epochs.png)" in text
     for name in ("report.html", "figures/epochs.png", "figures/rates.png"):
         assert (tmp_path / "report" / name).stat().st_size > 1000

@@ -12,6 +12,8 @@ from keras_supcon.experiments.claims.claim import GROUPS, Claim
 def read_claims() -> Mapping[str, Claim]:
     """Returns all claims by the names of their modules, in the order of the documents.
 
+    That is by group, those of the short table first.
+
     Raises:
         TypeError: If a module has no `CLAIM`.
     """
@@ -24,4 +26,8 @@ def read_claims() -> Mapping[str, Claim]:
                 f"{claim!r}"
             )
         claims[module.name] = claim
-    return dict(sorted(claims.items(), key=lambda pair: (GROUPS.index(pair[1].group), pair[0])))
+
+    def place(name: str) -> tuple[int, bool, str]:
+        return GROUPS.index(claims[name].group), not claims[name].is_prominent, name
+
+    return {name: claims[name] for name in sorted(claims, key=place)}
