@@ -113,7 +113,8 @@ def write_report(
     report = Report(f"Claims about supervised contrastive learning, {tier.name} tier")
     report.add_text(f"{tier.description}\n\n{_READING}")
     report.add_table(outcome_rows(outcomes), "Verdicts")
-    report.add_figure(lambda narrow: draw_verdicts(outcomes, narrow), _PICTURE, name=_VERDICTS)
+    if any(one.compared for one in outcomes):
+        report.add_figure(lambda narrow: draw_verdicts(outcomes, narrow), _PICTURE, name=_VERDICTS)
     for outcome in outcomes:
         claim = outcome.claim
         report.add_text(
@@ -142,13 +143,9 @@ def document_text(outcomes: Sequence[Outcome], tier: Tier, figures: str) -> str:
         tier: The tier.
         figures: Where a document finds the folder of pictures.
     """
-    parts = [
-        tier.description,
-        _READING,
-        markdown_table(outcome_rows(outcomes)),
-        f"![Differences and verdicts]({figures}/{_VERDICTS}.png)",
-        _PICTURE,
-    ]
+    parts = [tier.description, _READING, markdown_table(outcome_rows(outcomes))]
+    if any(one.compared for one in outcomes):
+        parts += [f"![Differences and verdicts]({figures}/{_VERDICTS}.png)", _PICTURE]
     for outcome in outcomes:
         claim = outcome.claim
         parts += [

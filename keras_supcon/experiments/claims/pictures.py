@@ -110,7 +110,7 @@ def _draw_rows(rows: Sequence[_Row], x_label: str, narrow: bool) -> Figure:
     ]
     heights = [_ROW + LINE * (text.count("\n") + 1) for text in texts]
     bottoms = np.cumsum(heights)
-    axes = new_axes(narrow, _BELOW + float(bottoms[-1]) if rows else None)
+    axes = new_axes(narrow, _BELOW + float(bottoms[-1]))
     values = np.concatenate([[0.0], *([*row.differences, row.low, row.high] for row in rows)])
     values = values[np.isfinite(values)]
     room = 0.08 * max(float(np.ptp(values)), 1e-9)
@@ -128,7 +128,7 @@ def _draw_rows(rows: Sequence[_Row], x_label: str, narrow: bool) -> Figure:
         )
     axes.axvline(0, color="0.2", linewidth=1)
     axes.set_xlim(left, right)
-    axes.set_ylim(float(bottoms[-1]) + 0.05 if rows else 1, -0.05)
+    axes.set_ylim(float(bottoms[-1]) + 0.05, -0.05)
     axes.set_yticks([])
     label_axes(axes, x_label, "")
     hide_sides(axes, "left")
