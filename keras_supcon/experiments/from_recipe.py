@@ -67,7 +67,7 @@ def make_component(module: ModuleType, component: Component, **arguments: Any) -
     >>> experiments.make_component(encoders, recipe.encoder, depth=18).depth
     18
     """
-    if not inspect.isclass(getattr(module, component.name, None)):
+    if not callable(getattr(module, component.name, None)):
         raise ValueError(
             f"The name of a component should be a class in `{module.__name__}`. Received: "
             f"{component.name!r}"

@@ -66,13 +66,13 @@ class _Classifier:
         self._model.compile(self._optimizer, loss)
         self._optimizer.build(self._model.trainable_variables)
         self._seed = seed
-        self._variables = [*self._model.variables, *self._optimizer.variables]
-        self._first = [keras.ops.convert_to_numpy(variable) for variable in self._variables]
+        self._state = [*self._model.variables, *self._optimizer.variables]
+        self._first = [keras.ops.convert_to_numpy(variable) for variable in self._state]
 
     def fit(self, features: np.ndarray, labels: np.ndarray, learning_rate: float) -> None:
         """Trains it, from its first weights."""
         keras.utils.set_random_seed(self._seed)
-        for variable, value in zip(self._variables, self._first, strict=True):
+        for variable, value in zip(self._state, self._first, strict=True):
             variable.assign(value)
         self._optimizer.learning_rate = learning_rate
         self._model.fit(features, labels, _BATCH_SIZE, _EPOCHS, verbose=0)

@@ -73,6 +73,13 @@ class Trainer:
             ValueError: If an argument is wrong, or arguments do not go together.
         """
         training = self.training
+        for room, component in ((losses, training.loss), (keras.optimizers, training.optimizer)):
+            found = getattr(room, component.name, None)
+            if found is not None and not inspect.isclass(found):
+                raise ValueError(
+                    f"The name of a component should be a class in `{room.__name__}`. Received: "
+                    f"{component.name!r}"
+                )
         make_component(encoders, training.encoder)
         self._augmenter(seed=0)
         self._check_optimizer()

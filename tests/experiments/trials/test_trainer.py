@@ -70,14 +70,15 @@ def test_arms_of_a_seed_see_the_same_batches_in_the_same_order(reader, monkeypat
 
     def record(batches, number):
         images, labels = taken(batches, number)
-        seen[-1][batches._epoch, number] = images.tobytes()
+        seen[-1].append(images.tobytes())
         return images, labels
 
     monkeypatch.setattr(_Batches, "__getitem__", record)
     for fields in METHODS.values():
-        seen.append({})
+        seen.append([])
         Trainer(dataclasses.replace(TRAINING, epochs=2, **fields), reader).train(3)
-    assert len(set(seen[0].values())) == 6
+    # Keras reads one batch or two for their shapes, and ends an epoch then.
+    assert len(seen[0]) == len(set(seen[0])) > 6
     assert all(one == seen[0] for one in seen[1:])
 
 

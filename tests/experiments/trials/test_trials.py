@@ -232,9 +232,6 @@ def test_every_measurement_of_both_methods(tmp_path):
     # The same images, a linear classifier on the same features, another draw of none.
     assert abs(number(TRAINING, 0, "transfer:digits") - number(TRAINING, 0, "linear")) < 0.2
     assert number(cross_entropy, 0, "accuracy") != number(cross_entropy, 0, "linear")
-    # Near to the optimum, whichever optimizer goes there.
-    for name in ("then_lars", "then_momentum", "then_rmsprop"):
-        assert abs(number(TRAINING, 0, name) - number(TRAINING, 0, "linear")) < 0.1
 
 
 @pytest.mark.slow
