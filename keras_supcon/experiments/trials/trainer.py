@@ -63,7 +63,10 @@ class Trainer:
         batches = _Batches(
             self.arrays.train, self.arrays.train_labels, self.training.batch_size, seed
         )
-        model.fit(batches, epochs=self.training.epochs, shuffle=False, verbose=0)
+        order = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs=None: batches.shuffle(epoch + 1)
+        )
+        model.fit(batches, epochs=self.training.epochs, shuffle=False, verbose=0, callbacks=[order])
         return Trained(self.training, seed, model, encoder, self.arrays, self._reader)
 
     def check(self) -> None:
@@ -154,16 +157,21 @@ class Trainer:
 
 
 class _Batches(keras.utils.PyDataset):
-    """Full batches of images, in an order that depends on the seed and the epoch alone."""
+    """Full batches of images, in an order that depends on the seed and the epoch alone.
+
+    Keras ends an epoch of its own wherever it reads a batch for its shape, which depends on backend
+    and model: so `shuffle` says which epoch it is.
+    """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, batch_size: int, seed: int) -> None:
         super().__init__()
         self._images, self._labels, self._batch_size = images, labels, batch_size
-        self._seed, self._epoch = seed, 0
-        self._shuffle()
+        self._seed = seed
+        self.shuffle(epoch=0)
 
-    def _shuffle(self) -> None:
-        rng = random_generator(derive_seed(self._seed, "order", self._epoch))
+    def shuffle(self, epoch: int) -> None:
+        """Takes the order of an epoch."""
+        rng = random_generator(derive_seed(self._seed, "order", epoch))
         self._order = rng.permutation(len(self._images))
 
     def __len__(self) -> int:
@@ -172,10 +180,6 @@ class _Batches(keras.utils.PyDataset):
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self._order[number * self._batch_size : (number + 1) * self._batch_size]
         return self._images[rows], self._labels[rows]
-
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
-        self._shuffle()
 
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:
