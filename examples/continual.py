@@ -28,6 +28,7 @@ flags.DEFINE_string(
     "dataset", "digits", "'digits' or the name of an image-classification data set in TFDS."
 )
 flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
+flags.DEFINE_string("label", None, "Class label, where a data set has several.")
 flags.DEFINE_string("train_split", "train", "Training images, as TFDS names them.")
 flags.DEFINE_string("test_split", "test", "Images to measure on, as TFDS names them.")
 flags.DEFINE_string("output_dir", "build/continual", "Folder for checkpoints, table and report.")

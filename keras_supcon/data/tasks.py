@@ -125,22 +125,25 @@ class TaskStream(Sequence):
 
         Args:
             images: Samples `(n, ...)`.
-            labels: Class ids `(n,)`, of the same classes.
+            labels: Class ids `(n,)`. Samples of classes that are in no task are left out; not every
+                class of a task needs one.
 
         Returns:
             A stream with the same classes, or transforms, in each task.
 
         Raises:
-            ValueError: If the arrays are not such, or the classes are others.
+            ValueError: If the arrays are not such, or a task has no sample.
         """
         images, labels = check_labeled_images(images, labels)
-        classes = {one for of_task in self.classes for one in of_task}
-        others = sorted(classes ^ {*np.unique(labels).tolist()})
-        if others:
-            raise ValueError(
-                "`labels` should have the classes of the tasks. Received: "
-                f"{_name(others)} in one of both alone"
-            )
+        for index, classes in enumerate(self.classes):
+            if not np.isin(labels, classes).any():
+                raise ValueError(
+                    "`labels` should have a class of each task. Received: none of "
+                    f"{_name(classes)} of task {index}"
+                )
+        is_known = np.isin(labels, np.concatenate(self.classes))
+        if not is_known.all():
+            images, labels = images[is_known], labels[is_known]
         return dataclasses.replace(self, images=images, labels=labels)
 
 

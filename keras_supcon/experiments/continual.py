@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _TABLE = "table.md"
 _CHOICE_SEED = 0  # of the images of each class, which are the same for all seeds
 _BASE = "co2l"
+_GOES_ON = "The same settings go on where they were stopped."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Continual:
     earlier samples, with both (`"co2l"`), and with both but all samples as anchors
     (`"symmetric"`). Each is measured after each task by `evaluation.continual_evaluation`; the
     buffer is there for that in all arms, whether they are trained with it or not. With one seed all
-    arms have the same first task, buffer and order of samples.
+    arms have the same first task, the same buffer, and the same seed of the order of samples.
 
     A run that was stopped or killed is resumed by the same settings, between tasks and within one,
     with the same figures. Other settings have folders of their own, and mix with nothing. In the
@@ -101,15 +103,12 @@ class Continual:
         self.output_dir = pathlib.Path(settings.output_dir)
         self.seeds = range(settings.seed, settings.seed + settings.seeds)
         self.streams = self._read()
-        self._stop = StopOnSignal()  # handles no signal until it is entered
-        known = versions()
-        self._environment = {name: known[name] for name in ("keras_supcon", "keras", "backend")}
+        self._stop = StopOnSignal(lambda: _GOES_ON)  # handles no signal until it is entered
+        self._environment = {name: one for name, one in versions().items() if name != "python"}
         self._models = Models(settings, self.streams.train.images.shape[1:])
         self._run(settings.arms[0], self.seeds[0]).check_batch_size()
-        numbers = settings.hyperparameters
-        if settings.buffer_strategy == "class_balanced":
-            classes = sum(map(len, self.streams.train.classes[:-1]))
-            data.ReplayBuffer(numbers.buffer_size).add(np.zeros((classes, 1)), np.arange(classes))
+        self._check_first_task()
+        self._check_buffers()
 
     def run(self, handle_signals: bool = False) -> ContinualResult:
         """Trains and measures all arms with all seeds, and writes table and report.
@@ -139,6 +138,39 @@ class Continual:
                     self._write(result)
             return dataclasses.replace(result, report=self._report(result))
 
+    def _check_first_task(self) -> None:
+        classes = self.streams.train.classes[0]
+        if len(classes) < 2:
+            raise ValueError(
+                "`num_tasks` should be small enough for two classes in the first task, which a "
+                f"classifier tells apart. Received: num_tasks={self.settings.num_tasks}, of which "
+                f"the first one has class {classes[0]} alone"
+            )
+
+    def _check_buffers(self) -> None:
+        """Checks that each class that was seen has a sample in the buffer of each seed."""
+        settings, stream = self.settings, self.streams.train
+        size, strategy = settings.hyperparameters.buffer_size, settings.buffer_strategy
+        classes = sum(map(len, stream.classes[:-1]))
+        received = f"Received: buffer_size={size}, buffer_strategy={strategy!r}"
+        if strategy == "class_balanced" and size < classes:
+            raise ValueError(
+                "`buffer_size` should be at least the number of classes before the last task, "
+                f"{classes}. {received}"
+            )
+        for seed in self.seeds if settings.scenario == "class" else ():
+            buffer = self._run(settings.arms[0], seed).new_buffer()
+            for task in stream[:-1]:
+                buffer.add(np.zeros((len(task), 1), "uint8"), task.loss_labels)
+                seen = {one for of_task in stream.classes[: task.index + 1] for one in of_task}
+                lost = sorted(seen - {*buffer.labels.tolist()})
+                if lost:
+                    raise ValueError(
+                        "`buffer_size` should be large enough for a sample of each class that was "
+                        f"seen. {received}, which has none of class {lost[0]} after task "
+                        f"{task.index + 1} with seed {seed}"
+                    )
+
     def _run(self, arm: str, seed: int) -> ContinualRun:
         return ContinualRun(
             self.settings, self.streams, arm, seed, self._environment, self._models, self._stop
@@ -158,9 +190,10 @@ class Continual:
     def _read(self) -> Streams:
         """Reads the images, of each class the same ones for all seeds, and makes the tasks."""
         settings, numbers = self.settings, self.settings.hyperparameters
+        label = {} if settings.label is None else {"label": settings.label}
         (images, labels), test = (
             _some_of_each_class(
-                *data.load_arrays(settings.dataset, split, settings.data_dir), number
+                *data.load_arrays(settings.dataset, split, settings.data_dir, **label), number
             )
             for split, number in (
                 (settings.train_split, numbers.images_per_class),
@@ -202,8 +235,9 @@ class Continual:
 
     def _explain(self, number_of_runs: int) -> str:
         settings, numbers = self.settings, self.settings.hyperparameters
+        sizes = list(dict.fromkeys(len(classes) for classes in self.streams.train.classes))
         tasks = (
-            f"{settings.num_tasks} tasks of {len(self.streams.train.classes[0])} classes"
+            f"{settings.num_tasks} tasks of {' or '.join(map(str, sizes))} classes"
             if settings.scenario == "class"
             else f"{settings.num_tasks} rotations"
         )
@@ -301,8 +335,14 @@ def _numbers(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     for kind in ("class", "task"):
         rows_of_seeds = [run[f"{kind}_accuracies"] for run in runs]
         numbers[f"{kind}_accuracy"] = [float(np.mean(rows[-1])) for rows in rows_of_seeds]
-        numbers[f"{kind}_forgetting"] = [forgetting(_square(rows)) for rows in rows_of_seeds]
+        numbers[f"{kind}_forgetting"] = [_forgetting(rows) for rows in rows_of_seeds]
     return numbers
+
+
+def _forgetting(rows: Sequence[Sequence[float]]) -> float:
+    """Returns the forgetting, or NaN if a training diverged."""
+    has_diverged = any(np.isnan(row).any() for row in rows)
+    return math.nan if has_diverged else forgetting(_square(rows))
 
 
 def _square(rows: Sequence[Sequence[float]]) -> np.ndarray:
@@ -340,10 +380,14 @@ def _rows(
 
 
 def _mean_and_range(values: Sequence[float]) -> str:
+    if np.isnan(values).any():
+        return f"diverged with {np.isnan(values).sum()} of {len(values)} seeds"
     spread = f" ({min(values):.2%} to {max(values):.2%})" if len(values) > 1 else ""
     return f"{np.mean(values):.2%}{spread}"
 
 
 def _difference(base: Sequence[float], other: Sequence[float]) -> str:
     found = paired_difference(base, other)
+    if found.num_missing:
+        return "diverged"
     return f"{100 * found.mean:+.2f} ({100 * found.low:+.2f} to {100 * found.high:+.2f})"

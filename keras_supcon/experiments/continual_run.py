@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import pathlib
 import shutil
 import time
@@ -178,11 +179,7 @@ class ContinualRun:
     def _buffer_before(self, task: int) -> ReplayBuffer:
         """Returns the buffer that a task is trained with."""
         if task == 0:
-            return ReplayBuffer(
-                self._numbers.buffer_size,
-                self._settings.buffer_strategy,
-                derive_seed(self._seed, "buffer"),
-            )
+            return self.new_buffer()
         path = self._task_folder(task) / _BUFFER
         if path.exists():
             return ReplayBuffer.load(path)
@@ -191,6 +188,14 @@ class ContinualRun:
         path.parent.mkdir(parents=True, exist_ok=True)
         buffer.save(path)
         return buffer
+
+    def new_buffer(self) -> ReplayBuffer:
+        """Returns the empty buffer of the first task."""
+        return ReplayBuffer(
+            self._numbers.buffer_size,
+            self._settings.buffer_strategy,
+            derive_seed(self._seed, "buffer"),
+        )
 
     def _train(self, task: Task, buffer: ReplayBuffer) -> None:
         """Brings the model to the end of a task."""
@@ -270,7 +275,7 @@ class ContinualRun:
         return self._numbers.epochs if task else self._numbers.first_epochs
 
     def _measure(self, task: Task, buffer: ReplayBuffer) -> dict[str, Any]:
-        """Returns the accuracies on this task and those before it."""
+        """Returns the accuracies on this task and those before it; NaN if training diverged."""
         import threadpoolctl  # of the extra that the report needs
 
         classes = self._streams.train.class_of(buffer.labels)
@@ -279,6 +284,9 @@ class ContinualRun:
         parts = [task.images, *([buffer.images] if len(buffer) else []), *(t.images for t in tests)]
         images = np.concatenate(parts)
         embeddings = self._models.embed(self._arm, images)
+        if not np.isfinite(embeddings).all():
+            missing = [math.nan] * len(tests)
+            return {"class_accuracies": missing, "task_accuracies": missing, "regularization": None}
         lengths = np.cumsum([len(labels), *map(len, tests)])
         train, *of_tests = np.split(embeddings, lengths[:-1])
         # More threads of BLAS gain nothing here; on busy cores they took ten times as long.

@@ -113,6 +113,8 @@ class ContinualSettings:
         dataset: `"digits"`, or the name of an image-classification data set in TFDS.
         output_dir: Folder for checkpoints, buffers and results.
         data_dir: Folder of TFDS data sets.
+        label: Class label of a data set that has several, as in `data.load_arrays`; None for the
+            usual one.
         train_split: Training images, as TFDS names them.
         test_split: Images that are measured on, as TFDS names them.
         scenario: `"class"`, tasks with classes of their own; or `"domain"`, the same images turned
@@ -155,6 +157,7 @@ class ContinualSettings:
     dataset: str = "digits"
     output_dir: str | os.PathLike[str] = "build/continual"
     data_dir: str | os.PathLike[str] | None = None
+    label: str | None = None
     train_split: str = "train"
     test_split: str = "test"
     scenario: Literal["class", "domain"] = "class"

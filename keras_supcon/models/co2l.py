@@ -30,6 +30,7 @@ from keras_supcon.typing import Tensor, TensorTree
 
 _TEMPERATURE = 0.5  # of the authors on Split CIFAR-10
 _NO_CLASS = -1
+_MEANS = ("sum_over_batch_size", "mean")
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -50,7 +51,7 @@ class Co2L(ContrastiveModel):
 
     The networks, the optimizer and its state go on from task to task. A learning rate that starts
     again with each task is a `keras.callbacks.LearningRateScheduler` of `fit`. Without `begin_task`
-    a model trains like a `ContrastiveModel`.
+    a model trains like a `ContrastiveModel` on data with labels.
 
     The teacher, the number of tasks and the classes are weights, so `.keras` files and checkpoints
     hold them. A program that is restarted within a task restores first and does not begin the task
@@ -95,9 +96,10 @@ class Co2L(ContrastiveModel):
     and `distillation_loss`, the mean over all, 0 in the first task; both without weights.
 
     Raises:
-        ValueError: If an argument is of the wrong kind or out of its range, or a network cannot be
-            copied. By `compile`, for a loss that is not contrastive, or of which the reduction is
-            no mean. By `fit`, with `asymmetric`, for data without labels.
+        ValueError: If an argument is of the wrong kind or out of its range, the reduction of
+            `distillation_loss` is no mean, or a network cannot be copied. By `compile`, for a loss
+            that is not contrastive, or of which the reduction is no mean. By `fit`, with
+            `asymmetric`, for data without labels.
 
     Reference:
         Cha et al., Co2L: Contrastive Continual Learning, ICCV 2021, equations 9 to 13.
@@ -147,6 +149,11 @@ class Co2L(ContrastiveModel):
                 "`distillation_loss` should be a loss of teacher and student, such as "
                 "`keras_supcon.losses.RelationDistillationLoss()`, or None. Received: "
                 f"distillation_loss={distillation_loss!r}"
+            )
+        if distillation_loss.reduction not in _MEANS:
+            raise ValueError(
+                "`distillation_loss` should have the reduction 'sum_over_batch_size': its weight "
+                f"is that of a mean. Received: reduction={distillation_loss.reduction!r}"
             )
         super().__init__(
             encoder,
@@ -233,7 +240,7 @@ class Co2L(ContrastiveModel):
         super().compile(*args, **kwargs)
         expected = "contrastive loss of `keras_supcon`, such as `keras_supcon.SupConLoss()`"
         check_compiled_loss(self, (ContrastiveLoss,), expected)
-        if self.loss.reduction not in ("sum_over_batch_size", "mean"):
+        if self.loss.reduction not in _MEANS:
             raise ValueError(
                 "`loss` of `Co2L` should have the reduction 'sum_over_batch_size': it is a mean "
                 f"over current samples. Received: reduction={self.loss.reduction!r}"

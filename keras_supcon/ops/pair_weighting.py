@@ -20,7 +20,8 @@ class PairWeighting(NamedTuple):
     and one number `p` of each anchor and `q` of each contrast row. Weights need not be symmetric.
     A tile of them takes a second matrix product, so that memory grows with the number of rows. With
     multi-hot labels `y`, for example, `PairWeighting(jaccard, y, None, sizes, sizes)` with
-    `sizes = sum(y)` and `jaccard = lambda common, own, other: common / (own + other - common)`.
+    `sizes = sum(y)` and `jaccard = lambda common, own, other: common / maximum(own + other -
+    common, 1)`.
     """
 
     weight: Weight

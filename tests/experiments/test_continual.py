@@ -136,7 +136,9 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path, bomb):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_a_signal_ends_the_program_after_a_step_and_the_same_settings_go_on(tmp_path, monkeypatch):
+def test_a_signal_ends_the_program_after_a_step_and_the_same_settings_go_on(
+    tmp_path, monkeypatch, capfd
+):
     fields = {"arms": ("neither",), "num_tasks": 2}
     continual(tmp_path / "alone", **fields).run()
     steps = []
@@ -153,6 +155,7 @@ def test_a_signal_ends_the_program_after_a_step_and_the_same_settings_go_on(tmp_
     with pytest.raises(SystemExit) as caught:
         continual(tmp_path / "stopped", **fields).run(handle_signals=True)
     assert caught.value.code == 128 + signal.SIGTERM
+    assert "The same settings go on where they were stopped." in capfd.readouterr().err
     assert len(steps) == 15
     assert signal.getsignal(signal.SIGTERM) == before
     continual(tmp_path / "stopped", **fields).run()
@@ -300,7 +303,12 @@ def test_every_data_set_has_numbers_and_given_ones_replace_them(tmp_path):
         ({"scenario": "task"}, "`scenario` should be one of"),
         ({"num_tasks": 1}, "`num_tasks` should be a whole number of at least 2"),
         ({"num_tasks": 11}, "`num_tasks` should be at most the number of classes, 10"),
-        ({"buffer_size": 6}, "`size` of a class-balanced buffer should be at least .*, 7. Rec"),
+        ({"num_tasks": 10}, "for two classes in the first task.*Received: num_tasks=10, of which"),
+        ({"buffer_size": 6}, "`buffer_size` should be at least the number of classes .*, 7. Rec"),
+        (
+            {"buffer_size": 3, "buffer_strategy": "reservoir"},
+            "`buffer_size` should be large enough.*buffer_size=3, buffer_strategy='reservoir', whi",
+        ),
         ({"batch_size": 200}, "`batch_size` should be at most the number of samples .*, 160 in"),
         ({"learning_rate": 0}, "`learning_rate` should be a positive number"),
         ({"buffer_strategy": "herding"}, "`buffer_strategy` should be one of"),
@@ -314,7 +322,22 @@ def test_wrong_settings_are_named_and_nothing_is_written(tmp_path, fields, messa
 
 
 @pytest.mark.slow
-def test_a_checkpoint_that_was_removed_is_missed(tmp_path, bomb):
+def test_a_training_that_diverges_is_in_the_table(tmp_path):
+    fields = {"arms": ("neither", "co2l"), "num_tasks": 2, "seeds": 2, "learning_rate": 1e30}
+    for _ in range(2):
+        result = continual(tmp_path, **fields).run()
+        assert [row["class-IL"] for row in result.rows] == ["diverged with 2 of 2 seeds"] * 2
+        assert result.rows[0]["Co2L minus it, points"] == "diverged"
+    assert result.report.exists()
+
+
+def test_the_table_says_of_how_many_classes_tasks_are(tmp_path):
+    for num_tasks, words in [(3, "3 tasks of 4 or 3 classes"), (5, "5 tasks of 2 classes")]:
+        assert words in continual(tmp_path, num_tasks=num_tasks)._explain(0)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_was_removed_is_missed(tmp_path):
     fields = {"arms": ("neither",), "num_tasks": 2}
     continual(tmp_path, **fields).run()
     for run in (tmp_path / "runs").glob("*"):

@@ -222,7 +222,7 @@ def test_a_saved_model_goes_on_within_its_task(views, tmp_path, num_tasks):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.task == num_tasks
-    assert loaded.current_classes == (2, 3) if num_tasks == 2 else (0, 1)
+    assert loaded.current_classes == ((2, 3) if num_tasks == 2 else (0, 1))
     expected = steps(model, views, LABELS, 2)
     assert steps(loaded, views, LABELS, 2) == pytest.approx(expected, rel=1e-6)
     for one in (model, loaded):
@@ -387,6 +387,9 @@ def test_other_options_are_refused():
     with pytest.raises(ValueError, match="should have the reduction 'sum_over_batch_size'"):
         model.compile("sgd", losses.SupConLoss(reduction="sum"))
     model.begin_task()
+    for reduction in ("sum", None):
+        with pytest.raises(ValueError, match="`distillation_loss` should have the reduction"):
+            make(distillation_loss=losses.NegativeCosineLoss(reduction=reduction))
     with pytest.raises(ValueError, match="should be built, as by `fit`, before its second task"):
         model.begin_task()
     assert model.task == 1

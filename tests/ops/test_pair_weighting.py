@@ -184,21 +184,23 @@ def test_rows_that_are_not_present_have_no_weight(rng):
     np.testing.assert_allclose(ops.convert_to_numpy(sums), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_overlap_of_labels_is_a_weight(rng):
-    """The example of the docstring."""
+@pytest.mark.parametrize("block_size", [None, 4])
+def test_overlap_of_labels_is_a_weight(rng, block_size):
+    """The example of the docstring, with a row without labels and with padded blocks."""
     labels = rng.integers(0, 2, (6, 4)).astype("float32")
-    labels[:, 0] = 1
+    labels[2] = 0
     z, rows = rng.uniform(-1, 1, (6, 3)).astype("float32"), rows_of(np.arange(6))
     sizes = labels.sum(axis=1)
 
     def jaccard(common, own, other):
-        return common / (own + other - common)
+        return common / ops.maximum(own + other - common, 1)
 
     weighting = PairWeighting(jaccard, labels, None, sizes, sizes)
-    sums = pair_sum(z, rows, None, None, OTHERS, value, value, weighting=weighting)
+    given = {"block_size": block_size, "weighting": weighting}
+    sums = pair_sum(z, rows, None, None, OTHERS, value, value, **given)
     expected = np.zeros(6)
     for i, j in np.ndindex(6, 6):
-        union = np.sum(np.maximum(labels[i], labels[j]))
+        union = max(np.sum(np.maximum(labels[i], labels[j])), 1)
         expected[i] += (i != j) * np.sum(labels[i] * labels[j]) / union * np.exp(z[i] @ z[j])
     np.testing.assert_allclose(ops.convert_to_numpy(sums), expected, rtol=1e-5)
 
