@@ -15,7 +15,7 @@ def choose_test(
     Items that have a mark in common are together in one split, also over several steps; the name
     and the class of the first of them count. They are chosen in the order of a hash of the name,
     so that the split depends on nothing but the arguments. A class has a test item unless all its
-    items are together.
+    items are together, or together with items of other classes.
 
     Args:
         names: Names of the items, all different.
@@ -24,6 +24,9 @@ def choose_test(
 
     Returns:
         Whether each item is for testing.
+
+    Raises:
+        ValueError: If all items of a class would be for testing.
     """
     earlier_one: dict[int, int] = {}
 
@@ -54,4 +57,12 @@ def choose_test(
         if not of_class and len(items) > 1:
             of_class.add(min(items, key=sizes.__getitem__))
         chosen |= of_class
-    return [first(item) in chosen for item in range(len(names))]
+    is_test = [first(item) in chosen for item in range(len(names))]
+    trained = {one for one, tested in zip(classes, is_test, strict=True) if not tested}
+    untrained = sorted({*classes} - trained)
+    if untrained:
+        raise ValueError(
+            "`marks` should leave each class an item of training. Received: marks that join all "
+            f"of {untrained[0]!r} with test items"
+        )
+    return is_test

@@ -3,6 +3,7 @@
 import gzip
 import math
 import pathlib
+import zlib
 
 import numpy as np
 
@@ -14,17 +15,24 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
     """Reads an IDX file of unsigned bytes, gzipped where its name ends in `.gz`.
 
     It has two zero bytes, the type, the rank, the sizes (4 bytes each) and the values.
+
+    Raises:
+        ValueError: If it is another file, or damaged.
     """
     content = path.read_bytes()
     if path.suffix == ".gz":
-        content = gzip.decompress(content)
-    rank = content[3]
-    shape = tuple(np.frombuffer(content, ">u4", count=rank, offset=4).tolist())
-    values = content[4 + 4 * rank :]
-    if content[:3] != bytes([0, 0, _UNSIGNED_BYTE]) or len(values) != math.prod(shape):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} should be a gzip file. Received: {error}") from error
+    header, rank = content[:4], content[3] if len(content) > 3 else 0
+    sizes, values = content[4 : 4 + 4 * rank], content[4 + 4 * rank :]
+    shape = tuple(np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4").tolist())
+    is_idx = header[:3] == bytes([0, 0, _UNSIGNED_BYTE]) and len(shape) == rank > 0
+    if not is_idx or len(values) != math.prod(shape):
         raise ValueError(
-            f"{path} should be an IDX file of unsigned bytes. Received: header {content[:4]!r}, "
-            f"shape {shape}"
+            f"{path} should be an IDX file of unsigned bytes. Received: header {header!r}, shape "
+            f"{shape}, {len(values)} values"
         )
     return np.frombuffer(values, "uint8").reshape(shape)
 
@@ -34,6 +42,7 @@ def read_split(source_dir: str | pathlib.Path, split: str) -> tuple[np.ndarray, 
 
     Raises:
         FileNotFoundError: If a file is missing.
+        ValueError: If one is another file, or damaged.
     """
     arrays = []
     for part in ("images-idx3", "labels-idx1"):

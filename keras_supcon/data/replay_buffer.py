@@ -217,4 +217,8 @@ class ReplayBuffer:
         buffer._generator.bit_generator.state = state["generator"]
         buffer._images = arrays.get("images")
         buffer._labels, buffer._keys = arrays["labels"], arrays["keys"]
+        images = 0 if buffer._images is None else len(buffer._images)
+        lengths = {images, len(buffer._labels), len(buffer._keys)}
+        if len(lengths) > 1 or images > buffer.size:
+            raise ValueError(f"its parts have {sorted(lengths)} samples, of size {buffer.size}")
         return buffer

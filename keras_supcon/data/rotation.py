@@ -49,7 +49,7 @@ class Rotation:
                 pixels[:, place] * weight[:, None]
                 for place, weight in zip(neighbors, weights, strict=True)
             )
-            if images.dtype.kind in "iu":
+            if images.dtype.kind in "iub":
                 values = np.rint(values)
             rotated[rows] = values.reshape(-1, height, width, channels)
         return rotated

@@ -158,6 +158,12 @@ def test_a_damaged_file_is_named(tmp_path):
     np.savez(path, labels=np.zeros(3))
     with pytest.raises(RuntimeError, match="damaged, or another file"):
         ReplayBuffer.load(path)
+    path.write_bytes(whole)
+    arrays = dict(np.load(path))
+    for name in ("images", "labels", "keys"):
+        np.savez(path, **{**arrays, name: arrays[name][:1]})
+        with pytest.raises(RuntimeError, match=r"its parts have \[1, 4\] samples"):
+            ReplayBuffer.load(path)
     with pytest.raises(FileNotFoundError):
         ReplayBuffer.load(tmp_path / "missing.npz")
 

@@ -26,7 +26,7 @@ def test_items_with_a_mark_in_common_are_together(rng):
         marks[item] |= set(chain.values())
     marks[3].add("a")
     marks[60].add("b")
-    in_test = np.array(choose_test(NAMES, CLASSES, marks))
+    in_test = np.array(choose_test(NAMES, ["all"] * 200, marks))
     for group in range(40):
         assert len(set(in_test[groups == group])) == 1
     assert in_test[3] == in_test[60] == in_test[groups == 5][0]
@@ -38,6 +38,20 @@ def test_a_group_larger_than_a_fifth_stays_in_training_where_others_can_be_chose
     assert in_test[:7] == [False] * 7
     assert sum(in_test) == 2
     assert sum(choose_test(NAMES[:10], ["a"] * 10, [{"group"}] * 10)) == 0
+
+
+def test_a_class_of_test_items_alone_is_refused():
+    """Both items of `b` are near copies of one of `a`, whose place decides the split."""
+    names, classes, refused = NAMES[:22], ["a"] * 20 + ["b"] * 2, 0
+    for copied in range(20):
+        marks = [{"copies"} if item in (copied, 20, 21) else {item} for item in range(22)]
+        try:
+            in_test = choose_test(names, classes, marks)
+        except ValueError as error:
+            refused += "leave each class an item of training. Received: marks" in str(error)
+        else:
+            assert not any(in_test[item] for item in (copied, 20, 21))
+    assert 0 < refused < 20
 
 
 def test_the_split_depends_on_the_names_alone(rng):

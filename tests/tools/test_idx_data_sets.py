@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from idx import read_split
+from idx import read_idx, read_split
 
 from keras_supcon import data
 
@@ -60,6 +60,31 @@ def test_a_missing_file_is_named_and_nothing_is_written(tmp_path, rng):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0\0\x08",
+        b"\0\0\x08\x03\0\0",
+        b"\0\0\x08\0",
+        b"\0\0\x0d\x01\0\0\0\x01a",
+        b"\0\0\x08\x01\0\0\0\x02a",
+    ],
+    ids=["empty", "short", "header", "rank", "type", "values"],
+)
+def test_a_damaged_file_is_named(content, tmp_path):
+    for name, written in [("plain", content), ("zipped.gz", gzip.compress(content))]:
+        path = tmp_path / name
+        path.write_bytes(written)
+        with pytest.raises(ValueError, match=f"{name} should be an IDX file.*Received: header"):
+            read_idx(path)
+    whole = gzip.compress(b"\0\0\x08\x01\0\0\0\x02ab")
+    for written in (b"no archive", b"", whole[:-4], whole[:12] + b"\xff" + whole[13:]):
+        path.write_bytes(written)
+        with pytest.raises(ValueError, match="zipped.gz should be"):
+            read_idx(path)
+
+
 def test_the_real_mnist_has_its_known_counts_and_mean(real):
     data_dir = real("mnist")
     images, labels = data.load_arrays("mnist", "train", data_dir)
