@@ -120,8 +120,8 @@ class Claims:
 
     The arms of a claim are trained from the same seeds, on the same images in the same order.
     Arms that are compared at their best choose a learning rate first, each among the same ones, by
-    the accuracy on a fifth of the training split, which none of them trains on. Test images are
-    measured once.
+    the accuracy on a fifth of the training split, which the trainings that choose have not seen.
+    Test images are measured once.
 
     Trainings that several claims share are run once. What is there already is not run again, and a
     run that was killed goes on; see `Trials`.
