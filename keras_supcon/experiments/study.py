@@ -19,6 +19,7 @@ from keras_supcon.experiments.trials import (
     Trial,
     Trials,
     paired_difference,
+    scale_of,
 )
 from keras_supcon.extras import require_extra
 from keras_supcon.files import DirectoryLock
@@ -54,7 +55,7 @@ class StudyResult(Result):
         rows, first = [], next(iter(self.numbers))
         for value, numbers in self.numbers.items():
             for name, found in numbers.items():
-                scale = _scale(name)
+                scale = scale_of(name)
                 rows.append(
                     {
                         self.factor.replace("_", " "): str(value),
@@ -68,11 +69,8 @@ class StudyResult(Result):
         return rows
 
     def _less(self, value: Value, name: str) -> str:
-        found, scale = self.difference(value, name), _scale(name)
-        if found.num_missing:
-            return "diverged"
-        mean, low, high = (f"{scale * one:+.2f}" for one in (found.mean, found.low, found.high))
-        return f"{mean} ({low} to {high})"
+        found = self.difference(value, name)
+        return "diverged" if found.num_missing else found.text(scale_of(name))
 
     def plot(self, narrow: bool = False) -> Figure:
         names = list(next(iter(self.numbers.values())))
@@ -195,10 +193,6 @@ class Study:
     def _print(self, done: int, total: int) -> None:
         if self.settings.verbose:
             print(f"trainings: {done} of {total}", flush=True)
-
-
-def _scale(name: str) -> int:
-    return 1 if name in NO_SHARES else 100
 
 
 def _text(number: float) -> str:

@@ -16,7 +16,7 @@ from keras_supcon.experiments.claims.claim import (
     Exact,
     joint_verdict,
 )
-from keras_supcon.experiments.trials import NO_SHARES, PairedDifference, paired_difference
+from keras_supcon.experiments.trials import PairedDifference, paired_difference, scale_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +42,7 @@ class Compared:
         found = self.difference
         if found.num_missing:
             return f"diverged with {found.num_missing} of {len(found.differences)} seeds"
-        scale = 1 if self.comparison.number in NO_SHARES else 100
-        mean, low, high = (f"{scale * one:+.2f}" for one in (found.mean, found.low, found.high))
-        return f"{mean} ({low} to {high})"
+        return found.text(scale_of(self.comparison.number))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +130,7 @@ def compare_arms(
 
 def mean_text(name: str, values: tuple[float, ...]) -> str:
     """Returns the mean of a number over seeds with its standard deviation, as text."""
-    scale = 1 if name in NO_SHARES else 100
+    scale = scale_of(name)
     deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
     return f"{scale * np.mean(values):.2f} +- {scale * deviation:.2f}"
 

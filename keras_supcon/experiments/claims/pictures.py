@@ -14,7 +14,12 @@ from keras_supcon.evaluation.reporting.axes import LINE, hide_sides, label_axes,
 from keras_supcon.evaluation.reporting.charts import draw_lines
 from keras_supcon.experiments.claims.claim import CONTRADICTED, HOLDS, NOT_SHOWN, Comparison
 from keras_supcon.experiments.claims.outcome import Compared, Outcome, comparison_name
-from keras_supcon.experiments.trials import NO_SHARES, PairedDifference, paired_difference
+from keras_supcon.experiments.trials import (
+    NO_SHARES,
+    PairedDifference,
+    paired_difference,
+    scale_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +86,7 @@ def draw_verdicts(outcomes: Sequence[Outcome], narrow: bool = False) -> Figure:
 
 def _row(text: str, compared: Compared) -> _Row:
     comparison, found = compared.comparison, compared.difference
-    scale = 1 if comparison.number in NO_SHARES else 100
+    scale = scale_of(comparison.number)
     low, high = _expected_range(comparison)
     return _Row(
         text,

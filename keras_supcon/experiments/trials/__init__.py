@@ -5,6 +5,7 @@ from keras_supcon.experiments.trials.measurements import (
     NO_SHARES,
     check_measurement,
     numbers_of,
+    scale_of,
 )
 from keras_supcon.experiments.trials.paired import PairedDifference, paired_difference
 from keras_supcon.experiments.trials.training import CROSS_ENTROPY, Images, Training
@@ -23,4 +24,5 @@ __all__ = [
     "check_measurement",
     "numbers_of",
     "paired_difference",
+    "scale_of",
 ]

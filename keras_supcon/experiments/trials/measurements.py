@@ -200,6 +200,11 @@ def measure(trained: Trained, name: str) -> dict[str, float]:
     return _MEASUREMENTS[name](trained, *([argument] if argument else []))
 
 
+def scale_of(number: str) -> int:
+    """Returns the factor with which a number is shown: 100 for shares, which gives points."""
+    return 1 if number in NO_SHARES else 100
+
+
 def numbers_of(name: str) -> tuple[str, ...]:
     """Returns the names of the numbers of a measurement."""
     return _NUMBERS.get(name, (name,))

@@ -32,6 +32,15 @@ class PairedDifference:
         """Mean of the differences."""
         return float(np.mean(self.differences))
 
+    def text(self, scale: float = 100) -> str:
+        """Returns the mean with its interval, such as `+1.20 (-0.30 to +2.70)`.
+
+        Args:
+            scale: Factor of the numbers; 100 for points.
+        """
+        mean, low, high = (f"{scale * one:+.2f}" for one in (self.mean, self.low, self.high))
+        return f"{mean} ({low} to {high})"
+
     @property
     def num_missing(self) -> int:
         """Number of seeds without a difference, since a training diverged."""
