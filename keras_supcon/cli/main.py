@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from keras_supcon.cli import claims, demo, doctor, embed, evaluate, study
+from keras_supcon.cli.shared_arguments import names_of_others
 from keras_supcon.experiments import one_line_errors
 from keras_supcon.version import __version__
 
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     # TensorFlow takes the predictions of several models for one that is traced often.
     logging.getLogger("tensorflow").setLevel("ERROR")
-    names = {name: name for name in vars(given)}
+    names = {**names_of_others(given), **{name: name for name in vars(given)}}
     with one_line_errors(ValueError, RuntimeError, OSError, ImportError, flags=names):
         try:
             return _COMMANDS[given.command].run(given)

@@ -1,6 +1,15 @@
 """Arguments of several commands: the encoder, and the images that it sees."""
 
 import argparse
+from collections.abc import Mapping
+
+# What functions behind a command call the argument of a flag.
+_OTHERS = {"name": "dataset", "path": "dataset", "size": "image_size"}
+
+
+def names_of_others(given: argparse.Namespace) -> Mapping[str, str]:
+    """Returns the flags of a command by other names of their arguments, for errors."""
+    return {other: name for other, name in _OTHERS.items() if hasattr(given, name)}
 
 
 def add_encoder_argument(parser: argparse.ArgumentParser) -> None:

@@ -164,14 +164,17 @@ def _find_builder(name: str, data_dir: str | None) -> Any:
         return tfds.builder(f"{configs.pop()}:{version}".removesuffix(":"), data_dir=data_dir)
     if not isinstance(error, (ValueError, AssertionError, TypeError)):
         raise RuntimeError(f"TensorFlow Datasets could not look for {name!r}: {error}") from error
-    says = str(error).strip()
+    says = f"TensorFlow Datasets says: {str(error).strip()}"
     if isinstance(error, tfds.core.DatasetNotFoundError):
         says = says.splitlines()[0]  # more than a thousand names follow
+    elif "=" not in name and not _NAME.fullmatch(name):
+        is_folder = os.path.isdir(os.path.expanduser(name))
+        says = f"There is {'a' if is_folder else 'no'} folder of this name"
+        says += ", which `data.load_folder` reads." if is_folder else " either."
     raise ValueError(
         "`name` should be 'digits', a data set prepared in `data_dir`, or an image-classification "
         "data set that TensorFlow Datasets knows. Received: "
-        f"name={name!r}.{_similar_names(name)}{_hint(name, data_dir)} TensorFlow Datasets says: "
-        f"{says}"
+        f"name={name!r}.{_similar_names(name)}{_hint(name, data_dir)} {says}"
     ) from error
 
 

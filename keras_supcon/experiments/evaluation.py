@@ -389,12 +389,13 @@ def load_split(
         ValueError: For a folder without an image size; and as `data.load` and `data.load_folder`.
     """
     size = None if image_size is None else (image_size, image_size)
-    if os.path.isdir(dataset) and size is None:
+    is_folder = os.path.isdir(os.path.expanduser(dataset))
+    if is_folder and size is None:
         raise ValueError(
             "`image_size` should be given for a folder of images. Received: image_size=None"
         )
     try:
-        if os.path.isdir(dataset):
+        if is_folder:
             return data.load_folder(dataset, split, batch_size, size, shuffle=False)
         return data.load(dataset, split, batch_size, size, data_dir, shuffle=False)
     except ValueError as error:

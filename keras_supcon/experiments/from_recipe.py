@@ -58,7 +58,7 @@ def make_component(module: ModuleType, component: Component, **arguments: Any) -
         The object.
 
     Raises:
-        ValueError: If the module has no class of that name.
+        ValueError: If the module has no class of that name, or the class takes other arguments.
 
     Example:
 
@@ -67,12 +67,29 @@ def make_component(module: ModuleType, component: Component, **arguments: Any) -
     >>> experiments.make_component(encoders, recipe.encoder, depth=18).depth
     18
     """
-    if not callable(getattr(module, component.name, None)):
+    make = getattr(module, component.name, None)
+    if not callable(make):
+        raise no_class_error(module, component)
+    given = {**component.arguments, **arguments}
+    try:
+        if inspect.isclass(make):
+            inspect.signature(make.__init__).bind(None, **given)
+        else:
+            inspect.signature(make).bind(**given)
+    except TypeError as error:
         raise ValueError(
-            f"The name of a component should be a class in `{module.__name__}`. Received: "
-            f"{component.name!r}"
-        )
-    return getattr(module, component.name)(**{**component.arguments, **arguments})
+            f"The arguments of a component should be those of `{component.name}`. Received: "
+            f"{list(given)}, which Python refuses: {error}"
+        ) from error
+    return make(**given)
+
+
+def no_class_error(module: ModuleType, component: Component) -> ValueError:
+    """Returns the error of a component whose class is not in a module."""
+    return ValueError(
+        f"The name of a component should be a class in `{module.__name__}`. Received: "
+        f"{component.name!r}"
+    )
 
 
 def peak_learning_rate(stage: Stage) -> float:

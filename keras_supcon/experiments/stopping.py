@@ -230,7 +230,13 @@ def one_line_errors(
             raise
         names = {argument: f"--{flag}" for argument, flag in (flags or {}).items()}
         sentence = rename_arguments(" ".join(str(error).split()), names)
-        sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {sentence}")
+        sys.exit(f"{_program()}: {sentence}")
+
+
+def _program() -> str:
+    """Returns what a user calls the program that runs."""
+    path = pathlib.Path(sys.argv[0])
+    return f"python -m {path.parent.name}" if path.name == "__main__.py" else path.name
 
 
 def _is_for_user(error: Exception) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -62,13 +63,13 @@ class StudyResult(Result):
                         "number": name.replace("_", " "),
                         "mean": _text(scale * np.mean(found)),
                         "deviation": _text(scale * np.std(found, ddof=1)),
-                        f"less that of {first}": "-" if value == first else self._less(value, name),
+                        f"minus {first}": "-" if value == first else self._minus(value, name),
                         "seconds": f"{self.seconds[value]:.0f}",
                     }
                 )
         return rows
 
-    def _less(self, value: Value, name: str) -> str:
+    def _minus(self, value: Value, name: str) -> str:
         found = self.difference(value, name)
         return "diverged" if found.num_missing else found.text(scale_of(name))
 
@@ -76,38 +77,37 @@ class StudyResult(Result):
         names = list(next(iter(self.numbers.values())))
         shares = [name for name in names if name not in NO_SHARES]
         names = shares or names
+        y_label = names[0].replace("_", " ") if len(names) == 1 else "share"
+        is_named = isinstance(next(iter(self.numbers)), str)
+        order = list(self.numbers) if is_named else sorted(self.numbers)
         spans = {
-            name: {
-                value: paired_difference(one[name], np.zeros(len(one[name])))
-                for value, one in self.numbers.items()
-            }
+            name.replace("_", " "): [
+                paired_difference(
+                    self.numbers[value][name], np.zeros(len(self.numbers[value][name]))
+                )
+                for value in order
+            ]
             for name in names
         }
-        label = self.factor.replace("_", " ")
-        if isinstance(next(iter(self.numbers)), str):
+        if is_named:
+            groups = {v: {n: spans[n][i] for n in spans} for i, v in enumerate(order)}
+            if len(names) == 1:  # which the axis names
+                groups = {v: next(iter(group.values())) for v, group in groups.items()}
             return draw_bars(
-                {str(v): {n: spans[n][v].mean for n in names} for v in self.numbers},
-                label,
-                intervals={
-                    str(v): {n: (spans[n][v].low, spans[n][v].high) for n in names}
-                    for v in self.numbers
-                },
+                _each(groups, lambda span: span.mean),
+                y_label,
+                intervals=_each(groups, lambda span: (span.low, span.high)),
                 percent=True,
                 narrow=narrow,
             )
-        order = sorted(self.numbers)
-        is_wide = order[0] > 0 and order[-1] >= 10 * order[0]
         return draw_lines(
-            {n.replace("_", " "): (order, [spans[n][v].mean for v in order]) for n in names},
-            label,
-            names[0].replace("_", " ") if len(names) == 1 else "share",
-            log_x=is_wide,
+            {n: (order, [one.mean for one in found]) for n, found in spans.items()},
+            self.factor.replace("_", " "),
+            y_label,
+            log_x=order[0] > 0 and order[-1] >= 10 * order[0],
             intervals={
-                n.replace("_", " "): (
-                    [spans[n][v].low for v in order],
-                    [spans[n][v].high for v in order],
-                )
-                for n in names
+                n: ([one.low for one in found], [one.high for one in found])
+                for n, found in spans.items()
             },
             percent=True,
             narrow=narrow,
@@ -193,6 +193,14 @@ class Study:
     def _print(self, done: int, total: int) -> None:
         if self.settings.verbose:
             print(f"trainings: {done} of {total}", flush=True)
+
+
+def _each(groups: Mapping[str, Any], read: Callable[[PairedDifference], Any]) -> dict[str, Any]:
+    """Returns the same mapping, perhaps of mappings, of what is read from each difference."""
+    return {
+        name: _each(one, read) if isinstance(one, Mapping) else read(one)
+        for name, one in groups.items()
+    }
 
 
 def _text(number: float) -> str:

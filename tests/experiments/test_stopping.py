@@ -137,6 +137,9 @@ def test_errors_that_this_package_raised_become_a_line_and_others_keep_their_tra
     line = str(caught.value.code)
     assert line.startswith("program.py: `--encoder_depth` should be one of")
     assert line.endswith(" --encoder_depth=11")
+    monkeypatch.setattr("sys.argv", ["folder/keras_supcon/__main__.py"])
+    with pytest.raises(SystemExit, match="^python -m keras_supcon: `depth` "), one_line_errors():
+        encoders.ResNet(depth=11)
     for error in (OSError(28, "No space left"), ImportError("no such module")):
         with pytest.raises(SystemExit), one_line_errors():
             raise error

@@ -54,7 +54,7 @@ def test_a_value_that_diverges_is_reported(tmp_path):
     ).run()
     rows = {(row["learning rate"], row["number"]): row for row in result.rows()}
     wild = rows["1e+30", "calibration error"]
-    assert wild["mean"] == wild["deviation"] == wild["less that of 0.001"] == "diverged"
+    assert wild["mean"] == wild["deviation"] == wild["minus 0.001"] == "diverged"
     # A likelihood is no share: it is not in hundredths.
     mean = sum(result.numbers[1e-3]["negative_log_likelihood"]) / 2
     assert rows["0.001", "negative log likelihood"]["mean"] == f"{mean:.2f}"
@@ -117,7 +117,7 @@ def test_values_are_compared_with_the_first_seed_by_seed(tmp_path, trained, caps
     assert found.high - found.low < 1e-12  # the seeds are paired
     rows = result.rows()
     assert [row["temperature"] for row in rows] == ["0.1", "0.1", "0.5", "0.5"]
-    assert rows[2]["less that of 0.1"] == "+4.00 (+4.00 to +4.00)"
+    assert rows[2]["minus 0.1"] == "+4.00 (+4.00 to +4.00)"
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["results"][0]["protocol"]["factor"] == "temperature"
     assert (tmp_path / "report.html").exists()

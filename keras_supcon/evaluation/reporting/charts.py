@@ -35,7 +35,7 @@ _LINE_STYLES = ("-", "--", ":", "-.")
 _COLORS = 10  # of matplotlib's usual cycle
 # More would make a picture that nobody scrolls through.
 _MOST_NAMED = 40
-_MOST_TICKS = 12
+_MOST_TICKS, _SMALLEST_NAMED = 12, 1e-4
 # Inches around the axes, for ticks and labels, and of a bar.
 _MARGIN, _WIDEST_BAR = 0.9, 0.7
 _GRAY, _GAP = "0.4", "tab:red"
@@ -84,7 +84,7 @@ def draw_lines(
         axes.axvline(x, color=_GRAY, linestyle=style, linewidth=1, label=str(number))
     if log_x:
         axes.set_xscale("log")
-        _name_whole_numbers(axes, np.concatenate([[], *(x for x, _ in series.values())]), narrow)
+    _name_values(axes, np.concatenate([[], *(x for x, _ in series.values())]), log_x, narrow)
     label_axes(axes, x_label, y_label)
     if percent:
         axes.yaxis.set_major_formatter(in_percent())
@@ -93,21 +93,26 @@ def draw_lines(
     return axes.figure
 
 
-def _name_whole_numbers(axes: Axes, values: np.ndarray, narrow: bool) -> None:
-    """Writes values below a logarithmic axis in full, if they are a few whole numbers."""
+def _name_values(axes: Axes, values: np.ndarray, log_x: bool, narrow: bool) -> None:
+    """Writes the values below an axis that have points, if they are few and not tiny."""
     from matplotlib.ticker import NullLocator
 
-    values = np.unique(values[values > 0])
-    if not 2 <= len(values) <= _MOST_TICKS or (values % 1).any():
+    values = np.unique(values[np.isfinite(values) & ((values > 0) | (not log_x))])
+    if not 2 <= len(values) <= _MOST_TICKS or np.abs(values[values != 0]).min() < _SMALLEST_NAMED:
         return
-    inches = (width_of(narrow) - _MARGIN) / np.log(values[-1] / values[0])
-    texts = {values[0]: f"{values[0]:,.0f}"}
-    for value in values[1:]:
-        last, text = list(texts)[-1], f"{value:,.0f}"
-        if inches * np.log(value / last) > text_width(f"{text} {texts[last]}") / 2:  # no overlap
-            texts[value] = text
-    axes.set_xticks(list(texts), list(texts.values()))
+    places = np.log(values) if log_x else values
+    places = (places - places[0]) * (width_of(narrow) - _MARGIN) / (places[-1] - places[0])
+    names, last = {values[0]: _number(values[0])}, 0
+    for number, value in enumerate(values[1:], start=1):
+        width = text_width(f"{_number(value)} {names[values[last]]}") / 2
+        if places[number] - places[last] > width:  # no overlap
+            names[value], last = _number(value), number
+    axes.set_xticks(list(names), list(names.values()))
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value % 1 == 0 else f"{value:.4g}"
 
 
 def draw_bars(

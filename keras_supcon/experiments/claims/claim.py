@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
-from keras_supcon.arguments import check_choice, check_whole_number
+from keras_supcon.arguments import (
+    check_below_1,
+    check_choice,
+    check_each,
+    check_whole_number,
+    is_number,
+)
 from keras_supcon.experiments.claims.tier import Tier
 from keras_supcon.experiments.trials import (
+    NO_SHARES,
     PairedDifference,
     Training,
     check_measurement,
@@ -48,6 +56,14 @@ class Arm:
             raise ValueError(
                 f"`training` should be a `Training` or several. Received: {self.training!r}"
             )
+        rates = check_each(
+            "learning_rates",
+            self.learning_rates,
+            lambda one: is_number(one) and one > 0,
+            "positive numbers",
+            may_be_empty=True,
+        )
+        object.__setattr__(self, "learning_rates", tuple(map(float, rates)))
 
     @property
     def trainings(self) -> tuple[Training, ...]:
@@ -75,6 +91,7 @@ class Comparison:
         number: Name of the number, see `MEASUREMENTS`.
         second_number: Name of the number of the second arm, if it is another one.
         margin: With `"equal"` and `"not lower"`: the largest mean difference that counts as none.
+            That of shares is below 1: 0.01 is a point.
 
     Raises:
         ValueError: For another `expected`, and for these two without a positive margin.
@@ -94,6 +111,8 @@ class Comparison:
                 "`margin` should be positive with expected='equal' and 'not lower', and 0 "
                 f"otherwise. Received: margin={self.margin}, expected={self.expected!r}"
             )
+        if self.number not in NO_SHARES:
+            check_below_1("margin", self.margin)
 
     @property
     def numbers(self) -> tuple[str, str]:
@@ -184,6 +203,14 @@ class Claim:
                 "A claim should have either `arms` and `comparisons`, or `compute`. Received: "
                 f"{self.title!r}"
             )
+        for name, kind in (("measurements", str), ("comparisons", Comparison)):
+            check_each(
+                name,
+                getattr(self, name),
+                lambda one, kind=kind: isinstance(one, kind),
+                "names" if kind is str else "`Comparison`, with a comma after a single one",
+                may_be_empty=True,
+            )
         for name in self.measurements:
             check_measurement(name)
         for name in ("title", "source", "published", "expectation"):
@@ -199,7 +226,9 @@ class Claim:
         """
         if self.arms is None:
             return {}
-        arms = dict(self.arms(tier))
+        arms = self.arms(tier)
+        if not isinstance(arms, Mapping) or not all(isinstance(arm, Arm) for arm in arms.values()):
+            raise ValueError(f"`arms` should return names with their `Arm`. Received: {arms!r}")
         measured = [number for name in self.measurements for number in numbers_of(name)]
         for comparison in self.comparisons:
             for name in (comparison.first, comparison.second):
@@ -220,7 +249,7 @@ class Claim:
                     "With `axis` the name of an arm should end in a space and a number. Received: "
                     f"{name!r} in {self.title!r}"
                 )
-        return arms
+        return dict(arms)
 
 
 def _ends_in_number(name: str) -> bool:
@@ -228,6 +257,20 @@ def _ends_in_number(name: str) -> bool:
         return math.isfinite(float(name.rpartition(" ")[2]))
     except ValueError:
         return False
+
+
+@contextlib.contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Returns a context whose errors begin with what they are of.
+
+    Args:
+        what: Such as a claim, by its name.
+    """
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        kind = ValueError if isinstance(error, ValueError) else RuntimeError
+        raise kind(f"{what}: {error}") from error
 
 
 def joint_verdict(verdicts: Sequence[str]) -> str:

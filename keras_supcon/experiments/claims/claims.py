@@ -19,14 +19,14 @@ from keras_supcon.arguments import (
     check_whole_number,
 )
 from keras_supcon.evaluation.results import describe
-from keras_supcon.experiments.claims.claim import Arm, Claim
+from keras_supcon.experiments.claims.claim import Arm, Claim, naming
 from keras_supcon.experiments.claims.document import (
     check_marks,
     write_documents,
     write_report,
 )
 from keras_supcon.experiments.claims.outcome import Outcome, compare_arms
-from keras_supcon.experiments.claims.rows import read_claims
+from keras_supcon.experiments.claims.rows import claim_names, read_claims
 from keras_supcon.experiments.claims.tier import TIERS
 from keras_supcon.experiments.run_folder import write_json
 from keras_supcon.experiments.trials import Training, Trial, TrialResults, Trials
@@ -102,7 +102,7 @@ class ClaimsSettings:
     def __post_init__(self) -> None:
         check_choice("tier", self.tier, tuple(TIERS))
         if self.claims is not None:
-            check_choices("claims", self.claims, tuple(read_claims()))
+            check_choices("claims", self.claims, claim_names())
             for name in ("document", "verdicts"):
                 if getattr(self, name) is not None:
                     raise ValueError(
@@ -130,7 +130,7 @@ class Claims:
         settings: Claims, tier and folder.
 
     Raises:
-        ValueError: If an arm that is compared is missing.
+        ValueError: If a claim cannot be read, or an arm that is compared is missing.
         ImportError: If a package that measures or draws is missing.
 
     Example:
@@ -144,10 +144,11 @@ class Claims:
     def __init__(self, settings: ClaimsSettings) -> None:
         require_extra("report", "scipy", "sklearn", "matplotlib", "jinja2", by="`Claims`")
         self.settings, self.tier = settings, TIERS[settings.tier]
-        claims = read_claims()
-        names = claims if settings.claims is None else settings.claims
-        self.claims: dict[str, Claim] = {name: claims[name] for name in claims if name in names}
-        self._arms = {name: claim.checked_arms(self.tier) for name, claim in self.claims.items()}
+        self.claims: Mapping[str, Claim] = read_claims(settings.claims)
+        self._arms: dict[str, dict[str, Arm]] = {}
+        for name, claim in self.claims.items():
+            with naming(f"claim {name!r}"):
+                self._arms[name] = claim.checked_arms(self.tier)
         self.output_dir = pathlib.Path(settings.output_dir)
         self._deadline: float | None = None
         self._trials = Trials(
@@ -195,10 +196,7 @@ class Claims:
         """Does what `run` does without writing documents, and without a lock of the folder."""
         minutes = self.settings.minutes
         self._deadline = None if minutes is None else time.time() + 60 * minutes
-        for name, claim in self.claims.items():
-            for arm in self._arms[name].values():
-                for training in arm.trainings:
-                    self._trials.read_images(training, claim.measurements)
+        self._check()
         if minutes == 0:
             return []
         chosen = self._choose_learning_rates()
@@ -218,6 +216,22 @@ class Claims:
                 outcome = self._outcome(name, chosen, results)
                 outcomes += [] if outcome is None else [outcome]
         return outcomes
+
+    def _check(self) -> None:
+        """Reads all images, and makes the parts of all trainings, before one begins."""
+        for name, claim in self.claims.items():
+            for arm_name, arm in self._arms[name].items():
+                with naming(f"claim {name!r}, arm {arm_name!r}"):
+                    for training in arm.trainings:
+                        self._trials.check_images(training, claim.measurements)
+                    self._trials.check(
+                        [
+                            Trial(_for_validation(training, rate), _CHOOSING_SEED)
+                            for training in arm.trainings
+                            for rate in arm.learning_rates
+                        ]
+                        or [Trial(training, 0, claim.measurements) for training in arm.trainings]
+                    )
 
     def _choose_learning_rates(self) -> _Chosen:
         """Returns the learning rate of each training that has several to choose from."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_supcon import data
+from keras_supcon.arguments import name_some
 from keras_supcon.evaluation.protocols.splits import hold_out
 from keras_supcon.experiments.trials.training import Images
 from keras_supcon.extras import require_extra
@@ -31,6 +32,25 @@ class Arrays(NamedTuple):
     def num_classes(self) -> int:
         """One more than the highest label."""
         return int(max(self.train_labels.max(), self.test_labels.max())) + 1
+
+    def check_classes(self) -> None:
+        """Checks that there is a training image of every class, and two of some.
+
+        Raises:
+            ValueError: If not.
+        """
+        missing = np.setdiff1d(self.test_labels, self.train_labels)
+        if len(missing):
+            names = name_some([str(label) for label in missing], most=5)
+            raise ValueError(
+                "`train_images` should be enough for an image of each class. Received: "
+                f"train_images={len(self.train)}, none of the classes {names}"
+            )
+        if len(np.unique(self.train_labels)) == len(self.train_labels):  # none for validation
+            raise ValueError(
+                "`train_images` should be enough for two images of a class. Received: "
+                f"train_images={len(self.train)}"
+            )
 
     @property
     def digest(self) -> str:
@@ -150,7 +170,7 @@ def _read_split(
     images: Images, split: str, data_dir: str | os.PathLike[str] | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reads images, the labels that they are chosen by, and those that they have afterwards."""
-    if os.path.isdir(images.dataset):
+    if os.path.isdir(os.path.expanduser(images.dataset)):
         pixels, labels = _read_folder(images, split)
         return pixels, labels, labels
     found = []
@@ -173,11 +193,17 @@ def _sized(pixels: np.ndarray, size: int | None) -> np.ndarray:
 
 
 def _read_folder(images: Images, split: str) -> tuple[np.ndarray, np.ndarray]:
-    if images.size is None or (images.label, images.finer_label) != (None, None):
+    if images.size is None:
         raise ValueError(
-            "`size` should be given for a folder of class folders, and labels should not. "
-            f"Received: {images}"
+            "`size` should be given for a folder of class folders. Received: size=None, of "
+            f"{images.dataset!r}"
         )
+    for name in ("label", "finer_label"):
+        if getattr(images, name) is not None:
+            raise ValueError(
+                f"`{name}` should be None for a folder of class folders, which are the labels. "
+                f"Received: {name}={getattr(images, name)!r}, of {images.dataset!r}"
+            )
     size = (images.size, images.size)
     batches = data.load_folder(images.dataset, split, _BATCH_SIZE, size, shuffle=False)
     pixels, labels = zip(*batches.as_numpy_iterator(), strict=True)

@@ -148,6 +148,11 @@ _MEASUREMENTS: dict[str, Callable[..., dict[str, float]]] = {
     "finer": _finer,
     "head": _head,
 }
+# Of those that need images beside those of the training.
+_IMAGES: dict[str, Callable[[str, Training], Images]] = {
+    "transfer": _transfer_images,
+    "finer": _finer_images,
+}
 _NUMBERS = {  # of those that do not have their measurement's name
     "second_optimizer": SECOND_OPTIMIZER_ACCURACIES,
     "calibration": ("calibration_error", "negative_log_likelihood"),
@@ -210,6 +215,31 @@ def numbers_of(name: str) -> tuple[str, ...]:
     return _NUMBERS.get(name, (name,))
 
 
+def check_measurable(name: str, training: Training) -> None:
+    """Checks that a measurement has what it measures.
+
+    Raises:
+        ValueError: If it is one of the projection head, and the training has none.
+    """
+    if name in ("projection", "head") and (training.is_cross_entropy or training.head is None):
+        raise ValueError(
+            f"The measurement {name!r} should be of a training with a projection head. Received: "
+            f"{training.model.name} with head={training.head}"
+        )
+
+
+def check_others(reader: ImageReader, name: str, training: Training) -> None:
+    """Reads the images that a measurement needs beside those of the training, and checks them.
+
+    Raises:
+        ValueError: If the data set does not have them, or some class has no training image.
+        RuntimeError: If the data set cannot be read.
+    """
+    known, _, argument = name.partition(":")
+    if known in _IMAGES:
+        reader.read(_IMAGES[known](argument, training)).check_classes()
+
+
 def digest_of_others(reader: ImageReader, name: str, training: Training) -> str:
     """Reads the images that a measurement needs beside those of the training.
 
@@ -222,16 +252,13 @@ def digest_of_others(reader: ImageReader, name: str, training: Training) -> str:
         The digest of their pixels and labels; empty if it needs none.
     """
     known, _, argument = name.partition(":")
-    of_others = {"transfer": _transfer_images, "finer": _finer_images}
-    if known not in of_others:
-        return ""
-    return reader.digest(of_others[known](argument, training))
+    return reader.digest(_IMAGES[known](argument, training)) if known in _IMAGES else ""
 
 
 def check_measurement(name: str) -> str:
     """Returns the name of a measurement, or raises `ValueError`."""
     known, _, argument = name.partition(":") if isinstance(name, str) else (name, "", "")
-    if known not in MEASUREMENTS or bool(argument) != (known in ("transfer", "finer")):
+    if known not in MEASUREMENTS or bool(argument) != (known in _IMAGES):
         raise ValueError(
             f"A measurement should be among {MEASUREMENTS}, 'transfer' and 'finer' with a name "
             f"after a colon. Received: {name!r}"

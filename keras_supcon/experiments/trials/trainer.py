@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_supcon import augmentation, encoders, layers, losses, models, optimizers
-from keras_supcon.experiments.from_recipe import make_component
+from keras_supcon.experiments.from_recipe import make_component, no_class_error
 from keras_supcon.experiments.trials.images import Arrays, ImageReader
 from keras_supcon.experiments.trials.trained import Trained
 from keras_supcon.experiments.trials.training import Training
@@ -20,16 +20,23 @@ _WARMUP_EPOCHS = 0.5
 
 
 def check_together(training: Training, arrays: Arrays) -> None:
-    """Checks that there are images for a batch.
+    """Checks that there are images for a batch, and steps that train.
 
     Raises:
         ValueError: If not.
     """
-    if training.batch_size > len(arrays.train):
+    number, batch_size, epochs = len(arrays.train), training.batch_size, training.epochs
+    if batch_size > number:
         raise ValueError(
-            f"`batch_size` should be at most the number of training images, {len(arrays.train)}. "
-            f"Received: batch_size={training.batch_size}"
+            f"`batch_size` should be at most the number of training images, {number}. Received: "
+            f"batch_size={batch_size}"
         )
+    if epochs * (number // batch_size) < 2:  # the learning rate of the first one is 0
+        raise ValueError(
+            f"`epochs` should give two batches or more. Received: epochs={epochs}, of {number} "
+            f"training images with batch_size={batch_size}"
+        )
+    arrays.check_classes()
 
 
 class Trainer:
@@ -79,16 +86,11 @@ class Trainer:
         for room, component in ((losses, training.loss), (keras.optimizers, training.optimizer)):
             found = getattr(room, component.name, None)
             if found is not None and not inspect.isclass(found):
-                raise ValueError(
-                    f"The name of a component should be a class in `{room.__name__}`. Received: "
-                    f"{component.name!r}"
-                )
-        make_component(encoders, training.encoder)
-        self._augmenter(seed=0)
+                raise no_class_error(room, component)
+        encoder, augmenter = make_component(encoders, training.encoder), self._augmenter(seed=0)
         self._check_optimizer()
-        if training.head is not None:
-            make_component(layers, training.head)
         if not training.is_cross_entropy:
+            self._make_model(encoder, augmenter)
             projections = np.zeros((4, training.num_views, 2), "float32")
             make_component(losses, training.loss)(np.array([0, 0, 1, 1]), projections)
 
@@ -105,6 +107,15 @@ class Trainer:
             model = keras.Model(images, classifier(encoder(augmenter(images))))
             model.compile(self._optimizer(), loss="sparse_categorical_crossentropy")
             return model, encoder
+        model = self._make_model(encoder, augmenter)
+        model.build((None, *shape))
+        return model, encoder
+
+    def _make_model(
+        self, encoder: keras.layers.Layer, augmenter: keras.layers.Layer
+    ) -> keras.Model:
+        """Makes and compiles a model of pre-training."""
+        training = self.training
         given: dict[str, Any] = {
             "projection_head": training.head and make_component(layers, training.head),
             "augmenter": augmenter,
@@ -115,8 +126,7 @@ class Trainer:
             given |= {"classifier": self.arrays.num_classes, "stop_gradient": True}
         model = make_component(models, training.model, encoder=encoder, **given)
         model.compile(self._optimizer(), loss=make_component(losses, training.loss))
-        model.build((None, *shape))
-        return model, encoder
+        return model
 
     def _augmenter(self, seed: int) -> keras.layers.Layer:
         policy = make_component(
@@ -139,7 +149,8 @@ class Trainer:
             optimizer.apply([keras.ops.zeros(1)], [variable])
         except NotImplementedError as error:
             raise ValueError(
-                f"`optimizer` should be a class that trains. Received: {self.training.optimizer}"
+                "`optimizer` should be a class that trains. Received: "
+                f"optimizer={self.training.optimizer.name!r}"
             ) from error
 
     def _optimizer(self) -> keras.optimizers.Optimizer:

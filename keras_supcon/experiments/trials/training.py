@@ -8,7 +8,9 @@ import json
 from typing import Any, Literal
 
 from keras_supcon.arguments import (
+    check_bool,
     check_choice,
+    check_each,
     check_positive,
     check_whole_number,
     check_whole_number_or_none,
@@ -63,6 +65,11 @@ class Images:
     measured_on: Literal["test", "validation"] = "test"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.dataset, str) or not self.dataset:
+            raise ValueError(
+                "`dataset` should be the name of a data set, or a folder. Received: "
+                f"dataset={self.dataset!r}"
+            )
         for name in ("train_images", "test_images", "size"):
             check_whole_number_or_none(name, getattr(self, name), at_least=1)
         check_choice("measured_on", self.measured_on, ("test", "validation"))
@@ -124,6 +131,21 @@ class Training:
     batch_size: int = 128
 
     def __post_init__(self) -> None:
+        if not isinstance(self.images, Images):
+            raise ValueError(f"`images` should be `Images`. Received: images={self.images!r}")
+        for name in ("encoder", "model", "loss", "augmentation", "optimizer"):
+            _check_component(name, getattr(self, name))
+        if self.head is not None:
+            _check_component("head", self.head)
+        transformations = check_each(
+            "transformations",
+            self.transformations,
+            lambda one: isinstance(one, Component),
+            "`Component`",
+            may_be_empty=True,
+        )
+        object.__setattr__(self, "transformations", transformations)
+        check_bool("joint_classifier", self.joint_classifier)
         for name in ("num_views", "epochs", "batch_size"):
             check_whole_number(name, getattr(self, name), at_least=1)
         object.__setattr__(
@@ -144,6 +166,14 @@ class Training:
     def digest(self) -> str:
         """Twenty hexadecimal digits that are the same for the same training alone."""
         return _digest(self.record)
+
+
+def _check_component(name: str, value: Any) -> None:
+    if not isinstance(value, Component):
+        raise ValueError(
+            f"`{name}` should be a `Component` of `keras_supcon.recipes`. Received: "
+            f"{name}={value!r}"
+        )
 
 
 def _digest(record: dict[str, Any]) -> str:

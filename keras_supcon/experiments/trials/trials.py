@@ -11,7 +11,7 @@ import pathlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,13 +20,15 @@ from keras_supcon.arguments import check_whole_number
 from keras_supcon.evaluation.results import versions
 from keras_supcon.experiments.trials.images import ImageReader
 from keras_supcon.experiments.trials.measurements import (
+    check_measurable,
     check_measurement,
+    check_others,
     digest_of_others,
     measure,
 )
 from keras_supcon.experiments.trials.store import TrialStore
 from keras_supcon.experiments.trials.trainer import Trainer, check_together
-from keras_supcon.experiments.trials.training import Training
+from keras_supcon.experiments.trials.training import Images, Training
 from keras_supcon.seeds import check_seed
 
 TRAINING_SECONDS = "training"
@@ -138,17 +140,53 @@ class Trials:
         self._folder = pathlib.Path(folder)
         self._reader = ImageReader(self._folder / "images", data_dir)
         self._processes = check_whole_number("processes", processes, at_least=1)
+        self._checked: set[str] = set()
 
-    def read_images(self, training: Training, measurements: Iterable[str]) -> None:
-        """Reads all images of a training and its measurements, and checks that there are enough.
+    def check_images(self, training: Training, measurements: Iterable[str]) -> None:
+        """Reads all images of a training and its measurements, and checks that they suffice.
 
         Raises:
-            ValueError: If training and images do not go together.
+            ValueError: If training, measurements and images do not go together.
             RuntimeError: If a data set cannot be read.
         """
         check_together(training, self._reader.read(training.images))
         for name in measurements:
-            digest_of_others(self._reader, name, training)
+            check_measurable(name, training)
+            check_others(self._reader, name, training)
+
+    def check(self, trials: Iterable[Trial]) -> None:
+        """Does so for trials, and makes the parts of what is missing, as `run` does at first.
+
+        Raises:
+            ValueError: If a training cannot be made, or does not go with its images.
+            RuntimeError: If a data set cannot be read.
+        """
+        _, missing = self._sort(_join(trials).values())
+        for group in missing:
+            training = group[0].training
+            images = Images(dataset=training.images.dataset, size=training.images.size)
+            parts = dataclasses.replace(training, images=images, learning_rate=1.0, epochs=1)
+            if parts.digest not in self._checked:
+                keras.backend.clear_session()
+                Trainer(training, self._reader).check()
+            self._checked.add(parts.digest)
+
+    def _sort(
+        self, trials: Iterable[Trial]
+    ) -> tuple[dict[tuple[str, int], dict[str, Any]], list[tuple[Trial, ...]]]:
+        """Returns what is there of trials, and the others, those of each training together."""
+        store = TrialStore(self._folder, _environment())
+        found: dict[tuple[str, int], dict[str, Any]] = {}
+        missing: dict[str, list[Trial]] = {}
+        for trial in trials:
+            training = trial.training
+            self.check_images(training, trial.measurements)
+            results = store.read(training, trial.seed, self._reader.digest(training.images))
+            if all(_is_there(results, name, training, self._reader) for name in trial.measurements):
+                found[training.digest, trial.seed] = results
+            else:
+                missing.setdefault(training.digest, []).append(trial)
+        return found, list(map(tuple, missing.values()))
 
     def run(
         self,
@@ -161,7 +199,8 @@ class Trials:
         Args:
             trials: Trials; those of the same training and seed are run together.
             deadline: No training is begun after this time, as by `time.time()`; None for no limit.
-            on_progress: Called with the number of finished trials and their total.
+            on_progress: Called with the number of finished trials and their total, also before
+                the first training if there are any.
 
         Returns:
             All results. With a deadline some trials may be missing.
@@ -172,19 +211,11 @@ class Trials:
             OSError: If the folder cannot be written to.
         """
         wanted = _join(trials)
-        store = TrialStore(self._folder, _environment())
-        for trial in wanted.values():
-            self.read_images(trial.training, trial.measurements)
-        found: dict[tuple[str, int], dict[str, Any]] = {}
-        missing: dict[str, list[Trial]] = {}
-        for key, trial in wanted.items():
-            training = trial.training
-            results = store.read(training, trial.seed, self._reader.digest(training.images))
-            if all(_is_there(results, name, training, self._reader) for name in trial.measurements):
-                found[key] = results
-            else:
-                missing.setdefault(trial.training.digest, []).append(trial)
+        self.check(wanted.values())
+        found, missing = self._sort(wanted.values())
         total, lock = len(wanted), threading.Lock()
+        if found and on_progress is not None:
+            on_progress(len(found), total)
 
         def report(key: tuple[str, int], results: dict[str, Any]) -> None:
             with lock:
@@ -192,11 +223,7 @@ class Trials:
                 if on_progress is not None:
                     on_progress(len(found), total)
 
-        jobs = [
-            _Job(tuple(group), self._folder, self._reader, deadline) for group in missing.values()
-        ]
-        for job in jobs:
-            job.check()
+        jobs = [_Job(group, self._folder, self._reader, deadline) for group in missing]
         jobs.sort(key=_Job.cost, reverse=True)  # the longest first, so that none is left alone
         if self._processes == 1:
             for job in jobs:
@@ -248,10 +275,6 @@ class _Job:
         images = self.reader.read(training.images).train
         return images.size * training.num_views * training.epochs * len(self.trials)
 
-    def check(self) -> None:
-        keras.backend.clear_session()
-        Trainer(self.trials[0].training, self.reader).check()
-
     def run(self) -> Iterable[tuple[tuple[str, int], dict[str, Any]]]:
         keras.backend.clear_session()
         training = self.trials[0].training
@@ -291,12 +314,22 @@ def _feed(
                     job = waiting.get_nowait()
                 except queue.Empty:
                     return
-                for key, results in process.submit(_run_job, job).result():
-                    report(key, results)
+                process.submit(_begin_job, job).result()
+                while (found := process.submit(_next_result).result()) is not None:
+                    report(*found)
 
 
-def _run_job(job: _Job) -> list[tuple[tuple[str, int], dict[str, Any]]]:
-    return list(job.run())
+# What this process runs, if it is one of `_feed`.
+_results: Iterator[tuple[tuple[str, int], dict[str, Any]]] = iter(())
+
+
+def _begin_job(job: _Job) -> None:
+    global _results
+    _results = iter(job.run())
+
+
+def _next_result() -> tuple[tuple[str, int], dict[str, Any]] | None:
+    return next(_results, None)
 
 
 def _begin_process() -> None:

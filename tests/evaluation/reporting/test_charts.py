@@ -169,10 +169,27 @@ def test_a_heatmap_has_a_name_for_each_row_and_column(shape):
         draw_heatmap(np.ones(shape), ["a", "b"], ["c"])
 
 
-def test_labels_below_a_logarithmic_axis_do_not_overlap():
+@pytest.mark.parametrize("log_x", [True, False])
+def test_labels_below_an_axis_do_not_overlap(log_x):
     values = [1, 2, 5, 10, 20, 50, 90, 100]
-    figure = draw_lines({"a": (values, values)}, "x", "y", log_x=True, narrow=True)
+    figure = draw_lines({"a": (values, values)}, "x", "y", log_x=log_x, narrow=True)
     figure.canvas.draw()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
     assert len(boxes) > 2
     assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("log_x", [True, False])
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0.5, 0.05, 0.1], ["0.05", "0.1", "0.5"]),
+        ([1, 3, 4000], ["1", "3", "4,000"]),
+        ([1, NAN, 2], ["1", "2"]),
+    ],
+    ids=["temperatures", "whole", "nan"],
+)
+def test_an_axis_names_the_values_that_were_tried(values, texts, log_x):
+    figure = draw_lines({"a": (values, [0.5] * 3)}, "x", "y", log_x=log_x)
+    named = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert named == (texts if log_x or values[-1] < 10 else [texts[0], texts[-1]])

@@ -132,6 +132,27 @@ def test_the_table_shows_the_comparison_that_decided():
             ).checked_arms(None),
             "should be of the arms .*Received: 'SupCon 3'",
         ),
+        (lambda: Comparison("a", "b", "equal", margin=1.5), "`margin` should be .* below 1"),
+        (
+            lambda: dataclasses.replace(CLAIM, comparisons=Comparison("SupCon 2", "SupCon 1")),
+            "`comparisons` should be a sequence of `Comparison`, with a comma",
+        ),
+        (
+            lambda: dataclasses.replace(CLAIM, measurements="knn"),
+            "`measurements` should be a sequence of names",
+        ),
+        (
+            lambda: dataclasses.replace(CLAIM, arms=lambda tier: {"a": TRAINING}).checked_arms(
+                None
+            ),
+            "`arms` should return names with their `Arm`",
+        ),
+        (
+            lambda: dataclasses.replace(CLAIM, arms=lambda tier: None).checked_arms(None),
+            "`arms` should return names with their `Arm`. Received: None",
+        ),
+        (lambda: Arm(TRAINING, 1e-3), "`learning_rates` should be a sequence of positive"),
+        (lambda: Arm(TRAINING, (1e-3, 0)), "`learning_rates` should be a sequence of positive"),
         (lambda: Arm(()), "`training` should be a `Training` or several"),
         (lambda: ClaimsSettings(claims=["none"]), "`claims` should be"),
         (lambda: ClaimsSettings(tier="huge"), "`tier` should be"),
@@ -192,7 +213,11 @@ def test_equal_views_and_equal_updates():
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Runs claims whose trainings are not run: the accuracy follows from the settings."""
-    monkeypatch.setattr(module, "read_claims", lambda: {"epochs": CLAIM, "rates": CHOOSING})
+    claims = {"epochs": CLAIM, "rates": CHOOSING}
+    monkeypatch.setattr(module, "claim_names", lambda: tuple(claims))
+    monkeypatch.setattr(
+        module, "read_claims", lambda names: {name: claims[name] for name in names or claims}
+    )
     trained = []
 
     class Fake:
@@ -294,9 +319,14 @@ def test_a_report_of_another_tier_stays(run, tmp_path):
 
 
 def test_no_minutes_read_the_images_alone(run, tmp_path):
+    """Those of validation too: a machine without TensorFlow cannot read them later."""
     outcomes, trained = run(minutes=0)
     assert outcomes == trained == []
-    assert [path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()] == [".npz"]
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    validation = dataclasses.replace(TRAINING.images, measured_on="validation")
+    assert {path.name for path in files} == {
+        f"{images.digest}.npz" for images in (TRAINING.images, validation)
+    }
 
 
 def test_results_say_what_they_come_from(run, tmp_path):
@@ -334,6 +364,57 @@ def test_a_run_with_a_deadline_leaves_claims_out_and_goes_on(run, monkeypatch):
     outcomes, trained = run(minutes=3)
     assert len(outcomes) == 2
     assert len(trained) == len(set(trained)) > first
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        (
+            dataclasses.replace(CLAIM, measurements=("accuracy", "finer:kind")),
+            "claim 'late', arm 'SupCon 1': .*'kind'",
+        ),
+        (
+            dataclasses.replace(
+                CHOOSING,
+                measurements=("accuracy", "projection"),
+                arms=lambda tier: {
+                    "fixed": Arm(TRAINING),
+                    "chosen": Arm(dataclasses.replace(TRAINING, head=None), (1e-3, 2e-3)),
+                },
+            ),
+            "claim 'late', arm 'chosen': The measurement 'projection'",
+        ),
+        (
+            dataclasses.replace(CLAIM, comparisons=(Comparison("SupCon 2", "SupCon"),)),
+            "claim 'late': `comparisons` should be of the arms",
+        ),
+    ],
+    ids=["data", "measurement", "declaration"],
+)
+def test_every_arm_is_checked_before_the_first_training(claim, message, run, monkeypatch):
+    claims = {"epochs": CLAIM, "rates": CHOOSING, "late": claim}
+    monkeypatch.setattr(module, "read_claims", lambda names: claims)
+    trained = []
+    monkeypatch.setattr(module.Trials, "run", lambda *given, **more: trained.append(given))
+    with pytest.raises((ValueError, RuntimeError), match=message):
+        run()
+    assert not trained
+
+
+@pytest.mark.neutral
+def test_a_file_that_is_no_claim_is_named_and_stops_itself_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "__path__", [*rows.__path__, str(tmp_path)])
+    (tmp_path / "of_mine.py").write_text("CLAIM = 3\n")
+    (tmp_path / "of_yours.py").write_text(
+        "from keras_supcon.experiments.claims import Comparison\nComparison('a', 'b', 'best')\n"
+    )
+    for name in ("of_mine", "of_yours"):
+        with pytest.raises(ValueError, match=f"claim '{name}': `(CLAIM|expected)` should be"):
+            read_claims([name])
+    with pytest.raises(ValueError, match="claim 'of_mine'"):
+        read_claims()
+    assert list(read_claims(["sincere", "in_below_out"])) == ["in_below_out", "sincere"]
+    ClaimsSettings(claims=["sincere"])
 
 
 def test_a_document_without_marks_stays_as_it_is(tmp_path):

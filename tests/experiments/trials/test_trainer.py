@@ -11,6 +11,7 @@ from keras_supcon.experiments import CROSS_ENTROPY, Images, Training
 from keras_supcon.experiments.trials.images import ImageReader
 from keras_supcon.experiments.trials.trainer import Trainer, _Batches
 from keras_supcon.recipes import Component
+from keras_supcon.seeds import derive_seed
 
 pytestmark = [pytest.mark.neutral, pytest.mark.slow]
 
@@ -95,6 +96,29 @@ def test_a_batch_beyond_the_images_is_refused(reader):
         Trainer(dataclasses.replace(TRAINING, batch_size=101), reader)
 
 
+def test_a_training_of_one_step_is_refused(reader):
+    """Its only step would have the learning rate 0, and train nothing."""
+    one = dataclasses.replace(TRAINING, batch_size=100)
+    with pytest.raises(ValueError, match="`epochs` should give two batches or more"):
+        Trainer(one, reader)
+    trainer = Trainer(dataclasses.replace(one, epochs=2), reader)
+    keras.utils.set_random_seed(derive_seed(0, "weights"))
+    _, encoder = trainer._make(0)
+    begin = [ops.convert_to_numpy(weight) for weight in encoder.trainable_weights]
+    end = [ops.convert_to_numpy(one) for one in trainer.train(0).encoder.trainable_weights]
+    assert any((one != other).any() for one, other in zip(begin, end, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [(5, "an image of each class. Received: train_images=5"), (10, "two images of a class")],
+)
+def test_too_few_images_are_refused(images, message, reader):
+    images = Images(dataset="digits", train_images=images)
+    with pytest.raises(ValueError, match=f"`train_images` should be enough for {message}"):
+        Trainer(dataclasses.replace(TRAINING, images=images, batch_size=2), reader)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -107,8 +131,31 @@ def test_a_batch_beyond_the_images_is_refused(reader):
         ({"loss": Component("supcon_loss")}, "should be a class in `keras_supcon.losses`"),
         ({"optimizer": Component("get")}, "should be a class in `keras.optimizers`"),
         ({"optimizer": Component("Optimizer")}, "`optimizer` should be a class that trains"),
+        (
+            {"loss": Component("SupConLoss", {"tau": 0.1})},
+            "those of `SupConLoss`. Received: \\['tau'\\]",
+        ),
+        ({"model": Component("MoCo", {"size": 64})}, "keyword arguments passed to MoCo"),
+        ({"model": Component("MoCo", {"queue_size": 0})}, "`queue_size` should be"),
+        ({"model": Component("Mocha")}, "should be a class in `keras_supcon.models`"),
+        (
+            {"head": Component("ProjectionHead", {"width": 2})},
+            "keyword arguments passed to ProjectionHead",
+        ),
     ],
-    ids=["name", "together", "range", "function", "other_function", "base"],
+    ids=[
+        "name",
+        "together",
+        "range",
+        "function",
+        "other_function",
+        "base",
+        "argument",
+        "argument_of_model",
+        "range_of_model",
+        "name_of_model",
+        "argument_of_head",
+    ],
 )
 def test_what_does_not_go_together_is_found_before_training(fields, message, reader):
     with pytest.raises(ValueError, match=message):

@@ -162,6 +162,51 @@ def test_data_sets_of_measurements_are_looked_for_before_training(tmp_path, trai
     assert not trained
 
 
+@pytest.mark.parametrize("name", ["projection", "head"])
+@pytest.mark.parametrize("fields", [{"head": None}, {"model": CROSS_ENTROPY}], ids=str)
+def test_measurements_of_a_head_that_is_not_there_are_refused(name, fields, tmp_path, trained):
+    other = dataclasses.replace(TRAINING, **fields)
+    with pytest.raises(ValueError, match=f"The measurement '{name}' should be of a training with"):
+        Trials(tmp_path).run([Trial(TRAINING, 0), Trial(other, 0, ("accuracy", name))])
+    assert not trained
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"loss": "SupConLoss"}, "`loss` should be a `Component`"),
+        ({"head": "ProjectionHead"}, "`head` should be a `Component`"),
+        ({"transformations": Component("RandomFlip")}, "`transformations` should be a sequence"),
+        ({"joint_classifier": 1}, "`joint_classifier` should be True or False"),
+        ({"images": "digits"}, "`images` should be `Images`"),
+    ],
+    ids=["loss", "head", "transformations", "joint_classifier", "images"],
+)
+def test_fields_of_another_kind_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TRAINING, **fields)
+
+
+def test_progress_begins_with_what_is_there(tmp_path, trained):
+    told = []
+    for seeds in (2, 5, 5):
+        wanted = [Trial(TRAINING, seed) for seed in range(seeds)]
+        Trials(tmp_path).run(wanted, on_progress=lambda *numbers: told.append(numbers))
+    assert told == [(1, 2), (2, 2), (2, 5), (3, 5), (4, 5), (5, 5), (5, 5)]
+
+
+@pytest.mark.slow
+def test_processes_tell_of_each_training(tmp_path):
+    told = []
+
+    def count(done, total):
+        told.append((done, len(list(tmp_path.glob("*/*/seed-*.json")))))
+
+    wanted = [Trial(TRAINING, seed, ("knn",)) for seed in range(3)]
+    Trials(tmp_path, processes=2).run(wanted, on_progress=count)
+    assert told == [(1, 1), (2, 2), (3, 3)]
+
+
 def test_other_images_of_a_measurement_are_measured_again(tmp_path, trained, monkeypatch):
     wanted = [Trial(TRAINING, 0, ("accuracy", "transfer:digits"))]
     Trials(tmp_path).run(wanted)
