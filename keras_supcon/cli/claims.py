@@ -67,7 +67,7 @@ def run(given: argparse.Namespace) -> int:
         return 0
     left = len(claims.claims) - len(outcomes)
     if left:
-        print(f"{left} of {len(claims.claims)} claims are left; the same command goes on.")
+        print(f"Claims left: {left} of {len(claims.claims)}. The same command goes on.")
     return 1 if left else 0
 
 
