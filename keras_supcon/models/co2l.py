@@ -23,7 +23,7 @@ from keras_supcon.models.callback_lists import with_callback
 from keras_supcon.models.contrastive import ContrastiveModel
 from keras_supcon.models.network_copy import NetworkCopy
 from keras_supcon.models.pretraining import Projector
-from keras_supcon.models.queue_checks import check_compiled_loss
+from keras_supcon.models.queue_checks import check_kind_of_loss
 from keras_supcon.ops import standardize_labels
 from keras_supcon.ops.normalization import convert_rows
 from keras_supcon.typing import Tensor, TensorTree
@@ -236,14 +236,14 @@ class Co2L(ContrastiveModel):
     def default_loss(self) -> ContrastiveLoss:
         return SupConLoss(temperature=_TEMPERATURE)
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        super().compile(*args, **kwargs)
+    def check_loss(self, loss: Any) -> None:
+        super().check_loss(loss)
         expected = "contrastive loss of `keras_supcon`, such as `keras_supcon.SupConLoss()`"
-        check_compiled_loss(self, (ContrastiveLoss,), expected)
-        if self.loss.reduction not in _MEANS:
+        check_kind_of_loss(self, loss, (ContrastiveLoss,), expected)
+        if loss.reduction not in _MEANS:
             raise ValueError(
                 "`loss` of `Co2L` should have the reduction 'sum_over_batch_size': it is a mean "
-                f"over current samples. Received: reduction={self.loss.reduction!r}"
+                f"over current samples. Received: reduction={loss.reduction!r}"
             )
 
     def build(self, input_shape: Any) -> None:

@@ -321,6 +321,17 @@ def test_metrics_of_class_scores_are_refused(name, rng):
         model.fit(x, np.maximum(y, 0), verbose=0)
 
 
+@pytest.mark.parametrize("name", ["MoCo", "BYOL", "NNCLR", "Co2L"])
+def test_a_refused_compile_changes_nothing(name):
+    model = make(name)
+    before = (model.loss, model.optimizer, model.get_compile_config())
+    for optimizer, loss in (("adam", "mse"), ("none of Keras", None)):
+        with pytest.raises(ValueError, match="`loss` of|Could not interpret optimizer"):
+            model.compile(optimizer, loss, loss_weights=0.5)
+        assert (model.loss, model.optimizer, model.get_compile_config()) == before
+        assert model.loss_weight == 1
+
+
 @every_method()
 def test_no_gradient_reaches_what_is_not_trained(name):
     model = make(name)
