@@ -197,7 +197,7 @@ class Co2L(ContrastiveModel):
     def begin_task(self, classes: Iterable[int] | Tensor | None = None) -> None:
         """Begins the next task: the networks as they are become the teacher, from the second on.
 
-        Call it before the `fit` of the task, or before the steps of a training loop of your own.
+        Call it between two `fit`s, or between two steps of a training loop of your own.
 
         Args:
             classes: Ids of the classes of the task, or labels of its samples, whole numbers from 0
