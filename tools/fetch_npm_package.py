@@ -103,6 +103,8 @@ def main(arguments: list[str]) -> None:
             f"Received: {' '.join(arguments)}"
         )
     target = pathlib.Path(arguments[0])
+    if target.exists():  # whole, by `unpack`
+        return
     package = targets[target.name]
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as downloads:

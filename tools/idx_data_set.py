@@ -4,7 +4,7 @@ import pathlib
 
 import tensorflow_datasets as tfds
 from idx import read_split
-from tfds_folder import Content, numbered, write
+from tfds_folder import Content, folder_of, is_written, numbered, write
 
 
 def prepare_idx(
@@ -20,12 +20,14 @@ def prepare_idx(
         sha256: Digest of the images and labels, as for `Content`.
 
     Raises:
+        FileExistsError: If there is a folder without a complete data set.
         FileNotFoundError: If a source file is missing; nothing is written then.
         ValueError: If a source file is no IDX file.
     """
     builder = tfds.builder(name, data_dir=data_dir)
-    if builder.is_prepared():
-        return pathlib.Path(builder.data_dir)
+    folder = folder_of(data_dir, name, str(builder.info.version))
+    if is_written(folder):
+        return folder
     content = Content(
         name=name,
         version=str(builder.info.version),

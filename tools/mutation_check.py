@@ -781,6 +781,15 @@ MUTATIONS = (
         backend="tensorflow",
     ),
     Mutation(
+        name="only_fit_has_a_teacher",
+        law="A training loop of one's own distills too.",
+        file="keras_supcon/models/co2l.py",
+        before="        self._num_tasks.assign(task + 1)\n        self._choose_step()",
+        after="        self._num_tasks.assign(task + 1)",
+        tests=("tests/models/test_co2l.py",),
+        backend="torch",
+    ),
+    Mutation(
         name="the_step_is_chosen_before_weights_are_loaded",
         law="Weights that are loaded when training begins choose the step.",
         file="keras_supcon/models/co2l.py",

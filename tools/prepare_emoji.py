@@ -23,11 +23,11 @@ from choose_test_images import choose_test
 from data_set_flags import DATA_DIR, SOURCE_DIR
 from near_copies import near_pairs
 from small_images import SIDE, read_small
-from tfds_folder import Content, Split, write
+from tfds_folder import Content, Split, folder_of, is_written, write
 
 DEFAULT_SOURCE_DIR = "build/npm"
 
-VERSION = "1.0.0"
+NAME, VERSION = "emoji", "1.0.0"
 PACKAGES = {
     "google": "emoji-datasource-google-16.0.0",
     "twitter": "emoji-datasource-twitter-16.0.0",
@@ -174,7 +174,7 @@ def read_contents(source_dir: str | pathlib.Path) -> Iterator[Content]:
     license_text = read_licenses(source_dir)
     for config in CONFIGS:
         yield Content(
-            name="emoji",
+            name=NAME,
             config=config,
             version=VERSION,
             features=_features(emoji),
@@ -235,7 +235,34 @@ twitter: Twemoji, copyright Twitter, Inc. and other contributors. CC BY 4.0,
 https://creativecommons.org/licenses/by/4.0/
 fluent: Fluent Emoji, by Microsoft, packed by LobeHub. MIT.
 
+The text of the last, which the package names and does not hold:
+
+MIT License
+
+Copyright (c) Microsoft Corporation.
+Copyright (c) 2023 LobeHub
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+
 What the packages say:"""
+# The license of this repository is the one of Noto.
+_APACHE = pathlib.Path(__file__).parent.parent / "LICENSE"
 
 
 def read_licenses(source_dir: str | pathlib.Path) -> str:
@@ -246,17 +273,33 @@ def read_licenses(source_dir: str | pathlib.Path) -> str:
         package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
         parts.append(f"{package['name']} {package['version']}: license {package['license']}")
         readme = (folder / "README.md").read_text(encoding="utf-8").splitlines()
-        parts.append("\n".join(line for line in readme if re.search("licens|©", line, re.I)))
+        said = [line for line in readme if re.search("licens|©", line, re.I)]
+        parts.append("\n".join(line for line in said if not line.startswith("[")))  # no badges
         if (folder / "LICENSE").is_file():
             parts.append((folder / "LICENSE").read_text(encoding="utf-8").strip())
+    parts.append(f"The license of Noto Emoji:\n\n{_APACHE.read_text(encoding='utf-8').rstrip()}")
     return "\n\n".join(parts) + "\n"
+
+
+def prepare(source_dir: str | pathlib.Path, data_dir: str | pathlib.Path) -> list[pathlib.Path]:
+    """Writes all configurations and returns their folders; what is already there is left as it is.
+
+    Raises:
+        FileExistsError: If there is a folder without a complete data set.
+        FileNotFoundError: If a package is not there; nothing is written then.
+        ValueError: If a picture is missing or cannot be decoded.
+    """
+    folders = [folder_of(data_dir, NAME, VERSION, config) for config in CONFIGS]
+    missing = [folder for folder in folders if not is_written(folder)]
+    if not missing:
+        return folders
+    return [write(content, data_dir) for content in read_contents(source_dir)]
 
 
 def main(argv: list[str]) -> None:
     del argv
-    for content in read_contents(SOURCE_DIR.value or DEFAULT_SOURCE_DIR):
-        counts = ", ".join(f"{len(of_split)} {split}" for split, of_split in content.splits.items())
-        print(f"{write(content, DATA_DIR.value)}: {counts}")
+    for folder in prepare(SOURCE_DIR.value or DEFAULT_SOURCE_DIR, DATA_DIR.value):
+        print(folder)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def prepare(source_dir: str, data_dir: str) -> pathlib.Path:
     """Writes the data set and returns its folder; one that is already there is left as it is.
 
     Raises:
+        FileExistsError: If there is a folder without a complete data set.
         FileNotFoundError: If a source file is missing; nothing is written then.
         ValueError: If a source file is no IDX file.
     """

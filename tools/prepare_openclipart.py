@@ -22,9 +22,11 @@ from data_set_flags import DATA_DIR, SOURCE_DIR
 from near_copies import near_pairs
 from PIL import Image
 from small_images import SIDE, read_small
-from tfds_folder import Content, write
+from tfds_folder import Content, folder_of, is_written, write
 
 DEFAULT_SOURCE_DIR = "/usr/share/openclipart/png"
+
+NAME, VERSION = "openclipart", "1.0.0"
 
 # 1,378 stars of one drawing program's parameters, each nearly the same as the next, and a folder
 # that is no class.
@@ -105,8 +107,8 @@ def read_content(source_dir: str | pathlib.Path) -> Content:
         }
     folders, subfolders = (sorted(set(names)) for names in zip(*labels, strict=True))
     return Content(
-        name="openclipart",
-        version="1.0.0",
+        name=NAME,
+        version=VERSION,
         features=tfds.features.FeaturesDict(
             {
                 "image": tfds.features.Image(shape=(SIDE, SIDE, 3), encoding_format="png"),
@@ -131,11 +133,21 @@ def read_license(source_dir: str | pathlib.Path) -> str:
     return f"Creative Commons Public Domain Dedication.\n\n{text}"
 
 
+def prepare(source_dir: str | pathlib.Path, data_dir: str | pathlib.Path) -> pathlib.Path:
+    """Writes the data set and returns its folder; one that is already there is left as it is.
+
+    Raises:
+        FileExistsError: If there is a folder without a complete data set.
+        FileNotFoundError: If there are no pictures; nothing is written then.
+        ValueError: If one cannot be decoded.
+    """
+    folder = folder_of(data_dir, NAME, VERSION)
+    return folder if is_written(folder) else write(read_content(source_dir), data_dir)
+
+
 def main(argv: list[str]) -> None:
     del argv
-    content = read_content(SOURCE_DIR.value or DEFAULT_SOURCE_DIR)
-    counts = ", ".join(f"{len(of_split)} {split}" for split, of_split in content.splits.items())
-    print(f"{write(content, DATA_DIR.value)}: {counts}")
+    print(prepare(SOURCE_DIR.value or DEFAULT_SOURCE_DIR, DATA_DIR.value))
 
 
 if __name__ == "__main__":

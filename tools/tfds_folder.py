@@ -48,8 +48,28 @@ class Content:
     def full_name(self) -> str:
         return "/".join(filter(None, (self.name, self.config)))
 
-    def folder(self, data_dir: str | pathlib.Path) -> pathlib.Path:
-        return pathlib.Path(data_dir) / self.full_name / self.version
+
+def folder_of(
+    data_dir: str | pathlib.Path, name: str, version: str, config: str | None = None
+) -> pathlib.Path:
+    """Returns the folder of a data set, whether there is one or not."""
+    return pathlib.Path(data_dir, name, config or "", version)
+
+
+def is_written(folder: pathlib.Path) -> bool:
+    """Returns whether a folder holds a data set, for programs to ask before they read the files.
+
+    Raises:
+        FileExistsError: If there is a folder without a complete data set.
+    """
+    if (folder / "dataset_info.json").is_file():
+        return True
+    if folder.exists():
+        raise FileExistsError(
+            f"The folder of the data set should be complete or absent. Received: {str(folder)!r}, "
+            "without dataset_info.json. Remove it"
+        )
+    return False
 
 
 def write(content: Content, data_dir: str | pathlib.Path) -> pathlib.Path:
@@ -61,14 +81,9 @@ def write(content: Content, data_dir: str | pathlib.Path) -> pathlib.Path:
     Raises:
         FileExistsError: If there is a folder without a complete data set.
     """
-    target = content.folder(data_dir)
-    if (target / "dataset_info.json").is_file():
+    target = folder_of(data_dir, content.name, content.version, content.config)
+    if is_written(target):
         return target
-    if target.exists():
-        raise FileExistsError(
-            f"The folder of the data set should be complete or absent. Received: {str(target)!r}, "
-            "without dataset_info.json. Remove it"
-        )
     found = digest(content.splits)
     if content.sha256 not in (None, found):
         print(

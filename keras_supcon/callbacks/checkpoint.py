@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from keras_supcon._keras_internals import BuildsForBatches
 from keras_supcon.arguments import check_whole_number, is_whole
 from keras_supcon.callbacks.checkpoint_file import (
     plain_number,
@@ -254,6 +255,8 @@ class Checkpoint(keras.callbacks.Callback):
                 ) from error
             for variable, array in zip(variables, itertools.compress(arrays, is_ours), strict=True):
                 variable.assign(array)
+            if isinstance(model, BuildsForBatches):
+                model.prepare_weights()
             self._position = Position(*description["position"])
             self._epoch_steps = description["steps_per_epoch"]
             self.notes = description["notes"]

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from keras_supcon.evaluation.array_checks import check_labels
+from keras_supcon.array_checks import check_labels
 from keras_supcon.evaluation.labeled_batches import is_pair_of_arrays, labeled_batches
 from keras_supcon.seeds import random_generator
 from keras_supcon.typing import TensorTree

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_supcon.array_checks import check_labels
+
 
 def check_labeled_images(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Checks that two arrays are images, or other samples, with a class id each.
@@ -34,7 +36,7 @@ def check_labeled_images(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarr
 
 
 def check_class_ids(name: str, labels: Any) -> np.ndarray:
-    """Checks that an array holds class ids.
+    """Checks that an array holds class ids, of samples that all have a label.
 
     Args:
         name: Name of the argument.
@@ -47,19 +49,10 @@ def check_class_ids(name: str, labels: Any) -> np.ndarray:
         ValueError: If the array is not as described. That includes labels of -1, which mean that
             the class is not known.
     """
-    labels = np.asarray(labels)
-    array = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    is_whole = array.dtype.kind in "biu" or (
-        array.dtype.kind == "f" and bool((array == np.floor(array)).all())
-    )
-    if array.ndim != 1 or not is_whole:
-        raise ValueError(
-            f"`{name}` should be whole numbers of shape (n,), the class ids. Received: "
-            f"{name}.shape={labels.shape}, {name}.dtype={labels.dtype}"
-        )
-    if len(array) and (array.min() < 0 or array.max() >= 2**63):
+    ids = check_labels(name, labels)
+    if len(ids) and ids.min() < 0:
         raise ValueError(
             f"`{name}` should be class ids of at least 0: images without a label should be left "
-            f"out. Received: {name} from {array.min()} to {array.max()}"
+            f"out. Received: {name} from {ids.min()} to {ids.max()}"
         )
-    return array.astype("int64")
+    return ids

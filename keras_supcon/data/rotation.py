@@ -22,6 +22,12 @@ class Rotation:
     Call arguments:
         images: Numbers `(n, height, width, channels)`.
 
+    Returns:
+        When called, the rotated images, of the same shape and dtype. Integers are rounded.
+
+    Raises:
+        ValueError: When called, for images that do not have four axes.
+
     Example:
 
     >>> import numpy as np

@@ -114,6 +114,9 @@ class TaskStream(Sequence):
 
         Returns:
             Class ids, int64 `(n,)`.
+
+        Raises:
+            ValueError: If `loss_labels` are no such ids.
         """
         ids = check_class_ids("loss_labels", loss_labels)
         if self.scenario != "domain":

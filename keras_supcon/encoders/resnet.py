@@ -22,6 +22,22 @@ _STEMS = ("imagenet", "cifar")
 _BOTTLENECK_EXPANSION = 4
 
 
+def check_depth(name: str, depth: Any) -> int:
+    """Accepts the depth of a `ResNet` for an argument of any name."""
+    if not is_whole(depth) or depth not in _STAGES:
+        raise ValueError(f"`{name}` should be one of {tuple(_STAGES)}. Received: {name}={depth!r}")
+    return int(depth)
+
+
+def check_width(name: str, width: Any) -> float:
+    """Accepts the width of a `ResNet` for an argument of any name."""
+    if not (is_number(width) and 64 * width >= 1):
+        raise ValueError(
+            f"`{name}` should be at least 1/64, one channel. Received: {name}={width!r}"
+        )
+    return float(width)
+
+
 class ConvNorm(keras.layers.Layer):
     """Convolution without bias, then batch normalization, then ReLU if `activate`."""
 
@@ -190,14 +206,8 @@ class ResNet(keras.Model):
         synchronized_batch_norm: bool = False,
         **kwargs: Any,
     ) -> None:
-        if not is_whole(depth) or depth not in _STAGES:
-            raise ValueError(
-                f"`depth` should be one of {tuple(_STAGES)}. Received: depth={depth!r}"
-            )
-        if not (is_number(width) and 64 * width >= 1):
-            raise ValueError(
-                f"`width` should be at least 1/64, one channel. Received: width={width!r}"
-            )
+        check_depth("depth", depth)
+        check_width("width", width)
         check_choice("stem", stem, _STEMS)
         check_below_1("batch_norm_momentum", batch_norm_momentum)
         super().__init__(**kwargs)

@@ -14,12 +14,12 @@ import numpy as np
 from keras import tree
 
 from keras_supcon.arguments import check_bool, check_whole_number
-from keras_supcon.distribution.scopes import outside_of_scopes
-from keras_supcon.evaluation.array_checks import (
+from keras_supcon.array_checks import (
     SUM_TOLERANCE,
     check_embeddings,
     check_probabilities,
 )
+from keras_supcon.distribution.scopes import outside_of_scopes
 from keras_supcon.evaluation.labeled_batches import labeled_batches
 from keras_supcon.evaluation.row_store import RowStore, save_array
 from keras_supcon.evaluation.scores.calibration import softmax

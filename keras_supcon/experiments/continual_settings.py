@@ -13,6 +13,8 @@ from keras_supcon.arguments import (
     check_whole_number_or_none,
 )
 from keras_supcon.data.replay_buffer import STRATEGIES
+from keras_supcon.encoders.resnet import check_depth, check_width
+from keras_supcon.losses.temperature import check_number_of_temperature
 
 SCENARIOS = ("class", "domain")
 
@@ -136,7 +138,7 @@ class ContinualSettings:
             the authors' code at a temperature of 0.5; their equation has 1.
         student_temperature: As in `keras_supcon.losses.RelationDistillationLoss`.
         teacher_temperature: As there.
-        encoder_depth: Depth of the ResNet.
+        encoder_depth: Depth of the ResNet, as in `keras_supcon.encoders.ResNet`.
         encoder_width: Width of the ResNet.
         seed: First seed, at least 0.
         seeds: Number of seeds, from `seed` on.
@@ -186,15 +188,16 @@ class ContinualSettings:
         for name in (*_GIVEN, "checkpoint_every"):
             if name not in ("learning_rate", "encoder_width"):
                 check_whole_number_or_none(name, getattr(self, name), at_least=1)
-        for name in ("learning_rate", "encoder_width"):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
+        if self.learning_rate is not None:
+            check_positive("learning_rate", self.learning_rate)
+        check_depth("encoder_depth", self.encoder_depth)
+        if self.encoder_width is not None:
+            check_width("encoder_width", self.encoder_width)
         for name in ("temperature", "student_temperature", "teacher_temperature"):
-            check_positive(name, getattr(self, name))
+            check_number_of_temperature(name, getattr(self, name))
         check_not_negative("distillation_weight", self.distillation_weight)
         check_choice("scenario", self.scenario, SCENARIOS)
         check_whole_number("num_tasks", self.num_tasks, at_least=2)
-        check_whole_number("encoder_depth", self.encoder_depth, at_least=1)
         check_whole_number("seed", self.seed, at_least=0)
         check_whole_number("seeds", self.seeds, at_least=1)
         arms = check_choices("arms", self.arms, tuple(ARMS))

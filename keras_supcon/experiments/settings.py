@@ -7,10 +7,10 @@ from typing import Literal
 from keras_supcon.arguments import (
     check_choice,
     check_image_size,
-    check_positive,
     check_whole_number,
     check_whole_number_or_none,
 )
+from keras_supcon.encoders.resnet import check_depth, check_width
 
 MODES = (
     "pretrain",
@@ -132,7 +132,6 @@ class Settings:
             "linear_batch_size",
             "micro_batch_size",
             "queue_size",
-            "encoder_depth",
             "num_virtual_cpus",
             "checkpoint_every",
         ):
@@ -143,8 +142,10 @@ class Settings:
             check_choice("mode", self.mode, MODES)
         if self.mixed_precision is not None:
             check_choice("mixed_precision", self.mixed_precision, PRECISIONS)
+        if self.encoder_depth is not None:
+            check_depth("encoder_depth", self.encoder_depth)
         if self.encoder_width is not None:
-            check_positive("encoder_width", self.encoder_width)
+            check_width("encoder_width", self.encoder_width)
         if self.image_size is not None:
             size = check_image_size("image_size", self.image_size)
             object.__setattr__(self, "image_size", size)

@@ -155,13 +155,13 @@ class BYOL(MomentumModel):
     def metric_projections(self, projections: TensorTree) -> TensorTree:
         return projections["projection"]
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        super().compile(*args, **kwargs)
-        if not isinstance(self.loss, keras.losses.Loss) or isinstance(self.loss, ContrastiveLoss):
+    def check_loss(self, loss: Any) -> None:
+        super().check_loss(loss)
+        if not isinstance(loss, keras.losses.Loss) or isinstance(loss, ContrastiveLoss):
             raise ValueError(
                 "`loss` of `BYOL` should be one of predictions and their targets, such as "
                 "`keras_supcon.losses.NegativeCosineLoss()` or `keras.losses.CosineSimilarity()`. "
-                f"Received: loss={self.loss!r}"
+                f"Received: loss={loss!r}"
             )
 
     def default_loss(self) -> keras.losses.Loss:

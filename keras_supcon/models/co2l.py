@@ -1,19 +1,14 @@
 """Continual learning: contrast of the current task, relations of the task before (Co2L)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_supcon.arguments import (
-    check_bool,
-    check_each,
-    check_not_negative,
-    check_whole_number,
-    is_whole,
-)
+from keras_supcon.arguments import check_bool, check_not_negative, check_whole_number
+from keras_supcon.array_checks import check_labels
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.losses import RelationDistillationLoss, SupConLoss
 from keras_supcon.losses.base import ContrastiveLoss
@@ -23,13 +18,14 @@ from keras_supcon.models.callback_lists import with_callback
 from keras_supcon.models.contrastive import ContrastiveModel
 from keras_supcon.models.network_copy import NetworkCopy
 from keras_supcon.models.pretraining import Projector
-from keras_supcon.models.queue_checks import check_compiled_loss
+from keras_supcon.models.queue_checks import check_kind_of_loss
 from keras_supcon.ops import standardize_labels
 from keras_supcon.ops.normalization import convert_rows
 from keras_supcon.typing import Tensor, TensorTree
 
 _TEMPERATURE = 0.5  # of the authors on Split CIFAR-10
 _NO_CLASS = -1
+_NUM_IDS = 2**31  # that int32 holds
 _MEANS = ("sum_over_batch_size", "mean")
 
 
@@ -48,6 +44,9 @@ class Co2L(ContrastiveModel):
     - `L_distillation` is that of `RelationDistillationLoss`, over all samples. From the second task
       on, the teacher is the networks as they were when `begin_task` was called: a copy in inference
       mode that is not trained. The first task has no teacher, and no pass of one.
+
+    A training loop of your own distills as `fit` does. A step that it compiles, as by `tf.function`
+    or `jax.jit`, should be compiled again when the second task has begun.
 
     The networks, the optimizer and its state go on from task to task. A learning rate that starts
     again with each task is a `keras.callbacks.LearningRateScheduler` of `fit`. Without `begin_task`
@@ -174,7 +173,7 @@ class Co2L(ContrastiveModel):
         self._anchor_mean = SubsetMean()
         self._contrastive_loss_mean = keras.metrics.Mean(name="contrastive_loss")
         self._distillation_loss_mean = keras.metrics.Mean(name="distillation_loss")
-        self._is_taught = False  # in the steps that were made last
+        self._is_taught = False  # whether a step has a teacher
 
     def _add_numbers(self, shape: tuple[int, ...], value: int, name: str) -> keras.Variable:
         return self.add_weight(
@@ -195,22 +194,21 @@ class Co2L(ContrastiveModel):
         ids = ops.convert_to_numpy(self._class_ids)
         return tuple(ids[ids != _NO_CLASS].tolist()) or None
 
-    def begin_task(self, classes: Iterable[int] | None = None) -> None:
+    def begin_task(self, classes: Iterable[int] | Tensor | None = None) -> None:
         """Begins the next task: the networks as they are become the teacher, from the second on.
 
-        Call it before the `fit` of the task, not within one.
+        Call it between two `fit`s, or between two steps of a training loop of your own.
 
         Args:
             classes: Ids of the classes of the task, or labels of its samples, whole numbers from 0
-                up to 2^31 - 1. None makes all samples anchors.
+                up to 2^31 - 1: numbers in any collection, or an array `(n,)` or `(n, 1)`. None
+                makes all samples anchors.
 
         Raises:
             ValueError: If `classes` are no such ids, or more than there is room for; at the second
                 task, if the model is not built.
         """
-        if classes is not None:
-            classes = check_each("classes", classes, _is_class_id, "class ids from 0 to 2^31 - 1")
-        ids = sorted({int(one) for one in classes or ()})
+        ids = [] if classes is None else _different_ids(classes)
         if len(ids) > self.max_task_classes:
             raise ValueError(
                 f"`max_task_classes` should be at least the number of classes of a task, {len(ids)}"
@@ -228,6 +226,7 @@ class Co2L(ContrastiveModel):
         padded[: len(ids)] = ids
         self._class_ids.assign(padded)
         self._num_tasks.assign(task + 1)
+        self._choose_step()
 
     @property
     def needs_labels(self) -> bool:
@@ -236,14 +235,14 @@ class Co2L(ContrastiveModel):
     def default_loss(self) -> ContrastiveLoss:
         return SupConLoss(temperature=_TEMPERATURE)
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        super().compile(*args, **kwargs)
+    def check_loss(self, loss: Any) -> None:
+        super().check_loss(loss)
         expected = "contrastive loss of `keras_supcon`, such as `keras_supcon.SupConLoss()`"
-        check_compiled_loss(self, (ContrastiveLoss,), expected)
-        if self.loss.reduction not in _MEANS:
+        check_kind_of_loss(self, loss, (ContrastiveLoss,), expected)
+        if loss.reduction not in _MEANS:
             raise ValueError(
                 "`loss` of `Co2L` should have the reduction 'sum_over_batch_size': it is a mean "
-                f"over current samples. Received: reduction={self.loss.reduction!r}"
+                f"over current samples. Received: reduction={loss.reduction!r}"
             )
 
     def build(self, input_shape: Any) -> None:
@@ -254,8 +253,17 @@ class Co2L(ContrastiveModel):
         super().build_networks(view)
         self.teacher.project(view, training=False)
 
-    # Whether there is a teacher is chosen when a step is made, not in each step: the first task
-    # would have to run one whose output counts for nothing.
+    def prepare_weights(self) -> None:
+        super().prepare_weights()
+        self.teacher.finalize_state()
+        self._choose_step()
+
+    def load_own_variables(self, store: Any) -> None:
+        super().load_own_variables(store)
+        self._choose_step()
+
+    # Whether there is a teacher is chosen before a step, not in it: the first task would have to
+    # run one whose output counts for nothing.
 
     def make_train_function(self, force: bool = False) -> Any:
         self._choose_step()
@@ -324,8 +332,19 @@ class Co2L(ContrastiveModel):
         }
 
 
-def _is_class_id(value: Any) -> bool:
-    return is_whole(value, 0) and value < 2**31
+def _different_ids(classes: Any) -> list[int]:
+    """Returns class ids in ascending order, each once."""
+    is_collection = isinstance(classes, Iterable) and not isinstance(classes, (str, Mapping))
+    if ops.is_tensor(classes):
+        classes = ops.convert_to_numpy(classes)
+    elif is_collection and not hasattr(classes, "__array__"):
+        classes = list(classes)  # NumPy takes a set for one object
+    if np.asarray(classes).dtype == bool or not np.size(classes):
+        raise ValueError(
+            "`classes` should be one or more class ids, or None for all samples. Received: "
+            f"classes={classes!r}"
+        )
+    return np.unique(check_labels("classes", classes, num_classes=_NUM_IDS)).tolist()
 
 
 class _ChooseStep(keras.callbacks.Callback):

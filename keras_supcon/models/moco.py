@@ -13,7 +13,7 @@ from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.models.momentum import MomentumModel, Schedule
 from keras_supcon.models.pretraining import Projector
 from keras_supcon.models.queue_checks import (
-    check_compiled_loss,
+    check_kind_of_loss,
     check_rows_fit,
     labels_for_queue,
 )
@@ -247,14 +247,14 @@ class MoCo(MomentumModel):
     def default_loss(self) -> ContrastiveLoss:
         return NTXentLoss(temperature=_TEMPERATURE)
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        super().compile(*args, **kwargs)
+    def check_loss(self, loss: Any) -> None:
+        super().check_loss(loss)
         expected = "contrastive loss of `keras_supcon`, such as `keras_supcon.NTXentLoss()`"
-        check_compiled_loss(self, (ContrastiveLoss,), expected)
-        if self.in_batch_keys is not None and not hasattr(self.loss, "in_batch_keys"):
+        check_kind_of_loss(self, loss, (ContrastiveLoss,), expected)
+        if self.in_batch_keys is not None and not hasattr(loss, "in_batch_keys"):
             raise ValueError(
                 "`in_batch_keys` should be None for a loss without that option. Received: "
-                f"in_batch_keys={self.in_batch_keys}, loss={self.loss!r}"
+                f"in_batch_keys={self.in_batch_keys}, loss={loss!r}"
             )
 
     def get_config(self) -> dict[str, Any]:

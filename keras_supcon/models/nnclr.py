@@ -18,7 +18,7 @@ from keras_supcon.models.projection import (
     project_features,
 )
 from keras_supcon.models.queue_checks import (
-    check_compiled_loss,
+    check_kind_of_loss,
     check_rows_fit,
     labels_for_queue,
 )
@@ -209,10 +209,10 @@ class NNCLR(PretrainingModel):
     def default_loss(self) -> keras.losses.Loss:
         return NTXentLoss(temperature=self.temperature)
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        super().compile(*args, **kwargs)
+    def check_loss(self, loss: Any) -> None:
+        super().check_loss(loss)
         expected = "`keras_supcon.NTXentLoss` or `keras_supcon.SupConLoss`"
-        check_compiled_loss(self, (NTXentLoss, SupConLoss), expected)
+        check_kind_of_loss(self, loss, (NTXentLoss, SupConLoss), expected)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -227,6 +227,18 @@ class PretrainingModel(EncoderModel):
     def default_loss(self) -> keras.losses.Loss | None:
         """Returns the loss of a model that is compiled without one; None unless overridden."""
 
+    def check_loss(self, loss: Any) -> None:
+        """Checks the loss that the model is compiled with, before anything changes.
+
+        Any is taken unless overridden.
+
+        Args:
+            loss: A loss, as given to `compile`, or that of `default_loss`.
+
+        Raises:
+            ValueError: If the method cannot train with it.
+        """
+
     def contrast(self, projections: TensorTree, y: Tensor, sample_weight: Any) -> Tensor:
         """Computes the loss of a batch, without what layers add to it.
 
@@ -338,12 +350,14 @@ class PretrainingModel(EncoderModel):
         arguments["loss"] = loss_from_name(arguments["loss"])
         if arguments["loss"] is None:
             arguments["loss"] = self.default_loss()
-        self.loss_weight = _one_weight(arguments["loss_weights"])
+        self.check_loss(arguments["loss"])
+        loss_weight = _one_weight(arguments["loss_weights"])
         is_cut = self.micro_batch_size is not None and keras.backend.backend() == "tensorflow"
         if is_cut and arguments["jit_compile"] == "auto":
             # On a GPU Keras would choose XLA, which takes no smaller last batch.
             arguments["jit_compile"] = False
         super().compile(**arguments)
+        self.loss_weight = loss_weight
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras does not call a `compile` that is overridden.

@@ -1,5 +1,7 @@
 """Checks of methods with a queue, and the labels that go into it."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,20 +10,20 @@ from keras_supcon.ops.standardize import class_ids_if_any, require_in_graph
 from keras_supcon.typing import Tensor, TensorTree
 
 
-def check_compiled_loss(
-    model: keras.Model, kinds: tuple[type[keras.losses.Loss], ...], expected: str
+def check_kind_of_loss(
+    model: keras.Model, loss: Any, kinds: tuple[type[keras.losses.Loss], ...], expected: str
 ) -> None:
-    """Raises `ValueError` if a model is not compiled with one loss of some kinds.
+    """Raises `ValueError` if a model is compiled with another loss than one of some kinds.
 
     Args:
-        model: A compiled model.
+        model: The model, whose class the message names.
+        loss: Argument of `compile`.
         kinds: The kinds.
         expected: What the message calls them, behind "should be a ".
     """
-    if not isinstance(model.loss, kinds):
+    if not isinstance(loss, kinds):
         raise ValueError(
-            f"`loss` of `{type(model).__name__}` should be a {expected}. Received: "
-            f"loss={model.loss!r}"
+            f"`loss` of `{type(model).__name__}` should be a {expected}. Received: loss={loss!r}"
         )
 
 

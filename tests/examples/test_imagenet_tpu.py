@@ -242,7 +242,7 @@ def kill_after_a_checkpoint(pid: int, folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--encoder_depth=11"], "imagenet_tpu.py: `depth` should be one of"),
+        (["--encoder_depth=11"], "imagenet_tpu.py: `--encoder_depth` should be one of"),
         (
             ["--strategy=mirrored", "--num_virtual_cpus=2", "--batch_size=15"],
             "imagenet_tpu.py: `--batch_size` should be divisible by the number of replicas, 2. "

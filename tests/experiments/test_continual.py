@@ -233,7 +233,6 @@ def test_arms_train_on_what_they_say_and_share_the_rest(tmp_path, monkeypatch):
         "co2l": (0.3, True, 3),
         "symmetric": (0.3, False, 3),
     }
-    images, labels = continual(tmp_path).streams.train.images, None
     own = {0: (0, 1, 2, 3), 1: (4, 5, 6), 2: (7, 8, 9)}
     assert {*seen[("first_task", 0)][1].tolist()} == {*own[0]}
     for name, parts in ARMS.items():
@@ -319,6 +318,22 @@ def test_wrong_settings_are_named_and_nothing_is_written(tmp_path, fields, messa
     with pytest.raises(ValueError, match=message):
         continual(tmp_path / "run", **fields)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"encoder_depth": 11}, "`encoder_depth` should be one of"),
+        ({"encoder_width": 0.01}, "`encoder_width` should be at least 1/64"),
+        ({"temperature": 1e-30}, "`temperature` should be from 1e-15 to 1e.15"),
+        ({"student_temperature": 1e-30}, "`student_temperature` should be from 1e-15"),
+        ({"teacher_temperature": 1e30}, "`teacher_temperature` should be from 1e-15"),
+        ({"distillation_weight": -1}, "`distillation_weight` should be a number of at least 0"),
+    ],
+)
+def test_what_networks_and_losses_do_not_take_is_refused_before_data_are_read(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ContinualSettings(**fields)
 
 
 @pytest.mark.slow

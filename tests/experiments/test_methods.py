@@ -108,7 +108,7 @@ def test_gray_images_of_another_data_set_are_trained_in_color(tmp_path, monkeypa
         (("mocco",), {}, "`methods` should be one of .* Received: methods='mocco'"),
         (("moco",), {"mode": "pretrain"}, "`mode` should be None"),
         (("moco",), {"queue_size": 100}, "`queue_size` should be at least the 256 keys"),
-        (("moco",), {"encoder_depth": 11}, "`depth` should be one of"),
+        (("moco",), {"encoder_depth": 11}, "`encoder_depth` should be one of"),
     ],
 )
 def test_wrong_settings_are_named_and_nothing_is_written(tmp_path, names, fields, message):

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_supcon import recipes
 from keras_supcon.experiments import EpochLog, Settings, TwoStage
 from keras_supcon.files import DirectoryLock, InUseError
 
@@ -30,7 +31,7 @@ SMALL = {
 }
 
 
-def two_stage(folder: pathlib.Path, recipe: str = SUPCON, **fields) -> TwoStage:
+def two_stage(folder: pathlib.Path, recipe: recipes.Recipe | str = SUPCON, **fields) -> TwoStage:
     return TwoStage(recipe, Settings(output_dir=folder, **{**SMALL, **fields}), notes={"by": "me"})
 
 
@@ -289,13 +290,14 @@ def test_wrong_settings_are_named_and_nothing_is_written(
 
 
 def test_a_model_that_cannot_be_made_leaves_no_folder(tmp_path):
-    with pytest.raises(ValueError, match="`depth` should be one of"):
-        two_stage(tmp_path / "run", encoder_depth=11).run()
+    encoder = recipes.Component("ResNet", {"stem": "none of them"})
+    recipe = dataclasses.replace(recipes.get(SUPCON), encoder=encoder)
+    with pytest.raises(ValueError, match="`stem` should be one of"):
+        two_stage(tmp_path / "run", recipe).run()
     assert not (tmp_path / "run").exists()
 
 
 def test_batches_divide_over_replicas_before_anything_is_read():
-    from keras_supcon import recipes
     from keras_supcon.experiments.plan import Plan
 
     for argument in ("batch_size", "linear_batch_size"):
@@ -306,7 +308,6 @@ def test_batches_divide_over_replicas_before_anything_is_read():
 
 
 def test_a_plan_has_the_stages_of_its_recipe():
-    from keras_supcon import recipes
     from keras_supcon.experiments.plan import Plan
 
     def stages(name: str, **fields) -> list[str]:
@@ -324,7 +325,6 @@ def test_a_plan_has_the_stages_of_its_recipe():
 
 
 def test_a_recipe_keeps_no_more_layers_than_its_head_has():
-    from keras_supcon import recipes
     from keras_supcon.experiments.plan import Plan
 
     recipe = dataclasses.replace(recipes.get(SUPCON), head_layers=2)
@@ -333,7 +333,6 @@ def test_a_recipe_keeps_no_more_layers_than_its_head_has():
 
 
 def test_the_record_of_a_stage_says_what_its_weights_depend_on():
-    from keras_supcon import recipes
     from keras_supcon.experiments.plan import Plan
 
     settings = Settings(output_dir="build", queue_size=512, linear_train_split="train[:1%]")

@@ -212,6 +212,46 @@ def test_a_step_is_made_anew_where_it_has_to_be(views):
     assert made[1] is made[2] is made[3]
 
 
+def by_task(folder):
+    def begin(model, of_two_tasks):
+        for classes in ([0, 1], [2, 3]):
+            model.begin_task(classes)
+
+    return begin
+
+
+def by_weights(folder):
+    def load(model, of_two_tasks):
+        of_two_tasks.save_weights(folder / "model.weights.h5")
+        model.load_weights(folder / "model.weights.h5")
+
+    return load
+
+
+def by_checkpoint(folder):
+    def restore(model, of_two_tasks):
+        kwargs = {"callbacks": [Checkpoint(folder)], "verbose": 0}
+        of_two_tasks.fit(np.zeros((8, 2, FEATURES), "float32"), LABELS, **kwargs)
+        Checkpoint(folder).restore(model)
+
+    return restore
+
+
+@pytest.mark.parametrize("arrive", [by_task, by_weights, by_checkpoint])
+def test_a_loop_of_ones_own_has_the_loss_of_the_model(views, tmp_path, arrive):
+    """Whether there is a teacher is known without `fit` and `evaluate`."""
+    model, other = (make(dense_encoder(batch_norm=False), seed=seed) for seed in (0, 1))
+    for classes in ([0, 1], [2, 3]):
+        other.begin_task(classes)
+    arrive(tmp_path)(model, other)
+    inputs = ops.convert_to_tensor(views)
+    y_pred = model(inputs, training=True)
+    loss = model.compute_loss(inputs, ops.convert_to_tensor(LABELS), y_pred, training=True)
+    logs = logs_of(model, views, LABELS)
+    assert logs["distillation_loss"] > 0.1
+    assert float(ops.convert_to_numpy(loss)) == pytest.approx(logs["loss"], rel=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("num_tasks", [1, 2])
 def test_a_saved_model_goes_on_within_its_task(views, tmp_path, num_tasks):
@@ -347,21 +387,50 @@ def test_labels_may_have_every_form_of_the_loss(views, labels):
     assert logs_of(model, views, form) == pytest.approx(expected, rel=1e-6)
 
 
-def test_classes_may_be_labels_of_the_samples():
+@pytest.mark.parametrize(
+    "form",
+    [
+        np.array,
+        lambda ids: np.array(ids)[:, None],
+        lambda ids: np.array(ids, "float64"),
+        lambda ids: ops.convert_to_tensor(ids, "int32"),
+        lambda ids: ops.convert_to_tensor(np.array(ids)[:, None], "int32"),
+        set,
+        iter,
+        lambda ids: [np.int64(one) for one in ids],
+    ],
+)
+def test_classes_may_be_labels_of_the_samples(form):
     model = make()
     assert model.task == 0
     assert model.current_classes is None
-    model.begin_task(np.array([7, 7, 2**31 - 1, 5]))
+    model.begin_task(form([7, 7, 2**31 - 1, 5]))
     assert model.current_classes == (5, 7, 2**31 - 1)
     model.begin_task()
     assert model.task == 2
     assert model.current_classes is None
 
 
-@pytest.mark.parametrize("classes", [[], [-1], [0.5], "01", 3, [True], [2**31]])
-def test_other_classes_are_refused(classes):
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ([], "should be one or more class ids, or None"),
+        (np.array([], int), "should be one or more class ids, or None"),
+        ([True], "should be one or more class ids"),
+        (LABELS == 2, "should be one or more class ids"),
+        ([-1], "should be class ids from 0 .* Received: -1 in row 0"),
+        (LABELS, "should be class ids from 0 .* Received: -1 in row 7"),
+        ([2**31], "should be class ids from 0 to 2147483647"),
+        ([0.5], "should be whole numbers"),
+        ("01", "should be class ids of shape"),
+        (3, "should be class ids of shape"),
+        ({2: "cat"}, "should be class ids of shape"),
+        (np.eye(3), r"`argmax\(axis=1\)` makes ids of one-hot rows"),
+    ],
+)
+def test_other_classes_are_refused(classes, message):
     model = make(max_task_classes=2)
-    with pytest.raises(ValueError, match="`classes` should be a sequence of one or more class ids"):
+    with pytest.raises(ValueError, match=f"`classes` .*{message}"):
         model.begin_task(classes)
     with pytest.raises(
         ValueError, match="`max_task_classes` should be at least .* 3. Received: .*=2"

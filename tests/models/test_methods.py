@@ -321,6 +321,33 @@ def test_metrics_of_class_scores_are_refused(name, rng):
         model.fit(x, np.maximum(y, 0), verbose=0)
 
 
+@pytest.mark.parametrize("name", ["MoCo", "BYOL", "NNCLR", "Co2L"])
+def test_a_refused_compile_changes_nothing(name):
+    model = make(name)
+    before = (model.loss, model.optimizer, model.get_compile_config())
+    for optimizer, loss in (("adam", "mse"), ("none of Keras", None)):
+        with pytest.raises(ValueError, match="`loss` of|Could not interpret optimizer"):
+            model.compile(optimizer, loss, loss_weights=0.5)
+        assert (model.loss, model.optimizer, model.get_compile_config()) == before
+        assert model.loss_weight == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("momentum SupCon", {}), ("Co2L", {}), ("joint", {"learnable_temperature": True})],
+)
+def test_the_callback_that_a_model_adds_is_in_a_list_once(name, options, rng):
+    x, y = rows(rng)
+    model = make_for_few_steps(name, **options)
+    callbacks = keras.callbacks.CallbackList(add_history=True, model=model, epochs=1, steps=1)
+    kinds = []
+    for _ in range(3):
+        model.fit(x, y, callbacks=callbacks, verbose=0)
+        kinds.append([type(one) for one in callbacks.callbacks])
+    assert len(kinds[0]) == 2
+    assert kinds[0] == kinds[1] == kinds[2]
+
+
 @every_method()
 def test_no_gradient_reaches_what_is_not_trained(name):
     model = make(name)

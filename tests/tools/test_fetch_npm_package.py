@@ -8,7 +8,7 @@ import sys
 import tarfile
 
 import pytest
-from fetch_npm_package import PACKAGES, Package, unpack
+from fetch_npm_package import PACKAGES, Package, main, unpack
 
 
 @pytest.fixture
@@ -63,6 +63,12 @@ def test_a_scoped_package_has_a_plain_folder_and_the_address_of_the_registry():
     package = Package("@toys/of-wood", "1.2.3", "sha512-")
     assert package.folder == "toys-of-wood-1.2.3"
     assert package.address.endswith("/@toys/of-wood/-/of-wood-1.2.3.tgz")
+
+
+def test_what_is_there_is_not_fetched_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("fetch_npm_package.download", lambda *_: pytest.fail("downloads"))
+    (tmp_path / PACKAGES[0].folder).mkdir()
+    main([str(tmp_path / PACKAGES[0].folder)])
 
 
 def test_the_program_names_the_packages(tmp_path):

@@ -1,6 +1,7 @@
 """The emoji of three designers as a data set."""
 
 import collections
+import shutil
 
 import numpy as np
 import pytest
@@ -127,6 +128,9 @@ def test_it_is_read_by_name_with_any_of_its_labels(tmp_path, contents):
             "CC BY 4.0",
             "The MIT License (MIT)",
             "* Images are licensed so.",
+            "Copyright (c) Microsoft Corporation.",
+            "Permission is hereby granted, free of charge",
+            "END OF TERMS AND CONDITIONS",
         ):
             assert name in (folder / "LICENSE").read_text()
     train = contents["balanced"].splits["train"]
@@ -170,6 +174,19 @@ def test_the_same_packages_give_the_same_data_set(contents, tmp_path):
     assert {content.config: digest(content.splits) for content in again} == {
         config: digest(content.splits) for config, content in contents.items()
     }
+
+
+def test_what_is_there_is_not_read_again(source_dir, tmp_path):
+    folders = prepare_emoji.prepare(source_dir, tmp_path)
+    assert [folder.parts[-2] for folder in folders] == [*prepare_emoji.CONFIGS]
+    assert prepare_emoji.prepare(tmp_path / "no packages", tmp_path) == folders
+    for folder in folders[::2]:
+        shutil.rmtree(folder)
+    with pytest.raises(FileNotFoundError, match="which `make emoji` fetches"):
+        prepare_emoji.prepare(tmp_path / "no packages", tmp_path)
+    folders[-1].mkdir()
+    with pytest.raises(FileExistsError, match="should be complete or absent"):
+        prepare_emoji.prepare(tmp_path / "no packages", tmp_path)
 
 
 @pytest.mark.slow

@@ -111,6 +111,14 @@ def test_a_folder_without_pictures_and_a_broken_picture_are_named(tmp_path):
         prepare_openclipart.read_content(tmp_path)
 
 
+def test_what_is_there_is_not_read_again(source_dir, tmp_path):
+    folder = prepare_openclipart.prepare(source_dir, tmp_path)
+    assert prepare_openclipart.prepare(tmp_path / "no pictures", tmp_path) == folder
+    (folder / "dataset_info.json").unlink()
+    with pytest.raises(FileExistsError, match="should be complete or absent"):
+        prepare_openclipart.prepare(tmp_path / "no pictures", tmp_path)
+
+
 @pytest.mark.slow
 def test_the_real_clip_art_has_the_documented_sizes_and_no_near_copies(real):
     data_dir = real("openclipart")
@@ -118,5 +126,7 @@ def test_the_real_clip_art_has_the_documented_sizes_and_no_near_copies(real):
         data.load_arrays("openclipart", split, data_dir)[0] for split in ("train", "test")
     )
     assert (len(train), len(test)) == (4202, 1055)
+    _, subfolders = data.load_arrays("openclipart", "test", data_dir, label="subfolder")
+    assert len(np.unique(subfolders)) == 85 - 5  # each of which is a single picture or series
     pairs = near_pairs(np.concatenate([train, test]))
     assert [pair for pair in pairs if pair[0] < len(train) <= pair[1]] == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from keras_supcon.arguments import check_whole_number
-from keras_supcon.evaluation.array_checks import check_embeddings
+from keras_supcon.array_checks import check_embeddings
 from keras_supcon.evaluation.reporting.charts import draw_reliability
 from keras_supcon.evaluation.results import ARRAY, Result, describe, percent
 from keras_supcon.evaluation.scores.calibration import (

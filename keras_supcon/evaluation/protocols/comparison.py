@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from keras_supcon.arguments import check_whole_number, is_pair
-from keras_supcon.evaluation.array_checks import check_numbers
+from keras_supcon.array_checks import check_numbers
 from keras_supcon.evaluation.reporting.charts import draw_bars
 from keras_supcon.evaluation.results import Result, describe, percent
 from keras_supcon.evaluation.scores.intervals import (

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import check_choice, check_choices
-from keras_supcon.evaluation.array_checks import check_embeddings, check_labels
+from keras_supcon.array_checks import check_embeddings, check_labels
 from keras_supcon.evaluation.corruptions import (
     CORRUPTIONS,
     EXTRA_CORRUPTIONS,

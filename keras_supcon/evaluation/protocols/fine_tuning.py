@@ -12,7 +12,7 @@ import numpy as np
 from keras import tree
 
 from keras_supcon.arguments import check_each, check_whole_number, is_number
-from keras_supcon.evaluation.array_checks import check_labels
+from keras_supcon.array_checks import check_labels
 from keras_supcon.evaluation.protocols.fine_tuning_trial import Trial, take
 from keras_supcon.evaluation.protocols.predictions import PredictionResult
 from keras_supcon.evaluation.protocols.splits import check_classes, hold_out

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import check_choice, check_choices
-from keras_supcon.evaluation.array_checks import check_labels
+from keras_supcon.array_checks import check_labels
 from keras_supcon.evaluation.embedding import Embedder
 from keras_supcon.evaluation.protocols.linear import linear_evaluation
 from keras_supcon.evaluation.reporting.charts import draw_bars

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_supcon.evaluation.array_checks import check_embeddings
+from keras_supcon.array_checks import check_embeddings
 from keras_supcon.evaluation.scores.calibration import softmax
 from keras_supcon.extras import require_extra
 

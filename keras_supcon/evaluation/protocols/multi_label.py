@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from keras_supcon.evaluation.array_checks import check_embeddings
+from keras_supcon.array_checks import check_embeddings
 from keras_supcon.evaluation.protocols.linear import check_regularizations
 from keras_supcon.evaluation.protocols.logistic_regression import (
     REGULARIZATIONS,

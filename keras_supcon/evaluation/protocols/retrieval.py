@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from keras_supcon.arguments import check_each, is_whole
-from keras_supcon.evaluation.array_checks import check_embeddings, check_labels
+from keras_supcon.array_checks import check_embeddings, check_labels
 from keras_supcon.evaluation.reporting.charts import draw_lines
 from keras_supcon.evaluation.results import ARRAY, Result, describe, percent
 from keras_supcon.evaluation.scores.ranking import Ranking, mean_of_matched, rank

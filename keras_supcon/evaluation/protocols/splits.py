@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_supcon.arguments import is_number, name_some
-from keras_supcon.evaluation.array_checks import check_embeddings, check_labels
+from keras_supcon.array_checks import check_embeddings, check_labels
 from keras_supcon.seeds import check_seed, derive_seed
 
 _MOST_NAMED = 5

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from keras_supcon.arguments import check_bool, check_choice, check_whole_number
-from keras_supcon.evaluation.array_checks import (
+from keras_supcon.array_checks import (
     check_embeddings,
     check_labels,
     check_probabilities,

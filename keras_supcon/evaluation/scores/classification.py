@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_supcon.evaluation.array_checks import check_labels, check_numbers
+from keras_supcon.array_checks import check_labels, check_numbers
 from keras_supcon.extras import require_extra
 
 

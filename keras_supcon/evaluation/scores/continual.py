@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_supcon.evaluation.array_checks import check_embeddings
+from keras_supcon.array_checks import check_embeddings
 
 
 def forgetting(accuracies: Any) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_supcon.arguments import check_not_negative, check_positive
-from keras_supcon.evaluation.array_checks import check_embeddings, check_labels
+from keras_supcon.array_checks import check_embeddings, check_labels
 from keras_supcon.evaluation.search import normalize_rows
 
 # Rows of a tile of pairs. Products of 1024 rows run near peak speed.

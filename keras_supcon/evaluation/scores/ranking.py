@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from keras_supcon.arguments import check_whole_number
-from keras_supcon.evaluation.array_checks import check_embeddings, check_labels
+from keras_supcon.array_checks import check_embeddings, check_labels
 from keras_supcon.evaluation.search import normalize_rows
 
 # Bytes of similarities in a block.

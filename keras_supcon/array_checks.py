@@ -1,4 +1,4 @@
-"""Checks of the arrays that scores and protocols take, with one wording for all of them.
+"""Checks of arrays that are arguments, with one wording for all of them.
 
 Each check returns a NumPy array, or raises `ValueError`. Arrays of Keras' backends are taken too.
 """
@@ -28,7 +28,7 @@ def check_embeddings(name: str, array: Any, at_least: int = 1) -> np.ndarray:
 
     Example:
 
-    >>> from keras_supcon.evaluation.array_checks import check_embeddings
+    >>> from keras_supcon.array_checks import check_embeddings
     >>> check_embeddings("x", [[1, 2], [3, 4]]).dtype
     dtype('float64')
     """
@@ -86,7 +86,7 @@ def check_labels(
 
     Example:
 
-    >>> from keras_supcon.evaluation.array_checks import check_labels
+    >>> from keras_supcon.array_checks import check_labels
     >>> check_labels("labels", [[0.0], [2.0]], number=2).tolist()
     [0, 2]
     """
@@ -137,7 +137,7 @@ def check_probabilities(
 
     Example:
 
-    >>> from keras_supcon.evaluation.array_checks import check_probabilities
+    >>> from keras_supcon.array_checks import check_probabilities
     >>> try:
     ...     check_probabilities("probabilities", [[0.5, 0.5], [2.0, 7.0]])
     ... except ValueError as error:

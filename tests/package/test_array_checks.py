@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_supcon.evaluation.array_checks import (
+from keras_supcon.array_checks import (
     check_embeddings,
     check_labels,
     check_probabilities,
