@@ -26,6 +26,7 @@ class ContrastiveLoss(FunctionLoss):
     Attributes:
         function: The function.
         uses_labels: Whether the loss looks at `y_true`.
+        inputs: Names of further arguments of its calls.
 
     Args:
         reduction: As in `keras.losses.Loss`.
@@ -39,6 +40,7 @@ class ContrastiveLoss(FunctionLoss):
     """
 
     uses_labels: ClassVar[bool] = True
+    inputs: ClassVar[tuple[str, ...]] = ()
     _temperature_now: Callable[[], Any] | None = None
 
     def __call__(
@@ -63,7 +65,8 @@ class ContrastiveLoss(FunctionLoss):
             queue: Further candidates `(queue, dim)`, without gradient; None for none.
             queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, any lower number for
                 an empty slot, which counts for nothing. None for no labels and no empty slot.
-            **options: Options of the loss for this call, in place of those of the constructor.
+            **options: Options of the loss for this call, in place of those of the constructor, and
+                its further `inputs`.
 
         Returns:
             Scalar, or `(batch,)` with `reduction=None`.
@@ -72,7 +75,7 @@ class ContrastiveLoss(FunctionLoss):
             TypeError: For an option that the loss does not have.
             ValueError: If the constructor would refuse an option, or an input has another form.
         """
-        self._check_has(options)
+        self._check_has({name: one for name, one in options.items() if name not in self.inputs})
         inputs = {"keys": keys, "queue": queue, "queue_labels": queue_labels, **options}
         values = self.call(y_true, convert_rows(y_pred, self.dtype), **inputs)
         return self.reduced(values, sample_weight)

@@ -1,12 +1,22 @@
 """Builds the `Contrast` of a loss call."""
 
+from collections.abc import Callable
+from typing import Any
+
 from keras import ops
 
+from keras_supcon.distribution import gather_across_replicas
 from keras_supcon.distribution.gathered_contrast import gathered_contrast
+from keras_supcon.losses.positives import label_pairs, matrix_pairs
 from keras_supcon.losses.temperature import is_tensor, square_root
-from keras_supcon.ops import Contrast, l2_normalize, standardize_batch
+from keras_supcon.ops import Contrast, LabelPairs, l2_normalize, standardize_batch
 from keras_supcon.ops.normalization import limit_norm
-from keras_supcon.ops.standardize import standardize_keys, standardize_queue
+from keras_supcon.ops.standardize import (
+    standardize_keys,
+    standardize_projections,
+    standardize_queue,
+)
+from keras_supcon.ops.weighted_contrast import Weight
 from keras_supcon.typing import Tensor
 
 # Squared it is far from the largest float32, so that sums of dot products stay finite.
@@ -29,6 +39,9 @@ def loss_contrast(
     keys: Tensor | None = None,
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
+    positives: str | Weight = "class",
+    level_weights: tuple[float, ...] | None = None,
+    pair_weights: Tensor | None = None,
 ) -> Contrast:
     """Builds the `Contrast` of a batch: its dot products are the logits `z_i.z_j / temperature`.
 
@@ -47,6 +60,9 @@ def loss_contrast(
         keys: Rows of the shape of `y_pred` that are contrasted with it in its stead.
         queue: Further constant rows `(queue, dim)`.
         queue_labels: Their class ids `(queue,)`, below -1 for empty slots.
+        positives: Kind of the labels.
+        level_weights: Weights of the levels of a hierarchy.
+        pair_weights: A matrix of weights in place of labels.
 
     Returns:
         The `Contrast`.
@@ -54,7 +70,12 @@ def loss_contrast(
     Raises:
         ValueError: If an input has another form, or inputs and options do not go together.
     """
-    class_ids, projections = standardize_batch(y_true, y_pred, ignore_class)
+    of_class = positives == "class" and pair_weights is None
+    if of_class:
+        class_ids, projections = standardize_batch(y_true, y_pred, ignore_class)
+    else:
+        projections = standardize_projections(y_pred)
+        class_ids = ops.full((ops.shape(projections)[0],), -1, dtype="int32")
     num_views = projections.shape[1]
     if positives_cap is not None and positives_cap % num_views:
         raise ValueError(
@@ -80,7 +101,12 @@ def loss_contrast(
     queue_ids = queue_is_ignored = None
     if queue is not None:
         queue, queue_ids, queue_is_ignored = standardize_queue(
-            queue, queue_labels, projections, ignore_class
+            queue, queue_labels if of_class else None, projections, ignore_class
+        )
+    pairs = None
+    if not of_class:
+        pairs = _pairs_of(
+            y_true, positives, level_weights, pair_weights, projections, queue, queue_labels, gather
         )
     inputs = [rows for rows in (projections, keys, queue) if rows is not None]
 
@@ -104,6 +130,9 @@ def loss_contrast(
             return None
         return scaled(rows) if is_known else limited(rows)
 
+    given = {"queue_class_ids": queue_ids, "queue_is_ignored": queue_is_ignored}
+    if not of_class:
+        given = {"pairs": pairs}
     return gathered_contrast(
         class_ids,
         scaled(projections),
@@ -115,10 +144,43 @@ def loss_contrast(
         first_view_only=contrast_mode == "one",
         max_samples=None if positives_cap is None else positives_cap // num_views,
         queue=constant(queue),
-        queue_class_ids=queue_ids,
         queue_scale=None if is_known else 1.0 / root,
-        queue_is_ignored=queue_is_ignored,
+        **given,
         largest_dot_product=1.0 / (temperature if is_known else root * root) if normalize else None,
         block_size=block_size,
         inputs=inputs,
     )
+
+
+def _pairs_of(
+    y_true: Tensor,
+    positives: str | Weight,
+    level_weights: tuple[float, ...] | None,
+    pair_weights: Tensor | None,
+    projections: Tensor,
+    queue: Tensor | None,
+    queue_labels: Tensor | None,
+    gather: bool,
+) -> Callable[[Any, Any], LabelPairs]:
+    """Returns what makes the weights of pairs of `gathered_contrast`."""
+    batch_size, queue_size = _length(projections), None if queue is None else _length(queue)
+    if pair_weights is not None:
+        return lambda global_size, offset: matrix_pairs(
+            pair_weights, batch_size, global_size, offset, queue_size
+        )
+    pairs = label_pairs(
+        y_true,
+        positives,
+        batch_size,
+        level_weights=level_weights,
+        queue_labels=queue_labels,
+        queue_size=queue_size,
+    )
+    if gather:
+        (labels,), _ = gather_across_replicas(pairs.labels)
+        pairs = pairs._replace(labels=labels)
+    return lambda *_: pairs
+
+
+def _length(rows: Tensor) -> Any:
+    return ops.shape(rows)[0] if rows.shape[0] is None else rows.shape[0]

@@ -11,11 +11,33 @@ from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
+from keras_supcon.losses.positives import check_level_weights, check_positives
 from keras_supcon.ops import Contrast
+from keras_supcon.ops.weighted_contrast import Weight
 from keras_supcon.typing import Tensor
 
 
-def _check_together(*, positives_cap: int | None, in_batch_keys: bool, **_: Any) -> None:
+def _check_together(
+    *,
+    positives_cap: int | None,
+    in_batch_keys: bool,
+    ignore_class: int | None,
+    positives: Any,
+    level_weights: tuple[float, ...] | None,
+    **_: Any,
+) -> None:
+    if positives != "class":
+        for name, value in (("positives_cap", positives_cap), ("ignore_class", ignore_class)):
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` should be None but with positives='class'. Received: "
+                    f"{name}={value}, positives={positives!r}"
+                )
+    if level_weights is not None and positives != "hierarchy":
+        raise ValueError(
+            "`level_weights` should be None but with positives='hierarchy'. Received: "
+            f"level_weights={level_weights}, positives={positives!r}"
+        )
     if positives_cap is not None and not in_batch_keys:
         raise ValueError(
             "`positives_cap` should be None with `in_batch_keys=False`. Received: "
@@ -29,6 +51,8 @@ def _check_together(*, positives_cap: int | None, in_batch_keys: bool, **_: Any)
     denominator=one_of("all", "one_positive", "only_negatives"),
     contrast_mode=one_of("all", "one"),
     positives_cap=functools.partial(check_whole_number_or_none, at_least=0),
+    positives=check_positives,
+    level_weights=check_level_weights,
 )
 def supcon_loss(
     y_true: Tensor,
@@ -46,9 +70,12 @@ def supcon_loss(
     in_batch_keys: bool = True,
     trainable_keys: bool = False,
     ignore_class: int | None = None,
+    positives: str | Weight = "class",
+    level_weights: tuple[float, ...] | None = None,
     keys: Tensor | None = None,
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
+    pair_weights: Tensor | None = None,
 ) -> Tensor:
     r"""Computes the supervised contrastive loss of each sample.
 
@@ -105,6 +132,15 @@ def supcon_loss(
         ignore_class: A class id whose samples are left out of every sum, as anchors, positives and
             negatives, and have loss 0; None for no such id. -1 ignores unlabeled samples. Labels
             should then be ids.
+        positives: Kind of the labels, which decides how much a pair of samples counts as positive.
+            `"class"` for class ids. `"multi_label"`, `"any"` and `"overlap"` for multi-hot rows
+            `(batch, classes)`: the labels in common as a share of those of both samples (Jaccard),
+            1 if there is one in common, and as a share of the labels of the sample that has fewer.
+            `"soft"` for rows of probabilities: their inner product. `"hierarchy"` for class ids
+            `(batch, levels)`, -1 for unknown: the sum of the weights of the levels in common. Or a
+            function of the labels `(a, k)` and `(c, k)` of two blocks of samples that returns
+            weights `(a, c)` of at least 0.
+        level_weights: A positive number for each level of `"hierarchy"`; None for 1.
         keys: Projections of another encoder, of the shape of `y_pred`, which then holds anchors
             only: the candidates in its stead. The keys of an anchor's own sample are positives,
             also of an unlabeled one, and none is left out as the anchor itself. None contrasts the
@@ -114,7 +150,12 @@ def supcon_loss(
             the same queue. For `positives_cap` they come after the batch, each a sample of its own.
         queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, a negative of every
             anchor; any lower number for an empty slot, which counts for nothing, whatever its row
-            holds. None for all unlabeled and no empty slot.
+            holds. None for all unlabeled and no empty slot. With other kinds of labels rows like
+            those of `y_true`; all of an empty slot are below -1.
+        pair_weights: Weights `(batch, batch)` of at least 0 in place of labels, which are then
+            ignored: how much a sample, the row, has another one as its positive. Under
+            `tf.distribute` columns are the samples of all replicas, and those of a `queue` follow.
+            The diagonal is for other views of the same sample. None for labels.
 
     Returns:
         Float tensor `(batch,)`. An anchor without a positive gives 0, with `"only_negatives"` also
@@ -151,6 +192,9 @@ def supcon_loss(
         keys=keys,
         queue=queue,
         queue_labels=queue_labels,
+        positives=positives,
+        level_weights=level_weights,
+        pair_weights=pair_weights,
     )
     if denominator == "one_positive":
         loss = _one_positive_loss(batch, summation)
@@ -164,7 +208,7 @@ def supcon_loss(
             loss = (
                 log_denominator
                 - batch.log_sum_exp(batch.positives)
-                + ops.log(ops.maximum(batch.num_positives, 1.0))
+                + ops.log(batch.positive_divisor)
             )
     is_defined = batch.num_positives > 0
     if denominator != "all":
@@ -188,7 +232,6 @@ def _one_positive_loss(batch: Contrast, summation: str) -> Tensor:
             [rows, ops.ones_like(rows[:, :1])], axis=1
         ),
     }
-    num_positives = ops.maximum(batch.num_positives, 1.0)
     if summation == "out":
         total = batch.pair_sum(
             batch.positives,
@@ -196,7 +239,7 @@ def _one_positive_loss(batch: Contrast, summation: str) -> Tensor:
             lambda margin, _: -ops.sigmoid(-margin),
             **margins,
         )
-        return total / num_positives
+        return total / batch.positive_divisor
     largest = batch.pair_max(batch.positives)
     largest = ops.where(ops.isfinite(largest), largest, ops.zeros_like(largest))
     # Shares are divided by the largest one, so that a sum of tiny shares does not vanish.
@@ -213,7 +256,7 @@ def _one_positive_loss(batch: Contrast, summation: str) -> Tensor:
         **margins,
     )
     total = ops.where(total > 0, total, ops.ones_like(total))
-    return ops.log(num_positives) - log_largest_share - ops.log(total)
+    return ops.log(batch.positive_divisor) - log_largest_share - ops.log(total)
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -250,6 +293,7 @@ class SupConLoss(ContrastiveLoss):
     """
 
     function = staticmethod(supcon_loss)
+    inputs = ("pair_weights",)
 
     @takes_options
     def __init__(
@@ -267,6 +311,8 @@ class SupConLoss(ContrastiveLoss):
         in_batch_keys: bool = True,
         trainable_keys: bool = False,
         ignore_class: int | None = None,
+        positives: str | Weight = "class",
+        level_weights: tuple[float, ...] | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str = "supcon_loss",
         dtype: Any = None,

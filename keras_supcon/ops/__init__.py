@@ -10,18 +10,22 @@ from keras_supcon.ops.contrast import Contrast
 from keras_supcon.ops.distances import distance_anchors, distance_contrasts
 from keras_supcon.ops.normalization import l2_normalize
 from keras_supcon.ops.pair_sum import pair_argmax, pair_max, pair_sum
-from keras_supcon.ops.pair_weighting import PairWeighting
+from keras_supcon.ops.pair_weighting import BlockWeighting, PairWeighting
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.standardize import standardize_batch, standardize_labels
+from keras_supcon.ops.weighted_contrast import LabelPairs, WeightedContrast
 
 __all__ = [
     "NEGATIVES",
     "OTHERS",
     "POSITIVES",
+    "BlockWeighting",
     "Contrast",
+    "LabelPairs",
     "PairSet",
     "PairWeighting",
     "Rows",
+    "WeightedContrast",
     "distance_anchors",
     "distance_contrasts",
     "l2_normalize",

@@ -40,6 +40,7 @@ class Blocks:
             self.count = ops.maximum(self.count, 1)
             self.size = ops.maximum((self.num_rows + self.count - 1) // self.count, 1)
         self.dtype = features.dtype
+        self._all_present = rows.present is None
         self._features = self.split(features)
         valid = (
             ops.ones((self.num_rows, 1), dtype=features.dtype)
@@ -48,6 +49,11 @@ class Blocks:
         )
         self._valid = self.split(valid)
         self._rows = {name: self.split(getattr(rows, name)[:, None], PADDING) for name in needed}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all rows of the only block are known to be present and none pads it."""
+        return self.is_single and self.size == self.num_rows and self._all_present
 
     @property
     def is_single(self) -> bool:

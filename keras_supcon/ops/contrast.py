@@ -9,7 +9,7 @@ from keras import ops
 from keras_supcon.ops.blocks import fits_one_block
 from keras_supcon.ops.classes import at_least_one, class_groups, ranks_in_group
 from keras_supcon.ops.pair_sum import pair_max, pair_sum
-from keras_supcon.ops.pair_weighting import PairWeighting, Weight
+from keras_supcon.ops.pair_weighting import BlockWeighting, PairWeighting, Weight, Weighting
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import RowOrder
 from keras_supcon.ops.whole_rows import row_loss
@@ -77,6 +77,8 @@ class Contrast:
         largest_dot_product: A bound on the absolute dot products of unit vectors times one factor:
             a number, a scalar tensor if the factor is one, or None for other rows.
         block_size: Rows in a block of the pairwise sums; None picks it.
+        labels: Tensor `(samples, k)` of the global batch, for `label_weightings`; None for none.
+        queue_labels: The same for the queue, `(queue, k)`.
         inputs: Tensors of which the rows of this replica were computed. They should be finite as
             well: a compiler may lose NaN in between.
     """
@@ -100,6 +102,8 @@ class Contrast:
         queue_is_ignored: Tensor | None = None,
         largest_dot_product: float | Tensor | None = None,
         block_size: int | None = None,
+        labels: Tensor | None = None,
+        queue_labels: Tensor | None = None,
         inputs: Sequence[Tensor] = (),
     ) -> None:
         self.block_size = block_size
@@ -147,6 +151,7 @@ class Contrast:
             order.permute(projections),
             None if present is None else order.take(present),
         )
+        batch_labels = None if labels is None else order.take(labels)
         places = ops.arange(batch_size, dtype="int32")
         rows = self._rows(
             places, self._batch_groups, batch_ranks, self._num_views, self._batch_present
@@ -158,6 +163,7 @@ class Contrast:
                 batch_ranks,
                 self._batch_present,
             )
+            self._labels = batch_labels
         else:
             own_size = ops.shape(own_projections)[0]
             places = order.places(batch_size)[offset : offset + own_size]
@@ -168,6 +174,7 @@ class Contrast:
                 ops.take(batch_ranks, places),
             )
             self._present = None if present is None else ops.take(self._batch_present, places)
+            self._labels = None if labels is None else ops.take(batch_labels, places, axis=0)
         are_all_anchors = own_projections is None and not first_view_only
         self._anchor_rows = (
             rows
@@ -190,6 +197,8 @@ class Contrast:
             )
         ]
 
+        self._part_labels = [_repeat_rows(batch_labels, self._num_views)]
+
         self._queue_groups = self._queue_present = None
         if queue is not None:
             queue_order = order_of(groups[batch_size:], ops.shape(queue)[0])
@@ -200,6 +209,9 @@ class Contrast:
             queue_ranks = queue_order.take(ranks[batch_size:])
             queue_rows = self._rows(
                 queue_places, self._queue_groups, queue_ranks, 1, self._queue_present
+            )
+            self._part_labels.append(
+                None if queue_labels is None else queue_order.take(queue_labels)
             )
             queue = queue_order.take(ops.stop_gradient(queue))
             self._parts.append(
@@ -290,7 +302,7 @@ class Contrast:
         parameter: Tensor | None = None,
         anchor_features: Features | None = None,
         contrast_features: Features | None = None,
-        weightings: Sequence[PairWeighting] | None = None,
+        weightings: Sequence[Weighting] | None = None,
     ) -> Tensor:
         """Computes `ops.pair_sum` over all contrast rows.
 
@@ -302,8 +314,8 @@ class Contrast:
             anchor_features: Maps anchor rows to the vectors of the dot products; None for the rows
                 themselves.
             contrast_features: The same for contrast rows.
-            weightings: Weights of the pairs, from `weightings` of a contrast of the same samples;
-                None for 1.
+            weightings: Weights of the pairs, from `label_weightings`, or from `weightings` of a
+                contrast of the same samples; None for 1.
 
         Returns:
             Float tensor `(anchors,)`.
@@ -359,18 +371,83 @@ class Contrast:
             for part in self._parts
         ]
 
-    def pair_max(self, pairs: PairSet) -> Tensor:
+    def label_weightings(
+        self, weight: Callable[[Tensor, Tensor], Tensor], is_symmetric: bool
+    ) -> list[BlockWeighting]:
+        """Returns weights of pairs, functions of the `labels` of both rows.
+
+        Args:
+            weight: As for `ops.BlockWeighting`.
+            is_symmetric: As there.
+        """
+        return [
+            BlockWeighting(
+                weight,
+                _repeat_rows(self._labels, self._anchor_views),
+                None if part.are_anchors else labels,
+                is_symmetric,
+            )
+            for part, labels in zip(self._parts, self._part_labels, strict=True)
+        ]
+
+    def of_samples(self, values: Tensor) -> Tensor:
+        """Returns values `(own samples,)` of this replica for each anchor: `(anchors,)`."""
+        return _repeat(self._own_order.take(values), self._anchor_views)
+
+    def weight_sum(self, pairs: PairSet, weightings: Sequence[Weighting]) -> Tensor:
+        """Returns the sum of the weights of every anchor over `pairs`, without gradient:
+        `(anchors,)`.
+        """
+        total = ops.zeros_like(self._anchors[:, 0])
+        for part, weighting in zip(self._parts, weightings, strict=True):
+            part_pairs = part.pairs(pairs)
+            if part_pairs is None:
+                continue
+            total = total + pair_sum(
+                ops.zeros_like(self._anchors[:, :1]),
+                self._anchor_rows,
+                None if part.are_anchors else ops.zeros_like(part.features[:, :1]),
+                part.rows,
+                part_pairs,
+                lambda similarity, _: ops.ones_like(similarity),
+                lambda similarity, _: similarity,
+                block_size=self.block_size,
+                contrasts_are_constant=True,
+                weighting=weighting,
+            )
+        return total
+
+    @functools.cached_property
+    def positive_divisor(self) -> Tensor:
+        """Float tensor `(anchors,)`, `num_positives`, and 1 for anchors that have none."""
+        return ops.where(
+            self.num_positives > 0, self.num_positives, ops.ones_like(self.num_positives)
+        )
+
+    def pair_max(self, pairs: PairSet, weightings: Sequence[Weighting] | None = None) -> Tensor:
         """Returns the largest dot product of every anchor over `pairs`, without gradient:
         `(anchors,)`, minus infinity without pairs.
+
+        Args:
+            pairs: The pairs that count.
+            weightings: Weights of the pairs, of which those without weight do not count; None for
+                none.
         """
         largest = None
-        for part in self._parts:
+        of_parts = [None] * len(self._parts) if weightings is None else weightings
+        for part, weighting in zip(self._parts, of_parts, strict=True):
             part_pairs = part.pairs(pairs)
             if part_pairs is None:
                 continue
             anchors = _scaled(self._anchors, part.scale)
             of_part = pair_max(
-                anchors, self._anchor_rows, part.features, part.rows, part_pairs, self.block_size
+                anchors,
+                self._anchor_rows,
+                part.features,
+                part.rows,
+                part_pairs,
+                self.block_size,
+                weighting,
             )
             largest = of_part if largest is None else ops.maximum(largest, of_part)
         return largest
@@ -446,7 +523,7 @@ class Contrast:
             )
         else:
             total = self._class_sum_products()
-        return total / ops.maximum(self.num_positives, 1.0)
+        return total / self.positive_divisor
 
     def _class_sum_products(self) -> Tensor:
         """Returns dot products with the sum of the positives, from class sums instead of pairs."""
@@ -502,6 +579,10 @@ def _repeat(vector: Tensor, times: int) -> Tensor:
         if times > 1
         else vector
     )
+
+
+def _repeat_rows(rows: Tensor | None, times: int) -> Tensor | None:
+    return rows if rows is None or times == 1 else ops.repeat(rows, times, axis=0)
 
 
 def _without_ignored(class_ids: Tensor, rows: Tensor, is_ignored: Tensor) -> tuple[Any, Any, Any]:

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_supcon.ops.blocks import BLOCK_SIZE, Blocks
 from keras_supcon.ops.loops import add_to_block, for_each, gradient_function, loop_bounds
-from keras_supcon.ops.pair_weighting import PairWeighting, TileWeights
+from keras_supcon.ops.pair_weighting import Weighting, tile_weights
 from keras_supcon.ops.pairs import OTHERS, PADDING, PairSet, Rows
 from keras_supcon.typing import Tensor
 
@@ -103,7 +103,7 @@ def pair_sum(
     parameter: Tensor | None = None,
     block_size: int | None = None,
     contrasts_are_constant: bool = False,
-    weighting: PairWeighting | None = None,
+    weighting: Weighting | None = None,
 ) -> Any:
     r"""Sums for every anchor a function of its dot products over a set of pairs.
 
@@ -196,14 +196,14 @@ class _SymmetricSum:
         slope: Tensor,
         parameter: Tensor,
         block_size: Any,
-        weighting: PairWeighting | None,
+        weighting: Weighting | None,
     ):
         self.blocks = Blocks(features, rows, block_size, pairs.needed)
         self.tiles = _Tiles(self.blocks, rows, self.blocks, rows, pairs)
         self.pairs, self.value, self.slope = pairs, value, slope
         self.parameter = None if parameter is None else self.blocks.split(parameter)
         self.weights = (
-            None if weighting is None else TileWeights(weighting, self.blocks, self.blocks)
+            None if weighting is None else tile_weights(weighting, self.blocks, self.blocks)
         )
 
     def _both_ways(
@@ -314,7 +314,7 @@ class _RectangularSum:
         parameter: Tensor,
         block_size: Any,
         contrasts_are_constant: bool,
-        weighting: PairWeighting | None,
+        weighting: Weighting | None,
     ):
         self.anchors = Blocks(anchors, anchor_rows, block_size, pairs.needed)
         self.contrasts = Blocks(contrasts, contrast_rows, block_size, pairs.needed)
@@ -323,7 +323,7 @@ class _RectangularSum:
         self.parameter = None if parameter is None else self.anchors.split(parameter)
         self.contrasts_are_constant = contrasts_are_constant
         self.weights = (
-            None if weighting is None else TileWeights(weighting, self.anchors, self.contrasts)
+            None if weighting is None else tile_weights(weighting, self.anchors, self.contrasts)
         )
 
     def _tile(self, function: Any, i: Tensor | int, j: Tensor | int, is_masked: bool) -> Any:
@@ -414,6 +414,7 @@ def pair_max(
     contrast_rows: Rows | None = None,
     pairs: PairSet | None = None,
     block_size: int | None = None,
+    weighting: Weighting | None = None,
 ) -> Tensor:
     """Finds for every anchor its largest dot product with the contrast rows of a set of pairs.
 
@@ -428,6 +429,7 @@ def pair_max(
             read: `Rows(present=mask)` leaves out rows whose float mask is 0.
         pairs: The pairs that count; None for all.
         block_size: As for `pair_sum`.
+        weighting: Weights of the pairs, of which those without weight do not count; None for none.
 
     Returns:
         Float tensor `(anchors,)`, minus infinity for an anchor without pairs.
@@ -440,7 +442,9 @@ def pair_max(
     >>> ops.convert_to_numpy(pair_max(ops.array([[0.0, 2.0], [1.0, 0.0]]), None, queue)).tolist()
     [2.0, 1.0]
     """
-    return _largest(anchors, anchor_rows, contrasts, contrast_rows, pairs, block_size)[0]
+    return _largest(
+        anchors, anchor_rows, contrasts, contrast_rows, pairs, block_size, weighting=weighting
+    )[0]
 
 
 def pair_argmax(
@@ -491,6 +495,7 @@ def _largest(
     pairs: PairSet | None,
     block_size: int | None,
     with_places: bool = False,
+    weighting: Weighting | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Returns the largest dot products and, if asked, their places."""
     anchors = ops.stop_gradient(ops.convert_to_tensor(anchors))
@@ -500,6 +505,9 @@ def _largest(
     anchors = Blocks(anchors, anchor_rows, block_size, pairs.needed)
     contrasts = Blocks(contrasts, contrast_rows, block_size, pairs.needed)
     tiles = _Tiles(anchors, anchor_rows, contrasts, contrast_rows, pairs)
+    weights = None
+    if weighting is not None:
+        weights = tile_weights(weighting.without_gradient(), anchors, contrasts)
     lowest = ops.cast(float("-inf"), anchors.dtype)
     columns = ops.arange(contrasts.size, dtype="int32")[None]
 
@@ -508,6 +516,8 @@ def _largest(
             mask = ops.transpose(contrasts.valid(j)) > 0
             if is_masked:
                 mask = ops.logical_and(tiles.mask(i, j), mask)
+            if weights is not None:
+                mask = ops.logical_and(weights.of_tile(i, j) > 0, mask)
             similarity = ops.where(mask, tiles.similarity(i, j), lowest)
             maxima = ops.max(similarity, axis=1, keepdims=True, initial=float("-inf"))
             if not with_places:

@@ -46,6 +46,79 @@ class PairWeighting(NamedTuple):
         return PairWeighting(weight, *map(_constant, tensors))
 
 
+class BlockWeighting(NamedTuple):
+    """Describes a weight of each pair by any function of the labels of both rows.
+
+        w_ij = weight(labels_i, labels_j) >= 0
+
+    A tile takes the label rows of two blocks, so that memory grows with the number of rows. Unlike
+    the features of `PairWeighting` integers stay integers.
+    """
+
+    weight: Callable[[Tensor, Tensor], Tensor]
+    """`weight(anchor_labels, contrast_labels)` of `(a, k)` and `(c, k)` returns `(a, c)`. Its
+    results for pairs outside of the set, and for the zeros with which blocks are padded, do not
+    matter."""
+    anchors: Tensor
+    """Tensor `(anchors, k)`, in the order of the anchors."""
+    contrasts: Tensor | None = None
+    """Tensor `(contrasts, k)`, in the order of the contrasts; None for the anchors."""
+    is_symmetric: bool = False
+    """Whether the weight of two rows does not depend on which of them is the anchor."""
+
+    def without_gradient(self) -> "BlockWeighting":
+        """Returns the same weights as constants."""
+        return self._replace(anchors=_constant(self.anchors), contrasts=_constant(self.contrasts))
+
+
+Weighting = PairWeighting | BlockWeighting
+
+
+def tile_weights(weighting: Weighting, anchors: Blocks, contrasts: Blocks) -> Any:
+    """Returns the `TileWeights`, or `BlockTileWeights`, of a weighting."""
+    kind = TileWeights if isinstance(weighting, PairWeighting) else BlockTileWeights
+    return kind(weighting, anchors, contrasts)
+
+
+class BlockTileWeights:
+    """Does what `TileWeights` does for a `BlockWeighting`.
+
+    Args:
+        weighting: The weights.
+        anchors: Blocks of the anchors of the sum.
+        contrasts: Blocks of its contrast rows.
+    """
+
+    def __init__(self, weighting: BlockWeighting, anchors: Blocks, contrasts: Blocks) -> None:
+        self._weighting = weighting
+        self._anchor_blocks, self._contrast_blocks = anchors, contrasts
+        self._anchors = anchors.split(weighting.anchors)
+        self._contrasts = self._anchors
+        if weighting.contrasts is not None:
+            self._contrasts = contrasts.split(weighting.contrasts)
+
+    def of_tile(self, i: Tensor | int, j: Tensor | int) -> Tensor:
+        """Returns the weights of the anchors of block i and the contrasts of block j."""
+        return self._finite(self._weighting.weight(self._anchors[i], self._contrasts[j]), i, j)
+
+    def both_ways(self, i: Tensor | int, j: Tensor | int) -> tuple[Tensor, Tensor]:
+        """Returns the weights with the rows of block i as anchors, and with those of block j."""
+        weights = self.of_tile(i, j)
+        if self._weighting.is_symmetric:
+            return weights, weights
+        return weights, ops.transpose(self.of_tile(j, i))
+
+    def _finite(self, weights: Tensor, i: Tensor | int, j: Tensor | int) -> Tensor:
+        """Returns weights in the dtype of the sum, 0 for the rows that pad a block."""
+        weights = ops.cast(weights, self._anchor_blocks.dtype)
+        if self._anchor_blocks.is_full and self._contrast_blocks.is_full:
+            return weights
+        is_row = ops.logical_and(
+            self._anchor_blocks.valid(i) > 0, ops.transpose(self._contrast_blocks.valid(j)) > 0
+        )
+        return ops.where(is_row, weights, ops.zeros((), dtype=weights.dtype))
+
+
 class TileWeights:
     """Computes the weights of tiles of anchor blocks by contrast blocks.
 

@@ -205,7 +205,7 @@ def standardize_labels(
         if array.dtype.kind in "iu":
             # JAX drops the upper half of an int64 before it can be checked.
             fits = np.all((array <= _LARGEST_ID) & (array >= -_LARGEST_ID - 1))
-            _require(fits, array, name, _IDS)
+            require(fits, array, name, _IDS)
         if array.dtype.kind == "f" and keras.backend.backend() == "jax":
             refuse_large_floats(array, name)
     y_true = ops.convert_to_tensor(y_true)
@@ -224,7 +224,7 @@ def standardize_labels(
                 f"`{name}` should hold ids of {num_classes} classes. Received: one-hot rows of "
                 f"{name}.shape={shape}"
             )
-        y_true = _require(ops.all(_are_one_hot(y_true)), y_true, name, _ONE_HOT)
+        y_true = require(ops.all(_are_one_hot(y_true)), y_true, name, _ONE_HOT)
         return ops.cast(ops.argmax(y_true, axis=1), "int32")
     y_true = ops.reshape(y_true, (-1,))
     class_ids = ops.cast(y_true, "int32")
@@ -244,7 +244,7 @@ def standardize_labels(
         is_allowed = ops.logical_and(is_allowed, class_ids < num_classes)
         sentence = f"{sentence}; below {num_classes}, the number of classes"
     is_id = ops.logical_and(ops.equal(ops.cast(class_ids, y_true.dtype), y_true), is_allowed)
-    y_true = _require(ops.all(is_id), y_true, name, sentence)
+    y_true = require(ops.all(is_id), y_true, name, sentence)
     return ops.cast(y_true, "int32")
 
 
@@ -290,7 +290,7 @@ def refuse_large_floats(array: np.ndarray, name: str = "y_true") -> None:
     """Raises `ValueError` for float64 ids that are not exact in float32, to which they are cast."""
     bits = _EXACT_BITS["float32"]
     sentence = f"{_IDS}; above 2^{bits} as integers, not as floats"
-    _require(np.all(~(np.abs(array) > 2**bits)), array, name, sentence)
+    require(np.all(~(np.abs(array) > 2**bits)), array, name, sentence)
 
 
 def _refuse_strings(are_strings: bool, labels: Tensor, name: str) -> None:
@@ -301,7 +301,7 @@ def _refuse_strings(are_strings: bool, labels: Tensor, name: str) -> None:
         )
 
 
-def _require(condition: Tensor, values: Tensor, name: str, sentence: str) -> Any:
+def require(condition: Tensor, values: Tensor, name: str, sentence: str) -> Any:
     """Returns `values`, or raises `ValueError` if `condition` is False and its value can be known.
 
     Args:

@@ -39,8 +39,47 @@ def test_without_gathering_each_replica_contrasts_with_its_own_rows(rng, strateg
     assert np.abs(alone - replicas_loss(gather=True)).min() > 0.1
 
 
+CLASS_IDS = np.array([0, 1, 0, 2, -1, 1, 0, 1])
+
+
+def of_labels(ids, z, kind, **options):
+    """The loss of other labels, which follow from class ids."""
+    import tensorflow as tf
+
+    ids = tf.cast(ids, "float32")
+    if kind == "hierarchy":
+        labels = tf.stack([tf.maximum(ids, 0) // 2, ids], axis=1)
+    else:
+        labels = tf.cast(tf.abs(ids[:, None] - [[0.0, 1.0, 2.0]]) <= 1, "float32")
+    if kind == "soft":
+        labels = labels / tf.reduce_sum(labels, axis=1, keepdims=True)
+    return losses.supcon_loss(labels, z, positives=kind, **options)
+
+
+def of_matrix(ids, z, **options):
+    import tensorflow as tf
+
+    distance = tf.cast(ids[:, None], "float32") - CLASS_IDS[None].astype("float32")
+    return losses.supcon_loss(None, z, pair_weights=tf.exp(-(distance**2)), **options)
+
+
 LOSSES = {
     "supcon": losses.supcon_loss,
+    "supcon of several labels": functools.partial(of_labels, kind="multi_label", block_size=3),
+    "supcon of any label": functools.partial(
+        of_labels, kind="any", denominator="one_positive", block_size=10
+    ),
+    "supcon of soft labels with a queue": functools.partial(
+        of_labels,
+        kind="soft",
+        summation="in",
+        queue=np.eye(4, dtype="float32"),
+        queue_labels=np.array([[1.0, 0, 0], [0, 0.5, 0.5], [0, 0, 0], [-2, -2, -2]], "float32"),
+    ),
+    "supcon of a hierarchy with keys": functools.partial(
+        of_labels, kind="hierarchy", denominator="only_negatives"
+    ),
+    "supcon of a matrix": functools.partial(of_matrix, block_size=3),
     "supcon in blocks": functools.partial(losses.supcon_loss, block_size=3),
     "supcon in": functools.partial(losses.supcon_loss, summation="in", block_size=3),
     "supcon with one positive": functools.partial(
@@ -107,6 +146,9 @@ LOSSES = {
 # One for each way in which pairs are visited.
 PATHS = [
     "supcon",
+    "supcon of several labels",
+    "supcon of soft labels with a queue",
+    "supcon of a matrix",
     "supcon with one positive",
     "supcon of first views with a limit",
     "supcon in with more contrasts than a block",
@@ -130,10 +172,7 @@ def test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch(rng, st
     import tensorflow as tf
 
     loss = LOSSES[name]
-    class_ids, projections = (
-        np.array([0, 1, 0, 2, -1, 1, 0, 1]),
-        rng.normal(size=(8, 2, 4)).astype("float32"),
-    )
+    class_ids, projections = CLASS_IDS, rng.normal(size=(8, 2, 4)).astype("float32")
 
     # Keys of one view are the projections of the other.
     takes_keys = "key" in name

@@ -149,6 +149,47 @@ def supcon(
     return rows.per_sample(losses, contrast_mode)
 
 
+def weighted_supcon(
+    weights,
+    projections,
+    temperature=0.1,
+    summation="out",
+    denominator="all",
+    contrast_mode="all",
+    normalize=True,
+    **candidates,
+) -> np.ndarray:
+    """The same with weights `(batch, batch + queue)` of pairs of samples; those of views of one
+    sample are on the diagonal. A pair of samples without weight is a negative.
+    """
+    rows = Rows([-1] * projections.shape[-3], projections, normalize, **candidates)
+    losses = {}
+    for i in rows.anchors(contrast_mode):
+        others = [j for pairs in rows.split(i, None) for j in pairs]
+        w = {j: weights[rows.sample[i]][rows.sample[j]] for j in others}
+        s = {j: rows.dot(i, j) / temperature for j in others}
+        positives = [j for j in others if w[j] > 0]
+        negatives = [j for j in others if w[j] == 0 and rows.sample[j] != rows.sample[i]]
+        losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
+        if not positives or (denominator != "all" and not negatives):
+            continue
+        log_shares = []
+        for p in positives:
+            members = {
+                "all": others,
+                "one_positive": [p, *negatives],
+                "only_negatives": negatives,
+            }[denominator]
+            log_shares.append(s[p] - _log_sum_exp([s[j] for j in members]))
+        total = sum(w[p] for p in positives)
+        if summation == "out":
+            losses[i] = -sum(w[p] * x for p, x in zip(positives, log_shares, strict=True)) / total
+        else:
+            terms = [np.log(w[p]) + x for p, x in zip(positives, log_shares, strict=True)]
+            losses[i] = np.log(total) - _log_sum_exp(terms)
+    return rows.per_sample(losses, contrast_mode)
+
+
 def ntxent(projections, temperature=0.1, keys=None, **candidates) -> np.ndarray:
     """Cross-entropy of the key in the own place among all keys and the queue."""
     *versions, batch, views, dim = projections.shape

@@ -29,7 +29,26 @@ def test_fit_stops_at_wrong_labels_with_our_sentence(labels, sentence):
         model.fit(np.ones((8, 3), "float32"), labels, verbose=0)
 
 
+def of_labels(class_ids, projections, kind="multi_label", **options):
+    """The loss of other labels, which follow from class ids."""
+    import tensorflow as tf
+
+    ids = tf.cast(class_ids, "float32")[:, None]
+    labels = ids if kind == "hierarchy" else tf.cast(ids >= [[0.0, 1.0, 2.0]], "float32")
+    return supcon_loss(labels, projections, positives=kind, **options)
+
+
+def of_matrix(class_ids, projections, **options):
+    import tensorflow as tf
+
+    weights = tf.cast(class_ids[:, None] <= class_ids[None], "float32")
+    return supcon_loss(None, projections, pair_weights=weights, **options)
+
+
 LOSSES = {
+    "several labels": functools.partial(of_labels, block_size=4),
+    "hierarchy": functools.partial(of_labels, kind="hierarchy", denominator="one_positive"),
+    "matrix": functools.partial(of_matrix, block_size=4),
     "supcon": supcon_loss,
     "supcon in blocks": functools.partial(supcon_loss, block_size=4),
     "supcon in, one positive": functools.partial(
@@ -46,7 +65,7 @@ LOSSES = {
 
 
 # One for each way of visiting pairs: by class sums, by pair sums with margins, row by row.
-PATHS = ["supcon in blocks", "supcon in, one positive", "triplet hard"]
+PATHS = ["several labels", "supcon in blocks", "supcon in, one positive", "triplet hard"]
 
 
 @pytest.mark.slow
@@ -93,7 +112,9 @@ def sizes_of_tensors(function: Any) -> list[int]:
 
 @pytest.mark.slow
 @representatives(
-    "name", PATHS[:2], [name for name in LOSSES if name not in PATHS and "triplet" not in name]
+    "name",
+    PATHS[:3],
+    [name for name in LOSSES if name not in PATHS and "triplet" not in name and name != "matrix"],
 )
 def test_no_tensor_has_the_size_of_all_pairs(name):
     import tensorflow as tf

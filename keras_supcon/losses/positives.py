@@ -1,0 +1,269 @@
+"""Who is whose positive: weights of pairs that come from labels of any kind."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_supcon.arguments import check_choice, check_each, is_number
+from keras_supcon.ops.standardize import require
+from keras_supcon.ops.weighted_contrast import LabelPairs, Weight
+from keras_supcon.typing import Tensor
+
+KINDS = ("class", "multi_label", "any", "overlap", "soft", "hierarchy")
+"""Names of the kinds of labels that the losses know."""
+# What rows of probabilities may miss of a sum of 1, as those of half precision do.
+_SUM_TOLERANCE = 1e-2
+
+
+def check_positives(name: str, value: Any) -> Any:
+    """Returns the name of a kind of labels, or a function of two blocks of label rows.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    return value if callable(value) else check_choice(name, value, KINDS)
+
+
+def check_level_weights(name: str, value: Any) -> tuple[float, ...] | None:
+    """Returns positive numbers, one a level, or None.
+
+    Raises:
+        ValueError: If they are no such numbers.
+    """
+    if value is None:
+        return None
+    values = check_each(name, value, lambda one: is_number(one) and one > 0, "positive numbers")
+    return tuple(map(float, values))
+
+
+def label_pairs(
+    y_true: Tensor,
+    positives: str | Weight,
+    batch_size: Any,
+    *,
+    level_weights: tuple[float, ...] | None = None,
+    queue_labels: Tensor | None = None,
+    queue_size: Any = None,
+) -> LabelPairs:
+    """Returns the weights of the pairs of a batch, for any kind of labels but class ids.
+
+    Args:
+        y_true: Labels `(batch, k)`, or `(batch,)` for a function.
+        positives: Kind of the labels, or a function of two blocks of them.
+        batch_size: Number of samples.
+        level_weights: Weights of the levels of a hierarchy; None for 1.
+        queue_labels: Labels of a queue `(queue, k)`; None for all unlabeled.
+        queue_size: Number of rows of the queue; None without one.
+
+    Raises:
+        ValueError: If labels have another form.
+    """
+    if callable(positives):
+        return _of_function(y_true, positives, batch_size, queue_labels, queue_size)
+    kind = _KINDS[positives]
+    labels = kind.read(y_true, "y_true", batch_size)
+    if level_weights is not None and len(level_weights) != labels.shape[1]:
+        raise ValueError(
+            f"`level_weights` should be a number for each of the {labels.shape[1]} levels of "
+            f"`y_true`. Received: level_weights={level_weights}"
+        )
+    factors = level_weights or (1.0,) * labels.shape[1]
+    own = kind.own(labels, factors)
+    is_labeled = ops.any(labels > 0 if kind.read is not _read_levels else labels >= 0, axis=1)
+    own = ops.where(is_labeled, own, ops.ones_like(own))
+    rows = is_empty = None
+    if queue_size is not None:
+        rows, is_empty = _queue_rows(kind, queue_labels, labels, queue_size)
+    return LabelPairs(
+        lambda own, other: kind.weight(own, other, factors), labels, True, own, rows, is_empty
+    )
+
+
+def matrix_pairs(
+    pair_weights: Tensor, batch_size: Any, global_size: Any, offset: Any, queue_size: Any = None
+) -> LabelPairs:
+    """Returns the weights of pairs that a matrix holds; labels are the columns.
+
+    Args:
+        pair_weights: Weights `(batch, columns)` of each sample with each sample of the global
+            batch, and with each row of the queue after them.
+        batch_size: Number of samples.
+        global_size: Number of samples of all replicas.
+        offset: Number of samples of the global batch before these.
+        queue_size: Number of rows of the queue; None without one.
+
+    Raises:
+        ValueError: If the shape is another, or a weight is negative or not finite.
+    """
+    name = "pair_weights"
+    pair_weights = ops.convert_to_tensor(pair_weights)
+    expected, shape = (batch_size, global_size + (queue_size or 0)), tuple(pair_weights.shape)
+    is_known = all(isinstance(size, int) for size in (*expected, *shape))
+    if len(shape) != 2 or (is_known and shape != expected):
+        raise ValueError(
+            f"`{name}` should have shape {expected}, a weight for each pair of a sample and a "
+            f"sample of the batch or a row of the queue. Received: {name}.shape={shape}"
+        )
+    pair_weights = ops.cast(pair_weights, "float32")
+    are_weights = ops.all(ops.logical_and(pair_weights >= 0, ops.isfinite(pair_weights)))
+    sentence = "should hold finite weights of at least 0"
+    pair_weights = ops.stop_gradient(require(are_weights, pair_weights, name, sentence))
+
+    def weight(own: Tensor, other: Tensor) -> Tensor:
+        rows = ops.take(pair_weights, own[:, 0] - offset, axis=0)
+        return ops.take(rows, other[:, 0], axis=1)
+
+    columns = ops.arange(global_size, dtype="int32")[:, None]
+    of_queue = None
+    if queue_size is not None:
+        of_queue = global_size + ops.arange(queue_size, dtype="int32")[:, None]
+    return LabelPairs(weight, columns, queue_labels=of_queue)
+
+
+class _Kind(NamedTuple):
+    read: Callable[[Tensor, str, Any], Tensor]
+    weight: Callable[[Tensor, Tensor, tuple[float, ...]], Tensor]
+    own: Callable[[Tensor, tuple[float, ...]], Tensor]
+
+
+def _read_sets(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
+    rows = ops.cast(_read_rows(y_true, name, num_rows), "float32")
+    are_sets = ops.all(ops.logical_or(ops.equal(rows, 0), ops.equal(rows, 1)))
+    return require(are_sets, rows, name, "should hold a 1 for each label of a row, and zeros")
+
+
+def _read_probabilities(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
+    rows = ops.cast(_read_rows(y_true, name, num_rows), "float32")
+    sums = ops.sum(rows, axis=1)
+    are_valid = ops.logical_or(ops.abs(sums - 1) <= _SUM_TOLERANCE, ops.all(rows == 0, axis=1))
+    are_valid = ops.logical_and(ops.all(are_valid), ops.all(rows >= 0))
+    return require(
+        are_valid, rows, name, "should hold shares of at least 0 that sum to 1 in each row"
+    )
+
+
+def _read_levels(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
+    rows = _read_rows(y_true, name, num_rows)
+    ids = ops.cast(rows, "int32")
+    are_ids = ops.logical_and(
+        ops.all(ops.equal(ops.cast(ids, rows.dtype), rows)), ops.all(ids > -2)
+    )
+    return ops.cast(
+        require(
+            are_ids, rows, name, "should hold a class id for each level of a row, -1 for unknown"
+        ),
+        "int32",
+    )
+
+
+def _read_rows(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
+    if isinstance(y_true, (list, tuple, np.ndarray)) and np.asarray(y_true).dtype.kind in "OSU":
+        raise ValueError(f"`{name}` should hold numbers. Received: {name}={y_true!r}")
+    rows = ops.convert_to_tensor(y_true)
+    shape = tuple(rows.shape)
+    is_other = isinstance(num_rows, int) and shape[:1] not in ((None,), (num_rows,))
+    if len(shape) != 2 or shape[1] in (None, 0) or is_other:
+        raise ValueError(
+            f"`{name}` should have shape ({num_rows}, k), a row of labels for each sample. "
+            f"Received: {name}.shape={shape}"
+        )
+    return rows
+
+
+def _common(own: Tensor, other: Tensor) -> Tensor:
+    return ops.matmul(own, ops.transpose(other))
+
+
+def _sizes(own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    return ops.sum(own, axis=1, keepdims=True), ops.sum(other, axis=1)[None]
+
+
+def _jaccard(own: Tensor, other: Tensor, _: tuple[float, ...]) -> Tensor:
+    common, (sizes, other_sizes) = _common(own, other), _sizes(own, other)
+    return common / ops.maximum(sizes + other_sizes - common, 1.0)
+
+
+def _any(own: Tensor, other: Tensor, _: tuple[float, ...]) -> Tensor:
+    return ops.minimum(_common(own, other), 1.0)
+
+
+def _overlap(own: Tensor, other: Tensor, _: tuple[float, ...]) -> Tensor:
+    return _common(own, other) / ops.maximum(ops.minimum(*_sizes(own, other)), 1.0)
+
+
+def _inner_product(own: Tensor, other: Tensor, _: tuple[float, ...]) -> Tensor:
+    return _common(own, other)
+
+
+def _shared_levels(own: Tensor, other: Tensor, factors: tuple[float, ...]) -> Tensor:
+    total = 0.0
+    for level, factor in enumerate(factors):
+        ids, other_ids = own[:, level, None], other[None, :, level]
+        is_shared = ops.logical_and(ops.equal(ids, other_ids), ids >= 0)
+        total = total + factor * ops.cast(is_shared, "float32")
+    return total
+
+
+def _one(labels: Tensor, _: tuple[float, ...]) -> Tensor:
+    return ops.ones_like(labels[:, 0])
+
+
+def _squared_length(labels: Tensor, _: tuple[float, ...]) -> Tensor:
+    return ops.sum(ops.square(labels), axis=1)
+
+
+def _known_levels(labels: Tensor, factors: tuple[float, ...]) -> Tensor:
+    return ops.sum(ops.cast(labels >= 0, "float32") * ops.convert_to_tensor(factors)[None], axis=1)
+
+
+_KINDS = {
+    "multi_label": _Kind(_read_sets, _jaccard, _one),
+    "any": _Kind(_read_sets, _any, _one),
+    "overlap": _Kind(_read_sets, _overlap, _one),
+    "soft": _Kind(_read_probabilities, _inner_product, _squared_length),
+    "hierarchy": _Kind(_read_levels, _shared_levels, _known_levels),
+}
+
+
+def _queue_rows(
+    kind: _Kind, queue_labels: Tensor | None, labels: Tensor, queue_size: Any
+) -> tuple[Tensor, Tensor | None]:
+    """Returns the label rows of a queue, and which slots are empty."""
+    unlabeled = -1 if kind.read is _read_levels else 0
+    if queue_labels is None:
+        rows = ops.full((queue_size, labels.shape[1]), unlabeled, dtype=labels.dtype)
+        return rows, None
+    rows = _read_rows(queue_labels, "queue_labels", queue_size)
+    is_empty = ops.all(rows < -1, axis=1)
+    blank = ops.cast(unlabeled, keras.backend.standardize_dtype(rows.dtype))
+    rows = ops.where(is_empty[:, None], blank, rows)
+    return kind.read(rows, "queue_labels", queue_size), is_empty
+
+
+def _of_function(
+    y_true: Tensor,
+    weight: Weight,
+    batch_size: Any,
+    queue_labels: Tensor | None,
+    queue_size: Any,
+) -> LabelPairs:
+    labels = _as_rows(y_true)
+    rows = is_empty = None
+    if queue_size is not None:
+        if queue_labels is None:
+            raise ValueError(
+                "`queue_labels` should be given where `positives` is a function of labels. "
+                "Received: queue_labels=None"
+            )
+        rows = _read_rows(_as_rows(queue_labels), "queue_labels", queue_size)
+        is_empty = ops.all(rows < -1, axis=1)
+    labels = _read_rows(labels, "y_true", batch_size)
+    return LabelPairs(weight, labels, queue_labels=rows, queue_is_empty=is_empty)
+
+
+def _as_rows(labels: Tensor) -> Tensor:
+    labels = ops.convert_to_tensor(labels)
+    return labels[:, None] if len(labels.shape) == 1 else labels

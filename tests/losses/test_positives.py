@@ -1,0 +1,299 @@
+"""Labels of every kind: weights of pairs, their losses, and what has no meaning."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_supcon import SupConLoss
+from keras_supcon.losses import supcon_loss
+from tests.autodiff import quickest, quickest_value_and_gradient
+from tests.covering import every_pair
+from tests.losses import double_loop
+
+pytestmark = pytest.mark.neutral
+
+SUMMATIONS, DENOMINATORS = ("out", "in"), ("all", "one_positive", "only_negatives")
+LEVEL_WEIGHTS = (1.0, 2.0, 0.5)
+KINDS = ("multi_label", "any", "overlap", "soft", "hierarchy")
+
+
+def draw(kind, rng, number) -> np.ndarray:
+    """Labels of a kind; those of the last sample but one are unknown."""
+    if kind == "hierarchy":
+        labels = np.stack([rng.integers(-(n > 2), n, number) for n in (2, 4, 6)], axis=1)
+    elif kind == "soft":
+        labels = rng.dirichlet([0.3] * 5, number).astype("float32")
+    else:
+        labels = (rng.random((number, 5)) < 0.35).astype("float32")
+    if number > 1:
+        labels[-2] = -1 if kind == "hierarchy" else 0
+    return labels
+
+
+def weights_of(kind, labels, others=None) -> np.ndarray:
+    """Weights of pairs by their definitions, one after the other."""
+    is_same = others is None
+    others = labels if is_same else others
+    weights = np.zeros((len(labels), len(others)))
+    for i, own in enumerate(labels):
+        for j, other in enumerate(others):
+            common = np.sum((own > 0) & (other > 0))
+            sizes = np.sum(own > 0), np.sum(other > 0)
+            weights[i, j] = {
+                "multi_label": common / max(sum(sizes) - common, 1),
+                "any": float(common > 0),
+                "overlap": common / max(min(sizes), 1),
+                "soft": np.sum(own * other, dtype="float64"),
+                "hierarchy": sum(
+                    w
+                    for w, a, b in zip(LEVEL_WEIGHTS, own, other, strict=False)
+                    if a == b and a >= 0
+                ),
+            }[kind]
+            if is_same and i == j and np.all(own == (-1 if kind == "hierarchy" else 0)):
+                weights[i, j] = 1  # of no label: own views alone
+    return weights
+
+
+def options_of(kind) -> dict:
+    return {"positives": kind, "level_weights": LEVEL_WEIGHTS if kind == "hierarchy" else None}
+
+
+def loss_of(labels, projections, **options) -> np.ndarray:
+    return ops.convert_to_numpy(quickest(lambda z: supcon_loss(labels, z, **options))(projections))
+
+
+@every_pair(
+    kind=KINDS,
+    summation=SUMMATIONS,
+    denominator=DENOMINATORS,
+    views=[1, 2, 3],
+    contrast_mode=["all", "one"],
+    block_size=[None, 4],
+    candidates=["batch", "keys", "queue", "both"],
+)
+def test_values_and_gradients_equal_the_double_loop(
+    rng, kind, summation, denominator, views, contrast_mode, block_size, candidates
+):
+    labels = draw(kind, rng, 7)
+    projections = rng.normal(size=(7, views, 4)).astype("float32")
+    weights, given, ours = weights_of(kind, labels), {}, {}
+    if candidates in ("keys", "both"):
+        given["keys"] = ours["keys"] = rng.normal(size=projections.shape).astype("float32")
+    if candidates in ("queue", "both"):
+        rows, queue_labels = rng.normal(size=(5, 4)).astype("float32"), draw(kind, rng, 5)
+        queue_labels[1] = -2  # an empty slot
+        ours |= {"queue": rows, "queue_labels": queue_labels}
+        given |= {"queue": rows, "queue_ids": np.where(np.arange(5) == 1, -2, -1)}
+        weights = np.hstack([weights, weights_of(kind, labels, np.maximum(queue_labels, -1))])
+    shared = {
+        "temperature": 0.3,
+        "summation": summation,
+        "denominator": denominator,
+        "contrast_mode": contrast_mode,
+    }
+
+    def expected(z):
+        return double_loop.weighted_supcon(weights, z, **shared, **given)
+
+    def actual(z):
+        return supcon_loss(labels, z, block_size=block_size, **options_of(kind), **shared, **ours)
+
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(quickest(actual)(projections)),
+        expected(projections),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+    _, gradient = quickest_value_and_gradient(lambda z: ops.mean(actual(z)), projections)
+    np.testing.assert_allclose(
+        gradient, double_loop.gradient(expected, projections), rtol=1e-4, atol=1e-5
+    )
+
+
+@every_pair(kind=KINDS, summation=SUMMATIONS, denominator=DENOMINATORS, queue=[False, True])
+def test_a_matrix_of_the_weights_is_the_same_loss(rng, kind, summation, denominator, queue):
+    labels = draw(kind, rng, 7)
+    projections = rng.normal(size=(7, 2, 4)).astype("float32")
+    weights, ours = weights_of(kind, labels), {}
+    options = {"summation": summation, "denominator": denominator, "block_size": 4}
+    of_matrix = dict(options)
+    if queue:
+        rows, queue_labels = rng.normal(size=(3, 4)).astype("float32"), draw(kind, rng, 3)
+        ours = {"queue": rows, "queue_labels": queue_labels}
+        of_matrix["queue"] = rows
+        weights = np.hstack([weights, weights_of(kind, labels, queue_labels)])
+    np.testing.assert_allclose(
+        loss_of(None, projections, pair_weights=weights, **of_matrix),
+        loss_of(labels, projections, **options_of(kind), **options, **ours),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+@every_pair(
+    kind=KINDS, summation=SUMMATIONS, denominator=DENOMINATORS, candidates=["batch", "queue"]
+)
+def test_one_class_a_sample_is_the_loss_of_classes(rng, kind, summation, denominator, candidates):
+    class_ids, projections = rng.integers(0, 4, 9), rng.normal(size=(9, 2, 5)).astype("float32")
+    shared, queue_labels = {"summation": summation, "denominator": denominator}, None
+    if candidates == "queue":
+        shared["queue"] = rng.normal(size=(4, 5)).astype("float32")
+        queue_labels = rng.integers(0, 4, 4)
+    expected = loss_of(class_ids, projections, queue_labels=queue_labels, **shared)
+
+    def rows(ids):
+        return None if ids is None else ids[:, None] if kind == "hierarchy" else np.eye(4)[ids]
+
+    actual = loss_of(
+        rows(class_ids), projections, positives=kind, queue_labels=rows(queue_labels), **shared
+    )
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_function_sees_two_blocks_of_labels(rng):
+    ages = rng.uniform(20, 60, 8).astype("float32")
+    projections = rng.normal(size=(8, 2, 4)).astype("float32")
+
+    def near(own, other):
+        return ops.exp(-ops.square((own - ops.transpose(other)) / 10))
+
+    weights = np.exp(-(((ages[:, None] - ages[None]) / 10) ** 2))
+    for block_size in (None, 3):
+        np.testing.assert_allclose(
+            loss_of(ages, projections, positives=near, block_size=block_size),
+            double_loop.weighted_supcon(weights, projections),
+            rtol=1e-5,
+        )
+
+
+def test_a_function_need_not_be_symmetric(rng):
+    ranks = np.arange(8.0, dtype="float32")
+    projections = rng.normal(size=(8, 2, 4)).astype("float32")
+
+    def above(own, other):
+        return ops.cast(other[:, 0][None] >= own, "float32")
+
+    weights = (ranks[None] >= ranks[:, None]).astype(float)
+
+    def expected(z):
+        return double_loop.weighted_supcon(weights, z)
+
+    for block_size in (None, 3):
+        _, gradient = quickest_value_and_gradient(
+            lambda z, size=block_size: ops.mean(
+                supcon_loss(ranks, z, positives=above, block_size=size)
+            ),
+            projections,
+        )
+        np.testing.assert_allclose(
+            gradient, double_loop.gradient(expected, projections), rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_count_in_proportion(rng, kind):
+    """All weights times a factor are the same loss."""
+    labels = draw(kind, rng, 7)
+    projections = rng.normal(size=(7, 2, 4)).astype("float32")
+    weights = weights_of(kind, labels)
+    for summation in SUMMATIONS:
+        losses = [
+            loss_of(None, projections, pair_weights=factor * weights, summation=summation)
+            for factor in (1e-6, 1, 1e6)
+        ]
+        np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+        np.testing.assert_allclose(losses[2], losses[1], rtol=1e-4)
+
+
+def test_a_sample_without_weight_has_no_loss(rng):
+    projections = rng.normal(size=(5, 2, 4)).astype("float32")
+    weights = np.ones((5, 5))
+    weights[2] = 0
+    loss = loss_of(None, projections, pair_weights=weights)
+    assert loss[2] == 0
+    assert (np.delete(loss, 2) > 0).all()
+
+
+def test_low_temperatures_and_far_positives_stay_finite():
+    projections = np.array([[[1, 0], [-1, 0]], [[-1, 0], [1, 0]], [[1, 0], [1, 0]]], "float32")
+    weights = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]])
+    for summation in SUMMATIONS:
+        for denominator in DENOMINATORS:
+            options = {
+                "temperature": 0.005,
+                "summation": summation,
+                "denominator": denominator,
+                "pair_weights": weights,
+            }
+            value, gradient = quickest_value_and_gradient(
+                lambda z, options=options: ops.mean(supcon_loss(None, z, **options)), projections
+            )
+            assert np.isfinite(value)
+            assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_that_is_not_finite_makes_the_losses_nan(rng, kind):
+    labels = draw(kind, rng, 6)
+    projections = rng.normal(size=(6, 2, 4)).astype("float32")
+    projections[1, 0, 2] = np.nan
+    assert np.isnan(loss_of(labels, projections, **options_of(kind))).all()
+
+
+ONES = np.ones((3, 2, 4), "float32")
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "message"),
+    [
+        ([[1, 0], [0, 2], [1, 1]], {"positives": "multi_label"}, "a 1 for each label"),
+        ([[1, 0], [0, -1], [1, 1]], {"positives": "any"}, "a 1 for each label"),
+        ([[0.5, 0.4], [0, 1], [1, 0]], {"positives": "soft"}, "sum to 1"),
+        ([[1.5, -0.5], [0, 1], [1, 0]], {"positives": "soft"}, "at least 0"),
+        ([[np.nan, 1], [0, 1], [1, 0]], {"positives": "soft"}, "sum to 1"),
+        ([[0.5], [1], [1]], {"positives": "hierarchy"}, "a class id for each level"),
+        ([[-2], [1], [1]], {"positives": "hierarchy"}, "a class id for each level"),
+        ([["a"], ["b"], ["a"]], {"positives": "hierarchy"}, "should hold numbers"),
+        ([0, 1, 1], {"positives": "hierarchy"}, r"shape \(3, k\)"),
+        ([[0], [1]], {"positives": "hierarchy"}, r"shape \(3, k\)"),
+        (
+            [[0], [1], [1]],
+            {"positives": "hierarchy", "level_weights": (1, 2)},
+            "each of the 1 levels",
+        ),
+        (
+            [[0], [1], [1]],
+            {"positives": "hierarchy", "level_weights": (-1,)},
+            "`level_weights` should be a sequence of one or more positive numbers",
+        ),
+        ([0, 1, 1], {"level_weights": (1,)}, "but with positives='hierarchy'"),
+        ([[1], [1], [0]], {"positives": "any", "positives_cap": 2}, "but with positives='class'"),
+        ([[1], [1], [0]], {"positives": "any", "ignore_class": 2}, "but with positives='class'"),
+        ([[1], [1], [0]], {"positives": "all"}, "`positives` should be one of"),
+        (None, {"pair_weights": np.ones((3, 2))}, r"shape \(3, 3\).*shape=\(3, 2\)"),
+        (None, {"pair_weights": np.ones(3)}, r"shape \(3, 3\)"),
+        (None, {"pair_weights": -np.ones((3, 3))}, "finite weights of at least 0"),
+        (None, {"pair_weights": np.full((3, 3), np.inf)}, "finite weights of at least 0"),
+        (
+            [0, 1, 1],
+            {"positives": lambda own, other: own, "queue": np.ones((2, 4), "float32")},
+            "`queue_labels` should be given",
+        ),
+    ],
+)
+def test_wrong_labels_and_options_are_refused(labels, options, message):
+    with pytest.raises(ValueError, match=message):
+        supcon_loss(labels, ONES, **options)
+
+
+def test_a_class_has_the_options_and_its_call_the_matrix(rng):
+    labels, projections = draw("soft", rng, 5), rng.normal(size=(5, 2, 4)).astype("float32")
+    loss = SupConLoss(positives="soft", reduction=None)
+    copy = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert (copy.positives, copy.level_weights) == ("soft", None)
+    expected = loss_of(labels, projections, positives="soft")
+    np.testing.assert_allclose(ops.convert_to_numpy(copy(labels, projections)), expected, rtol=1e-5)
+    matrix = SupConLoss(reduction=None)(None, projections, pair_weights=weights_of("soft", labels))
+    np.testing.assert_allclose(ops.convert_to_numpy(matrix), expected, rtol=1e-5)
