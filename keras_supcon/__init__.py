@@ -22,6 +22,7 @@ from keras_supcon.losses import (
     NPairsLoss,
     NTLogisticLoss,
     NTXentLoss,
+    SINCERELoss,
     SupConLoss,
     TripletLoss,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "NTLogisticLoss",
     "NTXentLoss",
     "ProjectionHead",
+    "SINCERELoss",
     "SupConLoss",
     "TripletLoss",
     "augmentation",

@@ -151,6 +151,14 @@ LOSSES = {
             "scale_by_temperature": True,
         },
     ),
+    "labels": Case(
+        keras_supcon.SupConLoss,
+        lambda: {**_OPTIONS, "positives": "hierarchy", "level_weights": (1.0, 2.0)},
+    ),
+    "sincere": Case(
+        keras_supcon.SINCERELoss,
+        lambda: {**_IGNORES, "temperature": 0.3, "epsilon": 0.5, "contrast_mode": "one"},
+    ),
     "ntxent": Case(keras_supcon.NTXentLoss, lambda: {**_OPTIONS, "temperature": 0.2}),
     "ntlogistic": Case(keras_supcon.NTLogisticLoss, lambda: {**_IGNORES, "temperature": 0.3}),
     "npairs": Case(keras_supcon.NPairsLoss, lambda: _IGNORES),

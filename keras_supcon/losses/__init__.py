@@ -10,6 +10,7 @@ from keras_supcon.losses.relation_distillation import (
     RelationDistillationLoss,
     relation_distillation_loss,
 )
+from keras_supcon.losses.sincere import SINCERELoss, sincere_loss
 from keras_supcon.losses.supcon import SupConLoss, supcon_loss
 from keras_supcon.losses.triplet import TripletLoss, triplet_loss
 
@@ -20,6 +21,7 @@ __all__ = [
     "NTXentLoss",
     "NegativeCosineLoss",
     "RelationDistillationLoss",
+    "SINCERELoss",
     "SupConLoss",
     "TripletLoss",
     "max_margin_loss",
@@ -28,6 +30,7 @@ __all__ = [
     "ntlogistic_loss",
     "ntxent_loss",
     "relation_distillation_loss",
+    "sincere_loss",
     "supcon_loss",
     "triplet_loss",
 ]

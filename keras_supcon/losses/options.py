@@ -72,6 +72,23 @@ def checks_options(
     return decorate
 
 
+def described_by(
+    source: Callable[..., Any],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorates a loss function whose docstring describes some arguments alone.
+
+    Args:
+        source: Function with arguments of the same names, whose docstring describes the others.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        names = inspect.signature(function).parameters
+        function.__doc__ = with_argument_lines(function.__doc__, names, [source.__doc__])
+        return function
+
+    return decorate
+
+
 def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """Returns the options in the signature of a loss function, by name."""
     parameters = inspect.signature(function).parameters

@@ -39,6 +39,33 @@ def check_level_weights(name: str, value: Any) -> tuple[float, ...] | None:
     return tuple(map(float, values))
 
 
+def check_together(
+    *,
+    positives: Any,
+    level_weights: tuple[float, ...] | None,
+    ignore_class: int | None,
+    positives_cap: int | None = None,
+    **_: Any,
+) -> None:
+    """Checks options that go with some kinds of labels alone.
+
+    Raises:
+        ValueError: If they do not go together.
+    """
+    if positives != "class":
+        for name, value in (("positives_cap", positives_cap), ("ignore_class", ignore_class)):
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` should be None but with positives='class'. Received: "
+                    f"{name}={value}, positives={positives!r}"
+                )
+    if level_weights is not None and positives != "hierarchy":
+        raise ValueError(
+            "`level_weights` should be None but with positives='hierarchy'. Received: "
+            f"level_weights={level_weights}, positives={positives!r}"
+        )
+
+
 def label_pairs(
     y_true: Tensor,
     positives: str | Weight,

@@ -11,7 +11,7 @@ from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
-from keras_supcon.losses.positives import check_level_weights, check_positives
+from keras_supcon.losses.positives import check_level_weights, check_positives, check_together
 from keras_supcon.ops import Contrast
 from keras_supcon.ops.weighted_contrast import Weight
 from keras_supcon.typing import Tensor
@@ -21,23 +21,9 @@ def _check_together(
     *,
     positives_cap: int | None,
     in_batch_keys: bool,
-    ignore_class: int | None,
-    positives: Any,
-    level_weights: tuple[float, ...] | None,
-    **_: Any,
+    **options: Any,
 ) -> None:
-    if positives != "class":
-        for name, value in (("positives_cap", positives_cap), ("ignore_class", ignore_class)):
-            if value is not None:
-                raise ValueError(
-                    f"`{name}` should be None but with positives='class'. Received: "
-                    f"{name}={value}, positives={positives!r}"
-                )
-    if level_weights is not None and positives != "hierarchy":
-        raise ValueError(
-            "`level_weights` should be None but with positives='hierarchy'. Received: "
-            f"level_weights={level_weights}, positives={positives!r}"
-        )
+    check_together(positives_cap=positives_cap, **options)
     if positives_cap is not None and not in_batch_keys:
         raise ValueError(
             "`positives_cap` should be None with `in_batch_keys=False`. Received: "
@@ -197,7 +183,7 @@ def supcon_loss(
         pair_weights=pair_weights,
     )
     if denominator == "one_positive":
-        loss = _one_positive_loss(batch, summation)
+        loss = one_positive_loss(batch, summation)
     else:
         log_denominator = batch.log_sum_exp(
             batch.candidates if denominator == "all" else batch.negatives
@@ -219,12 +205,21 @@ def supcon_loss(
     return loss * ops.cast(temperature, loss.dtype) if scale_by_temperature else loss
 
 
-def _one_positive_loss(batch: Contrast, summation: str) -> Tensor:
-    """Computes the loss of anchors for "one_positive".
+def one_positive_loss(batch: Contrast, summation: str = "out", epsilon: float = 0.0) -> Tensor:
+    """Computes the loss of anchors whose denominators have negatives and one positive.
 
-    With `n_i = log sum_{n in N(i)} exp(s_in)` the share of a positive is `sigmoid(s_ip - n_i)`.
+    With `n_i = epsilon + log sum_{n in N(i)} exp(s_in)` the share of a positive, `exp(s_ip) /
+    (exp(s_ip - epsilon) + sum_n exp(s_in))`, is `exp(epsilon) sigmoid(s_ip - n_i)`.
+
+    Args:
+        batch: The batch.
+        summation: Whether the mean over positives is `"out"` or `"in"` the logarithm.
+        epsilon: Margin of the logits.
+
+    Returns:
+        Float tensor `(anchors,)`, without meaning for anchors without a positive or a negative.
     """
-    log_negatives = batch.log_sum_exp(batch.negatives)
+    log_negatives = batch.log_sum_exp(batch.negatives) + epsilon
     # As one more dimension of the rows, n_i takes its gradient as they do.
     margins = {
         "anchor_features": lambda rows: ops.concatenate([rows, -log_negatives[:, None]], axis=1),
@@ -239,7 +234,7 @@ def _one_positive_loss(batch: Contrast, summation: str) -> Tensor:
             lambda margin, _: -ops.sigmoid(-margin),
             **margins,
         )
-        return total / batch.positive_divisor
+        return total / batch.positive_divisor - epsilon
     largest = batch.pair_max(batch.positives)
     largest = ops.where(ops.isfinite(largest), largest, ops.zeros_like(largest))
     # Shares are divided by the largest one, so that a sum of tiny shares does not vanish.
@@ -256,7 +251,7 @@ def _one_positive_loss(batch: Contrast, summation: str) -> Tensor:
         **margins,
     )
     total = ops.where(total > 0, total, ops.ones_like(total))
-    return ops.log(batch.positive_divisor) - log_largest_share - ops.log(total)
+    return ops.log(batch.positive_divisor) - log_largest_share - ops.log(total) - epsilon
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")

@@ -190,6 +190,20 @@ def weighted_supcon(
     return rows.per_sample(losses, contrast_mode)
 
 
+def sincere(class_ids, projections, temperature=0.1, epsilon=0.0, normalize=True, **candidates):
+    rows = Rows(class_ids, projections, normalize, **candidates)
+    losses = {}
+    for i in rows.anchors("all"):
+        positives, negatives = rows.split(i, None)
+        losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
+        if positives and negatives:
+            s = {j: rows.dot(i, j) / temperature for j in positives + negatives}
+            losses[i] = sum(
+                _log_sum_exp([s[p] - epsilon, *(s[n] for n in negatives)]) - s[p] for p in positives
+            ) / len(positives)
+    return rows.per_sample(losses)
+
+
 def ntxent(projections, temperature=0.1, keys=None, **candidates) -> np.ndarray:
     """Cross-entropy of the key in the own place among all keys and the queue."""
     *versions, batch, views, dim = projections.shape

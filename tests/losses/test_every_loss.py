@@ -31,6 +31,16 @@ CASES = {
         keras_supcon.NTLogisticLoss(temperature=0.3),
         lambda y, z: double_loop.ntlogistic(y, z, 0.3),
     ),
+    "sincere": (
+        lambda y, z, **options: losses.sincere_loss(y, z, 0.3, **options),
+        keras_supcon.SINCERELoss(temperature=0.3),
+        lambda y, z: double_loop.sincere(y, z, 0.3),
+    ),
+    "sincere with a margin": (
+        lambda y, z, **options: losses.sincere_loss(y, z, 0.3, epsilon=0.7, **options),
+        keras_supcon.SINCERELoss(temperature=0.3, epsilon=0.7),
+        lambda y, z: double_loop.sincere(y, z, 0.3, 0.7),
+    ),
     "npairs": (
         losses.npairs_loss,
         keras_supcon.NPairsLoss(),

@@ -19,6 +19,7 @@ PAIRS = {
     keras_supcon.NPairsLoss: losses.npairs_loss,
     keras_supcon.NTLogisticLoss: losses.ntlogistic_loss,
     keras_supcon.NTXentLoss: losses.ntxent_loss,
+    keras_supcon.SINCERELoss: losses.sincere_loss,
     losses.RelationDistillationLoss: losses.relation_distillation_loss,
     keras_supcon.SupConLoss: losses.supcon_loss,
     keras_supcon.TripletLoss: losses.triplet_loss,
