@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -254,7 +255,12 @@ def _plain(value: Any) -> Any:
     """Returns a config as a file would hold it, without the shapes on which a part was built."""
     if isinstance(
         value,
-        (keras.layers.Layer, keras.losses.Loss, keras.optimizers.schedules.LearningRateSchedule),
+        (
+            keras.layers.Layer,
+            keras.losses.Loss,
+            keras.optimizers.schedules.LearningRateSchedule,
+            types.FunctionType,
+        ),
     ):
         value = keras.saving.serialize_keras_object(value)
     if isinstance(value, dict):

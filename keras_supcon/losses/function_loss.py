@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import keras
+
 from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.losses.options import options_of, with_argument_lines
 from keras_supcon.losses.replica_scaled import OF_KERAS, ReplicaScaledLoss
@@ -72,7 +74,20 @@ class FunctionLoss(ReplicaScaledLoss):
         return {option: getattr(self, option) for option in self._option_names}
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self._options()}
+        options = {
+            name: keras.saving.serialize_keras_object(one) if callable(one) else one
+            for name, one in self._options().items()
+        }
+        return {**super().get_config(), **options}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "FunctionLoss":
+        functions = {
+            name: keras.saving.deserialize_keras_object(one)
+            for name, one in config.items()
+            if name != "dtype" and isinstance(one, dict)
+        }
+        return super().from_config({**config, **functions})
 
 
 def takes_options(constructor: Callable[..., None]) -> Callable[..., None]:

@@ -1,5 +1,7 @@
 """Labels of every kind: weights of pairs, their losses, and what has no meaning."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -291,7 +293,7 @@ def test_wrong_labels_and_options_are_refused(labels, options, message):
 def test_a_class_has_the_options_and_its_call_the_matrix(rng):
     labels, projections = draw("soft", rng, 5), rng.normal(size=(5, 2, 4)).astype("float32")
     loss = SupConLoss(positives="soft", reduction=None)
-    copy = keras.losses.deserialize(keras.losses.serialize(loss))
+    copy = keras.losses.deserialize(json.loads(json.dumps(keras.losses.serialize(loss))))
     assert (copy.positives, copy.level_weights) == ("soft", None)
     expected = loss_of(labels, projections, positives="soft")
     np.testing.assert_allclose(ops.convert_to_numpy(copy(labels, projections)), expected, rtol=1e-5)
