@@ -134,7 +134,7 @@ class Study:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     settings = StudySettings(
     ...         factor="epochs", values=[1, 2], dataset="digits", output_dir=folder,
-    ...         train_images=200, measurement="knn", seeds=2, verbose=False,
+    ...         train_images=200, batch_size=64, measurement="knn", seeds=2, verbose=False,
     ...     )
     ...     result = Study(settings).run()
     >>> list(result.numbers), len(result.numbers[1]["knn"])

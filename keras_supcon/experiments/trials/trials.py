@@ -123,7 +123,8 @@ class Trials:
 
     >>> import tempfile
     >>> from keras_supcon.experiments import Images, Training, Trial, Trials
-    >>> training = Training(images=Images(dataset="digits", train_images=200), epochs=1)
+    >>> images = Images(dataset="digits", train_images=200)
+    >>> training = Training(images=images, epochs=1, batch_size=64)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     results = Trials(folder).run([Trial(training, seed=0, measurements=("knn",))])
     >>> 0 < results.number(training, 0, "knn") <= 1
