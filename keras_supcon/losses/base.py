@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
+
 from keras_supcon.losses.function_loss import FunctionLoss
 from keras_supcon.losses.temperature import check_temperature_number, temperature_given_to
 from keras_supcon.ops.normalization import convert_rows
+from keras_supcon.ops.standardize import refuse_large_floats, standardize_labels
 from keras_supcon.typing import Tensor
 
 
@@ -79,6 +82,19 @@ class ContrastiveLoss(FunctionLoss):
         inputs = {"keys": keys, "queue": queue, "queue_labels": queue_labels, **options}
         values = self.call(y_true, convert_rows(y_pred, self.dtype), **inputs)
         return self.reduced(values, sample_weight)
+
+    def check_labels(self, y_true: Any) -> None:
+        """Checks labels before a batch is computed, as a model does before training.
+
+        Args:
+            y_true: Labels of samples.
+
+        Raises:
+            ValueError: If the loss does not take them.
+        """
+        if isinstance(y_true, np.ndarray) and y_true.dtype.kind == "f":
+            refuse_large_floats(y_true)  # Keras makes float32 of them
+        standardize_labels(y_true, getattr(self, "ignore_class", None))
 
     def call(self, y_true: Tensor, y_pred: Tensor, **inputs: Any) -> Tensor:
         """Returns the loss of each sample; `inputs` are further arguments of the call."""

@@ -8,12 +8,14 @@ import numpy as np
 from keras import ops
 
 from keras_supcon.arguments import check_choice, check_each, is_number
+from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.ops.standardize import require
 from keras_supcon.ops.weighted_contrast import LabelPairs, Weight
 from keras_supcon.typing import Tensor
 
 KINDS = ("class", "multi_label", "any", "overlap", "soft", "hierarchy")
 """Names of the kinds of labels that the losses know."""
+_LARGEST_ID, _LARGEST_FLOAT_ID = 2**31 - 1, 2**24
 # What rows of probabilities may miss of a sum of 1, as those of half precision do.
 _SUM_TOLERANCE = 1e-2
 
@@ -64,6 +66,18 @@ def check_together(
             "`level_weights` should be None but with positives='hierarchy'. Received: "
             f"level_weights={level_weights}, positives={positives!r}"
         )
+
+
+class TakesPositives(ContrastiveLoss):
+    """A loss with the option `positives`, and a matrix of weights as a further input."""
+
+    inputs = ("pair_weights",)
+
+    def check_labels(self, y_true: Any) -> None:
+        if self.positives == "class":
+            super().check_labels(y_true)
+        else:
+            label_pairs(y_true, self.positives, None, level_weights=self.level_weights)
 
 
 def label_pairs(
@@ -173,8 +187,18 @@ def _read_probabilities(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
 
 
 def _read_levels(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
+    array = np.asarray(y_true) if isinstance(y_true, (list, tuple, np.ndarray)) else None
+    is_integer = array is not None and array.dtype.kind in "iu"
+    if is_integer and array.size and array.max() > _LARGEST_ID:
+        raise ValueError(  # JAX drops the upper half of an int64 before it can be checked
+            f"`{name}` should hold class ids up to 2^31 - 1. Received: {name} up to {array.max()}"
+        )
     rows = _read_rows(y_true, name, num_rows)
     ids = ops.cast(rows, "int32")
+    if "float" in keras.backend.standardize_dtype(rows.dtype):  # beyond it two ids may become one
+        rows = require(
+            ops.all(rows <= _LARGEST_FLOAT_ID), rows, name, "should hold integers above 2^24"
+        )
     are_ids = ops.logical_and(
         ops.all(ops.equal(ops.cast(ids, rows.dtype), rows)), ops.all(ids > -2)
     )
@@ -194,8 +218,8 @@ def _read_rows(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
     is_other = isinstance(num_rows, int) and shape[:1] not in ((None,), (num_rows,))
     if len(shape) != 2 or shape[1] in (None, 0) or is_other:
         raise ValueError(
-            f"`{name}` should have shape ({num_rows}, k), a row of labels for each sample. "
-            f"Received: {name}.shape={shape}"
+            f"`{name}` should have shape ({num_rows or 'batch'}, k), a row of labels for each "
+            f"sample. Received: {name}.shape={shape}"
         )
     return rows
 

@@ -7,11 +7,15 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_not_negative
-from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.options import checks_options, described_by, one_of
-from keras_supcon.losses.positives import check_level_weights, check_positives, check_together
+from keras_supcon.losses.positives import (
+    TakesPositives,
+    check_level_weights,
+    check_positives,
+    check_together,
+)
 from keras_supcon.losses.supcon import one_positive_loss, supcon_loss
 from keras_supcon.ops.weighted_contrast import Weight
 from keras_supcon.typing import Tensor
@@ -109,7 +113,7 @@ def sincere_loss(
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class SINCERELoss(ContrastiveLoss):
+class SINCERELoss(TakesPositives):
     """Supervised InfoNCE as a Keras loss; see `sincere_loss` for the formula.
 
     Args:
@@ -133,7 +137,6 @@ class SINCERELoss(ContrastiveLoss):
     """
 
     function = staticmethod(sincere_loss)
-    inputs = ("pair_weights",)
 
     @takes_options
     def __init__(

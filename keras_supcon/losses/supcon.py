@@ -7,11 +7,15 @@ import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number_or_none
-from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
-from keras_supcon.losses.positives import check_level_weights, check_positives, check_together
+from keras_supcon.losses.positives import (
+    TakesPositives,
+    check_level_weights,
+    check_positives,
+    check_together,
+)
 from keras_supcon.ops import Contrast
 from keras_supcon.ops.weighted_contrast import Weight
 from keras_supcon.typing import Tensor
@@ -255,7 +259,7 @@ def one_positive_loss(batch: Contrast, summation: str = "out", epsilon: float = 
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class SupConLoss(ContrastiveLoss):
+class SupConLoss(TakesPositives):
     """Supervised contrastive loss as a Keras loss; see `supcon_loss` for the formulas.
 
     Works in `compile(loss=...)` of any model whose output is `(batch, dim)` or `(batch, views,
@@ -288,7 +292,6 @@ class SupConLoss(ContrastiveLoss):
     """
 
     function = staticmethod(supcon_loss)
-    inputs = ("pair_weights",)
 
     @takes_options
     def __init__(

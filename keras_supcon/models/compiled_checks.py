@@ -10,7 +10,6 @@ import numpy as np
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.models.joint_classifier import class_labels
 from keras_supcon.ops import standardize_labels
-from keras_supcon.ops.standardize import refuse_large_floats
 from keras_supcon.typing import TensorTree
 
 # Names for which Keras chooses a metric by the shapes of labels and outputs, as if these were
@@ -45,12 +44,13 @@ def check_labels(model: keras.Model, y: Any) -> None:
     if y is None or not _uses_labels(model):
         return
     y = y if keras.ops.is_tensor(y) else np.asarray(y)
-    if isinstance(y, np.ndarray) and y.dtype.kind == "f":
-        refuse_large_floats(y)  # Keras makes float32 of them
-    ignore_class = getattr(_contrastive_loss(model), "ignore_class", None)
-    standardize_labels(y, ignore_class)
+    loss = _contrastive_loss(model)
+    if loss is None:
+        standardize_labels(y)
+    else:
+        loss.check_labels(y)
     if model.num_label_classes is not None:
-        class_labels(y, model.num_label_classes, ignore_class)
+        class_labels(y, model.num_label_classes, getattr(loss, "ignore_class", None))
 
 
 def check_first_labels(model: keras.Model, data: Any) -> Any:
@@ -109,6 +109,12 @@ def _contrastive_loss(model: keras.Model) -> ContrastiveLoss | None:
 
 def check_allows_unlabeled(model: keras.Model) -> None:
     """Raises `ValueError` for a loss that would ignore every sample of data without labels."""
+    positives = getattr(_contrastive_loss(model), "positives", "class")
+    if positives != "class":
+        raise ValueError(
+            "The data should have the labels that `positives` of the loss names. Received: images "
+            f"alone, for a loss with positives={positives!r}"
+        )
     if getattr(_contrastive_loss(model), "ignore_class", None) == -1:
         raise ValueError(
             "The data should have labels where the loss ignores unlabeled samples. "

@@ -25,6 +25,12 @@ def check_kind_of_loss(
         raise ValueError(
             f"`loss` of `{type(model).__name__}` should be a {expected}. Received: loss={loss!r}"
         )
+    positives = getattr(loss, "positives", "class")
+    if positives != "class":
+        raise ValueError(
+            f"`loss` of `{type(model).__name__}` should have positives='class': the model keeps "
+            f"class ids. Received: positives={positives!r}"
+        )
 
 
 def check_rows_fit(queue_size: int, num_rows: int | Tensor, inputs: TensorTree) -> TensorTree:
