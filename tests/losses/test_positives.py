@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from keras_supcon import SupConLoss
-from keras_supcon.losses import supcon_loss
+from keras_supcon.losses import sincere_loss, supcon_loss
 from tests.autodiff import quickest, quickest_value_and_gradient
 from tests.covering import every_pair
 from tests.losses import double_loop
@@ -299,3 +299,19 @@ def test_a_class_has_the_options_and_its_call_the_matrix(rng):
     np.testing.assert_allclose(ops.convert_to_numpy(copy(labels, projections)), expected, rtol=1e-5)
     matrix = SupConLoss(reduction=None)(None, projections, pair_weights=weights_of("soft", labels))
     np.testing.assert_allclose(ops.convert_to_numpy(matrix), expected, rtol=1e-5)
+
+
+def test_the_values_of_the_authors_of_sincere_and_of_supcon():
+    """Of the same rows, by the public code of both; that of SupCon without its factor."""
+
+    def unit(start):
+        z = np.sin(start + 1.7 * np.arange(24)).reshape(6, 4)
+        return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+    labels, views = np.array([0, 0, 1, 1, 2, 3]), np.stack([unit(1.0), unit(5.0)], axis=1)
+    sincere = ops.convert_to_numpy(sincere_loss(labels, views.astype("float32"), 0.1))
+    assert sincere.mean() == pytest.approx(12.1915271, rel=1e-6)
+    assert loss_of(labels, views).mean() == pytest.approx(12.563367943994072, rel=1e-6)
+    assert loss_of(
+        labels[:, None], views.astype("float32"), positives="hierarchy"
+    ).mean() == pytest.approx(12.563367943994072, rel=1e-6)
