@@ -124,7 +124,7 @@ def balanced_batches(
     >>> images, labels = data.load_arrays("digits", "train")
     >>> batches = data.balanced_batches((images, labels), classes_per_batch=5, samples_per_class=4)
     >>> x, y = batches[0]
-    >>> x.shape, len(np.unique(y)), np.bincount(y).max(), len(batches)
+    >>> x.shape, len(np.unique(y)), int(np.bincount(y).max()), len(batches)
     ((20, 8, 8, 1), 5, 4, 72)
     """
     if not isinstance(data, (tuple, list)) or len(data) != 2:

@@ -57,7 +57,7 @@ def expected_positives(
     >>> many = data.expected_positives(256, [5000] * 10)  # CIFAR-10
     >>> few = data.expected_positives(256, [1300] * 1000)  # ImageNet
     >>> round(many.mean, 1), round(few.mean, 2), round(few.without_others, 2)
-    (52.0, 1.51, 0.78)
+    (52.0, 1.51, 0.77)
     """
     counts = np.asarray(class_counts)
     if counts.ndim != 1 or counts.dtype.kind not in "iu" or (counts < 0).any() or not counts.sum():
