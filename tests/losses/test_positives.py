@@ -218,21 +218,23 @@ def test_a_sample_without_weight_has_no_loss(rng):
     assert (np.delete(loss, 2) > 0).all()
 
 
-def test_low_temperatures_and_far_positives_stay_finite():
-    projections = np.array([[[1, 0], [-1, 0]], [[-1, 0], [1, 0]], [[1, 0], [1, 0]]], "float32")
+def test_low_temperatures_and_far_positives_stay_exact():
+    """Exponentials of far positives vanish beside those of near negatives."""
+    projections = np.array(
+        [[[1, 0], [0.9, 1]], [[-1, 0.1], [-1, 1]], [[1, 0.2], [1, 0]]], "float32"
+    )
     weights = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]])
     for summation in SUMMATIONS:
         for denominator in DENOMINATORS:
-            options = {
-                "temperature": 0.005,
-                "summation": summation,
-                "denominator": denominator,
-                "pair_weights": weights,
-            }
+            options = {"temperature": 0.005, "summation": summation, "denominator": denominator}
             value, gradient = quickest_value_and_gradient(
-                lambda z, options=options: ops.mean(supcon_loss(None, z, **options)), projections
+                lambda z, options=options: ops.mean(
+                    supcon_loss(None, z, pair_weights=weights, **options)
+                ),
+                projections,
             )
-            assert np.isfinite(value)
+            expected = double_loop.weighted_supcon(weights, projections, **options)
+            assert value == pytest.approx(expected.mean(), rel=1e-4)
             assert np.isfinite(gradient).all()
 
 
