@@ -148,6 +148,16 @@ def check_image_size(name: str, value: Any) -> tuple[int, int]:
     return (int(value[0]), int(value[1]))
 
 
+def check_shard(name: str, value: Any) -> tuple[int, int]:
+    """Accepts the index of a worker and the number of workers that share data."""
+    if not is_pair(value) or not is_whole(value[0], 0) or not is_whole(value[1], value[0] + 1):
+        raise ValueError(
+            f"`{name}` should be (index, count), two whole numbers with 0 <= index < count. "
+            f"Received: {name}={value!r}"
+        )
+    return value
+
+
 def rename_arguments(message: str, names: Mapping[str, str]) -> str:
     """Gives arguments in a message of this package the names that the caller knows.
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_supcon.arguments import check_whole_number, is_pair, is_whole
+from keras_supcon.arguments import check_shard, check_whole_number
 from keras_supcon.data.balanced_order import balanced_order
 from keras_supcon.data.class_ids import check_class_ids
 from keras_supcon.seeds import check_seed
@@ -149,11 +149,7 @@ def balanced_batches(
             f"classes_per_batch={classes_per_batch}"
         )
     batch_size = classes_per_batch * samples_per_class
-    if not is_pair(shard) or not is_whole(shard[0], 0) or not is_whole(shard[1], shard[0] + 1):
-        raise ValueError(
-            "`shard` should be (index, count), two whole numbers with 0 <= index < count. "
-            f"Received: shard={shard!r}"
-        )
+    check_shard("shard", shard)
     if batch_size % shard[1]:
         raise ValueError(
             f"`shard` should have a number of workers that divides the {batch_size} samples of a "

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from keras_supcon.arguments import check_whole_number, is_pair, is_whole
+from keras_supcon.arguments import check_shard, check_whole_number, is_pair, is_whole
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 from keras_supcon.data.named import check_names, require_packages_of
 from keras_supcon.data.pipeline import SHUFFLE_BYTES, center_resize, check_batching
@@ -93,11 +93,7 @@ def load_epochs(
     check_names(name, split, label)
     epochs = check_whole_number("epochs", epochs, at_least=1)
     seed = check_seed(seed)
-    if not is_pair(shard) or not is_whole(shard[0], 0) or not is_whole(shard[1], shard[0] + 1):
-        raise ValueError(
-            "`shard` should be (index, count), two whole numbers with 0 <= index < count. "
-            f"Received: shard={shard!r}"
-        )
+    check_shard("shard", shard)
     if map_image is not None and (image_size is not None or not callable(map_image)):
         raise ValueError(
             "`map_image` should be a function that also sets the size, without `image_size`, or "

@@ -163,6 +163,9 @@ class Trials:
             RuntimeError: If a data set cannot be read.
         """
         _, missing = self._sort(_join(trials).values())
+        self._check_parts(missing)
+
+    def _check_parts(self, missing: Iterable[tuple[Trial, ...]]) -> None:
         for group in missing:
             training = group[0].training
             images = Images(dataset=training.images.dataset, size=training.images.size)
@@ -212,8 +215,8 @@ class Trials:
             OSError: If the folder cannot be written to.
         """
         wanted = _join(trials)
-        self.check(wanted.values())
         found, missing = self._sort(wanted.values())
+        self._check_parts(missing)
         total, lock = len(wanted), threading.Lock()
         if found and on_progress is not None:
             on_progress(len(found), total)
