@@ -18,6 +18,7 @@ from keras_supcon import (
 )
 from keras_supcon.layers import ProjectionHead
 from keras_supcon.losses import (
+    BalancedSupConLoss,
     MaxMarginLoss,
     NPairsLoss,
     NTLogisticLoss,
@@ -32,6 +33,7 @@ from keras_supcon.version import __version__ as __version__
 __all__ = [
     "BYOL",
     "NNCLR",
+    "BalancedSupConLoss",
     "Co2L",
     "ContrastiveModel",
     "LinearClassifier",

@@ -114,6 +114,13 @@ def check_each(
     return values
 
 
+def check_numbers(name: str, values: Any, at_least: float) -> tuple[float, ...]:
+    """Accepts a sequence of finite numbers, such as a list or a NumPy array."""
+    expected = f"numbers of at least {at_least:g}"
+    is_valid = check_each(name, values, lambda one: is_number(one) and one >= at_least, expected)
+    return tuple(map(float, is_valid))
+
+
 def check_choices(
     name: str, values: Any, choices: Sequence[str], may_be_empty: bool = False
 ) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ these functions for each line.
 
 import dataclasses
 import functools
+import inspect
 import json
 import pathlib
 import types
@@ -129,12 +130,17 @@ def check_loss(
 ) -> None:
     """Checks config, file, reduction, sample weights and precision of a loss."""
     check_config(case)
-    default = case.cls().get_config()
+    required = {
+        name: case.arguments()[name]
+        for name, parameter in inspect.signature(case.cls).parameters.items()
+        if parameter.default is inspect.Parameter.empty
+    }
+    default = case.cls(**required).get_config()
     for (
         option,
         value,
     ) in case.arguments().items():  # one at a time, so that no two can be mistaken for one another
-        config = case.cls(**{option: value}).get_config()
+        config = case.cls(**{**required, option: value}).get_config()
         assert _plain(config) == _plain({**default, option: value})
     loss = case.make(reduction="sum_over_batch_size")
     each = as_array(case.make(reduction=None)(class_ids, projections))

@@ -125,8 +125,9 @@ LAYERS = {
     ),
 }
 
-# Layers that are not called.
+# Layers that do not map samples.
 MEMORIES = {
+    "ClassCenters": Case(keras_supcon.layers.ClassCenters, lambda: {"num_classes": 3}),
     "Queue": Case(keras_supcon.layers.Queue, lambda: {"size": 12, "dim": 4, "per_class": 3}),
 }
 
@@ -163,12 +164,24 @@ LOSSES = {
         keras_supcon.SINCERELoss,
         lambda: {**_IGNORES, "temperature": 0.3, "epsilon": 0.5, "contrast_mode": "one"},
     ),
+    "balanced": Case(
+        keras_supcon.BalancedSupConLoss,
+        lambda: {**_IGNORES, "temperature": 0.3, "contrast_mode": "one"},
+    ),
     "ntxent": Case(keras_supcon.NTXentLoss, lambda: {**_OPTIONS, "temperature": 0.2}),
     "ntlogistic": Case(keras_supcon.NTLogisticLoss, lambda: {**_IGNORES, "temperature": 0.3}),
     "npairs": Case(keras_supcon.NPairsLoss, lambda: _IGNORES),
     "max_margin": Case(keras_supcon.MaxMarginLoss, lambda: {**_IGNORES, "margin": 1.2}),
     "triplet": Case(
         keras_supcon.TripletLoss, lambda: {**_IGNORES, "margin": 0.5, "mining": "semi_hard"}
+    ),
+}
+
+# Losses of classifiers.
+CLASSIFIER_LOSSES = {
+    "logit_adjusted": Case(
+        losses.LogitAdjustedCrossentropy,
+        lambda: {"class_counts": (5, 3, 1), "strength": 0.5, "reduction": "sum", "name": "other"},
     ),
 }
 
@@ -286,6 +299,18 @@ MODELS = {
         },
         lambda: same_images(1, 8, 8),
     ),
+    "ContrastiveModel with centers": Case(
+        keras_supcon.ContrastiveModel,
+        lambda: {
+            "encoder": _encoder(),
+            "projection_head": keras_supcon.ProjectionHead(4, hidden_units=()),
+            "augmenter": _augmenter(),
+            "classifier": keras.layers.Dense(4),
+            "class_counts": (9, 3, 1, 5),
+            "class_centers": keras_supcon.layers.ClassCenters(4),
+        },
+        lambda: same_images(1, 8, 8),
+    ),
     "ContrastiveModel with several policies": Case(
         keras_supcon.ContrastiveModel,
         lambda: {
@@ -355,7 +380,8 @@ MODELS = {
         lambda: same_images(1, 8, 8),
     ),
 }
-LOSS_OF_MODEL: dict[type, Any] = {
+LOSS_OF_MODEL: dict[type | str, Any] = {
+    "ContrastiveModel with centers": keras_supcon.BalancedSupConLoss,
     keras_supcon.BYOL: losses.NegativeCosineLoss,
     keras_supcon.Co2L: lambda: keras_supcon.SupConLoss(0.5),
     keras_supcon.MoCo: lambda: keras_supcon.SupConLoss(0.2),

@@ -1,5 +1,10 @@
 """Contrastive losses: pure functions that read like the equations, and their Keras classes."""
 
+from keras_supcon.losses.balanced import BalancedSupConLoss, balanced_supcon_loss
+from keras_supcon.losses.logit_adjusted import (
+    LogitAdjustedCrossentropy,
+    logit_adjusted_crossentropy,
+)
 from keras_supcon.losses.max_margin import MaxMarginLoss, max_margin_loss
 from keras_supcon.losses.names import add_names
 from keras_supcon.losses.negative_cosine import NegativeCosineLoss, negative_cosine_loss
@@ -15,6 +20,8 @@ from keras_supcon.losses.supcon import SupConLoss, supcon_loss
 from keras_supcon.losses.triplet import TripletLoss, triplet_loss
 
 __all__ = [
+    "BalancedSupConLoss",
+    "LogitAdjustedCrossentropy",
     "MaxMarginLoss",
     "NPairsLoss",
     "NTLogisticLoss",
@@ -24,6 +31,8 @@ __all__ = [
     "SINCERELoss",
     "SupConLoss",
     "TripletLoss",
+    "balanced_supcon_loss",
+    "logit_adjusted_crossentropy",
     "max_margin_loss",
     "negative_cosine_loss",
     "npairs_loss",
@@ -35,4 +44,6 @@ __all__ = [
     "triplet_loss",
 ]
 
-add_names(*(globals()[name] for name in __all__))
+# Names stand for losses with their defaults, which this one does not have.
+_WITHOUT_DEFAULTS = ("LogitAdjustedCrossentropy", "logit_adjusted_crossentropy")
+add_names(*(globals()[name] for name in __all__ if name not in _WITHOUT_DEFAULTS))

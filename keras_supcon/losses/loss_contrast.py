@@ -12,6 +12,8 @@ from keras_supcon.losses.temperature import is_tensor, square_root
 from keras_supcon.ops import Contrast, LabelPairs, l2_normalize, standardize_batch
 from keras_supcon.ops.normalization import limit_norm
 from keras_supcon.ops.standardize import (
+    below_centers,
+    standardize_centers,
     standardize_keys,
     standardize_projections,
     standardize_queue,
@@ -21,6 +23,8 @@ from keras_supcon.typing import Tensor
 
 # Squared it is far from the largest float32, so that sums of dot products stay finite.
 LARGEST_NORM = 1e15
+# Unlabeled, and not -1, which `ignore_class` may name.
+_NO_CLASS = -(2**31)
 
 
 def loss_contrast(
@@ -36,12 +40,14 @@ def loss_contrast(
     in_batch_keys: bool = True,
     trainable_keys: bool = False,
     ignore_class: int | None = None,
+    self_supervised_class: int | None = None,
     keys: Tensor | None = None,
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
     positives: str | Weight = "class",
     level_weights: tuple[float, ...] | None = None,
     pair_weights: Tensor | None = None,
+    centers: Tensor | None = None,
 ) -> Contrast:
     """Builds the `Contrast` of a batch: its dot products are the logits `z_i.z_j / temperature`.
 
@@ -57,12 +63,14 @@ def loss_contrast(
         in_batch_keys: Whether keys of other samples are candidates.
         trainable_keys: Whether keys take a gradient.
         ignore_class: A class id whose samples are in no pair; None for no such id.
+        self_supervised_class: A class id whose samples count as unlabeled; None for no such id.
         keys: Rows of the shape of `y_pred` that are contrasted with it in its stead.
         queue: Further constant rows `(queue, dim)`.
         queue_labels: Their class ids `(queue,)`, below -1 for empty slots.
         positives: Kind of the labels.
         level_weights: Weights of the levels of a hierarchy.
         pair_weights: A matrix of weights in place of labels.
+        centers: Further rows `(classes, dim)` with gradient, one of each class.
 
     Returns:
         The `Contrast`.
@@ -73,6 +81,9 @@ def loss_contrast(
     of_class = positives == "class" and pair_weights is None
     if of_class:
         class_ids, projections = standardize_batch(y_true, y_pred, ignore_class)
+        if centers is not None:
+            centers = standardize_centers(centers, projections)
+            class_ids = below_centers(class_ids, centers)
     else:
         projections = standardize_projections(y_pred)
         class_ids = ops.full((ops.shape(projections)[0],), -1, dtype="int32")
@@ -103,12 +114,15 @@ def loss_contrast(
         queue, queue_ids, queue_is_ignored = standardize_queue(
             queue, queue_labels if of_class else None, projections, ignore_class
         )
+    if self_supervised_class is not None:
+        class_ids = _without_class(class_ids, self_supervised_class)
+        queue_ids = None if queue is None else _without_class(queue_ids, self_supervised_class)
     pairs = None
     if not of_class:
         pairs = _pairs_of(
             y_true, positives, level_weights, pair_weights, projections, queue, queue_labels, gather
         )
-    inputs = [rows for rows in (projections, keys, queue) if rows is not None]
+    inputs = [rows for rows in (projections, keys, queue, centers) if rows is not None]
 
     is_known = not is_tensor(temperature)
     temperature = float(temperature) if is_known else temperature
@@ -131,6 +145,11 @@ def loss_contrast(
         return scaled(rows) if is_known else limited(rows)
 
     given = {"queue_class_ids": queue_ids, "queue_is_ignored": queue_is_ignored}
+    if centers is not None:
+        given["centers"] = scaled(centers)
+        if ignore_class is not None:
+            ids = ops.arange(centers.shape[0], dtype="int32")
+            given["center_is_ignored"] = ops.equal(ids, ignore_class)
     if not of_class:
         given = {"pairs": pairs}
     return gathered_contrast(
@@ -180,6 +199,11 @@ def _pairs_of(
         (labels,), _ = gather_across_replicas(pairs.labels)
         pairs = pairs._replace(labels=labels)
     return lambda *_: pairs
+
+
+def _without_class(class_ids: Tensor, class_id: int) -> Tensor:
+    """Returns class ids with an unlabeled one, that no option ignores, in place of one of them."""
+    return ops.where(ops.equal(class_ids, class_id), ops.full_like(class_ids, _NO_CLASS), class_ids)
 
 
 def _length(rows: Tensor) -> Any:

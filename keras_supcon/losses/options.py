@@ -14,7 +14,7 @@ from keras_supcon.arguments import (
 from keras_supcon.losses.temperature import check_temperature
 
 # What a loss function is called on; its other arguments are options.
-INPUTS = ("y_true", "y_pred", "keys", "queue", "queue_labels", "pair_weights")
+INPUTS = ("y_true", "y_pred", "keys", "queue", "queue_labels", "pair_weights", "centers")
 
 Check = Callable[[str, Any], Any]
 _SHARED_CHECKS: dict[str, Check] = {

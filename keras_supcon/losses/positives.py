@@ -47,6 +47,7 @@ def check_together(
     level_weights: tuple[float, ...] | None,
     ignore_class: int | None,
     positives_cap: int | None = None,
+    self_supervised_class: int | None = None,
     **_: Any,
 ) -> None:
     """Checks options that go with some kinds of labels alone.
@@ -55,7 +56,12 @@ def check_together(
         ValueError: If they do not go together.
     """
     if positives != "class":
-        for name, value in (("positives_cap", positives_cap), ("ignore_class", ignore_class)):
+        of_class_ids = {
+            "positives_cap": positives_cap,
+            "ignore_class": ignore_class,
+            "self_supervised_class": self_supervised_class,
+        }
+        for name, value in of_class_ids.items():
             if value is not None:
                 raise ValueError(
                     f"`{name}` should be None but with positives='class'. Received: "

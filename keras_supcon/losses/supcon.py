@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_whole_number_or_none
+from keras_supcon.arguments import check_class_id_or_none, check_whole_number_or_none
 from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
@@ -25,9 +25,21 @@ def _check_together(
     *,
     positives_cap: int | None,
     in_batch_keys: bool,
+    ignore_class: int | None,
+    self_supervised_class: int | None,
     **options: Any,
 ) -> None:
-    check_together(positives_cap=positives_cap, **options)
+    check_together(
+        positives_cap=positives_cap,
+        ignore_class=ignore_class,
+        self_supervised_class=self_supervised_class,
+        **options,
+    )
+    if self_supervised_class is not None and self_supervised_class == ignore_class:
+        raise ValueError(
+            "`self_supervised_class` should be another class than `ignore_class`. Received: "
+            f"self_supervised_class={self_supervised_class} for both"
+        )
     if positives_cap is not None and not in_batch_keys:
         raise ValueError(
             "`positives_cap` should be None with `in_batch_keys=False`. Received: "
@@ -41,6 +53,7 @@ def _check_together(
     denominator=one_of("all", "one_positive", "only_negatives"),
     contrast_mode=one_of("all", "one"),
     positives_cap=functools.partial(check_whole_number_or_none, at_least=0),
+    self_supervised_class=check_class_id_or_none,
     positives=check_positives,
     level_weights=check_level_weights,
 )
@@ -60,6 +73,7 @@ def supcon_loss(
     in_batch_keys: bool = True,
     trainable_keys: bool = False,
     ignore_class: int | None = None,
+    self_supervised_class: int | None = None,
     positives: str | Weight = "class",
     level_weights: tuple[float, ...] | None = None,
     keys: Tensor | None = None,
@@ -122,6 +136,9 @@ def supcon_loss(
         ignore_class: A class id whose samples are left out of every sum, as anchors, positives and
             negatives, and have loss 0; None for no such id. -1 ignores unlabeled samples. Labels
             should then be ids.
+        self_supervised_class: A class id whose samples have their own views as only positives, as
+            unlabeled ones do; None for no such id. With that of the large one of two classes this
+            is the Supervised Minority loss.
         positives: Kind of the labels, which decides how much a pair of samples counts as positive.
             `"class"` for class ids. `"multi_label"`, `"any"` and `"overlap"` for multi-hot rows
             `(batch, classes)`: the labels in common as a share of those of both samples (Jaccard),
@@ -156,7 +173,9 @@ def supcon_loss(
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, equations 2 and 3. The other
-        denominators and the limit on positives are options of the authors' code.
+        denominators and the limit on positives are options of the authors' code. Mildenberger et
+        al., A Tale of Two Classes: Adapting Supervised Contrastive Learning to Binary Imbalanced
+        Datasets, CVPR 2025, for `self_supervised_class`.
 
     Example:
 
@@ -179,6 +198,7 @@ def supcon_loss(
         in_batch_keys=in_batch_keys,
         trainable_keys=trainable_keys,
         ignore_class=ignore_class,
+        self_supervised_class=self_supervised_class,
         keys=keys,
         queue=queue,
         queue_labels=queue_labels,
@@ -309,6 +329,7 @@ class SupConLoss(TakesPositives):
         in_batch_keys: bool = True,
         trainable_keys: bool = False,
         ignore_class: int | None = None,
+        self_supervised_class: int | None = None,
         positives: str | Weight = "class",
         level_weights: tuple[float, ...] | None = None,
         reduction: str | None = "sum_over_batch_size",

@@ -1,13 +1,16 @@
 """Stage one: contrastive pre-training of an encoder."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_bool, check_not_negative
+from keras_supcon.arguments import check_bool, check_not_negative, check_whole_number, is_whole
 from keras_supcon.deprecation import deprecate_positional
-from keras_supcon.layers import ProjectionHead
+from keras_supcon.layers import ClassCenters, ProjectionHead
+from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.losses.logit_adjusted import check_class_counts, log_priors
 from keras_supcon.losses.subset_mean import SubsetMean
 from keras_supcon.models.joint_classifier import (
     class_labels,
@@ -86,6 +89,13 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
             classifier of stage two, trained in the same run (an online probe), and the encoder
             becomes what it would be without it, except where all gradients are looked at together:
             by `global_clipnorm`, and by the loss scale of float16.
+        class_counts: Sizes of the classes in training, at least 1 each, for classes of different
+            sizes: the cross-entropy of the classifier is then logit-adjusted, as by
+            `losses.LogitAdjustedCrossentropy`, and its logits are those of classes of one size.
+            None for plain cross-entropy.
+        class_centers: A number of classes, or a `layers.ClassCenters`, to learn a center of each
+            class that a `BalancedSupConLoss`, which the model is then compiled with, contrasts
+            projections with. Labels are class ids. None for no centers.
         learnable_temperature: Whether the temperature of the loss is learned, as in CLIP. It begins
             with that of the compiled loss. One weight is added, the logarithm of a scale of the
             logits. Each step limits this scale to 100, or to its first value if that is higher.
@@ -146,13 +156,19 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
         classifier: keras.layers.Layer | int | None = None,
         classifier_weight: float = 1.0,
         stop_gradient: bool = False,
+        class_counts: Sequence[float] | None = None,
+        class_centers: ClassCenters | int | None = None,
         **kwargs: Any,
     ) -> None:
         projection_head = check_head("projection_head", projection_head)
         classifier = make_classifier(classifier)
+        class_counts = _check_counts(class_counts, classifier)
+        class_centers = _make_centers(class_centers, classifier)
         networks = {"projection_head": projection_head}
         if classifier is not None:
             networks["classifier"] = classifier
+        if class_centers is not None:
+            networks["class_centers"] = class_centers
         super().__init__(
             encoder,
             augmenter=augmenter,
@@ -162,7 +178,8 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
             networks=networks,
             **kwargs,
         )
-        self.classifier = classifier
+        self.classifier, self.class_counts = classifier, class_counts
+        self.class_centers = class_centers
         self.classifier_weight = check_not_negative("classifier_weight", classifier_weight)
         self.stop_gradient = check_bool("stop_gradient", stop_gradient)
         if classifier is not None:
@@ -174,18 +191,30 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
 
     @property
     def needs_labels(self) -> bool:
-        return self.classifier is not None
+        return not (self.classifier is None and self.class_centers is None)
 
     @property
     def num_label_classes(self) -> int | None:
-        last = None if self.classifier is None else last_layer(self.classifier)
-        return getattr(last, "units", None)
+        if self.class_centers is not None:
+            return self.class_centers.num_classes
+        return None if self.classifier is None else _num_outputs(self.classifier)
+
+    def check_loss(self, loss: Any) -> None:
+        super().check_loss(loss)
+        takes_centers = isinstance(loss, ContrastiveLoss) and "centers" in loss.inputs
+        if self.class_centers is not None and not takes_centers:
+            raise ValueError(
+                "`loss` of a `ContrastiveModel` with `class_centers` should contrast with them, as "
+                f"`keras_supcon.BalancedSupConLoss()` does. Received: loss={loss!r}"
+            )
 
     def build_networks(self, view: TensorTree) -> None:
         if self.classifier is None:
-            super().build_networks(view)
+            projections = self.project(view, training=False)
         else:
-            self._project_and_classify(view, training=False)
+            projections = self._project_and_classify(view, training=False)["projection"]
+        if self.class_centers is not None:
+            self.class_centers(projections)
 
     def project(self, view: TensorTree, training: bool) -> TensorTree:
         return project_features(self.projection_head, self.encode(view, training), training)
@@ -207,7 +236,11 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
         loss = self.contrast_projections(projections["projection"], y, sample_weight)
         logits = projections["logits"]
         labels = class_labels(y, logits.shape[-1], getattr(self.loss, "ignore_class", None))
-        values = cross_entropy(labels, logits)
+        adjusted = logits
+        if self.class_counts is not None:
+            priors = ops.convert_to_tensor(log_priors(self.class_counts))
+            adjusted = ops.cast(logits, "float32") + priors
+        values = cross_entropy(labels, adjusted)
         self._report(labels, logits, values)
         return loss + self.classifier_weight * self._labeled_mean.mean(
             values, labels >= 0, sample_weight
@@ -215,7 +248,10 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
 
     def contrast_projections(self, projections: Tensor, y: Tensor, sample_weight: Any) -> Tensor:
         """Computes the contrastive part of the loss of a batch, as `contrast` does the whole."""
-        return super().contrast(projections, y, sample_weight)
+        if self.class_centers is None:
+            return super().contrast(projections, y, sample_weight)
+        centers = self.class_centers(projections)
+        return self.loss_weight * self.loss(y, projections, sample_weight, centers=centers)
 
     def _report(self, labels: Tensor, logits: Tensor, values: Tensor) -> None:
         is_labeled = ops.cast(labels >= 0, "float32")
@@ -235,4 +271,49 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
             "classifier": keras.saving.serialize_keras_object(self.classifier),
             "classifier_weight": self.classifier_weight,
             "stop_gradient": self.stop_gradient,
+            "class_counts": self.class_counts,
+            "class_centers": keras.saving.serialize_keras_object(self.class_centers),
         }
+
+
+def _num_outputs(classifier: keras.layers.Layer) -> int | None:
+    return getattr(last_layer(classifier), "units", None)
+
+
+def _check_counts(
+    class_counts: Any, classifier: keras.layers.Layer | None
+) -> tuple[float, ...] | None:
+    if class_counts is None:
+        return None
+    if classifier is None:
+        raise ValueError(
+            "`class_counts` should be None without a `classifier`, whose cross-entropy they "
+            f"adjust. Received: class_counts={class_counts!r}"
+        )
+    counts = check_class_counts("class_counts", class_counts)
+    if _num_outputs(classifier) not in (None, len(counts)):
+        raise ValueError(
+            f"`class_counts` should hold a size for each of the {_num_outputs(classifier)} classes "
+            f"of `classifier`. Received: class_counts={class_counts!r}"
+        )
+    return counts
+
+
+def _make_centers(class_centers: Any, classifier: keras.layers.Layer | None) -> ClassCenters | None:
+    if class_centers is None:
+        return None
+    if is_whole(class_centers):
+        number = check_whole_number("class_centers", class_centers, at_least=2)
+        class_centers = ClassCenters(number, name="class_centers")
+    if not isinstance(class_centers, ClassCenters):
+        raise ValueError(
+            "`class_centers` should be a number of classes, a `layers.ClassCenters`, or None. "
+            f"Received: class_centers={class_centers!r}"
+        )
+    number = class_centers.num_classes
+    if classifier is not None and _num_outputs(classifier) not in (None, number):
+        raise ValueError(
+            f"`class_centers` should be of the {_num_outputs(classifier)} classes of `classifier`. "
+            f"Received: class_centers of {number} classes"
+        )
+    return class_centers

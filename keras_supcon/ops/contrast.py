@@ -74,6 +74,9 @@ class Contrast:
         is_ignored: Bool tensor `(samples,)` of the global batch, of samples that are in no pair and
             whose rows take no gradient. None for none. Their rows should be finite as well.
         queue_is_ignored: The same for the queue, `(queue,)`.
+        centers: Float tensor `(classes, dim)` of further contrast rows with gradient, one view
+            each: row c is of class c. None for none.
+        center_is_ignored: The same as `is_ignored` for the centers, `(classes,)`.
         largest_dot_product: A bound on the absolute dot products of unit vectors times one factor:
             a number, a scalar tensor if the factor is one, or None for other rows.
         block_size: Rows in a block of the pairwise sums; None picks it.
@@ -100,6 +103,8 @@ class Contrast:
         queue_scale: Tensor | None = None,
         is_ignored: Tensor | None = None,
         queue_is_ignored: Tensor | None = None,
+        centers: Tensor | None = None,
+        center_is_ignored: Tensor | None = None,
         largest_dot_product: float | Tensor | None = None,
         block_size: int | None = None,
         labels: Tensor | None = None,
@@ -116,10 +121,9 @@ class Contrast:
         are_constant = are_keys and not trainable_keys
         projections = ops.stop_gradient(projections) if are_constant else projections
         batch_size = ops.shape(projections)[0]
-        self._all_contrasts = (
-            [*inputs, projections] if queue is None else [*inputs, projections, queue]
-        )
-        present = queue_present = None
+        further = [rows for rows in (queue, centers) if rows is not None]
+        self._all_contrasts = [*inputs, projections, *further]
+        present = queue_present = center_present = center_ids = None
         if is_ignored is not None:
             class_ids, projections, present = _without_ignored(class_ids, projections, is_ignored)
             if own_projections is not None:
@@ -129,9 +133,18 @@ class Contrast:
             queue_class_ids, queue, queue_present = _without_ignored(
                 queue_class_ids, queue, queue_is_ignored
             )
-        all_ids = (
-            class_ids if queue is None else ops.concatenate([class_ids, queue_class_ids], axis=0)
-        )
+        if centers is not None:
+            center_ids = ops.arange(ops.shape(centers)[0], dtype="int32")
+            if center_is_ignored is not None:
+                center_ids, centers, center_present = _without_ignored(
+                    center_ids, centers, center_is_ignored
+                )
+        further_ids = [
+            ids
+            for ids, rows in ((queue_class_ids, queue), (center_ids, centers))
+            if rows is not None
+        ]
+        all_ids = ops.concatenate([class_ids, *further_ids], axis=0) if further_ids else class_ids
         groups = class_groups(all_ids)
         self._num_groups = at_least_one(ops.shape(all_ids)[0])
         # Ranks matter where some samples of a class are no positives.
@@ -199,26 +212,39 @@ class Contrast:
 
         self._part_labels = [_repeat_rows(batch_labels, self._num_views)]
 
-        self._queue_groups = self._queue_present = None
-        if queue is not None:
-            queue_order = order_of(groups[batch_size:], ops.shape(queue)[0])
-            self._queue_groups = queue_order.take(groups[batch_size:])
-            # Places after those of the batch: no row of the queue is an anchor.
-            queue_places = batch_size + ops.arange(ops.shape(queue)[0], dtype="int32")
-            self._queue_present = None if queue_present is None else queue_order.take(queue_present)
-            queue_ranks = queue_order.take(ranks[batch_size:])
-            queue_rows = self._rows(
-                queue_places, self._queue_groups, queue_ranks, 1, self._queue_present
+        # Parts without views, each with the groups of its rows and which of them count.
+        self._further_groups: list[tuple[Tensor, Tensor | None]] = []
+        first = batch_size
+        for part, part_present, part_labels, is_constant in (
+            (queue, queue_present, queue_labels, True),
+            (centers, center_present, None, False),
+        ):
+            if part is None:
+                continue
+            size = ops.shape(part)[0]
+            part_order = order_of(groups[first : first + size], size)
+            part_groups = part_order.take(groups[first : first + size])
+            # Places after those of the batch: none of these rows is an anchor.
+            part_rows = self._rows(
+                first + ops.arange(size, dtype="int32"),
+                part_groups,
+                part_order.take(ranks[first : first + size]),
+                1,
+                None if part_present is None else part_order.take(part_present),
             )
-            self._part_labels.append(
-                None if queue_labels is None else queue_order.take(queue_labels)
-            )
-            queue = queue_order.take(ops.stop_gradient(queue))
+            self._further_groups.append((part_groups, part_rows.present))
+            self._part_labels.append(None if part_labels is None else part_order.take(part_labels))
+            features = part_order.take(ops.stop_gradient(part) if is_constant else part)
             self._parts.append(
                 _ContrastRows(
-                    queue, queue_rows, is_constant=True, are_anchors=False, scale=queue_scale
+                    features,
+                    part_rows,
+                    is_constant=is_constant,
+                    are_anchors=False,
+                    scale=queue_scale if is_constant else None,
                 )
             )
+            first = first + size
 
     def _rows(
         self,
@@ -260,11 +286,12 @@ class Contrast:
         if self.max_samples is not None:
             others = ops.minimum(others, self.max_samples)
         positives = others * self._num_views + own
-        if self._queue_groups is not None:
-            in_queue = self._samples_of_class(self._queue_groups)
+        for groups, _ in self._further_groups:
+            further = self._samples_of_class(groups)
             if self.max_samples is not None:
-                in_queue = ops.minimum(in_queue, self.max_samples - others)
-            positives = positives + in_queue
+                further = ops.minimum(further, self.max_samples - others)
+                others = others + further
+            positives = positives + further
         return self._of_anchors(positives)
 
     @functools.cached_property
@@ -274,9 +301,8 @@ class Contrast:
         negatives = (in_batch - self._samples_of_class(self._batch_groups)) * self._num_views
         if self._own_keys_only:
             negatives = ops.zeros_like(negatives)
-        if self._queue_groups is not None:
-            in_queue = _count(self._queue_groups, self._queue_present)
-            negatives = negatives + in_queue - self._samples_of_class(self._queue_groups)
+        for groups, present in self._further_groups:
+            negatives = negatives + _count(groups, present) - self._samples_of_class(groups)
         return self._of_anchors(negatives)
 
     @property
@@ -390,6 +416,28 @@ class Contrast:
             for part, labels in zip(self._parts, self._part_labels, strict=True)
         ]
 
+    def class_mean_weightings(self) -> list[BlockWeighting]:
+        """Returns the weight `1 / rows of its class` of each contrast row, which turn a sum over
+        negatives into a sum of means over classes.
+        """
+        sizes = ops.zeros((self._num_groups,), dtype=self._anchors.dtype)
+        for part in self._parts:
+            if part.pairs(self.negatives) is None:
+                continue
+            present = part.rows.present
+            ones = ops.ones_like(part.features[:, 0]) if present is None else present
+            sizes = sizes + ops.segment_sum(ones, part.rows.group, self._num_groups)
+        shares = 1.0 / ops.maximum(sizes, 1.0)
+        anchors = ops.zeros_like(self._anchors[:, :1])
+        return [
+            BlockWeighting(
+                lambda _, of_contrasts: ops.transpose(of_contrasts),
+                anchors,
+                ops.take(shares, part.rows.group)[:, None],
+            )
+            for part in self._parts
+        ]
+
     def of_samples(self, values: Tensor) -> Tensor:
         """Returns values `(own samples,)` of this replica for each anchor: `(anchors,)`."""
         return _repeat(self._own_order.take(values), self._anchor_views)
@@ -471,6 +519,23 @@ class Contrast:
             rule,
             self.block_size,
         )
+
+    def log_class_mean_exp(self) -> Tensor:
+        """Returns `log sum_c mean exp` of the dot products of every anchor with the contrast rows
+        of each class, its own one without itself: `(anchors,)`, 0 without pairs.
+        """
+        shift = self._shift(self.candidates)
+        of_others = self.pair_sum(
+            self.negatives,
+            exp_shifted,
+            exp_shifted,
+            parameter=shift,
+            weightings=self.class_mean_weightings(),
+        )
+        of_own = self.pair_sum(self.positives, exp_shifted, exp_shifted, parameter=shift)
+        total = of_others + of_own / self.positive_divisor
+        log_total = ops.log(ops.where(total > 0, total, ops.ones_like(total)))
+        return log_total if shift is None else log_total + shift
 
     def log_sum_exp(self, pairs: PairSet) -> Tensor:
         """Returns `log sum exp` of the dot products of every anchor over `pairs`: `(anchors,)`, 0

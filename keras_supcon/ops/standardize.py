@@ -120,6 +120,44 @@ def standardize_keys(keys: Tensor, projections: Tensor, name: str = "keys") -> T
     return keys
 
 
+def standardize_centers(centers: Tensor, projections: Tensor) -> Tensor:
+    """Brings centers of classes to the dtype of standardized projections.
+
+    Args:
+        centers: `(classes, dim)`, of a static shape.
+        projections: As `standardize_batch` returns them.
+
+    Returns:
+        Float tensor `(classes, dim)`.
+
+    Raises:
+        ValueError: If the shape is another.
+    """
+    centers = convert_rows(centers, keras.backend.standardize_dtype(projections.dtype))
+    shape, dim = tuple(centers.shape), projections.shape[-1]
+    if len(shape) != 2 or None in shape or 0 in shape or shape[1] != dim:
+        raise ValueError(
+            f"`centers` should have shape (classes, {dim}), a row for each class. Received: "
+            f"centers.shape={shape}"
+        )
+    return ops.cast(centers, projections.dtype)
+
+
+def below_centers(class_ids: Tensor, centers: Tensor) -> Tensor:
+    """Returns class ids, of which each should have a center.
+
+    Raises:
+        ValueError: If one has none and values can be seen.
+    """
+    num_classes = centers.shape[0]
+    return require(
+        ops.all(class_ids < num_classes),
+        class_ids,
+        "y_true",
+        f"should hold ids below {num_classes}, the number of `centers`",
+    )
+
+
 def standardize_queue(
     queue: Tensor,
     queue_labels: Tensor | None,

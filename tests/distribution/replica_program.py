@@ -83,6 +83,17 @@ def joint():
     return compiled(model, keras_supcon.SupConLoss())
 
 
+def balanced():
+    model = keras_supcon.ContrastiveModel(
+        encoder(),
+        heads()[0],
+        classifier=CLASSES,
+        class_counts=range(1, CLASSES + 1),
+        class_centers=CLASSES,
+    )
+    return compiled(model, keras_supcon.BalancedSupConLoss())
+
+
 def classifier():
     inner = encoder()
     inner.build((None, FEATURES))
@@ -136,6 +147,7 @@ CASES = {
     "NNCLR": (nnclr, UNEVEN),
     "Co2L": (co2l, UNEVEN),
     "joint": (joint, UNEVEN),
+    "balanced": (balanced, UNEVEN),
     "classifier": (classifier, 48),
 }
 

@@ -30,7 +30,7 @@ SOME_LOSSES, EVERY_LOSS = "supcon,triplet", ""
 # without rows, and the cases there are those that need to know: means over rows, and over batches.
 SOME_CASES = {
     "mirrored 4": ("queue", "BYOL", "Co2L", "classifier"),
-    "mirrored 2": ("several losses", "micro-batches", "NNCLR", "joint"),
+    "mirrored 2": ("several losses", "micro-batches", "NNCLR", "joint", "balanced"),
     "multi_worker 2": ("several losses", "queue", "micro-batches", "classifier"),
 }
 ENGINES = {"jax": ["mirrored 2"], "tensorflow": list(SOME_CASES)}[BACKEND]

@@ -27,6 +27,7 @@ class Rows:
         queue_ids=None,
         keys=None,
         own_keys_only=False,
+        centers=None,
     ):
         rows = _flatten(projections)
         batch, self.views, _ = projections.shape[-3:]
@@ -46,6 +47,13 @@ class Rows:
         if queue is not None:
             ids = [-1] * len(queue) if queue_ids is None else queue_ids
             add(queue, range(batch, batch + len(queue)), ids)
+        if centers is not None:
+            first = self.sample[-1] + 1
+            add(
+                _flatten(centers[..., None, :]),
+                range(first, first + centers.shape[-2]),
+                range(centers.shape[-2]),
+            )
         self.candidates = [
             j
             for j in range(0 if keys is None else self.num_anchors, len(rows))
@@ -187,6 +195,31 @@ def weighted_supcon(
         else:
             terms = [np.log(w[p]) + x for p, x in zip(positives, log_shares, strict=True)]
             losses[i] = np.log(total) - _log_sum_exp(terms)
+    return rows.per_sample(losses, contrast_mode)
+
+
+def balanced_supcon(
+    class_ids, projections, temperature=0.1, contrast_mode="all", normalize=True, **candidates
+) -> np.ndarray:
+    """The denominator is a sum over classes of means; a row without a label is one of its sample's
+    class.
+    """
+    rows = Rows(class_ids, projections, normalize, **candidates)
+    losses = {}
+    for i in rows.anchors(contrast_mode):
+        positives, negatives = rows.split(i, None)
+        losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
+        if not positives:
+            continue
+        s = {j: rows.dot(i, j) / temperature for j in positives + negatives}
+        classes = {}
+        for j in negatives:
+            is_labeled = rows.label[j] >= 0
+            name = ("class", rows.label[j]) if is_labeled else ("sample", rows.sample[j])
+            classes.setdefault(name, []).append(s[j])
+        classes["own"] = [s[j] for j in positives]
+        means = [_log_sum_exp(members) - np.log(len(members)) for members in classes.values()]
+        losses[i] = _log_sum_exp(means) - sum(s[p] for p in positives) / len(positives)
     return rows.per_sample(losses, contrast_mode)
 
 

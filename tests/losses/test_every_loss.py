@@ -41,6 +41,11 @@ CASES = {
         keras_supcon.SINCERELoss(temperature=0.3, epsilon=0.7),
         lambda y, z: double_loop.sincere(y, z, 0.3, 0.7),
     ),
+    "balanced": (
+        lambda y, z, **options: losses.balanced_supcon_loss(y, z, 0.2, **options),
+        keras_supcon.BalancedSupConLoss(temperature=0.2),
+        lambda y, z: double_loop.balanced_supcon(y, z, 0.2),
+    ),
     "npairs": (
         losses.npairs_loss,
         keras_supcon.NPairsLoss(),

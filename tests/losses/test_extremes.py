@@ -24,6 +24,7 @@ LOSSES = {
     ),
     "ntxent": lambda **options: keras_supcon.NTXentLoss(1e-15, **options),
     "ntlogistic": lambda **options: keras_supcon.NTLogisticLoss(1e-15, **options),
+    "balanced": lambda **options: keras_supcon.BalancedSupConLoss(1e-15, **options),
     "npairs": keras_supcon.NPairsLoss,
     "max_margin": lambda **options: keras_supcon.MaxMarginLoss(1e15, **options),
     "triplet all": lambda **options: keras_supcon.TripletLoss(1e30, **options),

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.neutral
 DTYPE = "float32" if keras.backend.backend() == "jax" else "float64"
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
 LOSSES = {
+    "balanced": losses.balanced_supcon_loss,
     "npairs": losses.npairs_loss,
     "ntlogistic": functools.partial(losses.ntlogistic_loss, temperature=0.3),
     "max_margin": functools.partial(losses.max_margin_loss, margin=1.4),

@@ -39,6 +39,11 @@ LOSSES = {
         functools.partial(double_loop.ntlogistic, temperature=0.3),
         keras_supcon.NTLogisticLoss(temperature=0.3),
     ),
+    "balanced": (
+        functools.partial(losses.balanced_supcon_loss, temperature=0.2),
+        functools.partial(double_loop.balanced_supcon, temperature=0.2),
+        keras_supcon.BalancedSupConLoss(temperature=0.2),
+    ),
     "npairs": (
         losses.npairs_loss,
         functools.partial(double_loop.supcon, temperature=1.0),

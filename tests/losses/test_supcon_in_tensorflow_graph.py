@@ -55,6 +55,7 @@ LOSSES = {
         supcon_loss, summation="in", denominator="one_positive", block_size=4
     ),
     "supcon with a limit": functools.partial(supcon_loss, positives_cap=2, contrast_mode="one"),
+    "balanced": functools.partial(losses.balanced_supcon_loss, block_size=4),
     "ntxent": losses.ntxent_loss,
     "ntlogistic": losses.ntlogistic_loss,
     "max_margin": losses.max_margin_loss,

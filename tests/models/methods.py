@@ -78,6 +78,7 @@ METHODS: dict[str, tuple[Callable[..., Any], dict[str, Any], Callable[[], Any]]]
     "NNCLR, supervised": (nnclr, {"supervised": True}, lambda: supcon(0.3)),
     "Co2L": (co2l, {}, lambda: None),
     "joint": (contrastive, {"classifier": 4, "classifier_weight": 0.5}, lambda: supcon(0.2)),
+    "balanced": (contrastive, {"class_centers": 4}, lambda: keras_supcon.BalancedSupConLoss(0.2)),
 }
 
 

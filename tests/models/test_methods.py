@@ -134,6 +134,7 @@ POLICIES = {
     "NNCLR, supervised": "mixed_bfloat16",
     "Co2L": "mixed_float16",
     "joint": "mixed_float16",
+    "balanced": "mixed_float16",
     "MoCo": "mixed_float16",
     "NNCLR": "mixed_float16",
 }
@@ -354,7 +355,7 @@ def test_no_gradient_reaches_what_is_not_trained(name):
     model.build((None, FEATURES))
     trained = {id(one) for one in model.trainable_variables}
     expected = [*model.encoder.trainable_variables, *model.projection_head.trainable_variables]
-    for head in ("prediction_head", "classifier"):
+    for head in ("prediction_head", "classifier", "class_centers"):
         part = getattr(model, head, None)
         expected += [] if part is None else part.trainable_variables
     assert trained == {id(one) for one in expected}
@@ -370,7 +371,9 @@ def test_labels_may_be_absent_where_they_are_not_needed(name, rng):
     assert np.isfinite(history["loss"][0])
 
 
-@pytest.mark.parametrize("name", ["MoCo, a ring a class", "NNCLR, supervised", "Co2L", "joint"])
+@pytest.mark.parametrize(
+    "name", ["MoCo, a ring a class", "NNCLR, supervised", "Co2L", "joint", "balanced"]
+)
 def test_labels_that_are_needed_are_missed_before_training(name, rng):
     x = rows(rng)[0]
     model = make(name)

@@ -18,6 +18,7 @@ from tests.harness import (
 from tests.package.test_public_names import KERAS_CLASSES
 from tests.public_classes import (
     CLASS_IDS,
+    CLASSIFIER_LOSSES,
     LAYERS,
     LOSS_OF_MODEL,
     LOSSES,
@@ -33,6 +34,7 @@ from tests.public_classes import (
 pytestmark = pytest.mark.neutral
 
 TABLES = {
+    **CLASSIFIER_LOSSES,
     **LAYERS,
     **LOSSES,
     **MEMORIES,
@@ -81,6 +83,11 @@ def test_losses(name, tmp_path):
     check_loss(LOSSES[name], CLASS_IDS, normal(len(CLASS_IDS), 2, 4), tmp_path)
 
 
+@pytest.mark.parametrize("name", CLASSIFIER_LOSSES)
+def test_losses_of_classifiers(name, tmp_path):
+    check_loss(CLASSIFIER_LOSSES[name], np.arange(9) % 3, normal(9, 3), tmp_path)
+
+
 @pytest.mark.parametrize("name", TARGET_LOSSES)
 def test_losses_of_targets(name, tmp_path):
     check_loss(TARGET_LOSSES[name], normal(9, 2, 4)[::-1], normal(9, 2, 4), tmp_path)
@@ -91,7 +98,7 @@ def test_memories(name):
     check_config(MEMORIES[name])
 
 
-@pytest.mark.parametrize("name", {**LOSSES, **TARGET_LOSSES})
+@pytest.mark.parametrize("name", {**LOSSES, **CLASSIFIER_LOSSES, **TARGET_LOSSES})
 def test_options_of_losses_are_set_once(name):
     """A compiled step would not see another value."""
     loss = TABLES[name].make()
@@ -127,7 +134,8 @@ def test_metrics_of_other_sums(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_models(name, tmp_path):
     case = MODELS[name]
-    check_model(case, LOSS_OF_MODEL[case.cls](), np.arange(8) % 4, tmp_path)
+    loss = LOSS_OF_MODEL.get(name, LOSS_OF_MODEL[case.cls])
+    check_model(case, loss(), np.arange(8) % 4, tmp_path)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
