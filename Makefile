@@ -161,7 +161,7 @@ CLAIMS = -m keras_supcon claims --data_dir=build/tfds
 # Both go on where they were stopped.
 claims-small: $(CLAIMS_DATA) $(VENV)/demo-installed
 	$(VENV)/bin/python $(CLAIMS) --tier=small --output_dir=build/claims/small --report_dir=docs/reports/claims_small \
-		--document=docs/claims.md --verdicts=README.md
+		--document=docs/claims.md --verdicts=README.md --arms=docs/labels.md
 
 claims: $(CLAIMS_DATA) $(VENV)/demo-installed
 	$(VENV)/bin/python $(CLAIMS) --tier=full --output_dir=build/claims/full

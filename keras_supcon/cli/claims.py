@@ -43,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--verdicts", metavar="FILE", help="the same for the short table")
     parser.add_argument(
+        "--arms",
+        metavar="FILE",
+        help="Markdown file that gets the tables of single claims, between marks of their names",
+    )
+    parser.add_argument(
         "--processes", type=int, help="trainings at the same time (default: that of the tier)"
     )
     parser.add_argument(

@@ -9,6 +9,7 @@ from keras_supcon.data.decode import decode_and_center, decode_and_crop
 from keras_supcon.data.epochs import load_epochs
 from keras_supcon.data.expected_positives import ExpectedPositives, expected_positives
 from keras_supcon.data.folder import load_folder
+from keras_supcon.data.long_tail import long_tail_sizes, long_tailed
 from keras_supcon.data.multi_label import load_multi_label
 from keras_supcon.data.named import load, load_arrays
 from keras_supcon.data.replay_buffer import ReplayBuffer
@@ -39,6 +40,8 @@ __all__ = [
     "load_epochs",
     "load_folder",
     "load_multi_label",
+    "long_tail_sizes",
+    "long_tailed",
     "task_incremental",
     "with_views",
 ]

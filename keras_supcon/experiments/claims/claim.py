@@ -172,6 +172,7 @@ class Claim:
         measurements: What is measured on each training, see `MEASUREMENTS`.
         comparisons: What is compared. The claim holds if all of these hold, and is contradicted if
             one is contradicted.
+        shows_all: Whether all numbers of the arms are shown, not only those that are compared.
         compute: Computes a claim that needs no training.
         axis: What the names of the arms are values of, if they are numbers.
         seeds: Number of seeds, at least 5.
@@ -190,6 +191,7 @@ class Claim:
     arms: Callable[[Tier], Mapping[str, Arm]] | None = None
     measurements: tuple[str, ...] = ("accuracy",)
     comparisons: tuple[Comparison, ...] = ()
+    shows_all: bool = False
     compute: Callable[[], Exact] | None = None
     axis: str | None = None
     seeds: int = 5
@@ -250,6 +252,13 @@ class Claim:
                     f"{name!r} in {self.title!r}"
                 )
         return dict(arms)
+
+    @property
+    def numbers(self) -> list[str]:
+        """Names of the numbers of each arm that are kept and shown."""
+        if self.shows_all:
+            return [number for name in self.measurements for number in numbers_of(name)]
+        return sorted({number for one in self.comparisons for number in one.numbers})
 
 
 def _ends_in_number(name: str) -> bool:

@@ -22,6 +22,8 @@ from keras_supcon.evaluation.results import describe
 from keras_supcon.experiments.claims.claim import Arm, Claim, naming
 from keras_supcon.experiments.claims.document import (
     check_marks,
+    named_marks,
+    write_arms,
     write_documents,
     write_report,
 )
@@ -77,6 +79,8 @@ class ClaimsSettings:
         document: Markdown file that gets everything between its marks, see `write_between`, once no
             claim is left; None for none. Not with `claims`.
         verdicts: The same for the short table of verdicts.
+        arms: Markdown file with marks of single claims, by their names, which get the tables of
+            their arms; also with `claims`. None for none.
         processes: Processes that train at the same time, each on one core with TensorFlow and
             PyTorch; None takes what suits the tier.
         minutes: No training is begun after so many minutes; None for no limit. Start again to go
@@ -95,6 +99,7 @@ class ClaimsSettings:
     data_dir: str | os.PathLike[str] | None = None
     document: str | os.PathLike[str] | None = None
     verdicts: str | os.PathLike[str] | None = None
+    arms: str | os.PathLike[str] | None = None
     processes: int | None = None
     minutes: float | None = None
     verbose: bool = True
@@ -178,6 +183,11 @@ class Claims:
         }
         for name, path in documents.items():
             check_marks(path, name)
+        if settings.arms is not None and not named_marks(settings.arms, self.claims):
+            raise ValueError(
+                "`arms` should be a document with marks of one of the claims. Received: "
+                f"arms={os.fspath(settings.arms)!r}"
+            )
         _check_tier(folder, self.tier.name)
         with DirectoryLock(self.output_dir):
             outcomes = self.find()
@@ -190,6 +200,8 @@ class Claims:
             write_report(outcomes, self.tier, folder)
             if len(outcomes) == len(self.claims):
                 write_documents(outcomes, self.tier, documents, folder)
+            if settings.arms is not None:
+                write_arms(outcomes, pathlib.Path(settings.arms))
         return outcomes
 
     def find(self) -> list[Outcome]:
@@ -282,7 +294,6 @@ class Claims:
     def _outcome(self, name: str, chosen: _Chosen, results: TrialResults) -> Outcome | None:
         """Judges a claim, or returns None while trainings are missing."""
         claim, arms, rates, seconds, validation = self.claims[name], {}, {}, {}, {}
-        numbers = sorted({number for one in claim.comparisons for number in one.numbers})
         for arm_name, arm in self._arms[name].items():
             trainings = self._trainings(arm, chosen)
             keys = [(training, seed) for training in trainings for seed in range(claim.seeds)]
@@ -301,7 +312,7 @@ class Claims:
                     arm.combined([results.number(one, seed, number) for one in trainings])
                     for seed in range(claim.seeds)
                 )
-                for number in numbers
+                for number in claim.numbers
                 if all(results.has(*key, number) for key in keys)
             }
         return Outcome(

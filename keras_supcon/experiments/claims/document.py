@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from keras_supcon.evaluation import Report
 from keras_supcon.experiments.claims.outcome import (
@@ -187,6 +187,32 @@ def write_between(path: pathlib.Path, name: str, text: str) -> None:
         unfinished.write_text(
             pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", content), encoding="utf-8"
         )
+
+
+def named_marks(path: str | os.PathLike[str], names: Iterable[str]) -> list[str]:
+    """Returns those names whose marks a document has; none if there is no such file."""
+    path = pathlib.Path(path)
+    content = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return [name for name in names if _marks(name)[0] in content]
+
+
+def write_arms(outcomes: Sequence[Outcome], path: pathlib.Path) -> None:
+    """Writes the tables of the arms of those claims that have marks in a document.
+
+    Args:
+        outcomes: What was found.
+        path: The document.
+    """
+    by_name = {one.name: one for one in outcomes}
+    for name in named_marks(path, by_name):
+        outcome = by_name[name]
+        parts = [
+            markdown_table(arm_rows(outcome)),
+            "Means over seeds with their standard deviations. Differences, seed by seed, with "
+            "their 95% intervals:",
+            markdown_table(comparison_rows(outcome)),
+        ]
+        write_between(path, name, "\n\n".join(parts))
 
 
 def check_marks(path: pathlib.Path, name: str) -> str:

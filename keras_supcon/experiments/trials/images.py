@@ -29,6 +29,11 @@ class Arrays(NamedTuple):
     test_labels: np.ndarray
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Training images of each class."""
+        return tuple(np.bincount(self.train_labels, minlength=self.num_classes).tolist())
+
+    @property
     def num_classes(self) -> int:
         """One more than the highest label."""
         return int(max(self.train_labels.max(), self.test_labels.max())) + 1
@@ -154,7 +159,9 @@ def read_images(images: Images, data_dir: str | os.PathLike[str] | None = None) 
     if images.measured_on == "validation":
         is_held_out = hold_out(labels, _VALIDATION, _SPLIT_SEED)
     rows = np.flatnonzero(~is_held_out)
-    if images.train_images is not None:
+    if images.imbalance is not None:
+        rows = rows[data.long_tailed(labels[rows], images.imbalance, images.train_images)]
+    elif images.train_images is not None:
         rows = rows[balanced_rows(labels[rows], images.train_images, "train_images")]
     train = _sized(pixels[rows], images.size), finer[rows]
     if images.measured_on == "validation":

@@ -93,6 +93,27 @@ def _few_labels(trained: Trained) -> dict[str, float]:
     return {"one_percent": result["1%"].accuracy, "ten_percent": result["10%"].accuracy}
 
 
+def _class_sizes(trained: Trained) -> dict[str, float]:
+    labels, counts = trained.arrays.test_labels, np.asarray(trained.arrays.class_counts)
+    probabilities, third = trained.probabilities, len(counts) // 3
+    by_size = np.argsort(-counts, kind="stable")
+    parts = {
+        "many": by_size[:third],
+        "medium": by_size[third : len(counts) - third],
+        "few": by_size[len(counts) - third :],
+    }
+    numbers = {}
+    for prefix, shares in (("", np.ones_like(counts)), ("adjusted_", counts)):
+        if prefix and trained.training.logit_adjusted:
+            shares = np.ones_like(counts)  # its probabilities are those of equal classes
+        is_right = (probabilities / shares).argmax(axis=1) == labels
+        of_class = np.array([is_right[labels == c].mean() for c in range(len(counts))])
+        if prefix:
+            numbers["adjusted_accuracy"] = float(is_right.mean())
+        numbers |= {f"{prefix}{part}": float(of_class[rows].mean()) for part, rows in parts.items()}
+    return numbers
+
+
 def _transfer_images(dataset: str, training: Training) -> Images:
     images = training.images
     return Images(dataset=dataset, size=images.size, measured_on=images.measured_on)
@@ -144,6 +165,7 @@ _MEASUREMENTS: dict[str, Callable[..., dict[str, float]]] = {
     "calibration": _calibration,
     "corruption": _corruption,
     "few_labels": _few_labels,
+    "class_sizes": _class_sizes,
     "transfer": _transfer,
     "finer": _finer,
     "head": _head,
@@ -158,6 +180,15 @@ _NUMBERS = {  # of those that do not have their measurement's name
     "calibration": ("calibration_error", "negative_log_likelihood"),
     "corruption": ("corrupted_accuracy", "accuracy_lost"),
     "few_labels": ("one_percent", "ten_percent"),
+    "class_sizes": (
+        "many",
+        "medium",
+        "few",
+        "adjusted_accuracy",
+        "adjusted_many",
+        "adjusted_medium",
+        "adjusted_few",
+    ),
     "head": tuple(
         f"{name}_{place}_head"
         for name in ("class", *TRANSFORMATIONS)
@@ -181,6 +212,10 @@ MEASUREMENTS = tuple(_MEASUREMENTS)
   images, and `accuracy_lost` by them.
 - `few_labels`: accuracy with labels of 1% and 10% of the training images, `one_percent` and
   `ten_percent`.
+- `class_sizes`: accuracies of a third of the classes each, by their training images: `many`,
+  `medium` and `few`; and those with `adjusted_`, also `adjusted_accuracy`, after probabilities are
+  divided by the shares of the classes, as if they were of one size. A classifier that was trained
+  to know the shares is left as it is.
 - `transfer:NAME`: accuracy of a linear classifier on another data set.
 - `finer:LABEL`: accuracy of a linear classifier for another label.
 - `head`: what linear classifiers tell before and after the head, such as `rotation_before_head`.

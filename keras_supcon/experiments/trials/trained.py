@@ -66,7 +66,10 @@ class Trained:
             return self.linear.probe.probabilities(self.embed(images))
         labels = np.zeros(len(images), int)
         if self.training.is_cross_entropy:
-            return evaluation.classify(self.model, (images, labels), _BATCH_SIZE, verbose=False)[0]
+            model = self.model
+            if self.training.logit_adjusted:  # its outputs are logits
+                model = keras.Sequential([model, keras.layers.Softmax()])
+            return evaluation.classify(model, (images, labels), _BATCH_SIZE, verbose=False)[0]
         logits = self.model.classifier(self.embed(images))
         return keras.ops.convert_to_numpy(keras.ops.softmax(logits))
 

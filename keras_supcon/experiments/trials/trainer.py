@@ -103,9 +103,12 @@ class Trainer:
         augmenter = self._augmenter(seed)
         if training.is_cross_entropy:
             images = keras.Input(shape)
-            classifier = keras.layers.Dense(self.arrays.num_classes, activation="softmax")
+            loss, activation = "sparse_categorical_crossentropy", "softmax"
+            if training.logit_adjusted:
+                loss, activation = losses.LogitAdjustedCrossentropy(self.arrays.class_counts), None
+            classifier = keras.layers.Dense(self.arrays.num_classes, activation=activation)
             model = keras.Model(images, classifier(encoder(augmenter(images))))
-            model.compile(self._optimizer(), loss="sparse_categorical_crossentropy")
+            model.compile(self._optimizer(), loss=loss)
             return model, encoder
         model = self._make_model(encoder, augmenter)
         model.build((None, *shape))
@@ -123,7 +126,12 @@ class Trainer:
         if training.model.name == "ContrastiveModel":
             given["num_views"] = training.num_views
         if training.joint_classifier:
-            given |= {"classifier": self.arrays.num_classes, "stop_gradient": True}
+            given["classifier"] = self.arrays.num_classes
+            given["stop_gradient"] = not training.classifier_trains_encoder
+        if training.logit_adjusted:
+            given["class_counts"] = self.arrays.class_counts
+        if training.class_centers:
+            given["class_centers"] = self.arrays.num_classes
         model = make_component(models, training.model, encoder=encoder, **given)
         model.compile(self._optimizer(), loss=make_component(losses, training.loss))
         return model

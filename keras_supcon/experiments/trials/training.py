@@ -14,6 +14,7 @@ from keras_supcon.arguments import (
     check_positive,
     check_whole_number,
     check_whole_number_or_none,
+    is_number,
 )
 from keras_supcon.recipes import Component
 
@@ -39,7 +40,10 @@ class Images:
         test_split: Test images.
         train_images: Number of images to train on, equally many of each class as far as there are
             any; None for all. They are the same in every trial.
-        test_images: The same for test images.
+        test_images: Number of images to measure on, equally many of each class; None for all.
+        imbalance: How many times as many training images the first class has as the last one, those
+            between falling by one factor; `train_images` are then so many in all, about. None for
+            classes as `train_images` says.
         size: Height and width to which images are resized; None for their own.
         measured_on: `"test"`; or `"validation"` for a fifth of each class of the training split,
             which no training image is then taken from. That part serves to choose settings.
@@ -61,6 +65,7 @@ class Images:
     test_split: str = "test"
     train_images: int | None = None
     test_images: int | None = None
+    imbalance: float | None = None
     size: int | None = None
     measured_on: Literal["test", "validation"] = "test"
 
@@ -72,12 +77,17 @@ class Images:
             )
         for name in ("train_images", "test_images", "size"):
             check_whole_number_or_none(name, getattr(self, name), at_least=1)
+        if self.imbalance is not None and not (is_number(self.imbalance) and self.imbalance >= 1):
+            raise ValueError(
+                "`imbalance` should be None or a number of at least 1. Received: "
+                f"imbalance={self.imbalance!r}"
+            )
         check_choice("measured_on", self.measured_on, ("test", "validation"))
 
     @property
     def digest(self) -> str:
         """Twenty hexadecimal digits that are the same for the same images alone."""
-        return _digest(dataclasses.asdict(self))
+        return _digest(_without_new_defaults(dataclasses.asdict(self)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,6 +106,10 @@ class Training:
         head: Class in `keras_supcon.layers` for the projections, or None for no head.
         joint_classifier: Whether a linear classifier is trained beside the encoder, which gets no
             gradient from it.
+        classifier_trains_encoder: Whether it gets one.
+        logit_adjusted: Whether the cross-entropy of a classifier that is trained together with the
+            encoder knows the sizes of the classes.
+        class_centers: Whether the loss, a `BalancedSupConLoss`, has learned centers of the classes.
         augmentation: Class in `keras_supcon.augmentation`.
         transformations: Layers of Keras that every view passes through before that.
         num_views: Views of an image.
@@ -122,6 +136,9 @@ class Training:
     loss: Component = _LOSS
     head: Component | None = _HEAD
     joint_classifier: bool = False
+    classifier_trains_encoder: bool = False
+    logit_adjusted: bool = False
+    class_centers: bool = False
     augmentation: Component = _AUGMENTATION
     transformations: tuple[Component, ...] = ()
     num_views: int = 2
@@ -145,12 +162,31 @@ class Training:
             may_be_empty=True,
         )
         object.__setattr__(self, "transformations", transformations)
-        check_bool("joint_classifier", self.joint_classifier)
+        for name in (
+            "joint_classifier",
+            "classifier_trains_encoder",
+            "logit_adjusted",
+            "class_centers",
+        ):
+            check_bool(name, getattr(self, name))
+        self._check_classifier()
         for name in ("num_views", "epochs", "batch_size"):
             check_whole_number(name, getattr(self, name), at_least=1)
         object.__setattr__(
             self, "learning_rate", float(check_positive("learning_rate", self.learning_rate))
         )
+
+    def _check_classifier(self) -> None:
+        has_classifier = self.is_cross_entropy or self.joint_classifier
+        for name, is_possible, needed in (
+            ("classifier_trains_encoder", self.joint_classifier, "joint_classifier"),
+            ("logit_adjusted", has_classifier, "a classifier that is trained with the encoder"),
+            ("class_centers", not self.is_cross_entropy, "a contrastive loss"),
+        ):
+            if getattr(self, name) and not is_possible:
+                raise ValueError(
+                    f"`{name}` should be False without {needed}. Received: {name}=True"
+                )
 
     @property
     def is_cross_entropy(self) -> bool:
@@ -160,12 +196,29 @@ class Training:
     @property
     def record(self) -> dict[str, Any]:
         """All of it as JSON has it."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        record = _without_new_defaults(json.loads(json.dumps(dataclasses.asdict(self))))
+        return {**record, "images": _without_new_defaults(record["images"])}
 
     @property
     def digest(self) -> str:
         """Twenty hexadecimal digits that are the same for the same training alone."""
         return _digest(self.record)
+
+
+# Fields that came later, whose defaults say what was the case before: a record without them, as of
+# an earlier version, is the same.
+_NEW = {
+    "imbalance": None,
+    "classifier_trains_encoder": False,
+    "logit_adjusted": False,
+    "class_centers": False,
+}
+
+
+def _without_new_defaults(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, value in record.items() if name not in _NEW or value != _NEW[name]
+    }
 
 
 def _check_component(name: str, value: Any) -> None:

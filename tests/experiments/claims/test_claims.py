@@ -21,7 +21,7 @@ from keras_supcon.experiments.claims import (
 )
 from keras_supcon.experiments.claims import claims as module
 from keras_supcon.experiments.claims.claim import joint_verdict
-from keras_supcon.experiments.claims.document import write_between
+from keras_supcon.experiments.claims.document import arm_rows, write_between
 from keras_supcon.experiments.claims.outcome import Outcome, compare_arms
 from keras_supcon.experiments.claims.rows import read_claims
 from keras_supcon.experiments.claims.rows.hard_and_easy_pairs import gradient_length
@@ -298,6 +298,28 @@ def test_documents_have_all_claims_or_stay_as_they_are(run, tmp_path, monkeypatc
     assert json.loads((tmp_path / "out" / "claims.json").read_text())["claims"].keys() == {"epochs"}
     run(document=document)
     assert "earlier" not in document.read_text()
+
+
+def test_tables_of_arms_go_to_the_marks_of_their_claim(run, tmp_path):
+    document = tmp_path / "labels.md"
+    text = "<!-- begin {0} -->\nearlier\n<!-- end {0} -->\n"
+    document.write_text(text.format("rates") + text.format("others"))
+    run(arms=document, claims=["epochs", "rates"])
+    written = document.read_text()
+    assert written.count("earlier") == 1
+    assert written.endswith(text.format("others"))
+    assert "| chosen within |" in written
+    assert "| chosen - fixed, accuracy |" in written
+    with pytest.raises(ValueError, match="`arms` should be a document with marks of one of the"):
+        run(arms=document, claims=["epochs"])
+
+
+def test_all_numbers_may_be_shown(run, monkeypatch):
+    claim = dataclasses.replace(CLAIM, measurements=("accuracy", "knn"), shows_all=True)
+    monkeypatch.setattr(module, "read_claims", lambda names: {"epochs": claim})
+    ((outcome,), _) = run()
+    assert list(outcome.arms["SupCon 1"]) == ["accuracy", "knn"]
+    assert [*arm_rows(outcome)[0]] == ["arm", "accuracy", "knn", "learning rate"]
 
 
 @pytest.mark.parametrize("is_there", [True, False])

@@ -86,6 +86,21 @@ def test_a_finer_label_leaves_the_images_as_they_are(measured_on, monkeypatch):
     assert len(np.unique(other.train_labels)) == 10
 
 
+@pytest.mark.parametrize("measured_on", ["test", "validation"])
+def test_a_long_tail_is_of_training_images_alone(measured_on):
+    images = Images(dataset="digits", imbalance=20, train_images=300, measured_on=measured_on)
+    arrays = read_images(images)
+    counts = np.array(arrays.class_counts)
+    assert counts[0] / counts[-1] == pytest.approx(20, rel=0.15)
+    assert abs(counts.sum() - 300) <= 5
+    of_test = np.bincount(arrays.test_labels)
+    assert of_test.min() > 0.7 * of_test.max()
+    plain = dataclasses.replace(images, imbalance=None)
+    assert images.digest != plain.digest
+    with pytest.raises(ValueError, match="`imbalance` should be None or a number of at least 1"):
+        dataclasses.replace(images, imbalance=0.5)
+
+
 def test_resizing_takes_the_mean_of_each_area():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, 8, 8, 3)).astype("uint8")

@@ -9,7 +9,14 @@ import pytest
 from keras_supcon.experiments import CROSS_ENTROPY, Images, Training, Trial, Trials
 from keras_supcon.experiments.trials import images as images_module
 from keras_supcon.experiments.trials import trials as module
-from keras_supcon.experiments.trials.measurements import MEASUREMENTS, check_measurement, numbers_of
+from keras_supcon.experiments.trials.images import ImageReader
+from keras_supcon.experiments.trials.measurements import (
+    MEASUREMENTS,
+    check_measurement,
+    measure,
+    numbers_of,
+)
+from keras_supcon.experiments.trials.trainer import Trainer
 from keras_supcon.recipes import Component
 
 pytestmark = pytest.mark.neutral
@@ -179,8 +186,14 @@ def test_measurements_of_a_head_that_is_not_there_are_refused(name, fields, tmp_
         ({"transformations": Component("RandomFlip")}, "`transformations` should be a sequence"),
         ({"joint_classifier": 1}, "`joint_classifier` should be True or False"),
         ({"images": "digits"}, "`images` should be `Images`"),
+        ({"classifier_trains_encoder": True}, "should be False without joint_classifier"),
+        ({"logit_adjusted": True}, "`logit_adjusted` should be False without a classifier"),
+        (
+            {"model": CROSS_ENTROPY, "class_centers": True},
+            "`class_centers` should be False without a contrastive loss",
+        ),
     ],
-    ids=["loss", "head", "transformations", "joint_classifier", "images"],
+    ids=str,
 )
 def test_fields_of_another_kind_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
@@ -252,6 +265,47 @@ def test_a_training_that_diverges_measures_nothing(model, tmp_path):
         for name in ("accuracy", *numbers_of("few_labels")):
             assert np.isnan(results.number(wild, 0, name))
             assert 0 <= results.number(TRAINING, 0, name) <= 1
+
+
+def test_a_training_of_an_earlier_version_is_found():
+    """Fields that came later are not in its record."""
+    training = Training(images=Images(dataset="digits", train_images=500), epochs=3)
+    assert training.images.digest == "f2a38de56115bf432f0e"
+    assert training.digest == "7ce78fe28028b25851bc"
+    for field in ("joint_classifier", "classifier_trains_encoder", "logit_adjusted"):
+        before, training = training.digest, dataclasses.replace(training, joint_classifier=True)
+        training = dataclasses.replace(training, **{field: True})
+        assert training.digest != before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["SupCon", "balanced", "joint", "cross-entropy"])
+def test_accuracies_of_many_and_few_and_of_classes_taken_for_equal(method, tmp_path):
+    images = Images(dataset="digits", imbalance=20, train_images=300)
+    training = dataclasses.replace(TRAINING, images=images)
+    balanced = {"loss": Component("BalancedSupConLoss"), "class_centers": True}
+    joint = {"joint_classifier": True, "classifier_trains_encoder": True, "logit_adjusted": True}
+    fields = {
+        "SupCon": {},
+        "balanced": balanced,
+        "joint": {**balanced, **joint},
+        "cross-entropy": {"model": CROSS_ENTROPY, "head": None, "logit_adjusted": True},
+    }[method]
+    training = dataclasses.replace(training, **fields)
+    trained = Trainer(training, ImageReader(tmp_path)).train(0)
+    found = {**measure(trained, "accuracy"), **measure(trained, "class_sizes")}
+    labels, counts = trained.arrays.test_labels, np.array(trained.arrays.class_counts)
+    knows_sizes = training.logit_adjusted
+    for prefix, shares in (
+        ("", np.ones(10)),
+        ("adjusted_", np.ones(10) if knows_sizes else counts),
+    ):
+        is_right = (trained.probabilities / shares).argmax(axis=1) == labels
+        assert found[f"{prefix}accuracy"] == pytest.approx(is_right.mean())
+        # The digits of the first classes have the most images.
+        for part, rows in (("many", range(3)), ("medium", range(3, 7)), ("few", range(7, 10))):
+            expected = np.mean([is_right[labels == label].mean() for label in rows])
+            assert found[f"{prefix}{part}"] == pytest.approx(expected)
 
 
 @pytest.mark.slow
