@@ -318,7 +318,28 @@ def _of_function(
         rows = _read_rows(_as_rows(queue_labels), "queue_labels", queue_size)
         is_empty = ops.all(rows < -1, axis=1)
     labels = _read_rows(labels, "y_true", batch_size)
-    return LabelPairs(weight, labels, queue_labels=rows, queue_is_empty=is_empty)
+    return LabelPairs(_checked(weight), labels, queue_labels=rows, queue_is_empty=is_empty)
+
+
+def _checked(weight: Weight) -> Weight:
+    """Returns a function of labels whose results have a weight for each pair, NaN if negative: no
+    program could raise an error between its tiles.
+    """
+
+    def checked(own: Tensor, others: Tensor) -> Tensor:
+        weights = ops.convert_to_tensor(weight(own, others))
+        expected, shape = (own.shape[0], others.shape[0]), tuple(weights.shape)
+        if len(shape) != 2 or any(
+            None not in sizes and len({*sizes}) > 1 for sizes in zip(shape, expected, strict=True)
+        ):
+            raise ValueError(
+                f"`positives` should return weights {expected} for blocks of labels of so many "
+                f"rows. Received: weights of shape {shape}"
+            )
+        weights = ops.cast(weights, "float32")
+        return ops.where(weights < 0, float("nan"), weights)
+
+    return checked
 
 
 def _as_rows(labels: Tensor) -> Tensor:

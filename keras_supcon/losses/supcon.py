@@ -146,7 +146,7 @@ def supcon_loss(
             `"soft"` for rows of probabilities: their inner product. `"hierarchy"` for class ids
             `(batch, levels)`, -1 for unknown: the sum of the weights of the levels in common. Or a
             function of the labels `(a, k)` and `(c, k)` of two blocks of samples that returns
-            weights `(a, c)` of at least 0.
+            weights `(a, c)` of at least 0; a negative one makes the losses NaN.
         level_weights: A positive number for each level of `"hierarchy"`; None for 1.
         keys: Projections of another encoder, of the shape of `y_pred`, which then holds anchors
             only: the candidates in its stead. The keys of an anchor's own sample are positives,

@@ -147,6 +147,15 @@ class WeightedContrast(Contrast):
         )
         return total / self.positive_divisor
 
+    def sample_losses(self, values: Tensor, is_defined: Tensor) -> Tensor:
+        """Does `Contrast.sample_losses`; weights of an anchor that are not finite make its loss
+        NaN, also where a comparison with them is False.
+        """
+        are_finite = ops.isfinite(self.num_positives)
+        values = ops.where(are_finite, values, ops.full_like(values, float("nan")))
+        is_defined = ops.logical_or(is_defined, ops.logical_not(are_finite))
+        return super().sample_losses(values, is_defined)
+
     @property
     def candidates(self) -> PairSet:
         """All pairs but those of a row with itself."""

@@ -285,11 +285,32 @@ ONES = np.ones((3, 2, 4), "float32")
             {"positives": lambda own, other: own, "queue": np.ones((2, 4), "float32")},
             "`queue_labels` should be given",
         ),
+        (
+            [0, 1, 1],
+            {"positives": lambda own, other: own},
+            r"`positives` should return weights \(6, 6\) .* shape \(6, 1\)",
+        ),
+        ([0, 1, 1], {"positives": lambda own, other: 1.0}, r"weights of shape \(\)"),
     ],
 )
 def test_wrong_labels_and_options_are_refused(labels, options, message):
     with pytest.raises(ValueError, match=message):
         supcon_loss(labels, ONES, **options)
+
+
+@pytest.mark.parametrize("block_size", [None, 4])
+@pytest.mark.parametrize("bad", [-0.5, np.nan])
+def test_a_bad_weight_of_a_function_makes_the_loss_nan(rng, bad, block_size):
+    """Also one of a row alone, and in no tile but one."""
+
+    def weight(own, others):
+        is_bad = ops.logical_and(own == 9, ops.transpose(others) == 2)
+        return ops.where(is_bad, bad, 1.0)
+
+    labels, projections = np.arange(10), rng.normal(size=(10, 2, 4)).astype("float32")
+    values = loss_of(labels, projections, positives=weight, block_size=block_size)
+    assert np.isnan(values[9])
+    assert np.isfinite(values[:9]).all()
 
 
 def test_a_class_has_the_options_and_its_call_the_matrix(rng):
