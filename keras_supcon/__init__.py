@@ -23,6 +23,7 @@ from keras_supcon.losses import (
     NTLogisticLoss,
     NTXentLoss,
     SINCERELoss,
+    SpreadLoss,
     SupConLoss,
     TripletLoss,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "NTXentLoss",
     "ProjectionHead",
     "SINCERELoss",
+    "SpreadLoss",
     "SupConLoss",
     "TripletLoss",
     "augmentation",

@@ -186,6 +186,7 @@ class Contrast:
             nowhere = ops.full_like(self._anchor_rows.index, -1)
             self._anchor_rows = self._anchor_rows._replace(index=nowhere)
         self._anchors = _flatten(own[:, : self._anchor_views])
+        self._own_contrasts = ops.take(batch, places, axis=0) if are_keys else own
         self._parts = [
             _ContrastRows(
                 _flatten(batch),
@@ -250,16 +251,20 @@ class Contrast:
         """Float tensor `(own samples,)` in batch order, 0 for ignored samples; None for all 1."""
         return None if self._present is None else self._own_order.restore(self._present)
 
+    @property
+    def num_own_views(self) -> int:
+        """Number of contrast rows of an anchor's own sample, without the anchor itself."""
+        return self._num_views if self._are_keys else self._num_views - 1
+
     @functools.cached_property
     def num_positives(self) -> Tensor:
         """Float tensor `(anchors,)`, the number of positives of each anchor."""
-        own = self._num_views if self._are_keys else self._num_views - 1
         others = self._samples_of_class(self._batch_groups) - 1
         if self._own_keys_only:
             others = ops.zeros_like(others)
         if self.max_samples is not None:
             others = ops.minimum(others, self.max_samples)
-        positives = others * self._num_views + own
+        positives = others * self._num_views + self.num_own_views
         if self._queue_groups is not None:
             in_queue = self._samples_of_class(self._queue_groups)
             if self.max_samples is not None:
@@ -524,6 +529,19 @@ class Contrast:
         else:
             total = self._class_sum_products()
         return total / self.positive_divisor
+
+    def own_view_mean(self) -> Tensor:
+        """Returns the mean dot product of every anchor with the other views of its own sample, or
+        with the keys of its sample: `(anchors,)`. There should be one, see `num_own_views`.
+        """
+        anchors = ops.reshape(self._anchors, (-1, self._anchor_views, self._anchors.shape[1]))
+        anchors = _scaled(anchors, self._parts[0].scale)
+        products = ops.matmul(anchors, ops.swapaxes(self._own_contrasts, 1, 2))
+        if not self._are_keys:
+            views = ops.arange(self._num_views)
+            is_self = ops.equal(views[: self._anchor_views, None], views[None])
+            products = ops.where(is_self, ops.zeros((), dtype=products.dtype), products)
+        return ops.reshape(ops.sum(products, axis=2) / self.num_own_views, (-1,))
 
     def _class_sum_products(self) -> Tensor:
         """Returns dot products with the sum of the positives, from class sums instead of pairs."""
