@@ -126,7 +126,8 @@ class SpreadLoss(ContrastiveLoss):
     """L_spread as a Keras loss: SupCon and class-conditional InfoNCE; see `spread_loss`.
 
     For embeddings that should also tell what the labels do not, such as subclasses. It needs two
-    views of a sample, of a model such as `keras_supcon.ContrastiveModel`.
+    views of a sample, as `keras_supcon.ContrastiveModel` makes them; one with
+    `augment_in_evaluation=False` has a single view in `evaluate`, which is refused.
 
     Args:
         temperature: tau, a float from 1e-15 to 1e15.

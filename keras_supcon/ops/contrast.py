@@ -186,7 +186,8 @@ class Contrast:
             nowhere = ops.full_like(self._anchor_rows.index, -1)
             self._anchor_rows = self._anchor_rows._replace(index=nowhere)
         self._anchors = _flatten(own[:, : self._anchor_views])
-        self._own_contrasts = ops.take(batch, places, axis=0) if are_keys else own
+        # With keys the rows of the own samples are among those of all replicas.
+        self._own_contrasts, self._own_places = (batch, places) if are_keys else (own, None)
         self._parts = [
             _ContrastRows(
                 _flatten(batch),
@@ -536,11 +537,15 @@ class Contrast:
         """
         anchors = ops.reshape(self._anchors, (-1, self._anchor_views, self._anchors.shape[1]))
         anchors = _scaled(anchors, self._parts[0].scale)
-        products = ops.matmul(anchors, ops.swapaxes(self._own_contrasts, 1, 2))
+        contrasts = self._own_contrasts
+        if self._own_places is not None:
+            contrasts = ops.take(contrasts, self._own_places, axis=0)
+        products = ops.matmul(anchors, ops.swapaxes(contrasts, 1, 2))
         if not self._are_keys:
             views = ops.arange(self._num_views)
             is_self = ops.equal(views[: self._anchor_views, None], views[None])
-            products = ops.where(is_self, ops.zeros((), dtype=products.dtype), products)
+            zero = ops.zeros((), dtype=products.dtype)
+            products = ops.where(is_self, zero, products)
         return ops.reshape(ops.sum(products, axis=2) / self.num_own_views, (-1,))
 
     def _class_sum_products(self) -> Tensor:

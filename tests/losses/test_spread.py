@@ -285,6 +285,26 @@ def test_a_model_trains_with_it_and_in_micro_batches_the_same(rng):
     assert histories[0][-1] < histories[0][0]
 
 
+def test_a_model_makes_the_views_that_it_needs(rng):
+    x, y = rng.normal(size=(8, 6)).astype("float32"), np.arange(8) % 3
+    model = compiled_model(num_views=2)
+    model.fit(x, y, batch_size=8, epochs=1, verbose=0)
+    value = model.evaluate(x, y, batch_size=8, verbose=0)
+    views = np.repeat(model.predict(x, verbose=0), 2, axis=1)
+    assert value == pytest.approx(float(losses.SpreadLoss(0.5)(y, views)), rel=1e-5)
+
+
+def test_a_model_with_a_single_view_is_refused_before_it_trains(rng):
+    x, y = rng.normal(size=(8, 6)).astype("float32"), np.arange(8) % 3
+    model, sentence = compiled_model(num_views=1), "`y_pred` should have two views of each sample"
+    with pytest.raises(ValueError, match=sentence):
+        model.fit(x, y, batch_size=8, verbose=0)
+    assert int(model.optimizer.iterations) == 0
+    model = compiled_model(num_views=2, augment_in_evaluation=False)
+    with pytest.raises(ValueError, match=sentence):
+        model.evaluate(x, y, batch_size=8, verbose=0)
+
+
 def test_a_model_comes_back_from_a_file_with_it(rng, tmp_path):
     x, y = rng.normal(size=(8, 2, 6)).astype("float32"), np.arange(8) % 3
     model = compiled_model()
