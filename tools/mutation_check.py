@@ -1912,13 +1912,15 @@ MUTATIONS = (
         backend="torch",
     ),
     Mutation(
-        name="keys_of_anchors_in_another_order",
-        law="With keys the own views of L_spread are the keys of the anchor's sample.",
+        name="keys_of_other_replicas",
+        law="Among the keys of all replicas an anchor finds those of its own sample.",
         file="keras_supcon/ops/contrast.py",
         before="            contrasts = ops.take(contrasts, self._own_places, axis=0)\n",
         after="            contrasts = contrasts[: ops.shape(anchors)[0]]\n",
-        tests=("tests/losses/test_spread.py",),
-        backend="torch",
+        tests=(
+            f"{_REPLICAS}::test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch"
+            "[spread with trainable keys]",
+        ),
     ),
     Mutation(
         name="a_single_view_spreads_nothing",
