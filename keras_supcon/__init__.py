@@ -24,6 +24,7 @@ from keras_supcon.losses import (
     NTLogisticLoss,
     NTXentLoss,
     SINCERELoss,
+    SpreadLoss,
     SupConLoss,
     TripletLoss,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "NTXentLoss",
     "ProjectionHead",
     "SINCERELoss",
+    "SpreadLoss",
     "SupConLoss",
     "TripletLoss",
     "augmentation",

@@ -168,6 +168,16 @@ LOSSES = {
         keras_supcon.BalancedSupConLoss,
         lambda: {**_IGNORES, "temperature": 0.3, "contrast_mode": "one"},
     ),
+    "spread": Case(
+        keras_supcon.SpreadLoss,
+        lambda: {
+            **_IGNORES,
+            "temperature": 0.3,
+            "spread_weight": 0.2,
+            "denominator": "one_positive",
+            "contrast_mode": "one",
+        },
+    ),
     "ntxent": Case(keras_supcon.NTXentLoss, lambda: {**_OPTIONS, "temperature": 0.2}),
     "ntlogistic": Case(keras_supcon.NTLogisticLoss, lambda: {**_IGNORES, "temperature": 0.3}),
     "npairs": Case(keras_supcon.NPairsLoss, lambda: _IGNORES),

@@ -1903,6 +1903,35 @@ MUTATIONS = (
         backend="torch",
     ),
     Mutation(
+        name="a_view_is_its_own_view",
+        law="The second term of L_spread asks for the other views of a sample.",
+        file="keras_supcon/ops/contrast.py",
+        before="            products = ops.where(is_self, zero, products)\n",
+        after="",
+        tests=("tests/losses/test_spread.py",),
+        backend="torch",
+    ),
+    Mutation(
+        name="keys_of_other_replicas",
+        law="Among the keys of all replicas an anchor finds those of its own sample.",
+        file="keras_supcon/ops/contrast.py",
+        before="            contrasts = ops.take(contrasts, self._own_places, axis=0)\n",
+        after="            contrasts = contrasts[: ops.shape(anchors)[0]]\n",
+        tests=(
+            f"{_REPLICAS}::test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch"
+            "[spread with trainable keys]",
+        ),
+    ),
+    Mutation(
+        name="a_single_view_spreads_nothing",
+        law="L_spread refuses samples that have no view of their own.",
+        file="keras_supcon/losses/spread.py",
+        before="        if batch.num_own_views == 0:",
+        after="        if False:",
+        tests=("tests/losses/test_spread.py",),
+        backend="torch",
+    ),
+    Mutation(
         name="classes_twice_in_a_batch",
         law="A batch has different classes, each drawn as often as any other.",
         file="keras_supcon/data/balanced_order.py",

@@ -16,6 +16,7 @@ from keras_supcon.losses.relation_distillation import (
     relation_distillation_loss,
 )
 from keras_supcon.losses.sincere import SINCERELoss, sincere_loss
+from keras_supcon.losses.spread import SpreadLoss, spread_loss
 from keras_supcon.losses.supcon import SupConLoss, supcon_loss
 from keras_supcon.losses.triplet import TripletLoss, triplet_loss
 
@@ -29,6 +30,7 @@ __all__ = [
     "NegativeCosineLoss",
     "RelationDistillationLoss",
     "SINCERELoss",
+    "SpreadLoss",
     "SupConLoss",
     "TripletLoss",
     "balanced_supcon_loss",
@@ -40,6 +42,7 @@ __all__ = [
     "ntxent_loss",
     "relation_distillation_loss",
     "sincere_loss",
+    "spread_loss",
     "supcon_loss",
     "triplet_loss",
 ]

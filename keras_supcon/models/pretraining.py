@@ -331,7 +331,8 @@ class PretrainingModel(EncoderModel):
     def _views(self, inputs: TensorTree, training: bool) -> TensorTree:
         is_evaluating = self._is_evaluating and self.augment_in_evaluation and not training
         augments = training or is_evaluating
-        num_views = self.num_views if augments else 1
+        # Symbols have the views of training: a loss may refuse a single one.
+        num_views = self.num_views if augments or self.is_built_symbolically else 1
 
         def make() -> TensorTree:
             return make_views(self.encoder, self.augmenter, inputs, num_views, augments)

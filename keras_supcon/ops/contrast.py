@@ -199,6 +199,8 @@ class Contrast:
             nowhere = ops.full_like(self._anchor_rows.index, -1)
             self._anchor_rows = self._anchor_rows._replace(index=nowhere)
         self._anchors = _flatten(own[:, : self._anchor_views])
+        # With keys the rows of the own samples are among those of all replicas.
+        self._own_contrasts, self._own_places = (batch, places) if are_keys else (own, None)
         self._parts = [
             _ContrastRows(
                 _flatten(batch),
@@ -276,16 +278,20 @@ class Contrast:
         """Float tensor `(own samples,)` in batch order, 0 for ignored samples; None for all 1."""
         return None if self._present is None else self._own_order.restore(self._present)
 
+    @property
+    def num_own_views(self) -> int:
+        """Number of contrast rows of an anchor's own sample, without the anchor itself."""
+        return self._num_views if self._are_keys else self._num_views - 1
+
     @functools.cached_property
     def num_positives(self) -> Tensor:
         """Float tensor `(anchors,)`, the number of positives of each anchor."""
-        own = self._num_views if self._are_keys else self._num_views - 1
         others = self._samples_of_class(self._batch_groups) - 1
         if self._own_keys_only:
             others = ops.zeros_like(others)
         if self.max_samples is not None:
             others = ops.minimum(others, self.max_samples)
-        positives = others * self._num_views + own
+        positives = others * self._num_views + self.num_own_views
         for groups, _ in self._further_groups:
             further = self._samples_of_class(groups)
             if self.max_samples is not None:
@@ -589,6 +595,23 @@ class Contrast:
         else:
             total = self._class_sum_products()
         return total / self.positive_divisor
+
+    def own_view_mean(self) -> Tensor:
+        """Returns the mean dot product of every anchor with the other views of its own sample, or
+        with the keys of its sample: `(anchors,)`. There should be one, see `num_own_views`.
+        """
+        anchors = ops.reshape(self._anchors, (-1, self._anchor_views, self._anchors.shape[1]))
+        anchors = _scaled(anchors, self._parts[0].scale)
+        contrasts = self._own_contrasts
+        if self._own_places is not None:
+            contrasts = ops.take(contrasts, self._own_places, axis=0)
+        products = ops.matmul(anchors, ops.swapaxes(contrasts, 1, 2))
+        if not self._are_keys:
+            views = ops.arange(self._num_views)
+            is_self = ops.equal(views[: self._anchor_views, None], views[None])
+            zero = ops.zeros((), dtype=products.dtype)
+            products = ops.where(is_self, zero, products)
+        return ops.reshape(ops.sum(products, axis=2) / self.num_own_views, (-1,))
 
     def _class_sum_products(self) -> Tensor:
         """Returns dot products with the sum of the positives, from class sums instead of pairs."""

@@ -120,6 +120,7 @@ def several_losses():
         "ntxent": keras_supcon.NTXentLoss(),
         "ntlogistic": keras_supcon.NTLogisticLoss(),
         "npairs": keras_supcon.NPairsLoss(),
+        "spread": keras_supcon.SpreadLoss(),
         "triplet": keras_supcon.TripletLoss(),
         "max_margin": keras_supcon.MaxMarginLoss(),
     }
@@ -129,7 +130,7 @@ def several_losses():
     views = keras.Input((2, FEATURES))
     features = encoder((2, FEATURES))(views)
     model = FunctionalModel(views, {name: keras.layers.Dense(4)(features) for name in heads})
-    # Eagerly, since tracing six losses for every replica would take a minute.
+    # Eagerly, since tracing seven losses for every replica would take a minute.
     model.compile(optimizer=sgd(), loss=heads, run_eagerly=ON_TENSORFLOW)
     return model
 

@@ -129,6 +129,20 @@ LOSSES = {
         losses.supcon_loss, denominator="one_positive", ignore_class=1, block_size=3
     ),
     "ntxent": losses.ntxent_loss,
+    "spread": functools.partial(losses.spread_loss, block_size=3),
+    "spread of first views without a class": functools.partial(
+        losses.spread_loss, denominator="one_positive", contrast_mode="one", ignore_class=1
+    ),
+    "spread with keys": functools.partial(losses.spread_loss, ignore_class=2),
+    "spread with own keys": functools.partial(
+        losses.spread_loss,
+        queue=np.eye(4, dtype="float32"),
+        queue_labels=[1, 2, 0, -1],
+        in_batch_keys=False,
+    ),
+    "spread with trainable keys": functools.partial(
+        losses.spread_loss, trainable_keys=True, block_size=3
+    ),
     "ntlogistic": losses.ntlogistic_loss,
     "npairs": losses.npairs_loss,
     "max_margin": losses.max_margin_loss,
@@ -158,6 +172,8 @@ PATHS = [
     "ntxent with trainable keys",
     "supcon without a class",
     "ntxent",
+    "spread",
+    "spread with trainable keys",
     "ntlogistic",
     "npairs",
     "max_margin",

@@ -237,6 +237,30 @@ def sincere(class_ids, projections, temperature=0.1, epsilon=0.0, normalize=True
     return rows.per_sample(losses)
 
 
+def spread(
+    class_ids,
+    projections,
+    temperature=0.1,
+    spread_weight=0.5,
+    denominator="all",
+    contrast_mode="all",
+    normalize=True,
+    **candidates,
+) -> np.ndarray:
+    """SupCon and the cross-entropy of own views among the rows of their class."""
+    rows = Rows(class_ids, projections, normalize, **candidates)
+    losses = {}
+    for i in rows.anchors(contrast_mode):
+        positives, _ = rows.split(i, None)
+        s = {j: rows.dot(i, j) / temperature for j in positives}
+        own = [j for j in positives if rows.sample[j] == rows.sample[i]]
+        losses[i] = _log_sum_exp(list(s.values())) - sum(s[j] for j in own) / len(own)
+    of_classes = rows.per_sample(losses, contrast_mode)
+    options = {"contrast_mode": contrast_mode, "normalize": normalize, **candidates}
+    of_all = supcon(class_ids, projections, temperature, denominator=denominator, **options)
+    return (1 - spread_weight) * of_all + spread_weight * of_classes
+
+
 def ntxent(projections, temperature=0.1, keys=None, **candidates) -> np.ndarray:
     """Cross-entropy of the key in the own place among all keys and the queue."""
     *versions, batch, views, dim = projections.shape

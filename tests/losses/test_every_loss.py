@@ -46,6 +46,11 @@ CASES = {
         keras_supcon.BalancedSupConLoss(temperature=0.2),
         lambda y, z: double_loop.balanced_supcon(y, z, 0.2),
     ),
+    "spread": (
+        lambda y, z, **options: losses.spread_loss(y, z, 0.3, spread_weight=0.4, **options),
+        keras_supcon.SpreadLoss(temperature=0.3, spread_weight=0.4),
+        lambda y, z: double_loop.spread(y, z, 0.3, 0.4),
+    ),
     "npairs": (
         losses.npairs_loss,
         keras_supcon.NPairsLoss(),
@@ -68,6 +73,8 @@ CASES = {
     },
 }
 every_loss = pytest.mark.parametrize("name", list(CASES))
+# They refuse a single view, see `test_spread.py`.
+OF_SEVERAL_VIEWS = ("spread",)
 
 
 def losses_of(function, class_ids, projections, **options) -> np.ndarray:
@@ -79,6 +86,7 @@ def losses_of(function, class_ids, projections, **options) -> np.ndarray:
 @every_value(name=list(CASES), views=[1, 2, 3])
 def test_equals_the_double_loop_in_value_and_gradient(rng, name, views):
     function, _, reference = CASES[name]
+    views = 4 if views == 1 and name in OF_SEVERAL_VIEWS else views
     projections = rng.normal(size=(9, views, 4)).astype("float32")
     expected = reference(CLASS_IDS, projections)
     expected_gradient = double_loop.gradient(lambda z: reference(CLASS_IDS, z), projections)
@@ -130,7 +138,7 @@ def test_half_precision_rows_are_computed_in_float32(rng, name):
     np.testing.assert_array_equal(ops.convert_to_numpy(values), ops.convert_to_numpy(rounded))
 
 
-@every_loss
+@pytest.mark.parametrize("name", [name for name in CASES if name not in OF_SEVERAL_VIEWS])
 def test_samples_without_a_positive_give_zero_and_no_gradient_of_their_own(rng, name):
     function = CASES[name][0]
     projections = rng.normal(size=(9, 1, 4)).astype("float32")

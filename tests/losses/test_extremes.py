@@ -25,6 +25,10 @@ LOSSES = {
     "ntxent": lambda **options: keras_supcon.NTXentLoss(1e-15, **options),
     "ntlogistic": lambda **options: keras_supcon.NTLogisticLoss(1e-15, **options),
     "balanced": lambda **options: keras_supcon.BalancedSupConLoss(1e-15, **options),
+    "spread, coldest": lambda **options: keras_supcon.SpreadLoss(1e-15, **options),
+    "spread, one positive": lambda **options: keras_supcon.SpreadLoss(
+        1e15, spread_weight=0.9, denominator="one_positive", **options
+    ),
     "npairs": keras_supcon.NPairsLoss,
     "max_margin": lambda **options: keras_supcon.MaxMarginLoss(1e15, **options),
     "triplet all": lambda **options: keras_supcon.TripletLoss(1e30, **options),

@@ -136,6 +136,28 @@ def test_the_others_do_not_see_them_in_the_other_losses(rng, name, views, block_
     check(functools.partial(LOSSES[name], block_size=block_size), rng, views, ignore_class)
 
 
+@pytest.mark.slow
+@every_value(
+    denominator=["all", "one_positive"],
+    contrast_mode=["all", "one"],
+    block_size=[None, 3],
+    logits=LOGITS,
+    ignore_class=[5, 0, -1, -7],
+)
+def test_the_others_do_not_see_them_in_spread(
+    rng, denominator, contrast_mode, block_size, logits, ignore_class
+):
+    loss = functools.partial(
+        losses.spread_loss,
+        denominator=denominator,
+        contrast_mode=contrast_mode,
+        block_size=block_size,
+        **logits,
+    )
+    queue = rng.normal(size=(7, 4)).astype(DTYPE)
+    check(loss, rng, 2, ignore_class, queue, np.array([1, ignore_class, 0, 2, ignore_class, 3, 1]))
+
+
 def test_in_one_program_of_many_blocks(rng):
     check(
         functools.partial(losses.supcon_loss, block_size=3),

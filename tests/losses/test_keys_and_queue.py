@@ -44,6 +44,11 @@ LOSSES = {
         functools.partial(double_loop.balanced_supcon, temperature=0.2),
         keras_supcon.BalancedSupConLoss(temperature=0.2),
     ),
+    "spread": (
+        functools.partial(losses.spread_loss, temperature=0.3, spread_weight=0.7),
+        functools.partial(double_loop.spread, temperature=0.3, spread_weight=0.7),
+        keras_supcon.SpreadLoss(temperature=0.3, spread_weight=0.7),
+    ),
     "npairs": (
         losses.npairs_loss,
         functools.partial(double_loop.supcon, temperature=1.0),
@@ -138,6 +143,8 @@ def test_every_loss_equals_the_double_loop_in_value_and_gradient(
         reference = lambda class_ids, projections, **inputs: double_loop.supcon(  # noqa: E731
             np.full(len(class_ids), -1), projections, 0.2, **_without_classes(inputs)
         )
+    if name == "spread" and inputs == "queue":
+        views = 2  # a single view has no positive of its own
     batch = batch_of(rng, views, inputs != "queue", inputs != "keys")
     check(functools.partial(function, block_size=block_size), reference, *batch)
 

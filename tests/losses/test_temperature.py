@@ -85,6 +85,11 @@ def test_the_gradient_of_the_other_losses_is_exact(rng, normalize):
         lambda tau: double_loop.ntlogistic(CLASS_IDS, projections, tau, **options),
         0.3,
     )
+    check(
+        lambda tensor: losses.spread_loss(CLASS_IDS, projections, tensor, **options),
+        lambda tau: double_loop.spread(CLASS_IDS, projections, tau, **options),
+        0.3,
+    )
 
 
 def test_a_loss_that_is_scaled_by_the_temperature_has_the_gradient_of_the_product(rng):
