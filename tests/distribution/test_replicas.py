@@ -42,7 +42,7 @@ def test_without_gathering_each_replica_contrasts_with_its_own_rows(rng, strateg
 CLASS_IDS = np.array([0, 1, 0, 2, -1, 1, 0, 1])
 
 
-def of_labels(ids, z, kind, **options):
+def of_labels(ids, z, kind, function=losses.supcon_loss, **options):
     """The loss of other labels, which follow from class ids."""
     import tensorflow as tf
 
@@ -53,7 +53,7 @@ def of_labels(ids, z, kind, **options):
         labels = tf.cast(tf.abs(ids[:, None] - [[0.0, 1.0, 2.0]]) <= 1, "float32")
     if kind == "soft":
         labels = labels / tf.reduce_sum(labels, axis=1, keepdims=True)
-    return losses.supcon_loss(labels, z, positives=kind, **options)
+    return function(labels, z, positives=kind, **options)
 
 
 def of_matrix(ids, z, **options):
@@ -130,6 +130,12 @@ LOSSES = {
     ),
     "ntxent": losses.ntxent_loss,
     "ntlogistic": losses.ntlogistic_loss,
+    "sigmoid": functools.partial(
+        losses.ntlogistic_loss, bias=-2.0, pair_reduction="sum", block_size=3
+    ),
+    "sigmoid of soft labels with keys": functools.partial(
+        of_labels, kind="soft", function=losses.ntlogistic_loss, bias=-2.0, pair_reduction="sum"
+    ),
     "npairs": losses.npairs_loss,
     "max_margin": losses.max_margin_loss,
     "triplet": losses.triplet_loss,

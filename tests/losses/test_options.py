@@ -56,6 +56,9 @@ def test_help_on_class_and_call_describes_every_argument(cls):
 
 WRONG = {
     "temperature": 0,
+    "bias": "0",
+    "pair_reduction": "max",
+    "positives": "classes",
     "student_temperature": 0,
     "teacher_temperature": -1,
     "margin": -1,

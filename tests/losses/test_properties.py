@@ -160,6 +160,10 @@ FEW = settings(max_examples=max(settings.default.max_examples // 2, 2))
 RELATIVES = {
     "ntxent": (losses.ntxent_loss, lambda y, z: double_loop.supcon(np.full(len(y), -1), z, 0.1)),
     "ntlogistic": (losses.ntlogistic_loss, double_loop.ntlogistic),
+    "sigmoid": (
+        functools.partial(losses.ntlogistic_loss, bias=-3.0, pair_reduction="sum"),
+        functools.partial(double_loop.ntlogistic, bias=-3.0, pair_reduction="sum"),
+    ),
     "npairs": (losses.npairs_loss, lambda y, z: double_loop.supcon(y, z, 1.0)),
     "max_margin": (losses.max_margin_loss, double_loop.max_margin),
     "triplet all": (losses.triplet_loss, double_loop.triplet),
