@@ -113,8 +113,8 @@ def test_queues_and_metrics_take_float64_rows_beyond_float32(rng):
         (lambda: keras_supcon.NTXentLoss(1e16), r"`temperature` should be from 1e-15"),
         (lambda: keras_supcon.NTLogisticLoss(1e-16), r"`temperature` should be from 1e-15"),
         (
-            lambda: keras_supcon.NTLogisticLoss(bias=2e15),
-            r"`bias` should be a number from -1e15 to 1e15. Received: bias=2e\+15",
+            lambda: keras_supcon.NTLogisticLoss(bias=2e16),
+            r"`bias` should be a number from -1e15 to 1e15. Received: bias=2e\+16",
         ),
         (
             lambda: losses.supcon_loss([0, 0], np.eye(2), 1e-300),
