@@ -6,8 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_whole_number_or_none
+from keras_supcon.arguments import check_bool, check_whole_number_or_none
 from keras_supcon.losses.function_loss import takes_options
+from keras_supcon.losses.level_constraint import check_level_constraint, constrained_loss
 from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
 from keras_supcon.losses.positives import (
@@ -15,6 +16,7 @@ from keras_supcon.losses.positives import (
     check_level_weights,
     check_positives,
     check_together,
+    read_levels,
 )
 from keras_supcon.ops import Contrast
 from keras_supcon.ops.weighted_contrast import Weight
@@ -23,11 +25,15 @@ from keras_supcon.typing import Tensor
 
 def _check_together(
     *,
+    summation: str,
     positives_cap: int | None,
     in_batch_keys: bool,
+    positives: Any,
+    level_constraint: bool,
     **options: Any,
 ) -> None:
-    check_together(positives_cap=positives_cap, **options)
+    check_together(positives_cap=positives_cap, positives=positives, **options)
+    check_level_constraint(level_constraint, positives, summation)
     if positives_cap is not None and not in_batch_keys:
         raise ValueError(
             "`positives_cap` should be None with `in_batch_keys=False`. Received: "
@@ -43,6 +49,7 @@ def _check_together(
     positives_cap=functools.partial(check_whole_number_or_none, at_least=0),
     positives=check_positives,
     level_weights=check_level_weights,
+    level_constraint=check_bool,
 )
 def supcon_loss(
     y_true: Tensor,
@@ -62,6 +69,7 @@ def supcon_loss(
     ignore_class: int | None = None,
     positives: str | Weight = "class",
     level_weights: tuple[float, ...] | None = None,
+    level_constraint: bool = False,
     keys: Tensor | None = None,
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
@@ -131,6 +139,10 @@ def supcon_loss(
             function of the labels `(a, k)` and `(c, k)` of two blocks of samples that returns
             weights `(a, c)` of at least 0.
         level_weights: A positive number for each level of `"hierarchy"`; None for 1.
+        level_constraint: Whether each level of `"hierarchy"`, from coarse to fine, has a loss of
+            its own, of which none counts as less than that of a finer level over the batch. Their
+            mean, weighted by `level_weights`, takes the place of weights of pairs. The time is that
+            of a loss for each level. Only with `summation="out"`.
         keys: Projections of another encoder, of the shape of `y_pred`, which then holds anchors
             only: the candidates in its stead. The keys of an anchor's own sample are positives,
             also of an unlabeled one, and none is left out as the anchor itself. None contrasts the
@@ -156,7 +168,9 @@ def supcon_loss(
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, equations 2 and 3. The other
-        denominators and the limit on positives are options of the authors' code.
+        denominators and the limit on positives are options of the authors' code. Zhang et al., Use
+        All the Labels: A Hierarchical Multi-Label Contrastive Learning Framework, CVPR 2022, for
+        `level_constraint`.
 
     Example:
 
@@ -167,6 +181,33 @@ def supcon_loss(
     >>> print(np.asarray(loss).round(4))  # ln 3: all other rows are equally near
     [1.0986 1.0986 1.0986 1.0986]
     """
+    if level_constraint:
+        if pair_weights is not None:
+            raise ValueError(
+                "`pair_weights` should be None with level_constraint=True, which needs labels. "
+                f"Received: pair_weights of shape {tuple(ops.shape(pair_weights))}"
+            )
+        of_classes = functools.partial(
+            supcon_loss,
+            y_pred=y_pred,
+            temperature=temperature,
+            denominator=denominator,
+            contrast_mode=contrast_mode,
+            scale_by_temperature=scale_by_temperature,
+            normalize=normalize,
+            gather=gather,
+            block_size=block_size,
+            in_batch_keys=in_batch_keys,
+            trainable_keys=trainable_keys,
+            keys=keys,
+            queue=queue,
+        )
+        batch_size = ops.convert_to_tensor(y_pred).shape[0]
+        return constrained_loss(
+            lambda ids, of_queue: of_classes(ids, queue_labels=of_queue),
+            read_levels(y_true, batch_size, level_weights, queue_labels),
+            gather,
+        )
     batch = loss_contrast(
         y_true,
         y_pred,
@@ -311,6 +352,7 @@ class SupConLoss(TakesPositives):
         ignore_class: int | None = None,
         positives: str | Weight = "class",
         level_weights: tuple[float, ...] | None = None,
+        level_constraint: bool = False,
         reduction: str | None = "sum_over_batch_size",
         name: str = "supcon_loss",
         dtype: Any = None,

@@ -190,6 +190,23 @@ def weighted_supcon(
     return rows.per_sample(losses, contrast_mode)
 
 
+def constrained_levels(level_losses, level_weights) -> np.ndarray:
+    """Losses of samples whose mean is a mean over levels, each with the largest mean loss of the
+    level itself and of finer ones.
+
+    Args:
+        level_losses: `(levels, ..., batch)`, from coarse to fine.
+        level_weights: A number for each level.
+    """
+    level_losses, total = np.stack(level_losses), 0.0
+    means = level_losses.mean(axis=-1)
+    for level, weight in enumerate(level_weights):
+        chosen = level + np.argmax(np.real(means[level:]), axis=0)
+        largest = np.take_along_axis(level_losses, chosen[None, ..., None], axis=0)[0]
+        total = total + weight * largest
+    return total / sum(level_weights)
+
+
 def sincere(class_ids, projections, temperature=0.1, epsilon=0.0, normalize=True, **candidates):
     rows = Rows(class_ids, projections, normalize, **candidates)
     losses = {}

@@ -59,6 +59,7 @@ WRONG = {
     "bias": "0",
     "pair_reduction": "max",
     "positives": "classes",
+    "level_constraint": "yes",
     "student_temperature": 0,
     "teacher_temperature": -1,
     "margin": -1,
