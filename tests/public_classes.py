@@ -158,15 +158,6 @@ LOSSES = {
             "scale_by_temperature": True,
         },
     ),
-    "levels": Case(
-        keras_supcon.SupConLoss,
-        lambda: {
-            **_OPTIONS,
-            "positives": "hierarchy",
-            "level_weights": (1.0, 2.0),
-            "level_constraint": True,
-        },
-    ),
     "function": Case(keras_supcon.SupConLoss, lambda: {**_OPTIONS, "positives": same_label}),
     "sincere": Case(
         keras_supcon.SINCERELoss,

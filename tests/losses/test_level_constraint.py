@@ -194,6 +194,19 @@ def test_the_loss_of_an_empty_batch_is_0():
     assert ops.convert_to_numpy(value) == 0
 
 
+def test_half_precision_rows_are_computed_in_float32_and_samples_have_weights(rng):
+    projections = ops.cast(rng.normal(size=(8, 2, 4)), "bfloat16")
+    values = supcon_loss(LEVELS, projections, positives="hierarchy", level_constraint=True)
+    assert keras.backend.standardize_dtype(values.dtype) == "float32"
+    rounded = ops.convert_to_numpy(ops.cast(projections, "float32"))
+    np.testing.assert_allclose(ops.convert_to_numpy(values), loss_of(LEVELS, rounded), rtol=1e-5)
+    weights = np.linspace(0.0, 1.0, 8, dtype="float32")
+    loss = SupConLoss(positives="hierarchy", level_constraint=True)
+    assert float(loss(LEVELS, projections, sample_weight=weights)) == pytest.approx(
+        (weights * ops.convert_to_numpy(values)).mean(), rel=1e-5
+    )
+
+
 @pytest.mark.slow
 def test_a_model_trains_with_micro_batches_and_comes_back_from_a_file(rng, tmp_path):
     from keras_supcon import ContrastiveModel, ProjectionHead
