@@ -179,7 +179,10 @@ LOSSES = {
         },
     ),
     "ntxent": Case(keras_supcon.NTXentLoss, lambda: {**_OPTIONS, "temperature": 0.2}),
-    "ntlogistic": Case(keras_supcon.NTLogisticLoss, lambda: {**_IGNORES, "temperature": 0.3}),
+    "ntlogistic": Case(
+        keras_supcon.NTLogisticLoss,
+        lambda: {**_IGNORES, "temperature": 0.3, "bias": -2.0, "pair_reduction": "sum"},
+    ),
     "npairs": Case(keras_supcon.NPairsLoss, lambda: _IGNORES),
     "max_margin": Case(keras_supcon.MaxMarginLoss, lambda: {**_IGNORES, "margin": 1.2}),
     "triplet": Case(
@@ -294,6 +297,7 @@ MODELS = {
             "micro_batch_size": 4,
             "augment_in_evaluation": False,
             "learnable_temperature": True,
+            "learnable_bias": True,
         },
         lambda: same_images(1, 8, 8),
     ),
@@ -396,7 +400,7 @@ LOSS_OF_MODEL: dict[type | str, Any] = {
     keras_supcon.Co2L: lambda: keras_supcon.SupConLoss(0.5),
     keras_supcon.MoCo: lambda: keras_supcon.SupConLoss(0.2),
     keras_supcon.NNCLR: lambda: keras_supcon.NTXentLoss(0.2),
-    keras_supcon.ContrastiveModel: lambda: keras_supcon.SupConLoss(0.2, summation="in"),
+    keras_supcon.ContrastiveModel: lambda: keras_supcon.NTLogisticLoss(0.2, bias=-2.0),
     models.EncoderModel: lambda: "sparse_categorical_crossentropy",
     models.PretrainingModel: lambda: keras_supcon.SupConLoss(0.2),
     keras_supcon.LinearClassifier: lambda: "sparse_categorical_crossentropy",

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_supcon._keras_internals import own_metrics, strategy_of
 from keras_supcon.arguments import is_number
-from keras_supcon.models.temperature import loss_with_temperature
+from keras_supcon.models.learned_options import loss_with_option
 
 
 class TemperatureSchedule(keras.callbacks.Callback):
@@ -74,7 +74,7 @@ class TemperatureSchedule(keras.callbacks.Callback):
                 "The temperature should be learned or scheduled, not both. Received: "
                 "`TemperatureSchedule` for a model with learnable_temperature=True"
             )
-        self._loss = loss_with_temperature(model)
+        self._loss = loss_with_option(model, "temperature")
         _claim(self._loss, model)
         self._state = _state_of(model, self._loss)
 

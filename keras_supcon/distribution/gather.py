@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from keras import ops
+
 from keras_supcon._keras_internals import is_tracing_for_xla
 from keras_supcon.distribution.replicas import replica_context
 from keras_supcon.typing import Tensor
@@ -103,3 +105,25 @@ def whole_batch_factor(count: Tensor, is_of_rows: bool = False) -> Tensor | None
         return None
     total = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
     return tf.math.divide_no_nan(count * tf.cast(context.num_replicas_in_sync, count.dtype), total)
+
+
+def whole_batch_mean(values: Tensor) -> Tensor:
+    """Computes means over the samples of the global batch, whatever the replicas hold of it.
+
+    On JAX, where `keras.distribution` gives every array its global meaning, that is the mean.
+
+    Args:
+        values: Float tensor `(k, batch)`.
+
+    Returns:
+        Float tensor `(k,)`, the same on all replicas, without gradient. 0 for an empty batch.
+    """
+    values = ops.stop_gradient(values)
+    count = ops.zeros_like(values[:1]) + 1.0
+    sums = ops.sum(ops.concatenate([values, count], axis=0), axis=1)
+    context = replica_context()
+    if context is not None:
+        import tensorflow as tf
+
+        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+    return sums[:-1] / ops.maximum(sums[-1], 1.0)

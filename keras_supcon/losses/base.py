@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_supcon.losses.function_loss import FunctionLoss
-from keras_supcon.losses.temperature import check_temperature_number, temperature_given_to
+from keras_supcon.losses.learned_options import options_given_to
+from keras_supcon.losses.temperature import check_temperature_number
 from keras_supcon.ops.normalization import convert_rows
 from keras_supcon.ops.standardize import refuse_large_floats, standardize_labels
 from keras_supcon.typing import Tensor
@@ -99,14 +100,20 @@ class ContrastiveLoss(FunctionLoss):
     def call(self, y_true: Tensor, y_pred: Tensor, **inputs: Any) -> Tensor:
         """Returns the loss of each sample; `inputs` are further arguments of the call."""
         options = self._options()
-        if self.has_temperature:
-            options["temperature"] = self._temperature_in_use()
+        if self._temperature_now is not None:
+            options["temperature"] = self._temperature_now()
+        options |= options_given_to(self)
         return self.function(y_true, y_pred, **{**options, **inputs})
 
     @property
     def has_temperature(self) -> bool:
         """True if `temperature` is one of the options."""
         return "temperature" in self._option_names
+
+    @property
+    def has_bias(self) -> bool:
+        """True if `bias` is one of the options."""
+        return "bias" in self._option_names
 
     def move_temperature(self, temperature: float, now: Callable[[], Any]) -> None:
         """Changes the temperature while a model trains, for
@@ -122,9 +129,3 @@ class ContrastiveLoss(FunctionLoss):
         """
         self.__dict__["temperature"] = check_temperature_number(temperature)
         self._temperature_now = now
-
-    def _temperature_in_use(self) -> Any:
-        given = temperature_given_to(self)
-        if given is not None:
-            return given
-        return self.temperature if self._temperature_now is None else self._temperature_now()

@@ -8,10 +8,14 @@ from typing import Any, ClassVar
 import keras
 
 from keras_supcon.deprecation import deprecate_positional
+from keras_supcon.losses.bias import check_bias_number
 from keras_supcon.losses.options import options_of, with_argument_lines
 from keras_supcon.losses.replica_scaled import OF_KERAS, ReplicaScaledLoss
 from keras_supcon.losses.temperature import check_temperature_number
 from keras_supcon.typing import Tensor
+
+# Options that may be tensors in a call, and not in a constructor.
+_NUMBERS = {"temperature": check_temperature_number, "bias": check_bias_number}
 
 
 class FunctionLoss(ReplicaScaledLoss):
@@ -54,8 +58,9 @@ class FunctionLoss(ReplicaScaledLoss):
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         options = self.function.check_options(options)
-        if "temperature" in options:
-            check_temperature_number(options["temperature"])  # no tensor
+        for name, check in _NUMBERS.items():
+            if name in options:
+                check(options[name])
         for option, value in options.items():
             setattr(self, option, value)
         self._option_names = tuple(options)

@@ -11,6 +11,7 @@ from keras_supcon.arguments import (
     check_class_id_or_none,
     check_whole_number_or_none,
 )
+from keras_supcon.losses.bias import check_bias
 from keras_supcon.losses.temperature import check_temperature
 
 # What a loss function is called on; its other arguments are options.
@@ -19,6 +20,7 @@ INPUTS = ("y_true", "y_pred", "keys", "queue", "queue_labels", "pair_weights", "
 Check = Callable[[str, Any], Any]
 _SHARED_CHECKS: dict[str, Check] = {
     "temperature": lambda _, value: check_temperature(value),
+    "bias": lambda _, value: check_bias(value),
     "block_size": functools.partial(check_whole_number_or_none, at_least=1),
     "ignore_class": check_class_id_or_none,
 }

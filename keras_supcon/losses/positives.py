@@ -112,12 +112,7 @@ def label_pairs(
         return _of_function(y_true, positives, batch_size, queue_labels, queue_size)
     kind = _KINDS[positives]
     labels = kind.read(y_true, "y_true", batch_size)
-    if level_weights is not None and len(level_weights) != labels.shape[1]:
-        raise ValueError(
-            f"`level_weights` should be a number for each of the {labels.shape[1]} levels of "
-            f"`y_true`. Received: level_weights={level_weights}"
-        )
-    factors = level_weights or (1.0,) * labels.shape[1]
+    factors = _level_factors(level_weights, labels)
     own = kind.own(labels, factors)
     is_labeled = ops.any(labels > 0 if kind.read is not _read_levels else labels >= 0, axis=1)
     own = ops.where(is_labeled, own, ops.ones_like(own))
@@ -127,6 +122,47 @@ def label_pairs(
     return LabelPairs(
         lambda own, other: kind.weight(own, other, factors), labels, True, own, rows, is_empty
     )
+
+
+class Levels(NamedTuple):
+    """Class ids of a hierarchy, a column for each level."""
+
+    labels: Tensor
+    """int32 `(batch, levels)`, -1 for unknown."""
+    queue_labels: Tensor | None
+    """int32 `(queue, levels)`, -2 for the entries of an empty slot; None for no labels."""
+    weights: tuple[float, ...]
+    """A weight for each level."""
+
+
+def read_levels(
+    y_true: Tensor,
+    batch_size: int | None,
+    level_weights: tuple[float, ...] | None = None,
+    queue_labels: Tensor | None = None,
+) -> Levels:
+    """Returns the levels of a hierarchy one by one, for losses that compare them.
+
+    Args:
+        y_true: Class ids `(batch, levels)`.
+        batch_size: Number of samples, None if it is not known.
+        level_weights: Weights of the levels; None for 1.
+        queue_labels: Class ids of a queue `(queue, levels)`; None for all unlabeled.
+
+    Raises:
+        ValueError: If labels have another form.
+    """
+    labels = _read_levels(y_true, "y_true", batch_size)
+    factors, of_queue = _level_factors(level_weights, labels), None
+    if queue_labels is not None:
+        of_queue, is_empty = _queue_rows(_KINDS["hierarchy"], queue_labels, labels, None)
+        if of_queue.shape[1] != labels.shape[1]:
+            raise ValueError(
+                f"`queue_labels` should have the {labels.shape[1]} levels of `y_true`. Received: "
+                f"queue_labels.shape={tuple(of_queue.shape)}"
+            )
+        of_queue = ops.where(is_empty[:, None], -2, of_queue)
+    return Levels(labels, of_queue, factors)
 
 
 def matrix_pairs(
@@ -168,6 +204,16 @@ def matrix_pairs(
     if queue_size is not None:
         of_queue = global_size + ops.arange(queue_size, dtype="int32")[:, None]
     return LabelPairs(weight, columns, queue_labels=of_queue)
+
+
+def _level_factors(level_weights: tuple[float, ...] | None, labels: Tensor) -> tuple[float, ...]:
+    """Returns a weight for each column of labels."""
+    if level_weights is not None and len(level_weights) != labels.shape[1]:
+        raise ValueError(
+            f"`level_weights` should be a number for each of the {labels.shape[1]} levels of "
+            f"`y_true`. Received: level_weights={level_weights}"
+        )
+    return level_weights or (1.0,) * labels.shape[1]
 
 
 class _Kind(NamedTuple):

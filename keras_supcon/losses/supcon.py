@@ -6,8 +6,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_supcon.arguments import check_class_id_or_none, check_whole_number_or_none
+from keras_supcon.arguments import (
+    check_bool,
+    check_class_id_or_none,
+    check_whole_number_or_none,
+)
 from keras_supcon.losses.function_loss import takes_options
+from keras_supcon.losses.level_constraint import check_level_constraint, constrained_loss
 from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
 from keras_supcon.losses.positives import (
@@ -15,6 +20,7 @@ from keras_supcon.losses.positives import (
     check_level_weights,
     check_positives,
     check_together,
+    read_levels,
 )
 from keras_supcon.ops import Contrast
 from keras_supcon.ops.weighted_contrast import Weight
@@ -23,18 +29,23 @@ from keras_supcon.typing import Tensor
 
 def _check_together(
     *,
+    summation: str,
     positives_cap: int | None,
     in_batch_keys: bool,
     ignore_class: int | None,
     self_supervised_class: int | None,
+    positives: Any,
+    level_constraint: bool,
     **options: Any,
 ) -> None:
     check_together(
         positives_cap=positives_cap,
         ignore_class=ignore_class,
         self_supervised_class=self_supervised_class,
+        positives=positives,
         **options,
     )
+    check_level_constraint(level_constraint, positives, summation)
     if self_supervised_class is not None and self_supervised_class == ignore_class:
         raise ValueError(
             "`self_supervised_class` should be another class than `ignore_class`. Received: "
@@ -56,6 +67,7 @@ def _check_together(
     self_supervised_class=check_class_id_or_none,
     positives=check_positives,
     level_weights=check_level_weights,
+    level_constraint=check_bool,
 )
 def supcon_loss(
     y_true: Tensor,
@@ -76,6 +88,7 @@ def supcon_loss(
     self_supervised_class: int | None = None,
     positives: str | Weight = "class",
     level_weights: tuple[float, ...] | None = None,
+    level_constraint: bool = False,
     keys: Tensor | None = None,
     queue: Tensor | None = None,
     queue_labels: Tensor | None = None,
@@ -148,6 +161,10 @@ def supcon_loss(
             function of the labels `(a, k)` and `(c, k)` of two blocks of samples that returns
             weights `(a, c)` of at least 0; a negative one makes the losses NaN.
         level_weights: A positive number for each level of `"hierarchy"`; None for 1.
+        level_constraint: Whether each level of `"hierarchy"`, from coarse to fine, has a loss of
+            its own, of which none counts as less than that of a finer level over the batch. Their
+            mean, weighted by `level_weights`, takes the place of weights of pairs. The time is that
+            of a loss for each level. Only with `summation="out"`.
         keys: Projections of another encoder, of the shape of `y_pred`, which then holds anchors
             only: the candidates in its stead. The keys of an anchor's own sample are positives,
             also of an unlabeled one, and none is left out as the anchor itself. None contrasts the
@@ -175,7 +192,8 @@ def supcon_loss(
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, equations 2 and 3. The other
         denominators and the limit on positives are options of the authors' code. Mildenberger et
         al., A Tale of Two Classes: Adapting Supervised Contrastive Learning to Binary Imbalanced
-        Datasets, CVPR 2025, for `self_supervised_class`.
+        Datasets, CVPR 2025, for `self_supervised_class`. Zhang et al., Use All the Labels: A
+        Hierarchical Multi-Label Contrastive Learning Framework, CVPR 2022, for `level_constraint`.
 
     Example:
 
@@ -186,6 +204,33 @@ def supcon_loss(
     >>> print(np.asarray(loss).round(4))  # ln 3: all other rows are equally near
     [1.0986 1.0986 1.0986 1.0986]
     """
+    if level_constraint:
+        if pair_weights is not None:
+            raise ValueError(
+                "`pair_weights` should be None with level_constraint=True, which needs labels. "
+                f"Received: pair_weights of shape {tuple(ops.shape(pair_weights))}"
+            )
+        of_classes = functools.partial(
+            supcon_loss,
+            y_pred=y_pred,
+            temperature=temperature,
+            denominator=denominator,
+            contrast_mode=contrast_mode,
+            scale_by_temperature=scale_by_temperature,
+            normalize=normalize,
+            gather=gather,
+            block_size=block_size,
+            in_batch_keys=in_batch_keys,
+            trainable_keys=trainable_keys,
+            keys=keys,
+            queue=queue,
+        )
+        batch_size = ops.convert_to_tensor(y_pred).shape[0]
+        return constrained_loss(
+            lambda ids, of_queue: of_classes(ids, queue_labels=of_queue),
+            read_levels(y_true, batch_size, level_weights, queue_labels),
+            gather,
+        )
     batch = loss_contrast(
         y_true,
         y_pred,
@@ -332,6 +377,7 @@ class SupConLoss(TakesPositives):
         self_supervised_class: int | None = None,
         positives: str | Weight = "class",
         level_weights: tuple[float, ...] | None = None,
+        level_constraint: bool = False,
         reduction: str | None = "sum_over_batch_size",
         name: str = "supcon_loss",
         dtype: Any = None,

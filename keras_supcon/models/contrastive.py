@@ -12,6 +12,7 @@ from keras_supcon.layers import ClassCenters, ProjectionHead
 from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.logit_adjusted import check_class_counts, log_priors
 from keras_supcon.losses.subset_mean import SubsetMean
+from keras_supcon.models.bias import LearnsBias
 from keras_supcon.models.joint_classifier import (
     class_labels,
     cross_entropy,
@@ -25,7 +26,7 @@ from keras_supcon.typing import Tensor, TensorTree
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
-class ContrastiveModel(LearnsTemperature, PretrainingModel):
+class ContrastiveModel(LearnsTemperature, LearnsBias, PretrainingModel):
     """Trains augmented views of an encoder and a projection head by a contrastive loss.
 
     A training step makes `num_views` augmented views of every image. All views pass through the
@@ -101,6 +102,9 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
             logits. Each step limits this scale to 100, or to its first value if that is higher.
             Neither LARS nor the optimizers of Keras decay the weight. The temperature is in the
             logs of `fit`.
+        learnable_bias: Whether the bias of the loss is learned, as in SigLIP. It begins with that
+            of the compiled loss, such as `NTLogisticLoss(bias=-10.0)`. One weight is added to it,
+            which does not decay. The bias is in the logs of `fit`.
         **kwargs: `name`, `dtype` and the other arguments of `keras.Model`. With an encoder in
             `"mixed_float16"` this is the default dtype of the model, so that `compile` scales the
             loss.
@@ -108,14 +112,15 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
     Attributes:
         temperature: Present temperature of the compiled loss, None for a loss without one. Read
             only.
+        bias: Present bias of the compiled loss, None for a loss without one. Read only.
 
     Raises:
         ValueError: If an argument is of the wrong kind, or `num_views` is not that of the
             `MultiView`; if the encoder has several outputs, or one that is not of rank 2; if the
             rank of the inputs is neither that of the encoder nor one more. By `fit` and `evaluate`,
             before the first step: for arrays of labels that the loss does not take, for metrics of
-            class scores beside a contrastive loss, and with `learnable_temperature` for a loss
-            without a temperature.
+            class scores beside a contrastive loss, with `learnable_temperature` for a loss without
+            a temperature, and with `learnable_bias` for a loss without a bias.
 
     Warns:
         UserWarning: If pixels of a range such as 0..255 reach a convolution or dense layer with
@@ -124,7 +129,8 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.1. Radford et al.,
         Learning Transferable Visual Models From Natural Language Supervision, ICML 2021, section
-        2.5 (learned temperature).
+        2.5 (learned temperature). Zhai et al., Sigmoid Loss for Language Image Pre-Training, ICCV
+        2023 (learned bias).
 
     Example:
 
@@ -153,6 +159,7 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
         micro_batch_size: int | None = None,
         augment_in_evaluation: bool = True,
         learnable_temperature: bool = False,
+        learnable_bias: bool = False,
         classifier: keras.layers.Layer | int | None = None,
         classifier_weight: float = 1.0,
         stop_gradient: bool = False,
@@ -188,6 +195,8 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
             self._classifier_accuracy = keras.metrics.Mean(name="classifier_accuracy")
         if learnable_temperature:
             self.make_temperature_learnable()
+        if learnable_bias:
+            self.make_bias_learnable()
 
     @property
     def needs_labels(self) -> bool:
@@ -268,6 +277,7 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
             **super().get_config(),
             "projection_head": keras.saving.serialize_keras_object(self.projection_head),
             "learnable_temperature": self.learnable_temperature,
+            "learnable_bias": self.learnable_bias,
             "classifier": keras.saving.serialize_keras_object(self.classifier),
             "classifier_weight": self.classifier_weight,
             "stop_gradient": self.stop_gradient,

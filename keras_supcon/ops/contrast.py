@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from keras_supcon.ops.bias import shifted, with_bias, with_bias_of_pairs
 from keras_supcon.ops.blocks import fits_one_block
 from keras_supcon.ops.classes import at_least_one, class_groups, ranks_in_group
 from keras_supcon.ops.pair_sum import pair_max, pair_sum
@@ -335,6 +336,7 @@ class Contrast:
         anchor_features: Features | None = None,
         contrast_features: Features | None = None,
         weightings: Sequence[Weighting] | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Computes `ops.pair_sum` over all contrast rows.
 
@@ -348,6 +350,7 @@ class Contrast:
             contrast_features: The same for contrast rows.
             weightings: Weights of the pairs, from `label_weightings`, or from `weightings` of a
                 contrast of the same samples; None for 1.
+            bias: Scalar tensor with gradient that is added to every dot product; None for 0.
 
         Returns:
             Float tensor `(anchors,)`.
@@ -364,16 +367,23 @@ class Contrast:
             contrasts = part.features
             if contrast_features is not None:
                 contrasts = contrast_features(contrasts)
-                if part.rows.present is not None:
-                    contrasts = _zero_where(part.rows.present == 0, contrasts)
+            value_of_part, slope_of_part = value, slope
+            if bias is not None and are_same:
+                anchors, shift = with_bias_of_pairs(anchors, bias)
+                anchors = _zero_where_absent(part.rows, anchors)
+                value_of_part, slope_of_part = shifted(value, slope, shift)
+            elif bias is not None:
+                anchors, contrasts = with_bias(anchors, contrasts, bias)
+            if bias is not None or contrast_features is not None:
+                contrasts = _zero_where_absent(part.rows, contrasts)
             part_sum = pair_sum(
                 anchors,
                 self._anchor_rows,
                 None if are_same else contrasts,
                 part.rows,
                 part_pairs,
-                value,
-                slope,
+                value_of_part,
+                slope_of_part,
                 parameter,
                 self.block_size,
                 part.is_constant,
@@ -689,6 +699,11 @@ def _zero_where(is_ignored: Tensor, rows: Tensor) -> Tensor:
         ops.zeros((), dtype=rows.dtype),
         rows,
     )
+
+
+def _zero_where_absent(rows: Rows, features: Tensor) -> Tensor:
+    """Sets the features of rows that are in no pair to 0, as `pair_sum` wants them."""
+    return features if rows.present is None else _zero_where(rows.present == 0, features)
 
 
 def _with_presence(rows: Sequence[Rows], features: Sequence[Tensor]) -> Sequence[Rows]:

@@ -73,7 +73,9 @@ class WeightedContrast(Contrast):
             lambda own, other: ops.where(pairs.weight(own, other) > 0, 0.0, 1.0),
             pairs.is_symmetric,
         )
-        self._own_weights = None if pairs.own is None else self.of_samples(pairs.own)
+        self._own_weights = None
+        if pairs.own is not None:
+            self._own_weights = self.of_samples(ops.cast(pairs.own, self._anchors.dtype))
 
     @property
     def positives(self) -> PairSet:

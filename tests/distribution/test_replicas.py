@@ -42,7 +42,7 @@ def test_without_gathering_each_replica_contrasts_with_its_own_rows(rng, strateg
 CLASS_IDS = np.array([0, 1, 0, 2, -1, 1, 0, 1])
 
 
-def of_labels(ids, z, kind, **options):
+def of_labels(ids, z, kind, function=losses.supcon_loss, **options):
     """The loss of other labels, which follow from class ids."""
     import tensorflow as tf
 
@@ -53,7 +53,7 @@ def of_labels(ids, z, kind, **options):
         labels = tf.cast(tf.abs(ids[:, None] - [[0.0, 1.0, 2.0]]) <= 1, "float32")
     if kind == "soft":
         labels = labels / tf.reduce_sum(labels, axis=1, keepdims=True)
-    return losses.supcon_loss(labels, z, positives=kind, **options)
+    return function(labels, z, positives=kind, **options)
 
 
 def of_matrix(ids, z, **options):
@@ -78,6 +78,9 @@ LOSSES = {
     ),
     "supcon of a hierarchy with keys": functools.partial(
         of_labels, kind="hierarchy", denominator="only_negatives"
+    ),
+    "supcon of constrained levels": functools.partial(
+        of_labels, kind="hierarchy", level_constraint=True, level_weights=(1.0, 2.0), block_size=3
     ),
     "supcon of a matrix": functools.partial(of_matrix, block_size=3),
     "supcon in blocks": functools.partial(losses.supcon_loss, block_size=3),
@@ -144,6 +147,12 @@ LOSSES = {
         losses.spread_loss, trainable_keys=True, block_size=3
     ),
     "ntlogistic": losses.ntlogistic_loss,
+    "sigmoid": functools.partial(
+        losses.ntlogistic_loss, bias=-2.0, pair_reduction="sum", block_size=3
+    ),
+    "sigmoid of soft labels with keys": functools.partial(
+        of_labels, kind="soft", function=losses.ntlogistic_loss, bias=-2.0, pair_reduction="sum"
+    ),
     "npairs": losses.npairs_loss,
     "max_margin": losses.max_margin_loss,
     "triplet": losses.triplet_loss,
@@ -205,6 +214,48 @@ def test_loss_and_gradient_of_uneven_shares_are_those_of_the_whole_batch(rng, st
     of_replica = strategy.experimental_distribute_values_from_function(
         lambda context: (
             tf.constant(class_ids[shares[context.replica_id_in_sync_group]]),
+            tf.constant(projections[shares[context.replica_id_in_sync_group]]),
+        )
+    )
+    results = tf.function(lambda: strategy.run(step, args=of_replica), autograph=False)()
+    for actual, whole in zip(results, expected, strict=True):
+        actual = np.concatenate(
+            [part.numpy() for part in strategy.experimental_local_results(actual)]
+        )
+        np.testing.assert_allclose(actual, whole, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_levels_are_compared_over_all_replicas(rng, strategy):
+    """One replica alone would choose another level than the batch of both."""
+    import tensorflow as tf
+
+    levels = np.array([[0, 0], [0, 1], [1, 2], [1, 2], [1, 3], [0, 0], [0, 1], [1, 3]])
+    shares = [slice(0, 5), slice(5, 8)]
+
+    def loss(labels, z):
+        return losses.supcon_loss(labels, z, positives="hierarchy", level_constraint=True)
+
+    def fine_is_larger(z, share):
+        means = [losses.supcon_loss(levels[:, one], z).numpy()[share].mean() for one in (0, 1)]
+        return means[1] > means[0]
+
+    differ = 0
+    while not differ:
+        projections = rng.normal(size=(8, 2, 4)).astype("float32")
+        of_batch, *of_shares = (fine_is_larger(projections, one) for one in (slice(None), *shares))
+        differ = sum(one != of_batch for one in of_shares)
+
+    def step(labels, z):
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            values = loss(labels, z)
+        return values, tape.gradient(values, z)
+
+    expected = step(tf.constant(levels), tf.constant(projections))
+    of_replica = strategy.experimental_distribute_values_from_function(
+        lambda context: (
+            tf.constant(levels[shares[context.replica_id_in_sync_group]]),
             tf.constant(projections[shares[context.replica_id_in_sync_group]]),
         )
     )

@@ -223,6 +223,23 @@ def balanced_supcon(
     return rows.per_sample(losses, contrast_mode)
 
 
+def constrained_levels(level_losses, level_weights) -> np.ndarray:
+    """Losses of samples whose mean is a mean over levels, each with the largest mean loss of the
+    level itself and of finer ones.
+
+    Args:
+        level_losses: `(levels, ..., batch)`, from coarse to fine.
+        level_weights: A number for each level.
+    """
+    level_losses, total = np.stack(level_losses), 0.0
+    means = level_losses.mean(axis=-1)
+    for level, weight in enumerate(level_weights):
+        chosen = level + np.argmax(np.real(means[level:]), axis=0)
+        largest = np.take_along_axis(level_losses, chosen[None, ..., None], axis=0)[0]
+        total = total + weight * largest
+    return total / sum(level_weights)
+
+
 def sincere(class_ids, projections, temperature=0.1, epsilon=0.0, normalize=True, **candidates):
     rows = Rows(class_ids, projections, normalize, **candidates)
     losses = {}
@@ -269,21 +286,61 @@ def ntxent(projections, temperature=0.1, keys=None, **candidates) -> np.ndarray:
     return flat.reshape(*flat.shape[:-1], batch, views).mean(axis=-1)
 
 
-def ntlogistic(class_ids, projections, temperature=0.1, normalize=True, **candidates) -> np.ndarray:
+def ntlogistic(
+    class_ids,
+    projections,
+    temperature=0.1,
+    normalize=True,
+    bias=0.0,
+    pair_reduction="mean",
+    **candidates,
+) -> np.ndarray:
     rows = Rows(class_ids, projections, normalize, **candidates)
     losses = {}
     for i in rows.anchors("all"):
         positives, negatives = rows.split(i, None)
-        losses[i] = np.zeros(rows.z.shape[1:-1], rows.z.dtype)
-        if positives:
-            losses[i] = sum(
-                np.log(1 + np.exp(-rows.dot(i, j) / temperature)) for j in positives
-            ) / len(positives)
-            if negatives:
-                losses[i] = losses[i] + sum(
-                    np.log(1 + np.exp(rows.dot(i, j) / temperature)) for j in negatives
-                ) / len(negatives)
+        pull, push = dict.fromkeys(positives, 1.0), negatives
+        losses[i] = _logistic(rows, i, pull, push, temperature, bias, pair_reduction)
     return rows.per_sample(losses)
+
+
+def weighted_ntlogistic(
+    weights,
+    projections,
+    temperature=0.1,
+    normalize=True,
+    bias=0.0,
+    pair_reduction="mean",
+    **candidates,
+) -> np.ndarray:
+    """The same with weights of pairs, as for `weighted_supcon`."""
+    rows = Rows([-1] * projections.shape[-3], projections, normalize, **candidates)
+    losses = {}
+    for i in rows.anchors("all"):
+        others = [j for pairs in rows.split(i, None) for j in pairs]
+        w = {j: weights[rows.sample[i]][rows.sample[j]] for j in others}
+        pull = {j: w[j] for j in others if w[j] > 0}
+        push = [j for j in others if w[j] == 0 and rows.sample[j] != rows.sample[i]]
+        losses[i] = _logistic(rows, i, pull, push, temperature, bias, pair_reduction)
+    return rows.per_sample(losses)
+
+
+def _logistic(rows, i, pull, push, temperature, bias, pair_reduction) -> np.ndarray:
+    """The loss of an anchor, with the weights of its positives and the list of its negatives."""
+    zero = np.zeros(np.broadcast_shapes(rows.z.shape[1:-1], np.shape(bias)), rows.z.dtype)
+    if not pull:
+        return zero
+
+    def softplus(x):
+        is_large = np.real(x) > 0
+        return np.where(is_large, x, 0) + np.log(1 + np.exp(np.where(is_large, -x, x)))
+
+    logits = {j: rows.dot(i, j) / temperature + bias for j in [*pull, *push]}
+    of_positives = sum(w * softplus(-logits[j]) for j, w in pull.items())
+    of_negatives = sum((softplus(logits[j]) for j in push), zero)
+    if pair_reduction == "sum":
+        return of_positives + of_negatives
+    return of_positives / sum(pull.values()) + of_negatives / max(len(push), 1)
 
 
 def max_margin(class_ids, projections, margin=1.0, normalize=True, **candidates) -> np.ndarray:

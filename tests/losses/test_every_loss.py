@@ -31,6 +31,13 @@ CASES = {
         keras_supcon.NTLogisticLoss(temperature=0.3),
         lambda y, z: double_loop.ntlogistic(y, z, 0.3),
     ),
+    "sigmoid": (
+        lambda y, z, **options: losses.ntlogistic_loss(
+            y, z, 0.3, bias=-1.5, pair_reduction="sum", **options
+        ),
+        keras_supcon.NTLogisticLoss(temperature=0.3, bias=-1.5, pair_reduction="sum"),
+        lambda y, z: double_loop.ntlogistic(y, z, 0.3, bias=-1.5, pair_reduction="sum"),
+    ),
     "sincere": (
         lambda y, z, **options: losses.sincere_loss(y, z, 0.3, **options),
         keras_supcon.SINCERELoss(temperature=0.3),
@@ -267,6 +274,14 @@ def test_refuses_multi_hot_rows_and_labels_of_another_length(name):
         (
             lambda: keras_supcon.NTLogisticLoss(temperature=-1),
             "`temperature` should be a positive number",
+        ),
+        (
+            lambda: keras_supcon.NTLogisticLoss(bias=float("inf")),
+            "`bias` should be a number from -1e15 to 1e15. Received: bias=inf",
+        ),
+        (
+            lambda: keras_supcon.NTLogisticLoss(bias=ops.ones(())),
+            "`bias` should be a number from -1e15 to 1e15. Received: bias=",
         ),
         (
             lambda: keras_supcon.MaxMarginLoss(margin=0),

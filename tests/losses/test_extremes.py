@@ -29,6 +29,12 @@ LOSSES = {
     "spread, one positive": lambda **options: keras_supcon.SpreadLoss(
         1e15, spread_weight=0.9, denominator="one_positive", **options
     ),
+    "sigmoid, lowest bias": lambda **options: keras_supcon.NTLogisticLoss(
+        1e-15, bias=-1e15, pair_reduction="sum", **options
+    ),
+    "sigmoid, highest bias": lambda **options: keras_supcon.NTLogisticLoss(
+        1e15, bias=1e15, pair_reduction="sum", **options
+    ),
     "npairs": keras_supcon.NPairsLoss,
     "max_margin": lambda **options: keras_supcon.MaxMarginLoss(1e15, **options),
     "triplet all": lambda **options: keras_supcon.TripletLoss(1e30, **options),
@@ -111,6 +117,10 @@ def test_queues_and_metrics_take_float64_rows_beyond_float32(rng):
         ),
         (lambda: keras_supcon.NTXentLoss(1e16), r"`temperature` should be from 1e-15"),
         (lambda: keras_supcon.NTLogisticLoss(1e-16), r"`temperature` should be from 1e-15"),
+        (
+            lambda: keras_supcon.NTLogisticLoss(bias=2e16),
+            r"`bias` should be a number from -1e15 to 1e15. Received: bias=2e\+16",
+        ),
         (
             lambda: losses.supcon_loss([0, 0], np.eye(2), 1e-300),
             r"`temperature` should be from 1e-15",

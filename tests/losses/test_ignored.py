@@ -20,6 +20,9 @@ LOSSES = {
     "balanced": losses.balanced_supcon_loss,
     "npairs": losses.npairs_loss,
     "ntlogistic": functools.partial(losses.ntlogistic_loss, temperature=0.3),
+    "sigmoid": functools.partial(
+        losses.ntlogistic_loss, temperature=0.3, bias=-2.0, pair_reduction="sum"
+    ),
     "max_margin": functools.partial(losses.max_margin_loss, margin=1.4),
     "triplet all": functools.partial(losses.triplet_loss, margin=0.5, mining="all"),
     "triplet semi_hard": functools.partial(losses.triplet_loss, margin=0.5, mining="semi_hard"),

@@ -49,6 +49,11 @@ LOSSES = {
         functools.partial(double_loop.spread, temperature=0.3, spread_weight=0.7),
         keras_supcon.SpreadLoss(temperature=0.3, spread_weight=0.7),
     ),
+    "sigmoid": (
+        functools.partial(losses.ntlogistic_loss, temperature=0.3, bias=-2.0, pair_reduction="sum"),
+        functools.partial(double_loop.ntlogistic, temperature=0.3, bias=-2.0, pair_reduction="sum"),
+        keras_supcon.NTLogisticLoss(temperature=0.3, bias=-2.0, pair_reduction="sum"),
+    ),
     "npairs": (
         losses.npairs_loss,
         functools.partial(double_loop.supcon, temperature=1.0),

@@ -61,6 +61,10 @@ def test_help_on_class_and_call_describes_every_argument(cls):
 
 WRONG = {
     "temperature": 0,
+    "bias": "0",
+    "pair_reduction": "max",
+    "positives": "classes",
+    "level_constraint": "yes",
     "student_temperature": 0,
     "teacher_temperature": -1,
     "margin": -1,

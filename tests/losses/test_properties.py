@@ -162,6 +162,10 @@ RELATIVES = {
     "ntlogistic": (losses.ntlogistic_loss, double_loop.ntlogistic),
     "balanced": (losses.balanced_supcon_loss, double_loop.balanced_supcon),
     "spread": (losses.spread_loss, double_loop.spread),
+    "sigmoid": (
+        functools.partial(losses.ntlogistic_loss, bias=-3.0, pair_reduction="sum"),
+        functools.partial(double_loop.ntlogistic, bias=-3.0, pair_reduction="sum"),
+    ),
     "npairs": (losses.npairs_loss, lambda y, z: double_loop.supcon(y, z, 1.0)),
     "max_margin": (losses.max_margin_loss, double_loop.max_margin),
     "triplet all": (losses.triplet_loss, double_loop.triplet),

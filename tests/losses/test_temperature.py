@@ -92,6 +92,20 @@ def test_the_gradient_of_the_other_losses_is_exact(rng, normalize):
     )
 
 
+@pytest.mark.parametrize("pair_reduction", ["mean", "sum"])
+@pytest.mark.parametrize("has_queue", [False, True])
+def test_the_gradient_of_a_loss_with_a_bias_is_exact(rng, pair_reduction, has_queue):
+    projections, options = rng.normal(size=(9, 2, 4)).astype(DTYPE), {"bias": -1.5}
+    options["pair_reduction"] = pair_reduction
+    if has_queue:
+        options["queue"] = rng.normal(size=(5, 4)).astype(DTYPE)
+    check(
+        lambda tensor: losses.ntlogistic_loss(CLASS_IDS, projections, tensor, **options),
+        lambda tau: double_loop.ntlogistic(CLASS_IDS, projections, tau, **options),
+        0.3,
+    )
+
+
 def test_a_loss_that_is_scaled_by_the_temperature_has_the_gradient_of_the_product(rng):
     projections = rng.normal(size=(9, 2, 4)).astype(DTYPE)
     check(
