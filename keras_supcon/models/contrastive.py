@@ -15,6 +15,7 @@ from keras_supcon.models.joint_classifier import (
     last_layer,
     make_classifier,
 )
+from keras_supcon.models.positive_warnings import warn_of_few_positives
 from keras_supcon.models.pretraining import PretrainingModel, Projector
 from keras_supcon.models.projection import check_head, project_features
 from keras_supcon.models.temperature import LearnsTemperature
@@ -109,7 +110,8 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
 
     Warns:
         UserWarning: If pixels of a range such as 0..255 reach a convolution or dense layer with
-            nothing that scales them, or `augmenter` rescales them.
+            nothing that scales them, or `augmenter` rescales them. By `fit`, for arrays whose
+            random batches will have no other sample of the class of most samples.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.1. Radford et al.,
@@ -180,6 +182,11 @@ class ContrastiveModel(LearnsTemperature, PretrainingModel):
     def num_label_classes(self) -> int | None:
         last = None if self.classifier is None else last_layer(self.classifier)
         return getattr(last, "units", None)
+
+    def prepare_fit(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        prepared = super().prepare_fit(arguments)
+        warn_of_few_positives(self, arguments)
+        return prepared
 
     def build_networks(self, view: TensorTree) -> None:
         if self.classifier is None:
