@@ -7,6 +7,7 @@ several for the class.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,8 +60,7 @@ def check_class_weight(class_weight: Any, num_classes: int | None = None) -> dic
 def weigh_classes(arguments: dict[str, Any], class_weight: Mapping[int, float]) -> dict[str, Any]:
     """Returns the arguments of `fit` with weights of samples in place of those of classes.
 
-    Generators and the loaders of other libraries stay as they are: Keras refuses `class_weight`
-    beside them.
+    The loaders of other libraries stay as they are: Keras refuses `class_weight` beside them.
 
     Args:
         arguments: Arguments of `fit` by name.
@@ -68,13 +68,15 @@ def weigh_classes(arguments: dict[str, Any], class_weight: Mapping[int, float]) 
 
     Raises:
         ValueError: If the data do not go with them. Batches of `tf.data` with other labels raise
-            `InvalidArgumentError`, and those of a `PyDataset` `ValueError`, when they are read.
+            `InvalidArgumentError`, and others `ValueError`, when they are read.
     """
     x = arguments.get("x")
     if hasattr(x, "element_spec"):
         arguments = {**arguments, "x": _weigh_tf_data(x, class_weight)}
     elif isinstance(x, keras.utils.PyDataset):
         arguments = {**arguments, "x": _WeighedBatches(x, class_weight)}
+    elif isinstance(x, types.GeneratorType):
+        arguments = {**arguments, "x": (_weighed(batch, class_weight) for batch in x)}
     elif holds_samples(x):
         sample_weight = arguments.get("sample_weight")
         sample_weight = weigh_batch(arguments.get("y"), sample_weight, class_weight)
@@ -126,6 +128,13 @@ def weigh_batch(y: Any, sample_weight: Any, class_weight: Mapping[int, float]) -
     return weights_of_samples(y, class_weight)
 
 
+def _weighed(
+    batch: TensorTree, class_weight: Mapping[int, float]
+) -> tuple[TensorTree, TensorTree, np.ndarray]:
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    return x, y, weigh_batch(y, sample_weight, class_weight)
+
+
 def _check_parts(has_labels: bool, has_weights: bool) -> None:
     if has_weights:
         raise ValueError(
@@ -153,8 +162,7 @@ class _WeighedBatches(keras.utils.PyDataset):
         return len(self._batches)
 
     def __getitem__(self, number: int) -> tuple[TensorTree, TensorTree, np.ndarray]:
-        batch = keras.utils.unpack_x_y_sample_weight(self._batches[number])
-        return (*batch[:2], weigh_batch(*batch[1:], self._class_weight))
+        return _weighed(self._batches[number], self._class_weight)
 
     def on_epoch_begin(self) -> None:
         self._batches.on_epoch_begin()

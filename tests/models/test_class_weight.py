@@ -87,6 +87,18 @@ def test_batches_of_any_backend(workers, rng):
     assert batches.epochs == weighted.epochs
 
 
+def test_a_generator(rng):
+    views, labels = rows(rng)
+    expected = trained(supcon_model(), Batches(views, labels, of_samples(labels)))
+
+    def batches():
+        for _ in range(2):
+            yield from (Batches(views, labels)[number] for number in range(2))
+
+    by_class = trained(supcon_model(), batches(), steps_per_epoch=2, class_weight=WEIGHTS)
+    assert_same(by_class, expected)
+
+
 @pytest.mark.parametrize("form", ["ids", "int8", "a column", "floats", "one-hot"])
 def test_batches_of_tf_data(form, rng):
     tf = pytest.importorskip("tensorflow")
@@ -209,8 +221,9 @@ def test_data_that_weights_do_not_go_with_are_refused(rng):
         supcon_model().fit(Batches(views, labels, weights), class_weight=WEIGHTS)
     with pytest.raises(ValueError, match=without_labels):
         supcon_model().fit(Batches(views), class_weight=WEIGHTS)
-    with pytest.raises(ValueError, match="class_weight"):  # Keras' own words
-        supcon_model().fit((part for part in [(views, labels)]), class_weight=WEIGHTS, verbose=0)
+    generator = (part for part in [(views, labels, weights)])
+    with pytest.raises(ValueError, match=with_weights):
+        supcon_model().fit(generator, class_weight=WEIGHTS, verbose=0)
     tf = pytest.importorskip("tensorflow")
     for parts, message in (
         ((views, labels, weights), with_weights),
