@@ -59,12 +59,13 @@ def supcon_model(run_eagerly=ON_TENSORFLOW, **options):
     return model
 
 
-@pytest.mark.parametrize("options", [{}, {"micro_batch_size": 2}])
-@pytest.mark.parametrize("form", ["ids", "a column", "floats", "one-hot"])
-def test_arrays(form, options, rng):
+@pytest.mark.parametrize("form", ["ids", "micro-batches", "a column", "floats", "one-hot"])
+def test_arrays(form, rng):
     views, labels = rows(rng)
+    options = {"micro_batch_size": 2} if form == "micro-batches" else {}
     y = {
         "ids": labels,
+        "micro-batches": labels,
         "a column": labels[:, None],
         "floats": labels.astype("float32"),
         "one-hot": np.eye(4)[np.maximum(labels, 0)],
@@ -73,7 +74,9 @@ def test_arrays(form, options, rng):
     expected = trained(supcon_model(**options), views, y, batch_size=4, sample_weight=weights)
     by_class = trained(supcon_model(**options), views, y, batch_size=4, class_weight=WEIGHTS)
     assert_same(by_class, expected)
-    assert not np.allclose(trained(supcon_model(**options), views, y, batch_size=4)[0], by_class[0])
+    if form == "ids":
+        unweighted = trained(supcon_model(), views, y, batch_size=4)
+        assert not np.allclose(unweighted[0], by_class[0])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -116,6 +119,34 @@ def test_batches_of_tf_data(form, rng):
     plain = tf.data.Dataset.from_tensor_slices((views, y)).batch(4, drop_remainder=True)
     in_graph = supcon_model(run_eagerly=False)
     assert_same(trained(in_graph, plain, class_weight=WEIGHTS), expected)
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="tf.distribute")
+def test_replicas_train_as_one_device_does(rng, request):
+    import tensorflow as tf
+
+    views, labels = rows(rng)
+    data = tf.data.Dataset.from_tensor_slices((views, labels)).batch(4, drop_remainder=True)
+    expected = trained(
+        supcon_model(), views, labels, batch_size=4, sample_weight=of_samples(labels)
+    )
+    with request.getfixturevalue("strategy").scope():
+        model = supcon_model(run_eagerly=False)
+    assert_same(trained(model, data, class_weight=WEIGHTS), expected)
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="JAX always compiles by XLA, and PyTorch never")
+def test_xla(rng):
+    import tensorflow as tf
+
+    views, labels = rows(rng)
+    data = tf.data.Dataset.from_tensor_slices((views, labels)).batch(4, drop_remainder=True)
+    expected = trained(
+        supcon_model(), views, labels, batch_size=4, sample_weight=of_samples(labels)
+    )
+    model = supcon_model(run_eagerly=False)
+    model.compile(keras.optimizers.SGD(0.1), keras_supcon.SupConLoss(0.5), jit_compile=True)
+    assert_same(trained(model, data, class_weight=WEIGHTS), expected)
 
 
 @pytest.mark.parametrize("name", METHODS)
