@@ -165,6 +165,16 @@ def check_shard(name: str, value: Any) -> tuple[int, int]:
     return value
 
 
+def check_start(name: str, value: Any, steps: int) -> tuple[int, int]:
+    """Accepts an epoch, and a number of batches done within it, of the `steps` that it has."""
+    if not is_pair(value) or not all(is_whole(one, 0) for one in value) or value[1] > steps:
+        raise ValueError(
+            f"`{name}` should be (epoch, batch), whole numbers of at least 0, with no more than "
+            f"the {steps} batches of an epoch. Received: {name}={value!r}"
+        )
+    return value
+
+
 def rename_arguments(message: str, names: Mapping[str, str]) -> str:
     """Gives arguments in a message of this package the names that the caller knows.
 

@@ -1,11 +1,13 @@
 """Training that resumes, bit for bit, where it was killed."""
 
+import collections
+import concurrent.futures
 import itertools
 import json
 import os
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -280,7 +282,9 @@ class Checkpoint(keras.callbacks.Callback):
         Args:
             model: A built and compiled model.
             dataset: Function from a `Position` to the training batches from there to the end of the
-                last epoch, as one iterable. For TensorFlow a `tf.data.Dataset`.
+                last epoch, as one iterable: a `tf.data.Dataset` for TensorFlow, or a
+                `keras.utils.PyDataset` such as that of `data.balanced_batches(..., epochs=epochs)`,
+                whose `workers` are threads here.
             epochs: Total number of epochs, those before the restart included.
             steps_per_epoch: Number of batches in a whole epoch; None takes the attribute
                 `steps_per_epoch` of the data set.
@@ -324,6 +328,8 @@ class Checkpoint(keras.callbacks.Callback):
         if position.batch:
             callbacks = _with_short_first_epoch(model, callbacks, steps_per_epoch - position.batch)
         self._epoch_steps, self._runs_own_fit = steps_per_epoch, True
+        if isinstance(batches, keras.utils.PyDataset):
+            batches = _in_order(batches)
         try:
             self._begin(model)  # before the first step is compiled, which takes minutes
             return model.fit(
@@ -541,6 +547,22 @@ def _read_newest(paths: list[pathlib.Path], read: Callable[[pathlib.Path], Any])
                 "to begin again"
             )
         raise RuntimeError(f"{error}. {remedy}") from error
+
+
+def _in_order(batches: keras.utils.PyDataset) -> Iterator[Any]:
+    """Yields all batches of a `PyDataset`, read ahead by its workers.
+
+    Keras 3.15 does not go on after an epoch that was cut short, and gives the first batch last on
+    JAX and PyTorch where there are several workers.
+    """
+    with concurrent.futures.ThreadPoolExecutor(max(batches.workers, 1)) as pool:
+        ahead = collections.deque()
+        for number in range(batches.num_batches):
+            ahead.append(pool.submit(batches.__getitem__, number))
+            if len(ahead) > max(batches.workers, 1):
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def _with_short_first_epoch(model: keras.Model, callbacks: list[Any], batches: int) -> list[Any]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from keras_supcon.arguments import check_shard, check_whole_number, is_pair, is_whole
+from keras_supcon.arguments import check_shard, check_start, check_whole_number
 from keras_supcon.data.digits import CLASS_NAMES, read_digits
 from keras_supcon.data.named import check_names, require_packages_of
 from keras_supcon.data.pipeline import SHUFFLE_BYTES, center_resize, check_batching
@@ -111,16 +111,7 @@ def load_epochs(
             "`batch_size` should be at most the number of examples of a shard. Received: "
             f"batch_size={batch_size}, with {records.num_per_shard} examples"
         )
-    if (
-        not is_pair(start)
-        or not is_whole(start[0], 0)
-        or not is_whole(start[1], 0)
-        or start[1] > steps
-    ):
-        raise ValueError(
-            "`start` should be (epoch, batch), whole numbers of at least 0, with no more than the "
-            f"{steps} batches of an epoch. Received: start={start!r}"
-        )
+    check_start("start", start, steps)
 
     import tensorflow as tf
 

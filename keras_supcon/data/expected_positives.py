@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_supcon.arguments import check_whole_number
+from keras_supcon.random_batches import no_other_of_class
 
 
 class ExpectedPositives(NamedTuple):
@@ -76,18 +77,8 @@ def expected_positives(
     share = counts / total
     others = (batch_size - 1) * np.maximum(counts - 1, 0) / max(total - 1, 1)
     means = np.where(counts > 0, num_views * others + num_views - 1, 0.0)
-    none = np.array([_no_other(total, int(count), batch_size) for count in counts])
+    none = no_other_of_class(counts, batch_size)
     without_others = float(share @ none)
     return ExpectedPositives(
         float(share @ means), without_others if num_views == 1 else 0.0, without_others, means
     )
-
-
-def _no_other(total: int, of_class: int, batch_size: int) -> float:
-    """Returns the probability that a batch of a sample has no other one of its class."""
-    left, drawn = total - of_class, batch_size - 1
-    if of_class == 0 or drawn > left:
-        return 0.0
-    # The sample number k + 1 that is drawn beside the anchor is of another class.
-    k = np.arange(drawn)
-    return float(np.exp(np.sum(np.log(left - k) - np.log(total - 1 - k))))

@@ -12,6 +12,7 @@ from keras_supcon.arguments import check_below_1, check_choice, is_whole
 from keras_supcon.data.class_folders import ImageFile, list_classes
 from keras_supcon.data.decode import check_background
 from keras_supcon.data.file_checks import describe_faults, read_headers, reporter
+from keras_supcon.data.folder_samples import FolderSamples
 from keras_supcon.data.image_files import Header
 from keras_supcon.data.pipeline import check_batching, check_some_batch
 from keras_supcon.data.reading_plan import ReadingPlan
@@ -93,8 +94,9 @@ def load_folder(
 
     Returns:
         A `tf.data.Dataset` of uint8 images `(batch, height, width, channels)` and int64 labels
-        `(batch,)`, with the attributes `class_names`, `file_paths` and `labels`, the last two in
-        the order of an unshuffled data set.
+        `(batch,)`, with the attributes `class_names`, and in the order of an unshuffled data set
+        `file_paths`, `labels` and `samples`, whose item `i` is an image that is read when it is
+        asked for.
 
     Raises:
         ValueError: For an argument out of its range, a path that is not a folder, fewer than two
@@ -174,6 +176,7 @@ def load_folder(
         [file.path for file in files],
         [file.label for file in files],
     )
+    dataset.samples = FolderSamples(dataset.file_paths, plan, folder)
     return dataset
 
 

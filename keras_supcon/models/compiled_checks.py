@@ -122,6 +122,17 @@ def check_allows_unlabeled(model: keras.Model) -> None:
         )
 
 
+def check_names_classes(model: keras.Model) -> None:
+    """Raises `ValueError` for a loss whose labels name no single class, beside weights of these."""
+    positives = getattr(_contrastive_loss(model), "positives", "class")
+    if positives != "class":
+        raise ValueError(
+            "`class_weight` should be None for a loss whose labels name no single class of a "
+            "sample; `sample_weight` weighs samples of any labels. Received: class_weight, for a "
+            f"loss with positives={positives!r}"
+        )
+
+
 def _metrics(config: Any) -> Iterator[Any]:
     """Yields the names and serialized objects of the metrics of a compile config."""
     if isinstance(config, Mapping) and "class_name" not in config:

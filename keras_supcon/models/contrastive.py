@@ -19,6 +19,7 @@ from keras_supcon.models.joint_classifier import (
     last_layer,
     make_classifier,
 )
+from keras_supcon.models.positive_warnings import warn_of_few_positives
 from keras_supcon.models.pretraining import PretrainingModel, Projector
 from keras_supcon.models.projection import check_head, project_features
 from keras_supcon.models.temperature import LearnsTemperature
@@ -124,7 +125,8 @@ class ContrastiveModel(LearnsTemperature, LearnsBias, PretrainingModel):
 
     Warns:
         UserWarning: If pixels of a range such as 0..255 reach a convolution or dense layer with
-            nothing that scales them, or `augmenter` rescales them.
+            nothing that scales them, or `augmenter` rescales them. By `fit`, for arrays whose
+            random batches will have no other sample of the class of most samples.
 
     Reference:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, section 3.1. Radford et al.,
@@ -216,6 +218,11 @@ class ContrastiveModel(LearnsTemperature, LearnsBias, PretrainingModel):
                 "`loss` of a `ContrastiveModel` with `class_centers` should contrast with them, as "
                 f"`keras_supcon.BalancedSupConLoss()` does. Received: loss={loss!r}"
             )
+
+    def prepare_fit(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        prepared = super().prepare_fit(arguments)
+        warn_of_few_positives(self, arguments)
+        return prepared
 
     def build_networks(self, view: TensorTree) -> None:
         if self.classifier is None:

@@ -22,6 +22,7 @@ from keras_supcon.augmentation.pixel_range import (
 )
 from keras_supcon.augmentation.policies.augmentation_policy import AugmentationPolicy
 from keras_supcon.distribution import DistributedFit
+from keras_supcon.models.class_weights import check_class_weight, weigh_batch, weigh_classes
 from keras_supcon.models.encoder_inputs import (
     as_floats,
     check_encoder,
@@ -124,7 +125,42 @@ class EncoderModel(SavesSeedStates, DistributedFit, keras.Model):
         warned_of = set()
         for layer in [] if self.augmenter is None else readers_of_pixels(self.augmenter):
             layer.look_at(images, warned_of)
-        return arguments
+        if arguments.get("class_weight") is None:
+            return arguments
+        return weigh_classes(arguments, self.check_class_weight(arguments["class_weight"]))
+
+    @property
+    def num_label_classes(self) -> int | None:
+        """A number that class ids should be below; None, unless overridden, for no such number."""
+        return None
+
+    def check_class_weight(self, class_weight: Any) -> dict[int, float]:
+        """Checks weights of classes before anything is trained.
+
+        Args:
+            class_weight: As in `fit`: from a class id to the factor of the losses of its samples.
+
+        Returns:
+            The same, with plain numbers.
+
+        Raises:
+            ValueError: If it is something else, or names a class that there is not.
+        """
+        return check_class_weight(class_weight, self.num_label_classes)
+
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        if class_weight is not None:
+            class_weight = self.check_class_weight(class_weight)
+            sample_weight = weigh_batch(y, sample_weight, class_weight)
+        return super().train_on_batch(x, y, sample_weight, None, return_dict)
 
     def features(self, inputs: TensorTree, training: bool = False) -> Tensor:
         """Features of a batch, augmented when training.

@@ -130,6 +130,10 @@ class LinearClassifier(SavesQuantizedParts, EncoderModel):
         return self.head(features if self.trainable_encoder else ops.stop_gradient(features))
 
     @property
+    def num_label_classes(self) -> int:
+        return self.num_classes
+
+    @property
     def layers_in_inference_mode(self) -> list[keras.layers.Layer]:
         """Layers that `fit` runs in inference mode: they use no per-replica statistics."""
         return [] if self._fits_in_training_mode else nested_layers(self.encoder)

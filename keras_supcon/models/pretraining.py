@@ -32,6 +32,7 @@ from keras_supcon.models.compiled_checks import (
     check_first_labels,
     check_labels,
     check_metrics,
+    check_names_classes,
 )
 from keras_supcon.models.encoder_inputs import holds_views
 from keras_supcon.models.encoder_model import EncoderModel
@@ -215,11 +216,6 @@ class PretrainingModel(EncoderModel):
         """Whether data without labels are refused; False unless overridden."""
         return False
 
-    @property
-    def num_label_classes(self) -> int | None:
-        """A number that class ids should be below; None, unless overridden, for no such number."""
-        return None
-
     def metric_projections(self, projections: TensorTree) -> TensorTree:
         """Returns what compiled metrics see of the projections; all of them unless overridden."""
         return projections
@@ -388,6 +384,10 @@ class PretrainingModel(EncoderModel):
         if batch_size is not None:
             self.check_batch(batch_size)
         return super().prepare_fit({**arguments, "x": x, "validation_data": validation_data})
+
+    def check_class_weight(self, class_weight: Any) -> dict[int, float]:
+        check_names_classes(self)
+        return super().check_class_weight(class_weight)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         if not is_validation_of_fit(kwargs):  # `fit` has checked them

@@ -1,0 +1,176 @@
+"""Samples of a data set that can only be read in order, kept so that any of them can be read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+import keras
+import numpy as np
+
+from keras_supcon.data.class_ids import check_class_ids
+from keras_supcon.files import whole_file
+from keras_supcon.typing import Dataset
+
+_BATCH_SIZE = 256  # of single elements, which are read faster together
+_LABEL, _DIGEST = "label", "digest"
+_PAIR = "`data` should give (x, label), samples and their class ids"
+
+
+class StoredSamples(NamedTuple):
+    """Samples with a class id each, in an order that follows from their contents alone.
+
+    Args:
+        x: Array `(n, ...)`, or a structure of arrays, in memory or in a file.
+        labels: Class ids in this order, int64 `(n,)`.
+        places: The place in `x` of each sample, int64 `(n,)`.
+    """
+
+    x: Any
+    labels: np.ndarray
+    places: np.ndarray
+
+
+class _Source(NamedTuple):
+    structure: Any  # of the samples
+    leaves: list[tuple[Any, tuple[int, ...]]]  # dtype and shape of each part of a sample
+    read: Callable[[], Iterator[tuple[Any, Any]]]  # batches of arrays
+    number: int | None  # of samples, where known
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of a record: a sample, its class id and a digest of both."""
+        parts = [(f"x{n}", *leaf) for n, leaf in enumerate(self.leaves)]
+        return np.dtype([*parts, (_LABEL, "<i8"), (_DIGEST, "<u8")])
+
+    def records(self) -> Iterator[np.ndarray]:
+        """Yields the records of each batch."""
+        for x, labels in self.read():
+            ids = check_class_ids("labels", labels)
+            leaves = [np.asarray(leaf) for leaf in keras.tree.flatten(x)]
+            for leaf, (_, shape) in zip(leaves, self.leaves, strict=True):
+                if leaf.shape != (len(ids), *shape):
+                    raise ValueError(
+                        f"`data` should give samples of shape {shape}, one for each label. "
+                        f"Received: {leaf.shape} for {len(ids)} labels"
+                    )
+            records = np.zeros(len(ids), self.dtype)
+            for n, leaf in enumerate(leaves):
+                records[f"x{n}"] = leaf
+            records[_LABEL] = ids
+            records[_DIGEST] = [_digest(record) for record in records]
+            yield records
+
+
+def store_samples(data: Dataset, cache: str | os.PathLike[str] | None) -> StoredSamples:
+    """Reads a data set once, and keeps its samples.
+
+    Args:
+        data: A `tf.data.Dataset` of `(x, label)`, of single samples or of batches, or a
+            `keras.utils.PyDataset` of batches. Numbers, of one shape and dtype.
+        cache: Path of a file for the samples, `.npy`; an existing one is read in place of the data
+            set. None keeps them in memory.
+
+    Raises:
+        ValueError: If the data set has another form or no end, or the file is of another one.
+        OSError: If the file cannot be written.
+    """
+    of_keras = isinstance(data, keras.utils.PyDataset)
+    source = _of_py_dataset(data) if of_keras else _of_tf_data(data)
+    if cache is None:
+        records = np.concatenate([np.empty(0, source.dtype), *source.records()])
+    else:
+        records = _cached(source, pathlib.Path(os.path.expanduser(os.fspath(cache))))
+    if not len(records):
+        raise ValueError(f"`data` should hold samples. Received: data={data!r}, without any")
+    # Whatever the order in which they came; samples that are alike may change places.
+    labels = np.asarray(records[_LABEL])
+    places = np.lexsort((np.asarray(records[_DIGEST]), labels))
+    leaves = [records[f"x{n}"] for n in range(len(source.leaves))]
+    x = keras.tree.pack_sequence_as(source.structure, leaves)
+    return StoredSamples(x, labels[places].astype("int64"), places)
+
+
+def _of_tf_data(data: Any) -> _Source:
+    import tensorflow as tf
+
+    spec = data.element_spec
+    if not isinstance(spec, tuple) or len(spec) != 2 or not isinstance(spec[1], tf.TensorSpec):
+        raise ValueError(f"{_PAIR}. Received: data.element_spec={spec}")
+    is_batched = spec[1].shape.rank != 0
+    leaves = []
+    for one in keras.tree.flatten(spec[0]):
+        shape = one.shape[1:] if is_batched else one.shape
+        dtype = np.dtype(one.dtype.as_numpy_dtype)
+        if not shape.is_fully_defined() or dtype.kind not in "biuf":
+            raise ValueError(
+                "`data` should give numbers of one shape, known beforehand. Received: "
+                f"data.element_spec={spec}"
+            )
+        leaves.append((dtype, tuple(shape)))
+    cardinality = int(data.cardinality())
+    if cardinality == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(f"`data` should have an end, as before `repeat`. Received: data={data!r}")
+    steps = getattr(data, "steps_per_epoch", None)
+    if steps is not None and cardinality > steps:
+        raise ValueError(
+            "`data` should be one epoch, as of `load`; `epochs` names how many there are. "
+            f"Received: {cardinality} batches, {steps} in an epoch"
+        )
+    size = spec[1].shape[0] if is_batched else 1  # a static size is that of every batch
+    is_known = size is not None and cardinality != tf.data.UNKNOWN_CARDINALITY
+    batches = (data if is_batched else data.batch(_BATCH_SIZE)).prefetch(tf.data.AUTOTUNE)
+    number = cardinality * size if is_known else None
+    return _Source(spec[0], leaves, batches.as_numpy_iterator, number)
+
+
+def _of_py_dataset(data: keras.utils.PyDataset) -> _Source:
+    if not data.num_batches:
+        raise ValueError(
+            f"`data` should have batches, and an end. Received: {data.num_batches} batches"
+        )
+
+    def read(number: int) -> tuple[Any, Any]:
+        batch = data[number]
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise ValueError(f"{_PAIR}. Received: batches of {type(batch)}")
+        return keras.tree.map_structure(keras.ops.convert_to_numpy, tuple(batch))
+
+    x, _ = read(0)
+    leaves = [(leaf.dtype, leaf.shape[1:]) for leaf in keras.tree.flatten(x)]
+    return _Source(x, leaves, lambda: map(read, range(data.num_batches)), None)
+
+
+def _cached(source: _Source, path: pathlib.Path) -> np.ndarray:
+    """Returns the records in a file, which is written first if it is not there."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as unfinished, unfinished.open("w+b") as stream:
+            number = 0
+            _write_header(stream, source.dtype, number)  # NumPy leaves room for the number
+            for records in source.records():
+                stream.write(records.tobytes())
+                number += len(records)
+            _write_header(stream, source.dtype, number)
+    records = np.load(path, mmap_mode="r")
+    if records.dtype != source.dtype or source.number not in (None, len(records)):
+        raise ValueError(
+            "`cache` should be a new file, or that of the same data; remove it where these have "
+            f"changed. Received: cache={str(path)!r} of {len(records)} samples of "
+            f"{records.dtype}, for {source.number or 'samples'} of {source.dtype}"
+        )
+    return records
+
+
+def _digest(record: np.void) -> int:
+    return int.from_bytes(hashlib.blake2b(record.tobytes(), digest_size=8).digest(), "little")
+
+
+def _write_header(stream: BinaryIO, dtype: np.dtype, number: int) -> None:
+    stream.seek(0)
+    descr = np.lib.format.dtype_to_descr(dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": (number,)}
+    np.lib.format.write_array_header_1_0(stream, header)
