@@ -16,12 +16,15 @@ from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.loss_contrast import LARGEST_NORM, loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
 from keras_supcon.ops import distance_anchors, distance_contrasts
-from keras_supcon.ops.row_search import count_below, index_dtype, take_in_rows
+from keras_supcon.ops.row_search import (
+    count_below,
+    index_dtype,
+    min_in_rows,
+    sum_in_rows,
+    take_in_rows,
+)
 from keras_supcon.ops.whole_rows import RowPairs
 from keras_supcon.typing import Tensor
-
-# Squared distances are at most 4e30.
-_BEYOND_DISTANCES = 1e38
 
 
 @deprecate_positional
@@ -154,7 +157,7 @@ class _Part(NamedTuple):
         """
         rank = ops.minimum(count_below(self.ascending, self.distances), by_rank.shape[1] - 1)
         slopes = ops.where(self.is_positive, take_in_rows(by_rank, rank), 0.0)
-        return _sum_at(self.columns, slopes, num_columns)
+        return sum_in_rows(self.columns, slopes, num_columns)
 
 
 def _for_each_part(
@@ -215,7 +218,7 @@ def _all_slopes(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
         no_farther = count_below(reaches, negatives, or_equal=True)
         num_filled = _row_sum(ops.cast(ops.isfinite(reaches), distances.dtype))
         num_farther = ops.maximum(num_filled - ops.cast(no_farther, distances.dtype), 0.0)
-        per_place = _sum_at(no_farther, ops.ones_like(negatives), reaches.shape[1] + 1)
+        per_place = sum_in_rows(no_farther, ops.ones_like(negatives), reaches.shape[1] + 1)
         num_nearer = ops.cumsum(per_place[:, :-1], axis=1)
         pull = positives.slopes_of_columns(num_nearer, ops.shape(distances)[1])
         return slopes + (pull - num_farther)
@@ -242,7 +245,7 @@ class _SemiHard(NamedTuple):
 def _semi_hard(positives: _Part, negatives: Tensor, farthest: Tensor, margin: float) -> _SemiHard:
     size = positives.ascending.shape[1]
     nearer = count_below(positives.ascending, negatives)
-    nearest = _min_at(nearer, negatives, size + 1)
+    nearest = min_in_rows(nearer, negatives, size + 1)
     # Those that have more positives nearer than them are farther: the first of them is the nearest.
     place = ops.arange(size + 1, dtype="int32")[None]
     number = _min_from(ops.where(ops.isfinite(nearest), place, size + 1)[:, 1:], size + 1)
@@ -278,12 +281,12 @@ def _semi_hard_slopes(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
         found = _semi_hard(positives, negatives, farthest, margin)
         active = ops.cast(found.excess > 0, distances.dtype)
         pull = positives.slopes_of_columns(active, ops.shape(distances)[1])
-        uses = _sum_at(ops.cast(found.number, index_dtype()), active, size + 2)
+        uses = sum_in_rows(ops.cast(found.number, index_dtype()), active, size + 2)
         # Rows at equal distances share the slope.
         is_nearest = ops.cast(
             negatives == take_in_rows(found.nearest, found.nearer), distances.dtype
         )
-        shares = uses[:, :-1] / ops.maximum(_sum_at(found.nearer, is_nearest, size + 1), 1.0)
+        shares = uses[:, :-1] / ops.maximum(sum_in_rows(found.nearer, is_nearest, size + 1), 1.0)
         push = is_nearest * take_in_rows(shares, found.nearer)
         return slopes + (pull - push), of_farthest + uses[:, -1:]
 
@@ -326,27 +329,6 @@ def _hard_slopes(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
 
 def _row_sum(values: Tensor) -> Tensor:
     return ops.sum(values, axis=1, keepdims=True)
-
-
-def _sum_at(columns: Tensor, values: Tensor, num_columns: Tensor | int) -> Any:
-    """Adds each value to a column of its row: `(rows, k)` twice to `(rows, num_columns)`."""
-    return _at(ops.segment_sum, columns, values, num_columns)
-
-
-def _min_at(columns: Tensor, values: Tensor, num_columns: Tensor | int) -> Any:
-    """Returns the least value of each column, infinity for a column without values."""
-    least = -_at(ops.segment_max, columns, -values, num_columns)
-    # Without values some backends return the lowest number that is finite.
-    return ops.where(least < _BEYOND_DISTANCES, least, float("inf"))
-
-
-def _at(
-    reduce: Callable[..., Tensor], columns: Tensor, values: Tensor, num_columns: Tensor | int
-) -> Any:
-    num_rows = ops.shape(values)[0]
-    places = columns + num_columns * ops.arange(num_rows, dtype=columns.dtype)[:, None]
-    flat = reduce(ops.reshape(values, (-1,)), ops.reshape(places, (-1,)), num_rows * num_columns)
-    return ops.reshape(flat, (num_rows, num_columns))
 
 
 def _min_from(values: Tensor, largest: int) -> Any:
