@@ -4,7 +4,7 @@ Hermans et al., 2017).
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -16,6 +16,14 @@ from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.loss_contrast import LARGEST_NORM, loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
 from keras_supcon.ops import distance_anchors, distance_contrasts
+from keras_supcon.ops.row_search import (
+    count_below,
+    index_dtype,
+    min_in_rows,
+    sum_in_rows,
+    take_in_rows,
+)
+from keras_supcon.ops.whole_rows import RowPairs
 from keras_supcon.typing import Tensor
 
 
@@ -54,7 +62,9 @@ def triplet_loss(
     `supcon_loss` has to first order the direction of this loss with margin 2 tau (section 2 of the
     supplement of Khosla et al.).
 
-    All candidates of an anchor are ranked: time grows like N^2 log N, memory like N.
+    Only the positives of an anchor are sorted, 127 at a time, and its negatives find their places
+    among them: time grows with the number of pairs, and with the size of classes beyond 127 rows;
+    memory with the number of rows.
 
     Args:
         y_true: Class ids `(batch,)` or `(batch, 1)`, -1 for unlabeled, or one-hot rows `(batch,
@@ -105,130 +115,238 @@ def triplet_loss(
         queue=queue,
         queue_labels=queue_labels,
     )
-    rule = {"all": _all_triplets, "semi_hard": _semi_hard_triplets, "hard": _hardest_triplet}[
-        mining
-    ]
-    loss = batch.row_loss(_of_distances(rule, margin), distance_anchors, distance_contrasts)
+    losses, slopes = _RULES[mining]
+    loss = batch.row_loss(
+        _of_distances(losses, margin),
+        _of_distances(_falling(slopes), margin),
+        distance_anchors,
+        distance_contrasts,
+    )
     is_defined = ops.logical_and(batch.num_positives > 0, batch.num_negatives > 0)
     return batch.sample_losses(loss, is_defined)
 
 
-Rule = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+Rule = Callable[[Tensor, RowPairs, float], Tensor]
 
 
-def _of_distances(
-    rule: Rule, margin: float
-) -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _of_distances(rule: Rule, margin: float) -> Callable[[Tensor, RowPairs], Tensor]:
     """Turns a rule of squared distances into one of dot products, which are their negatives."""
-
-    def of_products(
-        products: Tensor, is_positive: Tensor, is_negative: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        losses, slopes = rule(ops.maximum(-products, 0.0), is_positive, is_negative, margin)
-        return losses, -slopes
-
-    return of_products
+    return lambda products, pairs: rule(ops.maximum(-products, 0.0), pairs, margin)
 
 
-def _all_triplets(
-    distances: Tensor, is_positive: Tensor, is_negative: Tensor, margin: float
-) -> tuple[Tensor, Tensor]:
-    """Ranks `d_ip + margin` and `d_in` together: the triplets of `p` above zero are those of the
-    negatives before it.
+def _falling(rule: Rule) -> Rule:
+    """Turns derivatives by distances into those by dot products."""
+    return lambda distances, pairs, margin: -rule(distances, pairs, margin)
+
+
+class _Part(NamedTuple):
+    """Holds some of the positives of each row, `(rows, positives)`."""
+
+    columns: Tensor
+    """The column of each."""
+    is_positive: Tensor
+    """False for what fills up a row."""
+    distances: Tensor
+    """Infinity for what fills up a row."""
+    ascending: Tensor
+    """The distances in ascending order."""
+
+    def slopes_of_columns(self, by_rank: Tensor, num_columns: Tensor | int) -> Any:
+        """Returns slopes, given in ascending order and equal for equal distances, of all columns:
+        `(rows, columns)`.
+        """
+        rank = ops.minimum(count_below(self.ascending, self.distances), by_rank.shape[1] - 1)
+        slopes = ops.where(self.is_positive, take_in_rows(by_rank, rank), 0.0)
+        return sum_in_rows(self.columns, slopes, num_columns)
+
+
+def _for_each_part(
+    distances: Tensor, pairs: RowPairs, body: Callable[[_Part, Any], Any], state: Any
+) -> Any:
+    def part(columns: Tensor, is_positive: Tensor, state: Any) -> Any:
+        of_part = ops.where(is_positive, take_in_rows(distances, columns), float("inf"))
+        return body(_Part(columns, is_positive, of_part, ops.sort(of_part, axis=1)), state)
+
+    return pairs.for_each_part(part, state)
+
+
+def _of_negatives(distances: Tensor, pairs: RowPairs) -> Any:
+    """Returns the distances of the negatives, infinity for other columns."""
+    return ops.where(pairs.is_negative, distances, float("inf"))
+
+
+def _divisors(pairs: RowPairs) -> tuple[Any, Any]:
+    return ops.maximum(pairs.num_positives, 1.0), ops.maximum(pairs.num_negatives, 1.0)
+
+
+def _all_losses(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
+    """Adds up for each negative how far it is below `d_ip + margin` of the positives above it.
+
+    With these sorted, the sum is that of the last ones minus their number times the distance.
     """
-    keys = ops.where(is_positive, distances + margin, distances)
-    order = ops.argsort(
-        ops.where(ops.logical_or(is_positive, is_negative), keys, float("inf")), axis=1
-    )
-    positives, negatives = (
-        _count_mask(is_positive, order, keys),
-        _count_mask(is_negative, order, keys),
-    )
-    keys = ops.take_along_axis(keys, order, axis=1)
-    num_positives, num_negatives = (
-        ops.maximum(_row_sum(kind), 1.0) for kind in (positives, negatives)
-    )
-    # Distances are counted from the smallest, for the precision of their running sum.
-    keys = keys - ops.min(keys, axis=1, keepdims=True, initial=float("inf"))
-    negatives_before = ops.cumsum(negatives, axis=1)
-    # Means of means: the sum over all triplets of long rows would be beyond float32.
-    over_negatives = (
-        negatives_before * keys - ops.cumsum(negatives * keys, axis=1)
-    ) / num_negatives
-    losses = _row_sum(positives * over_negatives) / num_positives
-    positives_after = _row_sum(positives) - ops.cumsum(positives, axis=1)
-    slopes = (positives * negatives_before - negatives * positives_after) / (
-        num_positives * num_negatives
-    )
-    return losses, _sum_at(order, slopes)
+    negatives = _of_negatives(distances, pairs)
+    num_positives, num_negatives = _divisors(pairs)
+
+    def part(positives: _Part, losses: Tensor) -> Any:
+        reaches = positives.ascending + margin
+        is_filled = ops.isfinite(reaches)
+        # Counted from the smallest, for the precision of the sums.
+        smallest = ops.where(is_filled[:, :1], reaches[:, :1], 0.0)
+        reaches_above = ops.where(is_filled, reaches - smallest, 0.0)
+        largest = ops.max(reaches_above, axis=1, keepdims=True)
+        # Means of means: the sum over all triplets of long rows would be beyond float32.
+        sums_from = _row_sum(reaches_above) - ops.cumsum(reaches_above, axis=1) + reaches_above
+        sums_from = ops.pad(sums_from / num_positives, [(0, 0), (0, 1)])
+        no_farther = count_below(reaches, negatives, or_equal=True)
+        num_filled = _row_sum(ops.cast(is_filled, distances.dtype))
+        num_farther = ops.maximum(num_filled - ops.cast(no_farther, distances.dtype), 0.0)
+        # What is beyond the last positive adds 0, and infinity times 0 is no number.
+        negatives_above = ops.minimum(negatives - smallest, largest)
+        excess = take_in_rows(sums_from, no_farther) - num_farther / num_positives * negatives_above
+        return losses + _row_sum(excess / num_negatives)
+
+    return _for_each_part(distances, pairs, part, ops.zeros_like(distances[:, :1]))
 
 
-def _semi_hard_triplets(
-    distances: Tensor, is_positive: Tensor, is_negative: Tensor, margin: float
-) -> tuple[Tensor, Tensor]:
-    """Pairs a positive, which has k negatives no farther than it, with the negative of rank k.
+def _all_slopes(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
+    """Counts for each row of a pair in how many triplets above zero it is."""
+    negatives = _of_negatives(distances, pairs)
+    num_positives, num_negatives = _divisors(pairs)
 
-    The last negative serves where there are no more than k.
-    """
-    order = ops.argsort(
-        ops.where(ops.logical_or(is_positive, is_negative), distances, float("inf")), axis=1
-    )
-    positives, negatives = (
-        _count_mask(is_positive, order, distances),
-        _count_mask(is_negative, order, distances),
-    )
-    ascending = ops.take_along_axis(distances, order, axis=1)
-    place = ops.zeros_like(order) + ops.arange(ops.shape(order)[1], dtype=order.dtype)[None]
-    before = ops.take_along_axis(ascending, ops.maximum(place - 1, 0), axis=1)
-    # Equal distances share a step: a negative at the distance of the positive is no farther.
-    step = ops.cumsum(ops.cast(ascending > before, order.dtype), axis=1)
-    no_farther = ops.take_along_axis(ops.cumsum(_sum_at(step, negatives), axis=1), step, axis=1)
-    rank = ops.cast(ops.maximum(ops.cumsum(negatives, axis=1) - 1, 0), order.dtype)
-    place_by_rank = _sum_at(rank, ops.where(negatives > 0, place, ops.zeros_like(place)))
-    own_rank = ops.cast(
-        ops.maximum(ops.minimum(no_farther, _row_sum(negatives) - 1), 0), order.dtype
-    )
-    chosen = ops.take_along_axis(place_by_rank, own_rank, axis=1)
-    excess = ascending - ops.take_along_axis(ascending, chosen, axis=1) + margin
-    num_positives = ops.maximum(_row_sum(positives), 1.0)
-    losses = _row_sum(positives * ops.maximum(excess, 0.0)) / num_positives
-    active = ops.where(excess > 0, positives, ops.zeros_like(positives)) / num_positives
-    return losses, _sum_at(order, active) - _sum_at(
-        ops.take_along_axis(order, chosen, axis=1), active
-    )
+    def part(positives: _Part, slopes: Tensor) -> Any:
+        reaches = positives.ascending + margin
+        no_farther = count_below(reaches, negatives, or_equal=True)
+        num_filled = _row_sum(ops.cast(ops.isfinite(reaches), distances.dtype))
+        num_farther = ops.maximum(num_filled - ops.cast(no_farther, distances.dtype), 0.0)
+        per_place = sum_in_rows(no_farther, ops.ones_like(negatives), reaches.shape[1] + 1)
+        num_nearer = ops.cumsum(per_place[:, :-1], axis=1)
+        pull = positives.slopes_of_columns(num_nearer, ops.shape(distances)[1])
+        return slopes + (pull - num_farther)
+
+    slopes = _for_each_part(distances, pairs, part, ops.zeros_like(distances))
+    return slopes / (num_positives * num_negatives)
 
 
-def _hardest_triplet(
-    distances: Tensor, is_positive: Tensor, is_negative: Tensor, margin: float
-) -> tuple[Tensor, Tensor]:
-    zero = ops.zeros_like(distances)
-    farthest = ops.max(ops.where(is_positive, distances, zero), axis=1, keepdims=True, initial=0)
-    nearest = ops.min(
-        ops.where(is_negative, distances, float("inf")), axis=1, keepdims=True, initial=float("inf")
+class _SemiHard(NamedTuple):
+    """Holds the negatives that some positives of each row are compared with."""
+
+    nearer: Tensor
+    """Integer tensor `(rows, columns)`: of a negative, the number of positives nearer than it."""
+    nearest: Tensor
+    """Float tensor `(rows, positives + 1)`: the nearest of the negatives of that number, or
+    infinity."""
+    number: Tensor
+    """Integer tensor `(rows, positives)`: that of the nearest farther negative of each positive, in
+    ascending order; `positives + 1` without one."""
+    excess: Tensor
+    """Float tensor `(rows, positives)`, 0 for what fills up a row."""
+
+
+def _semi_hard(positives: _Part, negatives: Tensor, farthest: Tensor, margin: float) -> _SemiHard:
+    size = positives.ascending.shape[1]
+    nearer = count_below(positives.ascending, negatives)
+    nearest = min_in_rows(nearer, negatives, size + 1)
+    # Those that have more positives nearer than them are farther: the first of them is the nearest.
+    place = ops.arange(size + 1, dtype="int32")[None]
+    number = _min_from(ops.where(ops.isfinite(nearest), place, size + 1)[:, 1:], size + 1)
+    of_number = take_in_rows(
+        ops.concatenate([nearest, farthest], axis=1), ops.cast(number, index_dtype())
     )
-    excess = farthest - nearest + margin
+    is_filled = ops.isfinite(positives.ascending)
+    excess = ops.where(is_filled, positives.ascending, 0.0) - of_number + margin
+    return _SemiHard(nearer, nearest, number, ops.where(is_filled, ops.maximum(excess, 0.0), 0.0))
+
+
+def _semi_hard_losses(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
+    """Compares each positive with the nearest negative farther than it, or the farthest one."""
+    negatives = _of_negatives(distances, pairs)
+    num_positives, _ = _divisors(pairs)
+    farthest = _farthest(negatives)
+
+    def part(positives: _Part, losses: Tensor) -> Any:
+        return losses + _row_sum(_semi_hard(positives, negatives, farthest, margin).excess)
+
+    losses = _for_each_part(distances, pairs, part, ops.zeros_like(distances[:, :1]))
+    return losses / num_positives
+
+
+def _semi_hard_slopes(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
+    negatives = _of_negatives(distances, pairs)
+    num_positives, _ = _divisors(pairs)
+    farthest = _farthest(negatives)
+
+    def part(positives: _Part, state: tuple[Tensor, Tensor]) -> Any:
+        slopes, of_farthest = state
+        size = positives.ascending.shape[1]
+        found = _semi_hard(positives, negatives, farthest, margin)
+        active = ops.cast(found.excess > 0, distances.dtype)
+        pull = positives.slopes_of_columns(active, ops.shape(distances)[1])
+        uses = sum_in_rows(ops.cast(found.number, index_dtype()), active, size + 2)
+        # Rows at equal distances share the slope.
+        is_nearest = ops.cast(
+            negatives == take_in_rows(found.nearest, found.nearer), distances.dtype
+        )
+        shares = uses[:, :-1] / ops.maximum(sum_in_rows(found.nearer, is_nearest, size + 1), 1.0)
+        push = is_nearest * take_in_rows(shares, found.nearer)
+        return slopes + (pull - push), of_farthest + uses[:, -1:]
+
+    state = ops.zeros_like(distances), ops.zeros_like(distances[:, :1])
+    slopes, of_farthest = _for_each_part(distances, pairs, part, state)
+    is_farthest = ops.cast(negatives == farthest, distances.dtype)
+    push = is_farthest * (of_farthest / ops.maximum(_row_sum(is_farthest), 1.0))
+    return (slopes - push) / num_positives
+
+
+def _farthest(negatives: Tensor) -> Any:
+    finite = ops.where(ops.isfinite(negatives), negatives, 0.0)
+    return ops.max(finite, axis=1, keepdims=True, initial=0.0)
+
+
+def _hardest(distances: Tensor, pairs: RowPairs) -> tuple[Any, Any]:
+    """Returns the distances of the farthest positive and of the nearest negative: `(rows, 1)`."""
+    farthest = ops.where(pairs.is_positive, distances, 0.0)
+    nearest = _of_negatives(distances, pairs)
+    return (
+        ops.max(farthest, axis=1, keepdims=True, initial=0),
+        ops.min(nearest, axis=1, keepdims=True, initial=float("inf")),
+    )
+
+
+def _hard_losses(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
+    farthest, nearest = _hardest(distances, pairs)
+    return ops.maximum(farthest - nearest + margin, 0.0)
+
+
+def _hard_slopes(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
+    farthest, nearest = _hardest(distances, pairs)
     # Rows at equal distances share the slope.
-    pull = ops.cast(ops.logical_and(is_positive, distances == farthest), distances.dtype)
-    push = ops.cast(ops.logical_and(is_negative, distances == nearest), distances.dtype)
+    pull = ops.logical_and(pairs.is_positive, distances == farthest)
+    push = ops.logical_and(pairs.is_negative, distances == nearest)
+    pull, push = (ops.cast(mask, distances.dtype) for mask in (pull, push))
     slopes = pull / ops.maximum(_row_sum(pull), 1.0) - push / ops.maximum(_row_sum(push), 1.0)
-    return ops.maximum(excess, 0.0), ops.where(excess > 0, slopes, zero)
-
-
-def _count_mask(mask: Tensor, order: Tensor, like: Tensor) -> Tensor:
-    """Returns a mask in sorted order, as numbers."""
-    return ops.take_along_axis(ops.cast(mask, like.dtype), order, axis=1)
+    return ops.where(farthest - nearest + margin > 0, slopes, 0.0)
 
 
 def _row_sum(values: Tensor) -> Tensor:
     return ops.sum(values, axis=1, keepdims=True)
 
 
-def _sum_at(columns: Tensor, values: Tensor) -> Tensor:
-    """Adds each value to a column of its row; arguments and result are `(rows, columns)`."""
-    num_rows, size = ops.shape(values)[0], ops.shape(values)[1]
-    places = columns + size * ops.arange(num_rows, dtype=columns.dtype)[:, None]
-    sums = ops.segment_sum(ops.reshape(values, (-1,)), ops.reshape(places, (-1,)), num_rows * size)
-    return ops.reshape(sums, (num_rows, size))
+def _min_from(values: Tensor, largest: int) -> Any:
+    """Returns the least of the values from each column on."""
+    step, size = 1, values.shape[1]
+    while step < size:
+        beyond = ops.pad(values[:, step:], [(0, 0), (0, step)], constant_values=largest)
+        values = ops.minimum(values, beyond)
+        step *= 2
+    return values
+
+
+# The loss of a row and its derivatives by the distances.
+_RULES: dict[str, tuple[Rule, Rule]] = {
+    "all": (_all_losses, _all_slopes),
+    "semi_hard": (_semi_hard_losses, _semi_hard_slopes),
+    "hard": (_hard_losses, _hard_slopes),
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")

@@ -13,7 +13,7 @@ from keras_supcon.ops.pair_sum import pair_max, pair_sum
 from keras_supcon.ops.pair_weighting import BlockWeighting, PairWeighting, Weight, Weighting
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import RowOrder
-from keras_supcon.ops.whole_rows import row_loss
+from keras_supcon.ops.whole_rows import RowPairs, row_loss
 from keras_supcon.typing import Tensor
 
 # Within exp(+-40) sums of exponentials of float32 neither overflow nor vanish, so that no shift by
@@ -518,7 +518,8 @@ class Contrast:
 
     def row_loss(
         self,
-        rule: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
+        losses: Callable[[Tensor, RowPairs], Tensor],
+        slopes: Callable[[Tensor, RowPairs], Tensor],
         anchor_features: Features,
         contrast_features: Features,
     ) -> Tensor:
@@ -532,7 +533,10 @@ class Contrast:
             self._anchor_rows,
             contrast_features(_joined(features)),
             Rows(*map(_joined, zip(*_with_presence(rows, features), strict=True))),
-            rule,
+            self.num_positives,
+            self.num_negatives,
+            losses,
+            slopes,
             self.block_size,
         )
 

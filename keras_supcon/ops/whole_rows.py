@@ -1,17 +1,87 @@
-"""Losses that rank all contrasts of an anchor, one block of anchors at a time."""
+"""Losses of all contrasts of an anchor, one block of anchors at a time."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
 from keras_supcon.ops.blocks import Blocks
 from keras_supcon.ops.loops import add_to_block, for_each, gradient_function
 from keras_supcon.ops.pairs import NEGATIVES, POSITIVES, Rows
+from keras_supcon.ops.permutation import RowOrder
+from keras_supcon.ops.row_search import index_dtype
 from keras_supcon.typing import Tensor
 
 # Number of pairs in memory at a time.
 _NUM_PAIRS = 2**20
+
+# One less than a power of two, for `count_below`. A row with more positives takes a visit of all
+# its negatives for every so many.
+_NUM_POSITIVES = 127
+
+
+class RowPairs(NamedTuple):
+    """Describes the pairs of a block of anchors with all contrasts, which are in order of class."""
+
+    anchors: Rows
+    """Vectors `(block, 1)`."""
+    contrasts: Rows
+    """Vectors `(1, contrasts)`."""
+    first: Tensor
+    """Integer tensor `(block, 1)`, the first column of the class of the anchor."""
+    after: Tensor
+    """Integer tensor `(block, 1)`, the column after the last one of the class."""
+    num_positives: Tensor
+    """Float tensor `(block, 1)`."""
+    num_negatives: Tensor
+    """Float tensor `(block, 1)`."""
+
+    @property
+    def is_positive(self) -> Any:
+        """Bool tensor `(block, contrasts)`."""
+        return self._present(POSITIVES.contains(self.anchors, self.contrasts))
+
+    @property
+    def is_negative(self) -> Any:
+        """Bool tensor `(block, contrasts)`."""
+        return self._present(NEGATIVES.contains(self.anchors, self.contrasts))
+
+    def _present(self, mask: Tensor) -> Any:
+        if self.contrasts.present is None:
+            return mask
+        return ops.logical_and(mask, self.contrasts.present > 0)
+
+    def for_each_part(self, body: Callable[[Tensor, Tensor, Any], Any], state: Any) -> Any:
+        """Visits the positives of all anchors part by part.
+
+        Args:
+            body: Takes columns `(block, 127)` of `index_dtype`, the bool tensor of those of them
+                that are positives of their row, and the state. Returns the next state.
+            state: The first state.
+
+        Returns:
+            The last state.
+        """
+        num_columns = self.contrasts.index.shape[1] or ops.shape(self.contrasts.index)[1]
+        last = num_columns - 1
+        places = ops.arange(_NUM_POSITIVES, dtype="int32")[None]
+
+        def part(number: Tensor | int, state: Any) -> Any:
+            columns = self.first + number * _NUM_POSITIVES + places
+            is_positive = columns < self.after
+            columns = ops.minimum(columns, last)
+            index = ops.take(self.contrasts.index[0], columns)
+            is_positive = ops.logical_and(is_positive, ops.not_equal(index, self.anchors.index))
+            if self.contrasts.present is not None:
+                is_present = ops.take(self.contrasts.present[0], columns) > 0
+                is_positive = ops.logical_and(is_positive, is_present)
+            return body(ops.cast(columns, index_dtype()), is_positive, state)
+
+        if isinstance(num_columns, int) and num_columns <= _NUM_POSITIVES:
+            return part(0, state)
+        most = ops.max(self.after - self.first, initial=0)
+        return for_each(0, (most + _NUM_POSITIVES - 1) // _NUM_POSITIVES, part, state)
 
 
 def row_loss(
@@ -19,7 +89,10 @@ def row_loss(
     anchor_rows: Rows,
     contrasts: Tensor,
     contrast_rows: Rows,
-    rule: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
+    num_positives: Tensor,
+    num_negatives: Tensor,
+    losses: Callable[[Tensor, RowPairs], Tensor],
+    slopes: Callable[[Tensor, RowPairs], Tensor],
     block_size: int | None = None,
 ) -> Any:
     """Computes for every anchor a loss of its dot products with all contrast rows.
@@ -32,36 +105,51 @@ def row_loss(
         anchor_rows: Their `Rows`.
         contrasts: Float tensor `(contrasts, dim)`.
         contrast_rows: Their `Rows`.
-        rule: Takes dot products and the masks of positives and negatives, all `(block,
-            contrasts)`. Returns the losses `(block, 1)` and their derivatives by the dot products
-            `(block, contrasts)`.
+        num_positives: Float tensor `(anchors,)`.
+        num_negatives: Float tensor `(anchors,)`.
+        losses: Takes dot products `(block, contrasts)` and the `RowPairs` of the block. Returns the
+            losses `(block, 1)`.
+        slopes: Takes the same. Returns the derivatives of the losses by the dot products `(block,
+            contrasts)`.
         block_size: Anchors in a block; None for about a million pairs.
 
     Returns:
         Float tensor `(anchors,)`. Differentiable once, by `anchors` and `contrasts`.
     """
+    order = RowOrder(contrast_rows.group)
+    contrasts = order.permute(ops.convert_to_tensor(contrasts))
+    ascending = order.take(contrast_rows.group)
+    columns = Rows(
+        *(None if vector is None else order.take(vector)[None] for vector in contrast_rows)
+    )
+    ends = [
+        ops.cast(ops.searchsorted(ascending, anchor_rows.group, side=side), "int32")
+        for side in ("left", "right")
+    ]
+    losses, slopes = _as_program(losses), _as_program(slopes)
 
     @ops.custom_gradient
     def streamed(anchors: Tensor, contrasts: Tensor) -> Any:
         num_contrasts = contrasts.shape[0] or ops.shape(contrasts)[0]
         of_memory = _NUM_PAIRS // (num_contrasts + 1) + 1
         blocks = Blocks(anchors, anchor_rows, of_memory if block_size is None else block_size)
-        columns = Rows(*(None if vector is None else vector[None] for vector in contrast_rows))
+        # The rows that pad a block have no positives.
+        of_anchors = [
+            blocks.split(vector[:, None]) for vector in (*ends, num_positives, num_negatives)
+        ]
 
-        def losses_and_slopes(i: Tensor | int) -> tuple[Any, Any]:
-            rows = blocks.rows(i)
+        def products_and_pairs(i: Tensor | int) -> tuple[Any, RowPairs]:
             products = ops.matmul(blocks.features(i), ops.transpose(contrasts))
-            masks = [pairs.contains(rows, columns) for pairs in (POSITIVES, NEGATIVES)]
-            if columns.present is not None:
-                masks = [ops.logical_and(mask, columns.present > 0) for mask in masks]
-            return rule(products, *masks)
+            return products, RowPairs(
+                blocks.rows(i), columns, *(vectors[i] for vectors in of_anchors)
+            )
 
         def backward(upstream: Tensor) -> tuple[Any, Any]:
             upstream = blocks.split(upstream[:, None])
 
             def anchor_block(i: Tensor | int, state: Any) -> Any:
                 gradient, contrast_gradient = state
-                weights = losses_and_slopes(i)[1] * upstream[i]
+                weights = slopes(*products_and_pairs(i)) * upstream[i]
                 contrast_gradient = contrast_gradient + ops.matmul(
                     ops.transpose(weights), blocks.features(i)
                 )
@@ -71,10 +159,23 @@ def row_loss(
             gradient, contrast_gradient = for_each(0, blocks.count, anchor_block, state)
             return blocks.join(gradient), contrast_gradient
 
-        def anchor_block(i: Tensor | int, losses: Tensor) -> Any:
-            return add_to_block(losses, i, losses_and_slopes(i)[0])
+        def anchor_block(i: Tensor | int, of_all: Tensor) -> Any:
+            return add_to_block(of_all, i, losses(*products_and_pairs(i)))
 
-        losses = for_each(0, blocks.count, anchor_block, blocks.zeros(1))
-        return blocks.join(losses)[:, 0], gradient_function(backward)
+        of_all = for_each(0, blocks.count, anchor_block, blocks.zeros(1))
+        return blocks.join(of_all)[:, 0], gradient_function(backward)
 
-    return streamed(ops.convert_to_tensor(anchors), ops.convert_to_tensor(contrasts))
+    return streamed(ops.convert_to_tensor(anchors), contrasts)
+
+
+def _as_program(rule: Callable[[Tensor, RowPairs], Tensor]) -> Callable[[Tensor, RowPairs], Tensor]:
+    """Compiles a rule where TensorFlow builds a graph.
+
+    Its steps are many and small: one after the other they take about five times as long.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            return tf.function(rule, autograph=False, jit_compile=True)
+    return rule

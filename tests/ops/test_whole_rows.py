@@ -25,26 +25,33 @@ def test_a_rule_over_whole_rows_gets_its_gradient(rng, block_size):
     same = group[:, None] == group[None]
     positive, negative = same & ~np.eye(6, dtype=bool), ~same
 
-    def rule(products, is_positive, is_negative):
+    def losses(products, pairs):
         zero = ops.zeros_like(products)
-        losses = ops.sum(
-            ops.where(is_positive, products**2, zero) - ops.where(is_negative, products, zero),
-            axis=1,
-        )
-        slopes = ops.where(is_positive, 2 * products, zero) - ops.where(
-            is_negative, ops.ones_like(products), zero
-        )
-        return losses[:, None], slopes
+        terms = ops.where(pairs.is_positive, products**2, zero)
+        terms = terms - ops.where(pairs.is_negative, products, zero)
+        return ops.sum(terms, axis=1, keepdims=True)
 
+    def slopes(products, pairs):
+        zero = ops.zeros_like(products)
+        return ops.where(pairs.is_positive, 2 * products, zero) - ops.where(
+            pairs.is_negative, ops.ones_like(products), zero
+        )
+
+    counts = [
+        ops.convert_to_tensor(mask.sum(axis=1).astype("float32")) for mask in (positive, negative)
+    ]
     products = z.astype("float64") @ z.T
     expected = (positive * products**2 - negative * products).sum(axis=1)
-    slopes = (2 * positive * products - negative) * weights[:, None]
+    expected_slopes = (2 * positive * products - negative) * weights[:, None]
     for run in (value_and_gradient, compiled_value_and_gradient):
         value, gradient = run(
             lambda z: ops.sum(
-                row_loss(z, rows, z, rows, rule, block_size) * ops.convert_to_tensor(weights)
+                row_loss(z, rows, z, rows, *counts, losses, slopes, block_size)
+                * ops.convert_to_tensor(weights)
             ),
             z,
         )
         np.testing.assert_allclose(value, expected @ weights, rtol=1e-5)
-        np.testing.assert_allclose(gradient, (slopes + slopes.T) @ z, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            gradient, (expected_slopes + expected_slopes.T) @ z, rtol=1e-4, atol=1e-5
+        )
