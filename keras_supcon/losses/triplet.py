@@ -115,28 +115,25 @@ def triplet_loss(
         queue=queue,
         queue_labels=queue_labels,
     )
-    losses, slopes = _RULES[mining]
-    loss = batch.row_loss(
-        _of_distances(losses, margin),
-        _of_distances(_falling(slopes), margin),
-        distance_anchors,
-        distance_contrasts,
-    )
+    rule = {"all": _all_triplets, "semi_hard": _semi_hard_triplets, "hard": _hardest_triplet}
+    loss = batch.row_loss(_of_distances(rule[mining], margin), distance_anchors, distance_contrasts)
     is_defined = ops.logical_and(batch.num_positives > 0, batch.num_negatives > 0)
     return batch.sample_losses(loss, is_defined)
 
 
-Rule = Callable[[Tensor, RowPairs, float], Tensor]
+Rule = Callable[[Tensor, RowPairs, float], tuple[Tensor, Tensor]]
+"""Takes squared distances `(block, contrasts)`, their pairs and the margin. Returns the losses of
+rows `(block, 1)` and their derivatives by the distances."""
 
 
-def _of_distances(rule: Rule, margin: float) -> Callable[[Tensor, RowPairs], Tensor]:
+def _of_distances(rule: Rule, margin: float) -> Callable[[Tensor, RowPairs], tuple[Tensor, Tensor]]:
     """Turns a rule of squared distances into one of dot products, which are their negatives."""
-    return lambda products, pairs: rule(ops.maximum(-products, 0.0), pairs, margin)
 
+    def of_products(products: Tensor, pairs: RowPairs) -> tuple[Tensor, Tensor]:
+        losses, slopes = rule(ops.maximum(-products, 0.0), pairs, margin)
+        return losses, -slopes
 
-def _falling(rule: Rule) -> Rule:
-    """Turns derivatives by distances into those by dot products."""
-    return lambda distances, pairs, margin: -rule(distances, pairs, margin)
+    return of_products
 
 
 class _Part(NamedTuple):
@@ -179,15 +176,17 @@ def _divisors(pairs: RowPairs) -> tuple[Any, Any]:
     return ops.maximum(pairs.num_positives, 1.0), ops.maximum(pairs.num_negatives, 1.0)
 
 
-def _all_losses(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
-    """Adds up for each negative how far it is below `d_ip + margin` of the positives above it.
+def _all_triplets(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[Any, Any]:
+    """Adds up for each negative how far it is below `d_ip + margin` of the positives above it, and
+    counts for each row of a pair in how many triplets above zero it is.
 
     With these sorted, the sum is that of the last ones minus their number times the distance.
     """
     negatives = _of_negatives(distances, pairs)
     num_positives, num_negatives = _divisors(pairs)
 
-    def part(positives: _Part, losses: Tensor) -> Any:
+    def part(positives: _Part, state: tuple[Tensor, Tensor]) -> Any:
+        losses, slopes = state
         reaches = positives.ascending + margin
         is_filled = ops.isfinite(reaches)
         # Counted from the smallest, for the precision of the sums.
@@ -203,28 +202,14 @@ def _all_losses(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
         # What is beyond the last positive adds 0, and infinity times 0 is no number.
         negatives_above = ops.minimum(negatives - smallest, largest)
         excess = take_in_rows(sums_from, no_farther) - num_farther / num_positives * negatives_above
-        return losses + _row_sum(excess / num_negatives)
-
-    return _for_each_part(distances, pairs, part, ops.zeros_like(distances[:, :1]))
-
-
-def _all_slopes(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
-    """Counts for each row of a pair in how many triplets above zero it is."""
-    negatives = _of_negatives(distances, pairs)
-    num_positives, num_negatives = _divisors(pairs)
-
-    def part(positives: _Part, slopes: Tensor) -> Any:
-        reaches = positives.ascending + margin
-        no_farther = count_below(reaches, negatives, or_equal=True)
-        num_filled = _row_sum(ops.cast(ops.isfinite(reaches), distances.dtype))
-        num_farther = ops.maximum(num_filled - ops.cast(no_farther, distances.dtype), 0.0)
         per_place = sum_in_rows(no_farther, ops.ones_like(negatives), reaches.shape[1] + 1)
         num_nearer = ops.cumsum(per_place[:, :-1], axis=1)
         pull = positives.slopes_of_columns(num_nearer, ops.shape(distances)[1])
-        return slopes + (pull - num_farther)
+        return losses + _row_sum(excess / num_negatives), slopes + (pull - num_farther)
 
-    slopes = _for_each_part(distances, pairs, part, ops.zeros_like(distances))
-    return slopes / (num_positives * num_negatives)
+    state = ops.zeros_like(distances[:, :1]), ops.zeros_like(distances)
+    losses, slopes = _for_each_part(distances, pairs, part, state)
+    return losses, slopes / (num_positives * num_negatives)
 
 
 class _SemiHard(NamedTuple):
@@ -257,26 +242,14 @@ def _semi_hard(positives: _Part, negatives: Tensor, farthest: Tensor, margin: fl
     return _SemiHard(nearer, nearest, number, ops.where(is_filled, ops.maximum(excess, 0.0), 0.0))
 
 
-def _semi_hard_losses(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
+def _semi_hard_triplets(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[Any, Any]:
     """Compares each positive with the nearest negative farther than it, or the farthest one."""
     negatives = _of_negatives(distances, pairs)
     num_positives, _ = _divisors(pairs)
     farthest = _farthest(negatives)
 
-    def part(positives: _Part, losses: Tensor) -> Any:
-        return losses + _row_sum(_semi_hard(positives, negatives, farthest, margin).excess)
-
-    losses = _for_each_part(distances, pairs, part, ops.zeros_like(distances[:, :1]))
-    return losses / num_positives
-
-
-def _semi_hard_slopes(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
-    negatives = _of_negatives(distances, pairs)
-    num_positives, _ = _divisors(pairs)
-    farthest = _farthest(negatives)
-
-    def part(positives: _Part, state: tuple[Tensor, Tensor]) -> Any:
-        slopes, of_farthest = state
+    def part(positives: _Part, state: tuple[Tensor, Tensor, Tensor]) -> Any:
+        losses, slopes, of_farthest = state
         size = positives.ascending.shape[1]
         found = _semi_hard(positives, negatives, farthest, margin)
         active = ops.cast(found.excess > 0, distances.dtype)
@@ -288,13 +261,15 @@ def _semi_hard_slopes(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
         )
         shares = uses[:, :-1] / ops.maximum(sum_in_rows(found.nearer, is_nearest, size + 1), 1.0)
         push = is_nearest * take_in_rows(shares, found.nearer)
-        return slopes + (pull - push), of_farthest + uses[:, -1:]
+        losses = losses + _row_sum(found.excess)
+        return losses, slopes + (pull - push), of_farthest + uses[:, -1:]
 
-    state = ops.zeros_like(distances), ops.zeros_like(distances[:, :1])
-    slopes, of_farthest = _for_each_part(distances, pairs, part, state)
+    zeros = ops.zeros_like(distances[:, :1])
+    state = zeros, ops.zeros_like(distances), zeros
+    losses, slopes, of_farthest = _for_each_part(distances, pairs, part, state)
     is_farthest = ops.cast(negatives == farthest, distances.dtype)
     push = is_farthest * (of_farthest / ops.maximum(_row_sum(is_farthest), 1.0))
-    return (slopes - push) / num_positives
+    return losses / num_positives, (slopes - push) / num_positives
 
 
 def _farthest(negatives: Tensor) -> Any:
@@ -302,29 +277,20 @@ def _farthest(negatives: Tensor) -> Any:
     return ops.max(finite, axis=1, keepdims=True, initial=0.0)
 
 
-def _hardest(distances: Tensor, pairs: RowPairs) -> tuple[Any, Any]:
-    """Returns the distances of the farthest positive and of the nearest negative: `(rows, 1)`."""
-    farthest = ops.where(pairs.is_positive, distances, 0.0)
-    nearest = _of_negatives(distances, pairs)
-    return (
-        ops.max(farthest, axis=1, keepdims=True, initial=0),
-        ops.min(nearest, axis=1, keepdims=True, initial=float("inf")),
+def _hardest_triplet(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[Any, Any]:
+    """Compares the farthest positive with the nearest negative."""
+    negatives = _of_negatives(distances, pairs)
+    farthest = ops.max(
+        ops.where(pairs.is_positive, distances, 0.0), axis=1, keepdims=True, initial=0
     )
-
-
-def _hard_losses(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
-    farthest, nearest = _hardest(distances, pairs)
-    return ops.maximum(farthest - nearest + margin, 0.0)
-
-
-def _hard_slopes(distances: Tensor, pairs: RowPairs, margin: float) -> Any:
-    farthest, nearest = _hardest(distances, pairs)
+    nearest = ops.min(negatives, axis=1, keepdims=True, initial=float("inf"))
+    excess = farthest - nearest + margin
     # Rows at equal distances share the slope.
     pull = ops.logical_and(pairs.is_positive, distances == farthest)
     push = ops.logical_and(pairs.is_negative, distances == nearest)
     pull, push = (ops.cast(mask, distances.dtype) for mask in (pull, push))
     slopes = pull / ops.maximum(_row_sum(pull), 1.0) - push / ops.maximum(_row_sum(push), 1.0)
-    return ops.where(farthest - nearest + margin > 0, slopes, 0.0)
+    return ops.maximum(excess, 0.0), ops.where(excess > 0, slopes, 0.0)
 
 
 def _row_sum(values: Tensor) -> Tensor:
@@ -339,14 +305,6 @@ def _min_from(values: Tensor, largest: int) -> Any:
         values = ops.minimum(values, beyond)
         step *= 2
     return values
-
-
-# The loss of a row and its derivatives by the distances.
-_RULES: dict[str, tuple[Rule, Rule]] = {
-    "all": (_all_losses, _all_slopes),
-    "semi_hard": (_semi_hard_losses, _semi_hard_slopes),
-    "hard": (_hard_losses, _hard_slopes),
-}
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")

@@ -518,8 +518,7 @@ class Contrast:
 
     def row_loss(
         self,
-        losses: Callable[[Tensor, RowPairs], Tensor],
-        slopes: Callable[[Tensor, RowPairs], Tensor],
+        rule: Callable[[Tensor, RowPairs], tuple[Tensor, Tensor]],
         anchor_features: Features,
         contrast_features: Features,
     ) -> Tensor:
@@ -535,8 +534,7 @@ class Contrast:
             Rows(*map(_joined, zip(*_with_presence(rows, features), strict=True))),
             self.num_positives,
             self.num_negatives,
-            losses,
-            slopes,
+            rule,
             self.block_size,
         )
 

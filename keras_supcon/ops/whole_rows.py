@@ -84,6 +84,9 @@ class RowPairs(NamedTuple):
         return for_each(0, (most + _NUM_POSITIVES - 1) // _NUM_POSITIVES, part, state)
 
 
+Rule = Callable[[Tensor, RowPairs], tuple[Tensor, Tensor]]
+
+
 def row_loss(
     anchors: Tensor,
     anchor_rows: Rows,
@@ -91,14 +94,15 @@ def row_loss(
     contrast_rows: Rows,
     num_positives: Tensor,
     num_negatives: Tensor,
-    losses: Callable[[Tensor, RowPairs], Tensor],
-    slopes: Callable[[Tensor, RowPairs], Tensor],
+    rule: Rule,
     block_size: int | None = None,
 ) -> Any:
     """Computes for every anchor a loss of its dot products with all contrast rows.
 
     Unlike in `pair_sum`, a pair may count by its rank among the others. A block of anchors with all
-    contrasts is in memory at a time, in the forward and again in the backward pass.
+    contrasts is in memory at a time. The forward pass also computes the gradient of the sum of the
+    losses: where all losses have one factor, as in a mean, the backward pass only multiplies. Where
+    they have several it visits all pairs again.
 
     Args:
         anchors: Float tensor `(anchors, dim)`.
@@ -107,14 +111,13 @@ def row_loss(
         contrast_rows: Their `Rows`.
         num_positives: Float tensor `(anchors,)`.
         num_negatives: Float tensor `(anchors,)`.
-        losses: Takes dot products `(block, contrasts)` and the `RowPairs` of the block. Returns the
-            losses `(block, 1)`.
-        slopes: Takes the same. Returns the derivatives of the losses by the dot products `(block,
-            contrasts)`.
+        rule: Takes dot products `(block, contrasts)` and the `RowPairs` of the block. Returns the
+            losses `(block, 1)`, and their derivatives by the dot products `(block, contrasts)`.
         block_size: Anchors in a block; None for about a million pairs.
 
     Returns:
-        Float tensor `(anchors,)`. Differentiable once, by `anchors` and `contrasts`.
+        Float tensor `(anchors,)`. Differentiable once, by `anchors` and `contrasts`. An anchor
+        without a positive or without a negative has a number without meaning and no gradient.
     """
     order = RowOrder(contrast_rows.group)
     contrasts = order.permute(ops.convert_to_tensor(contrasts))
@@ -126,7 +129,8 @@ def row_loss(
         ops.cast(ops.searchsorted(ascending, anchor_rows.group, side=side), "int32")
         for side in ("left", "right")
     ]
-    losses, slopes = _as_program(losses), _as_program(slopes)
+    rule = _as_program(rule)
+    is_defined = ops.logical_and(num_positives > 0, num_negatives > 0)
 
     @ops.custom_gradient
     def streamed(anchors: Tensor, contrasts: Tensor) -> Any:
@@ -144,31 +148,46 @@ def row_loss(
                 blocks.rows(i), columns, *(vectors[i] for vectors in of_anchors)
             )
 
-        def backward(upstream: Tensor) -> tuple[Any, Any]:
-            upstream = blocks.split(upstream[:, None])
+        def visit(factors: Tensor) -> tuple[Any, Any, Any]:
+            """Returns losses, and the gradients of their sum with factors `(anchors,)`."""
+            factors = blocks.split(ops.where(is_defined, factors, 0.0)[:, None])
 
             def anchor_block(i: Tensor | int, state: Any) -> Any:
-                gradient, contrast_gradient = state
-                weights = slopes(*products_and_pairs(i)) * upstream[i]
+                of_all, gradient, contrast_gradient = state
+                losses, slopes = rule(*products_and_pairs(i))
+                slopes = slopes * factors[i]
                 contrast_gradient = contrast_gradient + ops.matmul(
-                    ops.transpose(weights), blocks.features(i)
+                    ops.transpose(slopes), blocks.features(i)
                 )
-                return add_to_block(gradient, i, ops.matmul(weights, contrasts)), contrast_gradient
+                return (
+                    add_to_block(of_all, i, losses),
+                    add_to_block(gradient, i, ops.matmul(slopes, contrasts)),
+                    contrast_gradient,
+                )
 
-            state = blocks.zeros(blocks.dim), ops.zeros_like(contrasts)
-            gradient, contrast_gradient = for_each(0, blocks.count, anchor_block, state)
-            return blocks.join(gradient), contrast_gradient
+            state = blocks.zeros(1), blocks.zeros(blocks.dim), ops.zeros_like(contrasts)
+            of_all, gradient, contrast_gradient = for_each(0, blocks.count, anchor_block, state)
+            return blocks.join(of_all)[:, 0], blocks.join(gradient), contrast_gradient
 
-        def anchor_block(i: Tensor | int, of_all: Tensor) -> Any:
-            return add_to_block(of_all, i, losses(*products_and_pairs(i)))
+        losses, *of_sum = visit(ops.ones_like(num_positives))
 
-        of_all = for_each(0, blocks.count, anchor_block, blocks.zeros(1))
-        return blocks.join(of_all)[:, 0], gradient_function(backward)
+        def backward(upstream: Tensor) -> tuple[Any, Any]:
+            lowest = ops.full_like(upstream, float("-inf"))
+            factor = ops.max(ops.where(is_defined, upstream, lowest), initial=float("-inf"))
+            are_equal = ops.logical_or(ops.logical_not(is_defined), ops.equal(upstream, factor))
+            factor = ops.where(ops.any(is_defined), factor, ops.zeros_like(factor))
+            return ops.cond(
+                ops.all(are_equal),
+                lambda: tuple(factor * gradient for gradient in of_sum),
+                lambda: visit(upstream)[1:],
+            )
+
+        return losses, gradient_function(backward)
 
     return streamed(ops.convert_to_tensor(anchors), contrasts)
 
 
-def _as_program(rule: Callable[[Tensor, RowPairs], Tensor]) -> Callable[[Tensor, RowPairs], Tensor]:
+def _as_program(rule: Rule) -> Rule:
     """Compiles a rule where TensorFlow builds a graph.
 
     Its steps are many and small: one after the other they take about five times as long.
