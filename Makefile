@@ -54,7 +54,7 @@ PYTEST = -m pytest -q -o junit_family=xunit1 --junitxml=build/test-times/$@.xml 
 
 .PHONY: demo test check lint doctest test-tensorflow test-programs test-neutral test-jax test-torch test-tpu-tensorflow \
 	test-lowest-keras test-parity test-times test-exhaustive mutation-check environments \
-	benchmark-loss benchmark-triplets benchmark-augmentation benchmark-corruptions benchmark-evaluation benchmark-data benchmark-gradient-caching benchmark-methods benchmark-accelerator \
+	benchmark-loss benchmark-relatives benchmark-augmentation benchmark-corruptions benchmark-evaluation benchmark-data benchmark-gradient-caching benchmark-methods benchmark-accelerator \
 	claims claims-small claims-accelerator datasets fashion-mnist emoji openclipart mnist bazel clean
 
 demo: $(VENV)/demo-installed
@@ -129,8 +129,8 @@ benchmark-loss: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(PML_VENV)/ins
 	$(VENV)/bin/python benchmarks/loss.py --neutral_python=$(NEUTRAL_VENV)/bin/python \
 		--pytorch_metric_learning_python=$(PML_VENV)/bin/python
 
-benchmark-triplets: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(PML_VENV)/installed $(TFA_VENV)/installed
-	$(VENV)/bin/python benchmarks/triplets.py --neutral_python=$(NEUTRAL_VENV)/bin/python \
+benchmark-relatives: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(PML_VENV)/installed $(TFA_VENV)/installed
+	$(VENV)/bin/python benchmarks/relatives.py --neutral_python=$(NEUTRAL_VENV)/bin/python \
 		--pytorch_metric_learning_python=$(PML_VENV)/bin/python --tensorflow_addons_python=$(TFA_VENV)/bin/python
 
 benchmark-augmentation: $(VENV)/demo-installed $(NEUTRAL_VENV)/installed $(AUGMENTATION_VENV)/installed
