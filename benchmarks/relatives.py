@@ -19,15 +19,9 @@ import sys
 from typing import Any
 
 from absl import app, flags
-from harness import (
-    available_gigabytes,
-    describe_machine,
-    format_seconds,
-    markdown_table,
-    run_worker,
-    write_results,
-)
+from harness import available_gigabytes, describe_machine, run_worker, write_results
 from relatives_implementations import IMPLEMENTATIONS, LOSSES, REFERENCE
+from relatives_tables import format_rows
 
 _ROWS = flags.DEFINE_list("rows", "512,8192", "Numbers of rows (2 views x batch).")
 _LOSSES = flags.DEFINE_string("losses", None, "Part of the names of losses; all if not given.")
@@ -76,31 +70,6 @@ def measure(name: str, loss: str, num_rows: int) -> dict[str, Any]:
     )
     print(json.dumps(record), file=sys.stderr, flush=True)
     return record
-
-
-def format_rows(records: list[dict]) -> str:
-    """Returns a table with a row for each loss and a column for each implementation."""
-    by_key = {(one["loss_name"], one["implementation"]): one for one in records}
-    names = list(dict.fromkeys(one["implementation"] for one in records))
-
-    def cell(loss: str, name: str) -> str:
-        record = by_key.get((loss, name))
-        if record is None:
-            return ""
-        if "step_seconds" not in record:
-            return record["note"]
-        shortest = min(record["step_seconds"])
-        reference = by_key.get((REFERENCE, IMPLEMENTATIONS[name].reference), {})
-        ratio = ""
-        if "step_seconds" in reference and loss != REFERENCE:
-            ratio = f", {shortest / min(reference['step_seconds']):.1f}x"
-        return f"{format_seconds(shortest)}{ratio}, {record['extra_memory_mb']:.0f} MB"
-
-    rows = [
-        [loss, *(cell(loss, name) for name in names)]
-        for loss in dict.fromkeys(one["loss_name"] for one in records)
-    ]
-    return markdown_table(["loss", *(IMPLEMENTATIONS[name].label for name in names)], rows)
 
 
 def main(argv: list[str]) -> None:
