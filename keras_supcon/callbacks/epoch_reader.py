@@ -57,7 +57,7 @@ class EpochReader:
         self._num_epochs = epochs - epoch
         self._left = 0  # batches of the present epoch that were not handed out
         self._is_within_epoch = False
-        self._lock = threading.Lock()  # TensorFlow reads in a thread of its own
+        self._mutex = threading.Lock()  # TensorFlow reads in a thread of its own
 
     def read(self) -> Iterator[Any]:
         """Yields each batch as a tuple, which is what Keras expects of a generator."""
@@ -81,7 +81,7 @@ class EpochReader:
 
         For the last epoch that is trained, after which nothing asks for a batch.
         """
-        with self._lock:
+        with self._mutex:
             if self._left or not self._is_within_epoch:
                 return
             self._is_within_epoch = False
@@ -116,7 +116,7 @@ class ReplayedStart:
         self._kept = list(itertools.islice(batches, 2))
         self._is_kept = True
         self._newest = 0
-        self._lock = threading.Lock()
+        self._mutex = threading.Lock()
 
     def dataset(self) -> Dataset:
         """Returns the batches as a `tf.data.Dataset`. The newest iteration alone goes on."""
@@ -136,11 +136,11 @@ class ReplayedStart:
         self._is_kept = False
 
     def _read(self) -> Iterator[Any]:
-        with self._lock:
+        with self._mutex:
             self._newest += 1
             own = self._newest
         for place in itertools.count():
-            with self._lock:
+            with self._mutex:
                 if own != self._newest:
                     return
                 if place < len(self._kept):
