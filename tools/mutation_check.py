@@ -1425,6 +1425,23 @@ MUTATIONS = (
         tests=("tests/data/test_balanced_data_sets.py",),
     ),
     Mutation(
+        name="one_hot_rows_read_as_batches",
+        law="One-hot rows of single samples are never taken for class ids of batches.",
+        file="keras_supcon/data/sample_store.py",
+        before="        if may_be_one_hot:",
+        after="        if False:",
+        tests=("tests/data/test_balanced_data_sets.py",),
+    ),
+    Mutation(
+        name="list_of_samples_read_as_inputs",
+        law="A list with an entry for each label is a list of samples.",
+        file="keras_supcon/data/sample_arrays.py",
+        before="if isinstance(part, (list, tuple)) and len(part) == number else None",
+        after="if False else None",
+        tests=("tests/data/test_balanced_batches.py",),
+        backend="torch",
+    ),
+    Mutation(
         name="class_without_weight_is_ignored",
         law="A class that `class_weight` does not name has the weight 1.",
         file="keras_supcon/models/class_weights.py",

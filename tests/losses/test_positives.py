@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from keras_supcon import SupConLoss
-from keras_supcon.losses import sincere_loss, supcon_loss
+from keras_supcon.losses import ntlogistic_loss, sincere_loss, supcon_loss
 from tests.autodiff import compiled, quickest, quickest_value_and_gradient
 from tests.covering import every_pair
 from tests.losses import double_loop
@@ -216,6 +216,49 @@ def test_a_sample_without_weight_has_no_loss(rng):
     loss = loss_of(None, projections, pair_weights=weights)
     assert loss[2] == 0
     assert (np.delete(loss, 2) > 0).all()
+
+
+def value_and_gradient_of(loss, labels, projections, **options):
+    value, gradient = quickest_value_and_gradient(
+        lambda z: ops.sum(loss(labels, z, positives="soft", **options)), projections
+    )
+    return float(value), np.asarray(gradient)
+
+
+@pytest.mark.parametrize("summation", SUMMATIONS)
+def test_where_every_pair_has_weight_only_other_rows_in_the_denominator_teach(rng, summation):
+    """As with rows of a teacher; without small probabilities there are negatives again."""
+    projections = rng.normal(size=(6, 2, 4)).astype("float32")
+    smoothed = (0.9 * np.eye(3)[np.arange(6) % 3] + 0.1 / 3).astype("float32")
+    clear = np.where(smoothed < 0.2, 0, smoothed)
+    clear /= clear.sum(axis=1, keepdims=True)
+    for denominator in DENOMINATORS:
+        options = {"summation": summation, "denominator": denominator}
+        value, gradient = value_and_gradient_of(supcon_loss, smoothed, projections, **options)
+        if denominator == "all":
+            assert value > 1
+            assert np.abs(gradient).max() > 1e-2
+        else:
+            assert value == 0
+            np.testing.assert_array_equal(gradient, 0)
+        value, gradient = value_and_gradient_of(supcon_loss, clear, projections, **options)
+        assert np.abs(gradient).max() > 1e-2
+
+
+def test_a_sigmoid_loss_only_attracts_where_every_pair_has_weight(rng):
+    """It falls to the positives' least value where all rows are one."""
+    projections = rng.normal(size=(6, 2, 4)).astype("float32")
+    smoothed = (0.9 * np.eye(3)[np.arange(6) % 3] + 0.1 / 3).astype("float32")
+    at_one_point = np.ones_like(projections)
+    for labels, attracts_alone in ((smoothed, True), (np.eye(3)[np.arange(6) % 3], False)):
+        apart, _ = value_and_gradient_of(ntlogistic_loss, labels, projections, temperature=0.5)
+        as_one, _ = value_and_gradient_of(ntlogistic_loss, labels, at_one_point, temperature=0.5)
+        least = 6 * np.log1p(np.exp(-2.0))
+        if attracts_alone:
+            assert as_one == pytest.approx(least, rel=1e-5)
+            assert as_one < apart
+        else:
+            assert as_one == pytest.approx(least + 6 * np.log1p(np.exp(2.0)), rel=1e-5)
 
 
 def test_low_temperatures_and_far_positives_stay_exact():
