@@ -194,7 +194,13 @@ LOSSES = {
 CLASSIFIER_LOSSES = {
     "logit_adjusted": Case(
         losses.LogitAdjustedCrossentropy,
-        lambda: {"class_counts": (5, 3, 1), "strength": 0.5, "reduction": "sum", "name": "other"},
+        lambda: {
+            "class_counts": (5, 3, 1),
+            "strength": 0.5,
+            "from_logits": False,
+            "reduction": "sum",
+            "name": "other",
+        },
     ),
 }
 

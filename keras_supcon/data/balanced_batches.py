@@ -12,6 +12,7 @@ from keras_supcon.arguments import check_shard, check_start, check_whole_number,
 from keras_supcon.data.balanced_order import balanced_order
 from keras_supcon.data.class_ids import check_class_ids
 from keras_supcon.data.folder_samples import FolderSamples
+from keras_supcon.data.sample_arrays import check_samples
 from keras_supcon.data.sample_store import store_samples
 from keras_supcon.seeds import check_seed
 from keras_supcon.typing import Dataset
@@ -157,11 +158,18 @@ def balanced_batches(
     its files are, by batches, and memory holds one of these.
 
     Args:
-        data: `(x, labels)`. `x` is an array `(n, ...)`, a dictionary or list of them, or anything
-            with a length that gives the sample of a number, such as files that are read by
-            `__getitem__`. Labels are class ids `(n,)` or `(n, 1)`, of samples that all have one. Or
-            a data set of such pairs, as `load` and `load_folder` return it: a `tf.data.Dataset` of
-            single samples or of batches, or a `keras.utils.PyDataset` of batches, of one epoch.
+        data: `(x, labels)`, or a data set of such pairs.
+            `x` is an array `(n, ...)`; a list or tuple of `n` samples of one shape, such as arrays;
+            a dictionary or list of several inputs, each of them such an array or list of all `n`
+            samples; or anything with a length that gives the sample of a number. A list with as
+            many entries as there are labels is always one of samples. Of file names batches hold
+            the names; what reads a file in `__getitem__` gives contents. Labels are class ids
+            `(n,)` or `(n, 1)`, of samples that all have one.
+            A data set, as `load` and `load_folder` return it, is a `tf.data.Dataset` of single
+            samples whose labels are scalars, one of batches with class ids `(batch,)`, or a
+            `keras.utils.PyDataset` of batches, of one epoch. Labels of a static size that are all 0
+            or 1 could be the one-hot rows of single samples as well, and are refused: after
+            `unbatch` they are scalars.
         classes_per_batch: Different classes in a batch, at most those that there are.
         samples_per_class: Samples of each of them, at least 2 for positives beside a sample's own
             views. With 1 it has these alone, and with one view no positive.
@@ -189,8 +197,9 @@ def balanced_batches(
         the same to the last bit.
 
     Raises:
-        ValueError: If an argument is out of its range, data and labels differ in length, a sample
-            has no label, or a data set has another form or no end.
+        ValueError: If an argument is out of its range, there are no samples, data and labels differ
+            in length, a sample has no label, a data set has another form, two meanings or no end,
+            or `cache` is a file of something else.
 
     Example:
 
@@ -272,13 +281,5 @@ def _read(
             "`data` should be (x, labels), samples and their class ids, or a data set of them. "
             f"Received: {type(data)}"
         )
-    x, labels = data[0], check_class_ids("labels", data[1])
-    if keras.tree.is_nested(x):
-        x = keras.tree.map_structure(np.asarray, x)
-    lengths = {len(part) for part in (keras.tree.flatten(x) if keras.tree.is_nested(x) else [x])}
-    if lengths != {len(labels)}:
-        raise ValueError(
-            f"`data` should have a label for each sample. Received: {sorted(lengths)} samples and "
-            f"{len(labels)} labels"
-        )
-    return x, labels, None
+    labels = check_class_ids("labels", data[1])
+    return check_samples(data[0], len(labels)), labels, None

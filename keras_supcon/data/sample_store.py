@@ -39,6 +39,7 @@ class _Source(NamedTuple):
     leaves: list[tuple[Any, tuple[int, ...]]]  # dtype and shape of each part of a sample
     read: Callable[[], Iterator[tuple[Any, Any]]]  # batches of arrays
     number: int | None  # of samples, where known
+    may_be_one_hot: bool = False  # ids of a batch could be 0s and 1s of a single sample
 
     @property
     def dtype(self) -> np.dtype:
@@ -47,9 +48,17 @@ class _Source(NamedTuple):
         return np.dtype([*parts, (_LABEL, "<i8"), (_DIGEST, "<u8")])
 
     def records(self) -> Iterator[np.ndarray]:
-        """Yields the records of each batch."""
+        """Yields the records of each batch.
+
+        Raises:
+            ValueError: If there is none, labels and samples do not belong together, or all labels
+                can be read in two ways.
+        """
+        number, may_be_one_hot = 0, self.may_be_one_hot
         for x, labels in self.read():
             ids = check_class_ids("labels", labels)
+            number += len(ids)
+            may_be_one_hot = may_be_one_hot and bool((ids >= 0).all()) and int(ids.sum()) == 1
             leaves = [np.asarray(leaf) for leaf in keras.tree.flatten(x)]
             for leaf, (_, shape) in zip(leaves, self.leaves, strict=True):
                 if leaf.shape != (len(ids), *shape):
@@ -63,14 +72,18 @@ class _Source(NamedTuple):
             records[_LABEL] = ids
             records[_DIGEST] = [_digest(record) for record in records]
             yield records
+        if not number:
+            raise ValueError("`data` should hold samples. Received: a data set without any")
+        if may_be_one_hot:
+            raise _of_two_meanings(f"labels of shape {np.shape(labels)}, a 1 among zeros in each")
 
 
 def store_samples(data: Dataset, cache: str | os.PathLike[str] | None) -> StoredSamples:
     """Reads a data set once, and keeps its samples.
 
     Args:
-        data: A `tf.data.Dataset` of `(x, label)`, of single samples or of batches, or a
-            `keras.utils.PyDataset` of batches. Numbers, of one shape and dtype.
+        data: A `tf.data.Dataset` of `(x, label)`, of single samples, whose labels are scalars, or
+            of batches, or a `keras.utils.PyDataset` of batches. Numbers, of one shape and dtype.
         cache: Path of a file for the samples, `.npy`; an existing one is read in place of the data
             set. None keeps them in memory: the size of the data set decoded, with 16 bytes a sample
             and a batch beside it. Where the number of samples is not known beforehand, an eighth
@@ -78,7 +91,8 @@ def store_samples(data: Dataset, cache: str | os.PathLike[str] | None) -> Stored
             size for moments.
 
     Raises:
-        ValueError: If the data set has another form or no end, or the file is of another one.
+        ValueError: If the data set has another form, one of two meanings, no samples or no end, or
+            the file is of another one.
         OSError: If the file cannot be written.
     """
     of_keras = isinstance(data, keras.utils.PyDataset)
@@ -87,8 +101,6 @@ def store_samples(data: Dataset, cache: str | os.PathLike[str] | None) -> Stored
         records = _in_memory(source)
     else:
         records = _cached(source, pathlib.Path(os.path.expanduser(os.fspath(cache))))
-    if not len(records):
-        raise ValueError(f"`data` should hold samples. Received: data={data!r}, without any")
     # Whatever the order in which they came; samples that are alike may change places.
     labels = np.asarray(records[_LABEL])
     places = np.lexsort((np.asarray(records[_DIGEST]), labels))
@@ -114,6 +126,8 @@ def _of_tf_data(data: Any) -> _Source:
                 f"data.element_spec={spec}"
             )
         leaves.append((dtype, tuple(shape)))
+    if is_batched:
+        _check_batches(spec)
     cardinality = int(data.cardinality())
     if cardinality == tf.data.INFINITE_CARDINALITY:
         raise ValueError(f"`data` should have an end, as before `repeat`. Received: data={data!r}")
@@ -127,7 +141,48 @@ def _of_tf_data(data: Any) -> _Source:
     is_known = size is not None and cardinality != tf.data.UNKNOWN_CARDINALITY
     batches = (data if is_batched else data.batch(_BATCH_SIZE)).prefetch(tf.data.AUTOTUNE)
     number = cardinality * size if is_known else None
-    return _Source(spec[0], leaves, batches.as_numpy_iterator, number)
+    # In a batch of static size a 1 among zeros looks like the labels of one sample.
+    may_be_one_hot = spec[1].shape.rank == 1 and size is not None
+    return _Source(spec[0], leaves, batches.as_numpy_iterator, number, may_be_one_hot)
+
+
+def _check_batches(spec: tuple[Any, Any]) -> None:
+    """Checks that elements of a `tf.data.Dataset` are batches of samples and their class ids.
+
+    Raises:
+        ValueError: If their shapes show that they are not, or could be single samples as well.
+    """
+    x, label = spec
+    if label.shape.rank is None:
+        raise ValueError(
+            "`data` should have labels of a known rank: scalars of single samples, or class ids "
+            f"(batch,). Received: data.element_spec={spec}"
+        )
+    if label.shape.rank > 2 or (label.shape.rank == 2 and label.shape[1] not in (1, None)):
+        raise ValueError(
+            "`data` should have class ids as labels; `data.map(lambda x, y: (x, tf.argmax(y, "
+            "axis=-1)))` makes them of one-hot rows. Received: labels of shape "
+            f"{tuple(label.shape)}"
+        )
+    for one in keras.tree.flatten(x):
+        sizes = {label.shape[0], *one.shape[:1]} - {None}
+        if one.shape.rank == 0 or len(sizes) > 1:
+            raise ValueError(
+                "`data` should give batches of a class id for each sample, or single samples with "
+                "a scalar as label; `data.map(lambda x, y: (x, tf.argmax(y)))` makes scalars of "
+                f"one-hot rows. Received: data.element_spec={spec}"
+            )
+    if label.shape == [1]:
+        raise _of_two_meanings("labels of shape (1,)")
+
+
+def _of_two_meanings(received: str) -> ValueError:
+    return ValueError(
+        "`data` should give single samples with a scalar as label, or labels that can only be the "
+        "class ids of a batch. If these are such, give `data.unbatch()`. If they are the one-hot "
+        "rows of single samples, give `data.map(lambda x, y: (x, tf.argmax(y)))`; if rows of one "
+        f"id each, `data.map(lambda x, y: (x, y[0]))`. Received: {received}"
+    )
 
 
 def _of_py_dataset(data: keras.utils.PyDataset) -> _Source:
@@ -171,11 +226,19 @@ def _cached(source: _Source, path: pathlib.Path) -> np.ndarray:
                 stream.write(records.tobytes())
                 number += len(records)
             _write_header(stream, source.dtype, number)
-    records = np.load(path, mmap_mode="r")
-    if records.dtype != source.dtype or source.number not in (None, len(records)):
+    try:
+        records = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, IsADirectoryError) as error:  # of no .npy file, one of objects or a cut one
+        raise ValueError(
+            "`cache` should be a new file, or one that `balanced_batches` wrote: give "
+            f"another path. Received: cache={str(path)!r}, which cannot be read as such "
+            f"({error})"
+        ) from None
+    is_same = records.dtype == source.dtype and source.number in (None, records.size)
+    if not is_same or not records.size:
         raise ValueError(
             "`cache` should be a new file, or that of the same data; remove it where these have "
-            f"changed. Received: cache={str(path)!r} of {len(records)} samples of "
+            f"changed. Received: cache={str(path)!r} of {records.size} entries of "
             f"{records.dtype}, for {source.number or 'samples'} of {source.dtype}"
         )
     return records

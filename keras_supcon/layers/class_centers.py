@@ -15,7 +15,7 @@ class ClassCenters(keras.layers.Layer):
 
     `BalancedSupConLoss` contrasts projections with them, so that every class is in every batch,
     however rare it is. `ContrastiveModel(class_centers=...)` trains them with its networks. The
-    losses scale them to unit length.
+    loss scales them to unit length as it does projections.
 
     Args:
         num_classes: Number of classes, at least 2.

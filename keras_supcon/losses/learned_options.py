@@ -5,10 +5,10 @@ import contextvars
 from collections.abc import Iterator
 from typing import Any
 
-# A loss and tensors for some of its options. Each replica is traced in its own thread, and each
-# thread has its own value of this variable.
-_IN_USE: contextvars.ContextVar[tuple[Any, dict[str, Any]]] = contextvars.ContextVar(
-    "learned_options", default=(None, {})
+# Losses, each with tensors for some of its options, the innermost last. Each replica is traced in
+# its own thread, and each thread has its own value of this variable.
+_IN_USE: contextvars.ContextVar[tuple[tuple[Any, dict[str, Any]], ...]] = contextvars.ContextVar(
+    "learned_options", default=()
 )
 
 
@@ -18,7 +18,7 @@ def using_options(loss: Any, **options: Any) -> Iterator[None]:
 
     A context within another one of the same loss adds to its options.
     """
-    token = _IN_USE.set((loss, {**options_given_to(loss), **options}))
+    token = _IN_USE.set((*_IN_USE.get(), (loss, options)))
     try:
         yield
     finally:
@@ -27,5 +27,8 @@ def using_options(loss: Any, **options: Any) -> Iterator[None]:
 
 def options_given_to(loss: Any) -> dict[str, Any]:
     """Returns the options that the surrounding contexts give this loss, by name."""
-    of_loss, options = _IN_USE.get()
-    return options if of_loss is loss else {}
+    given: dict[str, Any] = {}
+    for of_loss, options in _IN_USE.get():
+        if of_loss is loss:
+            given |= options
+    return given

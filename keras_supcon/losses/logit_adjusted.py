@@ -8,12 +8,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_supcon.arguments import check_not_negative, check_numbers
+from keras_supcon.arguments import check_bool, check_not_negative, check_numbers
 from keras_supcon.losses.function_loss import FunctionLoss, takes_options
 from keras_supcon.losses.options import checks_options
 from keras_supcon.ops import standardize_labels
 from keras_supcon.ops.normalization import convert_rows
 from keras_supcon.typing import Tensor
+
+_LARGEST_COUNT = 1e15
+_SMALLEST_PROBABILITY = 1e-37  # of float32, that is not taken for 0
 
 
 def check_class_counts(name: str, value: Any) -> tuple[float, ...]:
@@ -23,6 +26,10 @@ def check_class_counts(name: str, value: Any) -> tuple[float, ...]:
         ValueError: If they are something else, or not positive.
     """
     counts = check_numbers(name, value, 1)
+    if max(counts) > _LARGEST_COUNT:
+        raise ValueError(
+            f"`{name}` should hold sizes up to {_LARGEST_COUNT:g}. Received: {name}={value!r}"
+        )
     if len(counts) < 2:
         raise ValueError(
             f"`{name}` should hold the sizes of at least two classes. Received: {name}={value!r}"
@@ -36,11 +43,36 @@ def log_priors(class_counts: Sequence[float]) -> np.ndarray:
     return np.log(counts / counts.sum()).astype("float32")
 
 
+def adjusted_logits(logits: Tensor, class_counts: Sequence[float], strength: float = 1.0) -> Tensor:
+    """Returns logits `(..., classes)` plus the logarithms of the shares of the classes."""
+    priors = strength * log_priors(class_counts)
+    return logits + ops.convert_to_tensor(priors, dtype=logits.dtype)
+
+
+def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
+    """Returns the cross-entropy of each row, 0 for one without a label.
+
+    Args:
+        labels: Class ids `(...)`, -1 for unlabeled.
+        logits: `(..., classes)`. Minus infinity leaves out a class.
+    """
+    shares = ops.log_softmax(logits, axis=-1)
+    is_own = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype) > 0  # nowhere for -1
+    return -ops.sum(ops.where(is_own, shares, ops.zeros_like(shares)), axis=-1)
+
+
 @checks_options(
-    class_counts=check_class_counts, strength=functools.partial(check_not_negative, high=100)
+    class_counts=check_class_counts,
+    strength=functools.partial(check_not_negative, high=100),
+    from_logits=check_bool,
 )
 def logit_adjusted_crossentropy(
-    y_true: Tensor, y_pred: Tensor, class_counts: Sequence[float], *, strength: float = 1.0
+    y_true: Tensor,
+    y_pred: Tensor,
+    class_counts: Sequence[float],
+    *,
+    strength: float = 1.0,
+    from_logits: bool = True,
 ) -> Tensor:
     r"""Computes the cross-entropy of each sample, with logits that know the sizes of the classes.
 
@@ -55,8 +87,10 @@ def logit_adjusted_crossentropy(
         y_true: Class ids `(batch,)` or `(batch, 1)`, or one-hot rows `(batch, classes)`. A sample
             without a label, -1, has loss 0.
         y_pred: Logits `(batch, classes)`.
-        class_counts: Sizes of the classes in training, at least 1 each.
+        class_counts: Sizes of the classes in training, from 1 to 1e15 each.
         strength: Factor of the logarithms of the sizes, from 0 to 100; the paper's tau.
+        from_logits: Whether `y_pred` are logits. With False they are probabilities, as of a
+            classifier that ends in a softmax.
 
     Returns:
         Float tensor `(batch,)`.
@@ -83,16 +117,15 @@ def logit_adjusted_crossentropy(
             f"`y_pred` should have shape (batch, {len(class_counts)}), a logit for each of "
             f"`class_counts`. Received: y_pred.shape={tuple(logits.shape)}"
         )
+    if not from_logits:
+        logits = ops.log(ops.maximum(logits, _SMALLEST_PROBABILITY))
     labels = standardize_labels(y_true, num_classes=len(class_counts))
     if None not in (labels.shape[0], logits.shape[0]) and labels.shape[0] != logits.shape[0]:
         raise ValueError(
             "`y_true` should have as many rows as `y_pred`. Received: "
             f"y_true.shape={tuple(labels.shape)}, y_pred.shape={tuple(logits.shape)}"
         )
-    priors = ops.convert_to_tensor(strength * log_priors(class_counts), dtype=logits.dtype)
-    shares = ops.log_softmax(logits + priors[None], axis=1)
-    targets = ops.one_hot(labels, len(class_counts), dtype=logits.dtype)  # zeros for -1
-    return -ops.sum(targets * shares, axis=1)
+    return cross_entropy(labels, adjusted_logits(logits, class_counts, strength))
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")
@@ -125,6 +158,7 @@ class LogitAdjustedCrossentropy(FunctionLoss):
         class_counts: Sequence[float],
         *,
         strength: float = 1.0,
+        from_logits: bool = True,
         reduction: str | None = "sum_over_batch_size",
         name: str = "logit_adjusted_crossentropy",
         dtype: Any = None,
@@ -137,7 +171,7 @@ class LogitAdjustedCrossentropy(FunctionLoss):
 
         Args:
             y_true: Labels, as for `logit_adjusted_crossentropy`.
-            y_pred: Logits `(batch, classes)`.
+            y_pred: Logits `(batch, classes)`, or as `from_logits` says.
             sample_weight: Factors of the losses of samples `(batch,)`; None for 1.
 
         Returns:

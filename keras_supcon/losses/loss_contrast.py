@@ -12,11 +12,11 @@ from keras_supcon.losses.temperature import is_tensor, square_root
 from keras_supcon.ops import Contrast, LabelPairs, l2_normalize, standardize_batch
 from keras_supcon.ops.normalization import limit_norm
 from keras_supcon.ops.standardize import (
-    below_centers,
     standardize_centers,
     standardize_keys,
     standardize_projections,
     standardize_queue,
+    with_center_for_each,
 )
 from keras_supcon.ops.weighted_contrast import Weight
 from keras_supcon.typing import Tensor
@@ -83,10 +83,22 @@ def loss_contrast(
         class_ids, projections = standardize_batch(y_true, y_pred, ignore_class)
         if centers is not None:
             centers = standardize_centers(centers, projections)
-            class_ids = below_centers(class_ids, centers)
+            centers = with_center_for_each(centers, class_ids, ignore_class)
     else:
         projections = standardize_projections(y_pred)
         class_ids = ops.full((ops.shape(projections)[0],), -1, dtype="int32")
+    if pair_weights is not None:
+        of_class_ids = {
+            "positives_cap": positives_cap,
+            "ignore_class": ignore_class,
+            "self_supervised_class": self_supervised_class,
+        }
+        for name, value in of_class_ids.items():
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` should be None with `pair_weights`, which stand in place of class "
+                    f"ids. Received: {name}={value}"
+                )
     num_views = projections.shape[1]
     if positives_cap is not None and positives_cap % num_views:
         raise ValueError(
@@ -185,7 +197,7 @@ def _pairs_of(
     batch_size, queue_size = _length(projections), None if queue is None else _length(queue)
     if pair_weights is not None:
         return lambda global_size, offset: matrix_pairs(
-            pair_weights, batch_size, global_size, offset, queue_size
+            pair_weights, batch_size, global_size, offset, queue_labels, queue_size
         )
     pairs = label_pairs(
         y_true,

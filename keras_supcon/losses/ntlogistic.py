@@ -92,7 +92,8 @@ def ntlogistic_loss(
         queue: Further candidates `(queue, dim)`, without gradient; None for none.
         queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, any lower number for an
             empty slot, which counts for nothing. None for no labels and no empty slot. Rows like
-            those of `y_true` for other labels; all of an empty slot are below -1.
+            those of `y_true` for other labels; all of an empty slot are below -1, or NaN for a
+            function of floats.
         pair_weights: Weights `(batch, batch)` of at least 0 in place of labels, as for
             `supcon_loss`; None for labels.
 

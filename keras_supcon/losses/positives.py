@@ -16,6 +16,10 @@ from keras_supcon.typing import Tensor
 KINDS = ("class", "multi_label", "any", "overlap", "soft", "hierarchy")
 """Names of the kinds of labels that the losses know."""
 _LARGEST_ID, _LARGEST_FLOAT_ID = 2**31 - 1, 2**24
+# No id of a level, where no error can be raised.
+_NO_ID = -(2**31)
+# Sums over rows of weights, and products with them, stay within float32.
+_SMALLEST_WEIGHT, _LARGEST_WEIGHT = 1e-15, 1e15
 # What rows of probabilities may miss of a sum of 1, as those of half precision do.
 _SUM_TOLERANCE = 1e-2
 
@@ -37,7 +41,9 @@ def check_level_weights(name: str, value: Any) -> tuple[float, ...] | None:
     """
     if value is None:
         return None
-    values = check_each(name, value, lambda one: is_number(one) and one > 0, "positive numbers")
+    low, high = _SMALLEST_WEIGHT, _LARGEST_WEIGHT
+    expected = f"positive numbers from {low:g} to {high:g}"
+    values = check_each(name, value, lambda one: is_number(one) and low <= one <= high, expected)
     return tuple(map(float, values))
 
 
@@ -70,7 +76,8 @@ def check_together(
     if level_weights is not None and positives != "hierarchy":
         raise ValueError(
             "`level_weights` should be None but with positives='hierarchy'. Received: "
-            f"level_weights={level_weights}, positives={positives!r}"
+            f"level_weights={level_weights}, positives={positives!r}. A call with other "
+            "`positives` than the constructor takes level_weights=None beside them."
         )
 
 
@@ -116,6 +123,8 @@ def label_pairs(
     own = kind.own(labels, factors)
     is_labeled = ops.any(labels > 0 if kind.read is not _read_levels else labels >= 0, axis=1)
     own = ops.where(is_labeled, own, ops.ones_like(own))
+    # Programs compiled by XLA cannot raise: there the losses are NaN.
+    own = ops.where(kind.are_valid(labels), own, float("nan"))
     rows = is_empty = None
     if queue_size is not None:
         rows, is_empty = _queue_rows(kind, queue_labels, labels, queue_size)
@@ -156,17 +165,17 @@ def read_levels(
     factors, of_queue = _level_factors(level_weights, labels), None
     if queue_labels is not None:
         of_queue, is_empty = _queue_rows(_KINDS["hierarchy"], queue_labels, labels, None)
-        if of_queue.shape[1] != labels.shape[1]:
-            raise ValueError(
-                f"`queue_labels` should have the {labels.shape[1]} levels of `y_true`. Received: "
-                f"queue_labels.shape={tuple(of_queue.shape)}"
-            )
         of_queue = ops.where(is_empty[:, None], -2, of_queue)
     return Levels(labels, of_queue, factors)
 
 
 def matrix_pairs(
-    pair_weights: Tensor, batch_size: Any, global_size: Any, offset: Any, queue_size: Any = None
+    pair_weights: Tensor,
+    batch_size: Any,
+    global_size: Any,
+    offset: Any,
+    queue_labels: Tensor | None = None,
+    queue_size: Any = None,
 ) -> LabelPairs:
     """Returns the weights of pairs that a matrix holds; labels are the columns.
 
@@ -176,13 +185,14 @@ def matrix_pairs(
         batch_size: Number of samples.
         global_size: Number of samples of all replicas.
         offset: Number of samples of the global batch before these.
+        queue_labels: Numbers `(queue,)` or `(queue, k)`, below -1 for empty slots; None for none.
         queue_size: Number of rows of the queue; None without one.
 
     Raises:
         ValueError: If the shape is another, or a weight is negative or not finite.
     """
     name = "pair_weights"
-    pair_weights = ops.convert_to_tensor(pair_weights)
+    pair_weights = _as_numbers(pair_weights, name)
     expected, shape = (batch_size, global_size + (queue_size or 0)), tuple(pair_weights.shape)
     is_known = all(isinstance(size, int) for size in (*expected, *shape))
     if len(shape) != 2 or (is_known and shape != expected):
@@ -191,19 +201,27 @@ def matrix_pairs(
             f"sample of the batch or a row of the queue. Received: {name}.shape={shape}"
         )
     pair_weights = ops.cast(pair_weights, "float32")
-    are_weights = ops.all(ops.logical_and(pair_weights >= 0, ops.isfinite(pair_weights)))
-    sentence = "should hold finite weights of at least 0"
-    pair_weights = ops.stop_gradient(require(are_weights, pair_weights, name, sentence))
+    # NaN is not within these bounds.
+    are_weights = ops.all(ops.logical_and(pair_weights >= 0, pair_weights <= _LARGEST_WEIGHT))
+    sentence = f"should hold finite weights of at least 0, and at most {_LARGEST_WEIGHT:g}"
+    pair_weights = require(are_weights, pair_weights, name, sentence)
+    pair_weights = ops.where(are_weights, pair_weights, float("nan"))
+    pair_weights = ops.stop_gradient(pair_weights)
 
     def weight(own: Tensor, other: Tensor) -> Tensor:
+        if batch_size == 0:
+            return ops.zeros((own.shape[0], other.shape[0]))
         rows = ops.take(pair_weights, own[:, 0] - offset, axis=0)
         return ops.take(rows, other[:, 0], axis=1)
 
     columns = ops.arange(global_size, dtype="int32")[:, None]
-    of_queue = None
+    of_queue = is_empty = None
     if queue_size is not None:
         of_queue = global_size + ops.arange(queue_size, dtype="int32")[:, None]
-    return LabelPairs(weight, columns, queue_labels=of_queue)
+        if queue_labels is not None:
+            marks = _read_rows(_as_rows(queue_labels, "queue_labels"), "queue_labels", queue_size)
+            is_empty = ops.all(marks < -1, axis=1)
+    return LabelPairs(weight, columns, queue_labels=of_queue, queue_is_empty=is_empty)
 
 
 def _level_factors(level_weights: tuple[float, ...] | None, labels: Tensor) -> tuple[float, ...]:
@@ -220,22 +238,29 @@ class _Kind(NamedTuple):
     read: Callable[[Tensor, str, Any], Tensor]
     weight: Callable[[Tensor, Tensor, tuple[float, ...]], Tensor]
     own: Callable[[Tensor, tuple[float, ...]], Tensor]
+    are_valid: Callable[[Tensor], Tensor]
 
 
 def _read_sets(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
     rows = ops.cast(_read_rows(y_true, name, num_rows), "float32")
-    are_sets = ops.all(ops.logical_or(ops.equal(rows, 0), ops.equal(rows, 1)))
-    return require(are_sets, rows, name, "should hold a 1 for each label of a row, and zeros")
+    sentence = "should hold a 1 for each label of a row, and zeros"
+    return require(_are_sets(rows), rows, name, sentence)
+
+
+def _are_sets(rows: Tensor) -> Tensor:
+    return ops.all(ops.logical_or(ops.equal(rows, 0), ops.equal(rows, 1)))
 
 
 def _read_probabilities(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
     rows = ops.cast(_read_rows(y_true, name, num_rows), "float32")
+    sentence = "should hold shares of at least 0 that sum to 1 in each row"
+    return require(_are_probabilities(rows), rows, name, sentence)
+
+
+def _are_probabilities(rows: Tensor) -> Tensor:
     sums = ops.sum(rows, axis=1)
     are_valid = ops.logical_or(ops.abs(sums - 1) <= _SUM_TOLERANCE, ops.all(rows == 0, axis=1))
-    are_valid = ops.logical_and(ops.all(are_valid), ops.all(rows >= 0))
-    return require(
-        are_valid, rows, name, "should hold shares of at least 0 that sum to 1 in each row"
-    )
+    return ops.logical_and(ops.all(are_valid), ops.all(rows >= 0))
 
 
 def _read_levels(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
@@ -246,26 +271,22 @@ def _read_levels(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
             f"`{name}` should hold class ids up to 2^31 - 1. Received: {name} up to {array.max()}"
         )
     rows = _read_rows(y_true, name, num_rows)
-    ids = ops.cast(rows, "int32")
     if "float" in keras.backend.standardize_dtype(rows.dtype):  # beyond it two ids may become one
-        rows = require(
-            ops.all(rows <= _LARGEST_FLOAT_ID), rows, name, "should hold integers above 2^24"
-        )
-    are_ids = ops.logical_and(
-        ops.all(ops.equal(ops.cast(ids, rows.dtype), rows)), ops.all(ids > -2)
-    )
-    return ops.cast(
-        require(
-            are_ids, rows, name, "should hold a class id for each level of a row, -1 for unknown"
-        ),
-        "int32",
-    )
+        are_small = ops.logical_not(ops.any(rows > _LARGEST_FLOAT_ID))
+        rows = require(are_small, rows, name, "should hold ids above 2^24 as integers")
+    ids = ops.cast(rows, "int32")
+    are_ids = ops.logical_and(ops.all(ops.equal(ops.cast(ids, rows.dtype), rows)), _are_levels(ids))
+    sentence = "should hold a class id for each level of a row, -1 for unknown"
+    rows = require(are_ids, rows, name, sentence)
+    return ops.where(are_ids, ops.cast(rows, "int32"), _NO_ID)
+
+
+def _are_levels(ids: Tensor) -> Tensor:
+    return ops.all(ids > -2)
 
 
 def _read_rows(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
-    if isinstance(y_true, (list, tuple, np.ndarray)) and np.asarray(y_true).dtype.kind in "OSU":
-        raise ValueError(f"`{name}` should hold numbers. Received: {name}={y_true!r}")
-    rows = ops.convert_to_tensor(y_true)
+    rows = _as_numbers(y_true, name)
     shape = tuple(rows.shape)
     is_other = isinstance(num_rows, int) and shape[:1] not in ((None,), (num_rows,))
     if len(shape) != 2 or shape[1] in (None, 0) or is_other:
@@ -323,11 +344,11 @@ def _known_levels(labels: Tensor, factors: tuple[float, ...]) -> Tensor:
 
 
 _KINDS = {
-    "multi_label": _Kind(_read_sets, _jaccard, _one),
-    "any": _Kind(_read_sets, _any, _one),
-    "overlap": _Kind(_read_sets, _overlap, _one),
-    "soft": _Kind(_read_probabilities, _inner_product, _squared_length),
-    "hierarchy": _Kind(_read_levels, _shared_levels, _known_levels),
+    "multi_label": _Kind(_read_sets, _jaccard, _one, _are_sets),
+    "any": _Kind(_read_sets, _any, _one, _are_sets),
+    "overlap": _Kind(_read_sets, _overlap, _one, _are_sets),
+    "soft": _Kind(_read_probabilities, _inner_product, _squared_length, _are_probabilities),
+    "hierarchy": _Kind(_read_levels, _shared_levels, _known_levels, _are_levels),
 }
 
 
@@ -340,6 +361,11 @@ def _queue_rows(
         rows = ops.full((queue_size, labels.shape[1]), unlabeled, dtype=labels.dtype)
         return rows, None
     rows = _read_rows(queue_labels, "queue_labels", queue_size)
+    if rows.shape[1] != labels.shape[1]:
+        raise ValueError(
+            f"`queue_labels` should have rows of {labels.shape[1]}, as `y_true`. Received: "
+            f"queue_labels.shape={tuple(rows.shape)}"
+        )
     is_empty = ops.all(rows < -1, axis=1)
     blank = ops.cast(unlabeled, keras.backend.standardize_dtype(rows.dtype))
     rows = ops.where(is_empty[:, None], blank, rows)
@@ -353,7 +379,7 @@ def _of_function(
     queue_labels: Tensor | None,
     queue_size: Any,
 ) -> LabelPairs:
-    labels = _as_rows(y_true)
+    labels = _as_rows(y_true, "y_true")
     rows = is_empty = None
     if queue_size is not None:
         if queue_labels is None:
@@ -361,8 +387,10 @@ def _of_function(
                 "`queue_labels` should be given where `positives` is a function of labels. "
                 "Received: queue_labels=None"
             )
-        rows = _read_rows(_as_rows(queue_labels), "queue_labels", queue_size)
-        is_empty = ops.all(rows < -1, axis=1)
+        rows = _read_rows(_as_rows(queue_labels, "queue_labels"), "queue_labels", queue_size)
+        is_float = "float" in keras.backend.standardize_dtype(rows.dtype)
+        is_empty = ops.all(ops.isnan(rows) if is_float else rows < -1, axis=1)
+        rows = ops.where(is_empty[:, None], ops.zeros_like(rows), rows)
     labels = _read_rows(labels, "y_true", batch_size)
     return LabelPairs(_checked(weight), labels, queue_labels=rows, queue_is_empty=is_empty)
 
@@ -373,7 +401,8 @@ def _checked(weight: Weight) -> Weight:
     """
 
     def checked(own: Tensor, others: Tensor) -> Tensor:
-        weights = ops.convert_to_tensor(weight(own, others))
+        weights = weight(own, others)
+        weights = ops.zeros(()) if weights is None else ops.convert_to_tensor(weights)
         expected, shape = (own.shape[0], others.shape[0]), tuple(weights.shape)
         if len(shape) != 2 or any(
             None not in sizes and len({*sizes}) > 1 for sizes in zip(shape, expected, strict=True)
@@ -388,6 +417,22 @@ def _checked(weight: Weight) -> Weight:
     return checked
 
 
-def _as_rows(labels: Tensor) -> Tensor:
-    labels = ops.convert_to_tensor(labels)
+def _as_numbers(values: Tensor, name: str) -> Tensor:
+    """Returns a tensor of numbers.
+
+    Raises:
+        ValueError: For None, strings, and rows of several lengths.
+    """
+    if values is None or isinstance(values, (str, list, tuple, np.ndarray)):
+        try:
+            kind = np.asarray(values).dtype.kind
+        except ValueError:  # rows of several lengths
+            kind = "O"
+        if kind in "OSU":
+            raise ValueError(f"`{name}` should hold numbers. Received: {name}={values!r}")
+    return ops.convert_to_tensor(values)
+
+
+def _as_rows(labels: Tensor, name: str) -> Tensor:
+    labels = _as_numbers(labels, name)
     return labels[:, None] if len(labels.shape) == 1 else labels

@@ -175,7 +175,7 @@ def supcon_loss(
         queue_labels: Class ids of the queue `(queue,)`; -1 for unlabeled, a negative of every
             anchor; any lower number for an empty slot, which counts for nothing, whatever its row
             holds. None for all unlabeled and no empty slot. With other kinds of labels rows like
-            those of `y_true`; all of an empty slot are below -1.
+            those of `y_true`; all of an empty slot are below -1, or NaN for a function of floats.
         pair_weights: Weights `(batch, batch)` of at least 0 in place of labels, which are then
             ignored: how much a sample, the row, has another one as its positive. Under
             `tf.distribute` columns are the samples of all replicas, and those of a `queue` follow.

@@ -116,7 +116,12 @@ def triplet_loss(
         queue_labels=queue_labels,
     )
     rule = {"all": _all_triplets, "semi_hard": _semi_hard_triplets, "hard": _hardest_triplet}
-    loss = batch.row_loss(_of_distances(rule[mining], margin), distance_anchors, distance_contrasts)
+    loss = batch.row_loss(
+        _of_distances(rule[mining], margin),
+        distance_anchors,
+        distance_contrasts,
+        has_many_steps=mining != "hard",
+    )
     is_defined = ops.logical_and(batch.num_positives > 0, batch.num_negatives > 0)
     return batch.sample_losses(loss, is_defined)
 

@@ -10,7 +10,7 @@ from keras_supcon.arguments import check_bool, check_not_negative, check_whole_n
 from keras_supcon.deprecation import deprecate_positional
 from keras_supcon.layers import ClassCenters, ProjectionHead
 from keras_supcon.losses.base import ContrastiveLoss
-from keras_supcon.losses.logit_adjusted import check_class_counts, log_priors
+from keras_supcon.losses.logit_adjusted import check_class_counts
 from keras_supcon.losses.subset_mean import SubsetMean
 from keras_supcon.models.bias import LearnsBias
 from keras_supcon.models.joint_classifier import (
@@ -252,11 +252,7 @@ class ContrastiveModel(LearnsTemperature, LearnsBias, PretrainingModel):
         loss = self.contrast_projections(projections["projection"], y, sample_weight)
         logits = projections["logits"]
         labels = class_labels(y, logits.shape[-1], getattr(self.loss, "ignore_class", None))
-        adjusted = logits
-        if self.class_counts is not None:
-            priors = ops.convert_to_tensor(log_priors(self.class_counts))
-            adjusted = ops.cast(logits, "float32") + priors
-        values = cross_entropy(labels, adjusted)
+        values = cross_entropy(labels, logits, self.class_counts)
         self._report(labels, logits, values)
         return loss + self.classifier_weight * self._labeled_mean.mean(
             values, labels >= 0, sample_weight

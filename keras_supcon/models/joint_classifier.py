@@ -1,9 +1,13 @@
 """A classifier beside the contrastive loss, on the same features."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from keras_supcon.arguments import check_whole_number, is_whole
+from keras_supcon.losses.logit_adjusted import adjusted_logits
+from keras_supcon.losses.logit_adjusted import cross_entropy as cross_entropy_of_rows
 from keras_supcon.ops import standardize_labels
 from keras_supcon.typing import Tensor
 
@@ -45,12 +49,22 @@ def last_layer(classifier: keras.layers.Layer) -> keras.layers.Layer:
     return classifier
 
 
-def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
-    """Returns the cross-entropy of each sample, the mean over views; of unlabeled ones 0."""
-    logits = ops.cast(logits, "float32")
-    targets = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)  # zeros for -1
-    shares = ops.log_softmax(logits, axis=-1)
-    return ops.mean(-ops.sum(targets[:, None] * shares, axis=-1), axis=1)
+def cross_entropy(
+    labels: Tensor, logits: Tensor, class_counts: Sequence[float] | None = None
+) -> Tensor:
+    """Returns the cross-entropy of each sample, the mean over views; of unlabeled ones 0.
+
+    Args:
+        labels: Class ids `(batch,)`, -1 for unlabeled.
+        logits: `(batch, views, classes)`.
+        class_counts: Sizes of the classes, for logits to be adjusted by them; None for no sizes.
+    """
+    if keras.backend.standardize_dtype(logits.dtype) != "float64":
+        logits = ops.cast(logits, "float32")
+    if class_counts is not None:
+        logits = adjusted_logits(logits, class_counts)
+    labels = ops.broadcast_to(labels[:, None], ops.shape(logits)[:2])
+    return ops.mean(cross_entropy_of_rows(labels, logits), axis=1)
 
 
 def class_labels(y: Tensor, num_classes: int | None, ignore_class: int | None) -> Tensor:

@@ -521,6 +521,7 @@ class Contrast:
         rule: Callable[[Tensor, RowPairs], tuple[Tensor, Tensor]],
         anchor_features: Features,
         contrast_features: Features,
+        has_many_steps: bool = False,
     ) -> Tensor:
         """Returns `ops.row_loss` over all contrast rows, whose dot products have no scale:
         `(anchors,)`.
@@ -536,6 +537,7 @@ class Contrast:
             self.num_negatives,
             rule,
             self.block_size,
+            has_many_steps,
         )
 
     def log_class_mean_exp(self) -> Tensor:

@@ -143,19 +143,29 @@ def standardize_centers(centers: Tensor, projections: Tensor) -> Tensor:
     return ops.cast(centers, projections.dtype)
 
 
-def below_centers(class_ids: Tensor, centers: Tensor) -> Tensor:
-    """Returns class ids, of which each should have a center.
+def with_center_for_each(
+    centers: Tensor, class_ids: Tensor, ignore_class: int | None = None
+) -> Tensor:
+    """Returns centers of classes, NaN if one is missing and no error can be raised.
+
+    Args:
+        centers: `(classes, dim)`.
+        class_ids: int32 `(batch,)`.
+        ignore_class: A class id that needs none.
 
     Raises:
-        ValueError: If one has none and values can be seen.
+        ValueError: If one is missing and values can be seen.
     """
     num_classes = centers.shape[0]
-    return require(
-        ops.all(class_ids < num_classes),
-        class_ids,
-        "y_true",
-        f"should hold ids below {num_classes}, the number of `centers`",
-    )
+    have_centers = class_ids < num_classes
+    if ignore_class is not None:
+        have_centers = ops.logical_or(have_centers, ops.equal(class_ids, ignore_class))
+    have_centers = ops.all(have_centers)
+    sentence = f"should hold ids below {num_classes}, the number of `centers`"
+    class_ids = require(have_centers, class_ids, "y_true", sentence)
+    # In a graph the check is one of what is computed from the ids.
+    have_centers = ops.logical_and(have_centers, ops.all(class_ids >= -(2**31)))
+    return ops.where(have_centers, centers, float("nan"))
 
 
 def standardize_queue(

@@ -96,6 +96,7 @@ def row_loss(
     num_negatives: Tensor,
     rule: Rule,
     block_size: int | None = None,
+    has_many_steps: bool = False,
 ) -> Any:
     """Computes for every anchor a loss of its dot products with all contrast rows.
 
@@ -114,11 +115,15 @@ def row_loss(
         rule: Takes dot products `(block, contrasts)` and the `RowPairs` of the block. Returns the
             losses `(block, 1)`, and their derivatives by the dot products `(block, contrasts)`.
         block_size: Anchors in a block; None for about a million pairs.
+        has_many_steps: Whether the rule takes so many small steps that TensorFlow should compile
+            it: one after the other they may take five times as long.
 
     Returns:
         Float tensor `(anchors,)`. Differentiable once, by `anchors` and `contrasts`. An anchor
         without a positive or without a negative has a number without meaning and no gradient.
     """
+    if 0 in (anchors.shape[0], contrasts.shape[0]):
+        return ops.sum(ops.convert_to_tensor(anchors), axis=1)  # none
     order = RowOrder(contrast_rows.group)
     contrasts = order.permute(ops.convert_to_tensor(contrasts))
     ascending = order.take(contrast_rows.group)
@@ -129,7 +134,7 @@ def row_loss(
         ops.cast(ops.searchsorted(ascending, anchor_rows.group, side=side), "int32")
         for side in ("left", "right")
     ]
-    rule = _as_program(rule)
+    rule = _as_program(rule) if has_many_steps else rule
     is_defined = ops.logical_and(num_positives > 0, num_negatives > 0)
 
     @ops.custom_gradient
@@ -188,10 +193,7 @@ def row_loss(
 
 
 def _as_program(rule: Rule) -> Rule:
-    """Compiles a rule where TensorFlow builds a graph.
-
-    Its steps are many and small: one after the other they take about five times as long.
-    """
+    """Compiles a rule where TensorFlow builds a graph, once for each size of the batch."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

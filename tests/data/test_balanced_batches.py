@@ -1,5 +1,7 @@
 """Batches of a few samples of each of a few classes."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -78,6 +80,77 @@ def test_samples_come_as_arrays_dictionaries_or_one_by_one():
     np.testing.assert_array_equal(of_files[1][0], x)
     np.testing.assert_array_equal(IMAGES[:, 0].searchsorted(x[:, 0]).shape, (6,))
     np.testing.assert_array_equal(LABELS[(x[:, 0] / 2).astype(int)], y)
+
+
+@pytest.mark.parametrize("of_labels", [np.asarray, np.ndarray.tolist], ids=["array", "list"])
+@pytest.mark.parametrize(
+    "as_samples",
+    [
+        list,
+        tuple,
+        np.ndarray.tolist,
+        lambda array: [keras.ops.convert_to_tensor(row) for row in array],
+        lambda array: [pathlib.Path(f"{row[0]}.png") for row in array],
+        lambda array: [f"{row[0]}.png" for row in array],
+    ],
+    ids=["arrays", "tuple", "lists", "tensors", "paths", "names"],
+)
+def test_a_list_with_an_entry_for_each_label_is_one_of_samples(as_samples, of_labels):
+    expected, samples = balanced_batches((IMAGES, LABELS), 3, 2), as_samples(IMAGES)
+    is_named = isinstance(samples[0], (str, pathlib.Path))
+    for x in (samples, {"a": samples, "b": IMAGES}, [samples, IMAGES]):
+        batches = balanced_batches((x, of_labels(LABELS)), 3, 2)
+        assert len(batches) == len(expected)
+        for number, (images, labels) in enumerate(expected):
+            received, ids = batches[number]
+            np.testing.assert_array_equal(ids, labels)
+            if x is not samples:
+                received, others = received.values() if isinstance(x, dict) else received
+                np.testing.assert_array_equal(others, images)
+            names = [f"{row[0]}.png" for row in images]
+            np.testing.assert_array_equal(received, names if is_named else images)
+
+
+def test_a_list_of_several_inputs_has_all_samples_of_each():
+    inputs = [IMAGES, (LABELS + 1).astype("uint8")]
+    for x in (inputs, tuple(inputs)):
+        (images, others), ids = balanced_batches((x, LABELS), 3, 2)[1]
+        np.testing.assert_array_equal(others, ids + 1)
+        np.testing.assert_array_equal(images, balanced_batches((IMAGES, LABELS), 3, 2)[1][0])
+    # As many inputs as samples would be: a list of samples.
+    x, y = balanced_batches(([np.array([3, 4]), np.array([5, 6])], [0, 1]), 2, 1)[0]
+    np.testing.assert_array_equal(x[np.argsort(y)], [[3, 4], [5, 6]])
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (
+            ["a.png"] * 30,
+            r"Received: 77 labels, and for x list of 30 entries, arrays of shape \(\)",
+        ),
+        (list(IMAGES[:-1]), r"for x list of 76 entries, arrays of shape \(2,\)"),
+        ([IMAGES, IMAGES[1:]], r"list of 2 entries, arrays of shape \(76, 2\), \(77, 2\)"),
+        ({"a": 3.0}, r"for x dict of 1 entries, arrays of shape \(\)"),
+        ({}, "for x dict of 0 entries"),
+        (5, "for x int of length None"),
+        (iter(IMAGES), "of length None"),
+        (IMAGES[1:], "for x ndarray of length 76"),
+        ([*IMAGES[1:], IMAGES[0, :1]], "`data` should have samples of one shape"),
+        ([[1, 2]] * 76 + [[1, [2, 3]]], "`data` should have samples of one shape"),
+        ([{"a": row} for row in IMAGES], "should have numbers or names in a list.* dict first"),
+    ],
+)
+def test_samples_that_are_not_one_for_each_label_are_refused(x, message):
+    with pytest.raises(ValueError, match=message):
+        balanced_batches((x, LABELS), 3, 2)
+
+
+@pytest.mark.parametrize("x", [[], (), np.empty((0, 2)), {"a": [], "b": np.empty((0, 2))}])
+@pytest.mark.parametrize("labels", [[], np.empty(0, "int64"), np.empty((0, 1))])
+def test_no_samples_are_no_batches(x, labels):
+    with pytest.raises(ValueError, match="`data` should hold samples. Received: no samples"):
+        balanced_batches((x, labels), 1, 1)
 
 
 def test_keras_fits_them():

@@ -247,6 +247,48 @@ def test_memory_holds_the_samples_once_while_they_are_read():
     np.testing.assert_array_equal(stored.labels, labels[stored.places])
 
 
+def other_files(directory):
+    """Files that are none of samples, each with its name."""
+    files = {name: directory / name for name in ("text", "empty", "pickle.npy", "cut.npy", "a.npz")}
+    files["text"].write_text("label,digest")
+    files["empty"].touch()
+    np.save(files["pickle.npy"], np.array([None, {}]), allow_pickle=True)
+    np.savez(files["a.npz"], SAMPLES)
+    np.save(files["cut.npy"], SAMPLES)
+    files["cut.npy"].write_bytes(files["cut.npy"].read_bytes()[:-1])
+    files["folder"] = directory / "folder"
+    files["folder"].mkdir()
+    return files.values()
+
+
+def test_a_file_of_something_else_is_left_as_it_is(tmp_path):
+    for file in other_files(tmp_path):
+        content = None if file.is_dir() else file.read_bytes()
+        with pytest.raises(ValueError, match="`cache` should be a new file, or one that") as raised:
+            balanced(Batches(SAMPLES, LABELS), cache=file)
+        assert str(file) in str(raised.value)
+        assert "allow_pickle=" not in str(raised.value)
+        assert file.is_dir() if content is None else file.read_bytes() == content
+    file = tmp_path / "plain.npy"
+    of_none = np.empty(0, [("x0", "<f4", (2,)), ("label", "<i8"), ("digest", "<u8")])
+    for array in (SAMPLES, np.float64(3), of_none):
+        np.save(file, array)
+        with pytest.raises(ValueError, match="`cache` should be a new file, or that of the same"):
+            balanced(Batches(SAMPLES, LABELS), cache=file)
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_data_set_without_samples_is_refused_and_not_kept(in_file, tmp_path):
+    class Empty(Batches):
+        def __getitem__(self, number):
+            return tuple(part[:0] for part in super().__getitem__(number))
+
+    file = tmp_path / "samples.npy"
+    with pytest.raises(ValueError, match="`data` should hold samples"):
+        balanced(Empty(SAMPLES, LABELS), cache=file if in_file else None)
+    assert not file.exists()
+
+
 def slices(*parts):
     tf = pytest.importorskip("tensorflow")
     return tf.data.Dataset.from_tensor_slices(parts)
@@ -258,6 +300,7 @@ def test_data_sets_of_tensorflow_give_the_same_batches_however_they_come():
         slices(SAMPLES, LABELS),
         slices(SAMPLES, LABELS).batch(4),
         slices(SAMPLES, LABELS).batch(5, drop_remainder=True),
+        slices(SAMPLES, LABELS).batch(5, drop_remainder=True).unbatch(),
         slices(SAMPLES, LABELS.astype("int32")[:, None]).batch(35),
         slices(SAMPLES, LABELS).shuffle(35).batch(8),
         slices(SAMPLES, LABELS).filter(lambda x, y: y >= 0),  # of unknown length
@@ -280,13 +323,66 @@ def test_data_sets_of_tensorflow_that_cannot_be_balanced_are_refused(tmp_path):
             "`data` should give numbers of one shape",
         ),
         (slices(SAMPLES, LABELS).take(0), "`data` should hold samples"),
-        (slices(SAMPLES, LABELS[:, None]), "should give samples of shape"),
+        (slices(SAMPLES, LABELS[:, None]), "single samples with a scalar as label"),
         (data.load_epochs("digits", "train", 32, epochs=2), "`data` should be one epoch"),
     ):
         with pytest.raises(ValueError, match=message):
             balanced(wrong)
     with pytest.raises(ValueError, match="`cache` should be a new file.* of 35 .*, for 30 of"):
         balanced(slices(SAMPLES, LABELS).take(30), cache=file)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+@pytest.mark.parametrize("size", [8, 5])  # as many rows of a sample as classes, or others
+def test_one_hot_labels_are_never_taken_for_class_ids(dtype, size, tmp_path):
+    file = tmp_path / "samples.npy"
+    images = np.arange(35 * size * 2.0).reshape(35, size, 2)
+    one_hot = np.eye(8, dtype=dtype)[LABELS]
+    single = slices(images, one_hot)
+    message = "a 1 among zeros" if size == 8 else "data.element_spec"
+    with pytest.raises(ValueError, match=f"single samples with a scalar as label.*{message}"):
+        balanced(single, cache=file)
+    for batched in (single.batch(5), single.batch(5, drop_remainder=True)):
+        with pytest.raises(ValueError, match="class ids as labels.*tf.argmax"):
+            balanced(batched, cache=file)
+    assert list(tmp_path.iterdir()) == []
+    tf = pytest.importorskip("tensorflow")
+    # What the messages tell to do is what is meant.
+    ids = single.map(lambda x, y: (x, tf.argmax(tf.cast(y, "int32"))))
+    assert_same(balanced(ids), balanced(slices(images, LABELS)))
+
+
+def test_labels_of_two_classes_of_a_static_size_are_class_ids():
+    """Unless each batch could be the one-hot row of a sample."""
+    labels = (LABELS > 0).astype("int64")
+    single = slices(SAMPLES, labels)
+    expected = data.balanced_batches(single, 2, 3)
+    for one in (single.batch(5, drop_remainder=True), single.batch(5), single.batch(4)):
+        assert_same(data.balanced_batches(one, 2, 3), expected)
+    rare = slices(SAMPLES, (np.arange(len(LABELS)) % 5 == 2).astype("int64"))
+    static = rare.batch(5, drop_remainder=True)
+    with pytest.raises(ValueError, match=r"class ids of a batch.*`data.unbatch\(\)`.*shape \(5,\)"):
+        data.balanced_batches(static, 2, 3)
+    assert_same(data.balanced_batches(static.unbatch(), 2, 3), data.balanced_batches(rare, 2, 3))
+
+
+def test_a_label_of_shape_one_may_be_of_a_sample_or_of_a_batch():
+    rows = slices(SAMPLES[:, None], LABELS[:, None])  # samples of shape (1, 2)
+    for one in (rows, slices(SAMPLES, LABELS).batch(1, drop_remainder=True)):
+        with pytest.raises(ValueError, match=r"labels that can only be .* of shape \(1,\)"):
+            balanced(one)
+    scalars = balanced(rows.map(lambda x, y: (x, y[0])))
+    assert_same(scalars, balanced(slices(SAMPLES[:, None], LABELS)))
+
+
+def test_labels_of_an_unknown_rank_are_refused():
+    tf = pytest.importorskip("tensorflow")
+
+    def of_no_rank(x, y):
+        return x, tf.ensure_shape(tf.py_function(lambda label: label, [y], "int64"), None)
+
+    with pytest.raises(ValueError, match="`data` should have labels of a known rank"):
+        balanced(slices(SAMPLES, LABELS).map(of_no_rank))
 
 
 def test_the_digits_as_load_gives_them():

@@ -12,7 +12,12 @@ from keras import ops
 import keras_supcon
 from keras_supcon import losses
 from keras_supcon.losses import balanced_supcon_loss, logit_adjusted_crossentropy, supcon_loss
-from tests.autodiff import compiled_value_and_gradient, quickest, quickest_value_and_gradient
+from tests.autodiff import (
+    compiled,
+    compiled_value_and_gradient,
+    quickest,
+    quickest_value_and_gradient,
+)
 from tests.covering import every_pair
 from tests.losses import double_loop
 
@@ -250,6 +255,42 @@ def test_the_best_logits_for_shares_of_a_class_are_those_of_equal_classes(rng):
     np.testing.assert_allclose(gradient, 0, atol=1e-7)
 
 
+def test_ignored_classes_need_no_center(rng):
+    z = rng.normal(size=(4, 2, 5)).astype("float32")
+    inputs = {"centers": z[:2, 0], "ignore_class": 255}
+    values = losses_of([0, 1, 0, 255], z, **inputs)
+    np.testing.assert_allclose(values[:3], losses_of([0, 1, 0], z[:3], **inputs), rtol=1e-6)
+    assert values[3] == 0
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch can always raise.")
+def test_a_program_that_cannot_raise_makes_losses_without_a_center_nan(rng):
+    z, centers = rng.normal(size=(4, 2, 5)).astype("float32"), np.eye(5, dtype="float32")[:2]
+    run = compiled(lambda y: balanced_supcon_loss(y, z, centers=centers))
+    assert np.isnan(run(np.array([0, 1, 5, 0], "int32"))).all()
+    assert np.isfinite(run(np.array([0, 1, 1, 0], "int32"))).all()
+
+
+def test_a_class_that_is_left_out_by_its_logit_leaves_the_others(rng):
+    logits = np.array([[1, 2, -np.inf], [0, 1, -np.inf]], "float32")
+    function = functools.partial(logit_adjusted_crossentropy, class_counts=(5, 3, 1))
+    two = functools.partial(logit_adjusted_crossentropy, class_counts=(5, 3))
+    np.testing.assert_allclose(
+        losses_of([0, 1], logits, function), losses_of([0, 1], logits[:, :2], two), rtol=1e-6
+    )
+
+
+def test_probabilities_of_a_softmax_are_as_good_as_logits(rng):
+    logits = rng.normal(size=(6, 3)).astype("float32")
+    labels = np.arange(6) % 3
+    from_logits = losses.LogitAdjustedCrossentropy((9, 3, 1))
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    from_shares = losses.LogitAdjustedCrossentropy((9, 3, 1), from_logits=False)
+    assert float(from_shares(labels, shares)) == pytest.approx(
+        float(from_logits(labels, logits)), rel=1e-5
+    )
+
+
 def test_samples_without_a_label_have_no_cross_entropy():
     values = losses_of(
         [-1, 1], np.ones((2, 3), "float32"), logit_adjusted_crossentropy, class_counts=(1, 2, 3)
@@ -258,7 +299,9 @@ def test_samples_without_a_label_have_no_cross_entropy():
     assert values[1] == pytest.approx(np.log(3), rel=1e-6)
 
 
-@pytest.mark.parametrize("counts", [(5,), (5, 0), (5, -1), (5, float("nan")), "many", 7, None])
+@pytest.mark.parametrize(
+    "counts", [(5,), (5, 0), (5, 1e16), (5, -1), (5, float("nan")), "many", 7, None]
+)
 def test_sizes_of_classes_are_numbers(counts):
     with pytest.raises(ValueError, match=r"`class_counts` should .* Received: class_counts="):
         losses.LogitAdjustedCrossentropy(counts)

@@ -7,7 +7,12 @@ from keras import ops
 
 import keras_supcon
 from keras_supcon import losses
-from tests.autodiff import compiled_value_and_gradient, quickest, quickest_value_and_gradient
+from tests.autodiff import (
+    compiled_value_and_gradient,
+    quickest,
+    quickest_value_and_gradient,
+    value_and_gradient,
+)
 from tests.covering import every_value, representatives
 from tests.losses import double_loop
 from tests.public_classes import CLASS_IDS
@@ -193,13 +198,24 @@ def test_a_negative_as_far_as_the_positive_is_not_semi_hard(order):
     assert float(loss[0]) == 0
 
 
+@every_loss
+def test_an_empty_batch_has_no_losses_and_no_gradient(name):
+    function = CASES[name][0]
+    value, gradient = value_and_gradient(
+        lambda z: ops.sum(function(np.zeros(0, "int32"), z)), np.zeros((0, 2, 3), "float32")
+    )
+    assert value == 0
+    assert gradient.shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("name", ["supcon", "triplet all"])
 @pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size", "mean_with_sample_weight"])
 @pytest.mark.parametrize("weights", [None, np.ones(0, "float32")])
-def test_the_loss_of_an_empty_batch_is_0(reduction, weights):
+def test_the_loss_of_an_empty_batch_is_0(name, reduction, weights):
     """Such as that of a replica in an eager step, for which a short last batch leaves nothing."""
-    value = keras_supcon.SupConLoss(reduction=reduction)(
-        np.zeros(0, "int32"), np.zeros((0, 2, 3), "float32"), weights
-    )
+    loss = CASES[name][1]
+    loss = type(loss).from_config({**loss.get_config(), "reduction": reduction})
+    value = loss(np.zeros(0, "int32"), np.zeros((0, 2, 3), "float32"), weights)
     assert ops.convert_to_numpy(value) == 0
     assert value.shape == ()
 

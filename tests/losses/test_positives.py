@@ -8,8 +8,8 @@ import pytest
 from keras import ops
 
 from keras_supcon import SupConLoss
-from keras_supcon.losses import sincere_loss, supcon_loss
-from tests.autodiff import quickest, quickest_value_and_gradient
+from keras_supcon.losses import ntlogistic_loss, sincere_loss, supcon_loss
+from tests.autodiff import compiled, quickest, quickest_value_and_gradient
 from tests.covering import every_pair
 from tests.losses import double_loop
 
@@ -218,6 +218,49 @@ def test_a_sample_without_weight_has_no_loss(rng):
     assert (np.delete(loss, 2) > 0).all()
 
 
+def value_and_gradient_of(loss, labels, projections, **options):
+    value, gradient = quickest_value_and_gradient(
+        lambda z: ops.sum(loss(labels, z, positives="soft", **options)), projections
+    )
+    return float(value), np.asarray(gradient)
+
+
+@pytest.mark.parametrize("summation", SUMMATIONS)
+def test_where_every_pair_has_weight_only_other_rows_in_the_denominator_teach(rng, summation):
+    """As with rows of a teacher; without small probabilities there are negatives again."""
+    projections = rng.normal(size=(6, 2, 4)).astype("float32")
+    smoothed = (0.9 * np.eye(3)[np.arange(6) % 3] + 0.1 / 3).astype("float32")
+    clear = np.where(smoothed < 0.2, 0, smoothed)
+    clear /= clear.sum(axis=1, keepdims=True)
+    for denominator in DENOMINATORS:
+        options = {"summation": summation, "denominator": denominator}
+        value, gradient = value_and_gradient_of(supcon_loss, smoothed, projections, **options)
+        if denominator == "all":
+            assert value > 1
+            assert np.abs(gradient).max() > 1e-2
+        else:
+            assert value == 0
+            np.testing.assert_array_equal(gradient, 0)
+        value, gradient = value_and_gradient_of(supcon_loss, clear, projections, **options)
+        assert np.abs(gradient).max() > 1e-2
+
+
+def test_a_sigmoid_loss_only_attracts_where_every_pair_has_weight(rng):
+    """It falls to the positives' least value where all rows are one."""
+    projections = rng.normal(size=(6, 2, 4)).astype("float32")
+    smoothed = (0.9 * np.eye(3)[np.arange(6) % 3] + 0.1 / 3).astype("float32")
+    at_one_point = np.ones_like(projections)
+    for labels, attracts_alone in ((smoothed, True), (np.eye(3)[np.arange(6) % 3], False)):
+        apart, _ = value_and_gradient_of(ntlogistic_loss, labels, projections, temperature=0.5)
+        as_one, _ = value_and_gradient_of(ntlogistic_loss, labels, at_one_point, temperature=0.5)
+        least = 6 * np.log1p(np.exp(-2.0))
+        if attracts_alone:
+            assert as_one == pytest.approx(least, rel=1e-5)
+            assert as_one < apart
+        else:
+            assert as_one == pytest.approx(least + 6 * np.log1p(np.exp(2.0)), rel=1e-5)
+
+
 def test_low_temperatures_and_far_positives_stay_exact():
     """Exponentials of far positives vanish beside those of near negatives."""
     projections = np.array(
@@ -291,11 +334,108 @@ ONES = np.ones((3, 2, 4), "float32")
             r"`positives` should return weights \(6, 6\) .* shape \(6, 1\)",
         ),
         ([0, 1, 1], {"positives": lambda own, other: 1.0}, r"weights of shape \(\)"),
+        ([0, 1, 1], {"positives": lambda own, other: None}, r"weights of shape \(\)"),
+        ([[np.nan], [1], [1]], {"positives": "hierarchy"}, "a class id for each level"),
+        ([[1e9], [1], [1]], {"positives": "hierarchy"}, "should hold ids above 2.24 as integers"),
+        (
+            [[0], [1], [1]],
+            {"positives": "hierarchy", "level_weights": (1e300,)},
+            "positive numbers from 1e-15 to 1e.15",
+        ),
+        (None, {"positives": "any"}, "`y_true` should hold numbers. Received: y_true=None"),
+        ([[1], [1, 0], [0]], {"positives": "any"}, "`y_true` should hold numbers"),
+        (None, {"pair_weights": [["a"] * 3] * 3}, "`pair_weights` should hold numbers"),
+        (None, {"pair_weights": np.full((3, 3), 1e16)}, "at most 1e.15"),
+        (
+            [0, 1, 1],
+            {"pair_weights": np.ones((3, 3)), "ignore_class": 1},
+            "`ignore_class` should be",
+        ),
+        (None, {"pair_weights": np.ones((3, 3)), "positives_cap": 2}, "`positives_cap` should be"),
+        (
+            None,
+            {"pair_weights": np.ones((3, 3)), "self_supervised_class": 2},
+            "`self_supervised_class` should be None with `pair_weights`",
+        ),
+        (
+            [[0, 1], [1, 1], [1, 1]],
+            {
+                "positives": "hierarchy",
+                "queue": np.ones((2, 4), "float32"),
+                "queue_labels": np.ones((2, 3)),
+            },
+            "`queue_labels` should have rows of 2, as `y_true`",
+        ),
     ],
 )
 def test_wrong_labels_and_options_are_refused(labels, options, message):
     with pytest.raises(ValueError, match=message):
         supcon_loss(labels, ONES, **options)
+
+
+BAD_ROWS = {
+    "multi_label": [[1, 0], [0, 3], [1, 1]],
+    "soft": [[1, 0], [0.7, 0.7], [0, 1]],
+    "hierarchy": [[0, 0], [0, -7], [1, 1]],
+}
+
+
+@pytest.mark.parametrize("kind", BAD_ROWS)
+def test_a_program_that_cannot_raise_makes_the_losses_of_bad_labels_nan(rng, kind):
+    """As on JAX, and by XLA on TensorFlow."""
+    if keras.backend.backend() == "torch":
+        pytest.skip("PyTorch can always raise.")
+    projections = rng.normal(size=(3, 2, 4)).astype("float32")
+
+    def losses(labels):
+        return supcon_loss(labels, projections, positives=kind)
+
+    labels = np.array(BAD_ROWS[kind], "int32" if kind != "soft" else "float32")
+    assert np.isnan(compiled(losses)(labels)).all()
+    good = np.array(labels)
+    good[1] = labels[0]
+    assert np.isfinite(compiled(losses)(good)).all()
+
+
+@pytest.mark.parametrize("kind", ["multi_label", "function of floats", "function of ids", "matrix"])
+def test_empty_slots_of_a_queue_count_for_nothing(rng, kind):
+    projections, queue = rng.normal(size=(4, 2, 3)), rng.normal(size=(3, 3))
+    is_float = kind == "function of floats"
+    if kind == "multi_label":
+        labels, of_queue = draw("multi_label", rng, 4), draw("multi_label", rng, 3)
+    else:
+        labels = np.array([-5.0, -3.0, 2.0, 1.0]) if is_float else np.array([0, 1, 1, 2])
+        of_queue = np.array([-3.0, 1.0, -9.0]) if is_float else np.array([0, 5, 1])
+    options = {"positives": kind}
+    if "function" in kind:
+        options = {
+            "positives": lambda a, b: ops.exp(-ops.abs(ops.cast(a - ops.transpose(b), "float32")))
+        }
+    of_empty = {"queue": np.where([[0], [0], [1]], 1e3, queue), "queue_labels": np.array(of_queue)}
+    of_empty["queue_labels"][2] = np.nan if is_float else -2
+    of_others = {"queue": queue[:2], "queue_labels": of_queue[:2]}
+    if kind == "matrix":
+        weights = rng.random((4, 7))
+        labels, options = None, {"pair_weights": weights}
+        np.testing.assert_allclose(
+            loss_of(labels, projections, **options, **of_empty),
+            loss_of(labels, projections, pair_weights=weights[:, :6], **of_others),
+            rtol=1e-5,
+        )
+        return
+    np.testing.assert_allclose(
+        loss_of(labels, projections, **options, **of_empty),
+        loss_of(labels, projections, **options, **of_others),
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "matrix"])
+def test_an_empty_batch_has_no_losses(rng, kind):
+    labels, options = draw("multi_label", rng, 3)[:0], {"positives": kind}
+    if kind == "matrix":
+        labels, options = None, {"pair_weights": np.zeros((0, 0))}
+    assert loss_of(labels, np.zeros((0, 2, 4)), **options).shape == (0,)
 
 
 @pytest.mark.parametrize("block_size", [None, 4])
