@@ -11,7 +11,7 @@ def no_other_of_class(class_counts: np.ndarray, batch_size: int) -> np.ndarray:
 
     Args:
         class_counts: Number of samples of each class, `(classes,)`.
-        batch_size: Samples in a batch, at most as many as there are.
+        batch_size: Samples in a batch. A batch of more than there are has all of them.
 
     Returns:
         Float array `(classes,)`, 0 for a class without samples.
@@ -29,7 +29,7 @@ def no_other_of_class(class_counts: np.ndarray, batch_size: int) -> np.ndarray:
 
 
 def _no_other(total: int, of_class: int, batch_size: int) -> float:
-    left, drawn = total - of_class, batch_size - 1
+    left, drawn = total - of_class, min(batch_size, total) - 1
     if of_class == 0 or drawn > left:
         return 0.0
     # The sample number k + 1 that is drawn beside the anchor is of another class.

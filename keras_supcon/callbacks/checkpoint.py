@@ -1,19 +1,17 @@
 """Training that resumes, bit for bit, where it was killed."""
 
-import collections
-import concurrent.futures
 import itertools
 import json
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-from keras_supcon._keras_internals import BuildsForBatches
+from keras_supcon._keras_internals import BuildsForBatches, strategy_of
 from keras_supcon.arguments import check_whole_number, is_whole
 from keras_supcon.callbacks.checkpoint_file import (
     plain_number,
@@ -22,6 +20,7 @@ from keras_supcon.callbacks.checkpoint_file import (
     remove_unfinished,
     write_checkpoint,
 )
+from keras_supcon.callbacks.epoch_reader import EpochReader, ReplayedStart
 from keras_supcon.callbacks.training_state import (
     check_same,
     describe,
@@ -30,6 +29,8 @@ from keras_supcon.callbacks.training_state import (
 )
 from keras_supcon.distribution import worker
 from keras_supcon.files import DirectoryLock, InUseError
+from keras_supcon.models import EncoderModel
+from keras_supcon.models.class_weights import check_class_weight, weigh_classes
 from keras_supcon.seeds import random_states, set_random_states
 from keras_supcon.typing import Dataset
 
@@ -284,7 +285,10 @@ class Checkpoint(keras.callbacks.Callback):
             dataset: Function from a `Position` to the training batches from there to the end of the
                 last epoch, as one iterable: a `tf.data.Dataset` for TensorFlow, or a
                 `keras.utils.PyDataset` such as that of `data.balanced_batches(..., epochs=epochs)`,
-                whose `workers` are threads here.
+                whose `workers` are threads here. A `PyDataset` of `steps_per_epoch` batches is one
+                epoch that all of them read, the first one from `position.batch` on. If it changes
+                in `on_epoch_begin` or `on_epoch_end`, the function should give it in its state of
+                `position.epoch`, as `data.balanced_batches(..., epoch=position.epoch)`.
             epochs: Total number of epochs, those before the restart included.
             steps_per_epoch: Number of batches in a whole epoch; None takes the attribute
                 `steps_per_epoch` of the data set.
@@ -297,8 +301,9 @@ class Checkpoint(keras.callbacks.Callback):
 
         Raises:
             ValueError: As in `restore`; and if an argument is out of its range, if a begun epoch
-                had another number of batches, or if `steps_per_execution` does not divide its
-                remaining batches.
+                had another number of batches, if `steps_per_execution` does not divide its
+                remaining batches, or if the batches do not last to the end: before training for a
+                `PyDataset`, and otherwise once they are used up, after a checkpoint.
             RuntimeError: As in `restore`, and if another training runs in the directory.
             OSError: As in `restore`, and if the directory or a checkpoint cannot be written.
         """
@@ -327,12 +332,25 @@ class Checkpoint(keras.callbacks.Callback):
         callbacks += [] if self in callbacks else [self]
         if position.batch:
             callbacks = _with_short_first_epoch(model, callbacks, steps_per_epoch - position.batch)
-        self._epoch_steps, self._runs_own_fit = steps_per_epoch, True
+        reader = None
         if isinstance(batches, keras.utils.PyDataset):
-            batches = _in_order(batches)
+            if arguments.get("class_weight") is not None and not isinstance(model, EncoderModel):
+                # Keras takes it for a `PyDataset`, and not for what reads that in order.
+                class_weight = check_class_weight(arguments.pop("class_weight"))
+                batches = weigh_classes({"x": batches}, class_weight)["x"]
+            reader = EpochReader(batches, position, epochs, steps_per_epoch)
+            batches = reader.read()
+            if strategy_of(model) is not None:
+                replayed = ReplayedStart(batches)
+                batches = replayed.dataset()
+                begun = keras.callbacks.LambdaCallback(
+                    on_train_batch_end=lambda batch, logs: replayed.training_has_begun()
+                )
+                callbacks = [begun, *callbacks]
+        self._epoch_steps, self._runs_own_fit = steps_per_epoch, True
         try:
             self._begin(model)  # before the first step is compiled, which takes minutes
-            return model.fit(
+            history = model.fit(
                 batches,
                 initial_epoch=position.epoch,
                 epochs=epochs,
@@ -340,6 +358,9 @@ class Checkpoint(keras.callbacks.Callback):
                 callbacks=callbacks,
                 **{"shuffle": False, **arguments},
             )
+            if reader is not None:
+                reader.end_epoch()
+            return history
         finally:
             self._runs_own_fit = False
             self._directory_lock.release()
@@ -420,6 +441,12 @@ class Checkpoint(keras.callbacks.Callback):
         # An epoch can be cut by `model.stop_training`.
         is_whole = self._epoch_steps is None or self._is_whole_epoch()
         self._write(Position(epoch + 1, 0) if is_whole else Position(epoch, self._done))
+        if self._runs_own_fit and not is_whole and not self.model.stop_training:
+            raise ValueError(
+                "`dataset` should give all batches from the position to the end of the last epoch. "
+                f"Received: batches that ended after {self._done} of the {self._epoch_steps} of "
+                f"epoch {epoch}. A checkpoint of there was written"
+            )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._model_at = self.model
@@ -547,22 +574,6 @@ def _read_newest(paths: list[pathlib.Path], read: Callable[[pathlib.Path], Any])
                 "to begin again"
             )
         raise RuntimeError(f"{error}. {remedy}") from error
-
-
-def _in_order(batches: keras.utils.PyDataset) -> Iterator[Any]:
-    """Yields all batches of a `PyDataset`, read ahead by its workers.
-
-    Keras 3.15 does not go on after an epoch that was cut short, and gives the first batch last on
-    JAX and PyTorch where there are several workers.
-    """
-    with concurrent.futures.ThreadPoolExecutor(max(batches.workers, 1)) as pool:
-        ahead = collections.deque()
-        for number in range(batches.num_batches):
-            ahead.append(pool.submit(batches.__getitem__, number))
-            if len(ahead) > max(batches.workers, 1):
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
 
 
 def _with_short_first_epoch(model: keras.Model, callbacks: list[Any], batches: int) -> list[Any]:

@@ -20,18 +20,24 @@ _AT_ONCE = 16  # files that are read and decoded at the same time
 class FolderSamples:
     """Reads images of a folder by their numbers, as `load_folder` reads them in order.
 
+    It can be pickled, as for the processes of a `PyDataset` with `use_multiprocessing`.
+
     Args:
         paths: The files.
         plan: How they are decoded.
         folder: The folder, for messages.
     """
 
-    def __init__(self, paths: Sequence[str], plan: ReadingPlan, folder: str) -> None:
+    def __init__(self, paths: Sequence[str | bytes], plan: ReadingPlan, folder: str) -> None:
         import tensorflow as tf
 
         self._paths = tf.constant([os.fsencode(path) for path in paths])
-        self._plan, self._report = plan, reporter(folder)
+        self._plan, self._folder = plan, folder
         self._read = tf.function(self._decode_all, input_signature=[tf.TensorSpec([None], "int64")])
+
+    def __reduce__(self) -> tuple[type, tuple[list[bytes], ReadingPlan, str]]:
+        # A function of TensorFlow belongs to its process.
+        return type(self), (self._paths.numpy().tolist(), self._plan, self._folder)
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -57,8 +63,9 @@ class FolderSamples:
             are_same, images = [self._can_be_read(number) for number in numbers], None
             if all(are_same):
                 raise
+        report = reporter(self._folder)
         for number in numbers[~np.asarray(are_same, bool)]:
-            self._report(self._paths[number].numpy(), int(self._plan.num_bytes[number]))
+            report(self._paths[number].numpy(), int(self._plan.num_bytes[number]))
         return images.numpy()
 
     def _can_be_read(self, number: int) -> bool:

@@ -85,7 +85,10 @@ def store_samples(data: Dataset, cache: str | os.PathLike[str] | None) -> Stored
         data: A `tf.data.Dataset` of `(x, label)`, of single samples, whose labels are scalars, or
             of batches, or a `keras.utils.PyDataset` of batches. Numbers, of one shape and dtype.
         cache: Path of a file for the samples, `.npy`; an existing one is read in place of the data
-            set. None keeps them in memory.
+            set. None keeps them in memory: the size of the data set decoded, with 16 bytes a sample
+            and a batch beside it. Where the number of samples is not known beforehand, an eighth
+            more while it is read, and on a system that cannot enlarge memory in place twice the
+            size for moments.
 
     Raises:
         ValueError: If the data set has another form, one of two meanings, no samples or no end, or
@@ -95,7 +98,7 @@ def store_samples(data: Dataset, cache: str | os.PathLike[str] | None) -> Stored
     of_keras = isinstance(data, keras.utils.PyDataset)
     source = _of_py_dataset(data) if of_keras else _of_tf_data(data)
     if cache is None:
-        records = np.concatenate([np.empty(0, source.dtype), *source.records()])
+        records = _in_memory(source)
     else:
         records = _cached(source, pathlib.Path(os.path.expanduser(os.fspath(cache))))
     # Whatever the order in which they came; samples that are alike may change places.
@@ -197,6 +200,19 @@ def _of_py_dataset(data: keras.utils.PyDataset) -> _Source:
     x, _ = read(0)
     leaves = [(leaf.dtype, leaf.shape[1:]) for leaf in keras.tree.flatten(x)]
     return _Source(x, leaves, lambda: map(read, range(data.num_batches)), None)
+
+
+def _in_memory(source: _Source) -> np.ndarray:
+    """Returns the records in an array, which is filled in place."""
+    records, filled = np.empty(source.number or 0, source.dtype), 0
+    for batch in source.records():
+        end = filled + len(batch)
+        if end > len(records):
+            records.resize(max(end, len(records) * 9 // 8), refcheck=False)
+        records[filled:end] = batch
+        filled = end
+    records.resize(filled, refcheck=False)
+    return records
 
 
 def _cached(source: _Source, path: pathlib.Path) -> np.ndarray:

@@ -28,6 +28,10 @@ def warn_of_few_positives(model: keras.Model, arguments: dict[str, Any]) -> None
     is_supervised = isinstance(loss, ContrastiveLoss) and loss.uses_labels
     if not is_supervised or getattr(loss, "positives", "class") != "class":
         return
+    if getattr(model, "class_centers", None) is not None:  # a positive of every labeled anchor
+        return
+    if getattr(loss, "self_supervised_class", None) is not None:  # chosen to have no other positive
+        return
     if y is None or not holds_samples(arguments.get("x")) or not arguments.get("shuffle", True):
         return
     batch_size = known_batch_size(arguments["x"], arguments.get("batch_size"))

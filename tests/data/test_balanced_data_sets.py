@@ -1,5 +1,10 @@
 """Balanced batches of data sets, and of all epochs of a training from any position on."""
 
+import concurrent.futures
+import multiprocessing
+import pickle
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +12,7 @@ import pytest
 import keras_supcon
 from keras_supcon import data
 from keras_supcon.callbacks import Checkpoint, Position
+from keras_supcon.data.sample_store import store_samples
 
 pytestmark = pytest.mark.neutral
 
@@ -209,6 +215,38 @@ def test_data_sets_of_another_form_are_refused():
             balanced(wrong)
 
 
+class Wide(keras.utils.PyDataset):
+    """Made as they are read: samples of 16 KiB, in batches of several sizes."""
+
+    def __len__(self):
+        return 24
+
+    def __getitem__(self, number):
+        labels = np.arange(16 + number % 5)
+        return np.full((len(labels), 4096), number, "float32"), labels
+
+
+def peak_over_size(make_store):
+    """Returns the most memory that a reading takes, in sizes of what it keeps."""
+    tracemalloc.start()
+    try:
+        stored = make_store()
+        return tracemalloc.get_traced_memory()[1] / stored.x.base.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_holds_the_samples_once_while_they_are_read():
+    batches = Wide()
+    store_samples(batches, None)  # imports what it needs
+    assert peak_over_size(lambda: store_samples(batches, None)) < 1.4
+    stored = store_samples(batches, None)
+    labels = np.concatenate([batches[number][1] for number in range(len(batches))])
+    numbers = np.repeat(np.arange(24), [len(batches[number][1]) for number in range(24)])
+    np.testing.assert_array_equal(stored.x[:, 0], numbers)
+    np.testing.assert_array_equal(stored.labels, labels[stored.places])
+
+
 def other_files(directory):
     """Files that are none of samples, each with its name."""
     files = {name: directory / name for name in ("text", "empty", "pickle.npy", "cut.npy", "a.npz")}
@@ -391,6 +429,34 @@ def test_the_files_of_a_folder_are_read_when_a_batch_has_them(folder):
     assert_same(of_files, of_arrays)
     with pytest.raises(ValueError, match="`cache` should be None"):
         data.balanced_batches(loaded, 3, 2, cache=folder / "samples.npy")
+
+
+def test_batches_of_files_can_be_pickled_for_other_processes(folder):
+    loaded = data.load_folder(folder, "all", 8, (24, 24))
+    batches = data.balanced_batches(loaded, 3, 2, seed=1, epochs=2, start=(0, 1))
+    expected = gathered(batches)
+    again = pickle.loads(pickle.dumps(batches))
+    for part, its in zip(gathered(again), expected, strict=True):
+        np.testing.assert_array_equal(part, its)
+    np.testing.assert_array_equal(again.steps_per_epoch, batches.steps_per_epoch)
+    (folder / "a" / "0.jpeg").unlink()
+    samples = pickle.loads(pickle.dumps(loaded.samples))
+    place = [path.endswith("a/0.jpeg") for path in loaded.file_paths].index(True)
+    with pytest.raises(ValueError, match=r"1 image in .* cannot be read: a/0\.jpeg"):
+        samples[place]
+
+
+@pytest.mark.slow
+def test_processes_of_their_own_read_files(folder):
+    """A process that is not a fork, as TensorFlow demands once it has run."""
+    loaded = data.load_folder(folder, "all", 8, (24, 24))
+    batches = data.balanced_batches(loaded, 3, 2, seed=1)
+    with concurrent.futures.ProcessPoolExecutor(
+        1, multiprocessing.get_context("spawn")
+    ) as processes:
+        x, y = processes.submit(batches.__getitem__, 1).result()
+    np.testing.assert_array_equal(x, batches[1][0])
+    np.testing.assert_array_equal(y, batches[1][1])
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "longer"])

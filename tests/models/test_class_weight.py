@@ -135,6 +135,23 @@ def test_replicas_train_as_one_device_does(rng, request):
     assert_same(trained(model, data, class_weight=WEIGHTS), expected)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="tf.distribute")
+@pytest.mark.parametrize("size", [7, 5])
+def test_replicas_with_uneven_shares_train_as_one_device_does(size, rng, request):
+    """A last batch of three or one: shares of two and one, or of one and none."""
+    import tensorflow as tf
+
+    views, labels = (part[:size] for part in rows(rng))
+    data = tf.data.Dataset.from_tensor_slices((views, labels)).batch(4)
+    expected = trained(
+        supcon_model(), views, labels, batch_size=4, sample_weight=of_samples(labels)
+    )
+    with request.getfixturevalue("strategy").scope():
+        model = supcon_model(run_eagerly=False)
+    assert_same(trained(model, data, class_weight=WEIGHTS), expected)
+
+
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="JAX always compiles by XLA, and PyTorch never")
 def test_xla(rng):
     import tensorflow as tf

@@ -16,17 +16,19 @@ MANY = np.arange(400) % 100  # four samples of each class
 X = np.zeros((400, 3), "float32")
 
 
-def model(loss):
+def model(loss, **options):
     encoder = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    model = keras_supcon.ContrastiveModel(encoder, None)
+    model = keras_supcon.ContrastiveModel(encoder, None, **options)
     model.compile("sgd", loss)
     return model
 
 
-def said(loss=None, **arguments) -> list[str]:
+def said(loss=None, class_centers=None, **arguments) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_few_positives(model(loss or keras_supcon.SupConLoss()), {"x": X, **arguments})
+        loss = loss or keras_supcon.SupConLoss()
+        one = model(loss, class_centers=class_centers)
+        warn_of_few_positives(one, {"x": X, **arguments})
     return [str(one.message) for one in caught if "random batches" in str(one.message)]
 
 
@@ -56,6 +58,12 @@ def test_odds_are_those_of_drawing_without_replacement():
     assert no_other_of_class(np.array([7, 3]), 5).tolist()[0] == 0  # more are drawn than are left
 
 
+@pytest.mark.parametrize("batch_size", [5, 6, 32])
+def test_a_batch_of_all_samples_leaves_those_alone_that_are_alone_in_their_class(batch_size):
+    odds = no_other_of_class(np.array([1, 1, 1, 2, 0]), batch_size)
+    np.testing.assert_array_equal(odds, [1, 1, 1, 0, 0])
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -82,6 +90,19 @@ def test_odds_are_those_of_drawing_without_replacement():
 )
 def test_nothing_is_said_where_positives_are_many_or_none_of_its_business(arguments):
     assert said(**arguments) == []
+
+
+def test_every_labeled_anchor_has_its_center_as_a_positive():
+    loss = keras_supcon.BalancedSupConLoss()
+    assert said(y=MANY, batch_size=20, loss=loss)
+    assert said(y=MANY, batch_size=20, loss=loss, class_centers=100) == []
+
+
+def test_own_views_as_only_positives_may_be_what_was_chosen():
+    rare = np.where(MANY < 40, 0, MANY)
+    assert said(y=rare, batch_size=20)
+    loss = keras_supcon.SupConLoss(self_supervised_class=0)
+    assert said(y=rare, batch_size=20, loss=loss) == []
 
 
 def test_ignored_samples_are_no_positives():
