@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from keras_supcon.losses.options import options_of, with_argument_lines
 from keras_supcon.losses.replica_scaled import OF_KERAS, ReplicaScaledLoss
 from keras_supcon.losses.temperature import check_temperature_number
 from keras_supcon.typing import Tensor
+from keras_supcon.user_lines import stacklevel_of_user
 
 # Options that may be tensors in a call, and not in a constructor.
 _NUMBERS = {"temperature": check_temperature_number, "bias": check_bias_number}
@@ -79,8 +81,16 @@ class FunctionLoss(ReplicaScaledLoss):
         return {option: getattr(self, option) for option in self._option_names}
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the configuration, as files have it.
+
+        Raises:
+            ValueError: If an option is a callable that Keras cannot serialize.
+
+        Warns:
+            UserWarning: If an option is a function that Keras would not load again.
+        """
         options = {
-            name: keras.saving.serialize_keras_object(one) if callable(one) else one
+            name: _serialized_function(type(self).__name__, name, one) if callable(one) else one
             for name, one in self._options().items()
         }
         return {**super().get_config(), **options}
@@ -93,6 +103,36 @@ class FunctionLoss(ReplicaScaledLoss):
             if name != "dtype" and isinstance(one, dict)
         }
         return super().from_config({**config, **functions})
+
+
+def _serialized_function(loss: str, name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    """Returns what a file holds of a function, and warns if the function will not come back."""
+    sentence = (
+        f"`{name}` of a `{loss}` should be registered by "
+        "`keras.saving.register_keras_serializable()` to be saved: a function with a name, or an "
+        "object with `get_config` and `from_config`"
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras warns of a lambda, without naming the option
+            config = keras.saving.serialize_keras_object(function)
+    except Exception as error:  # of any type, as of `inspect` for a lambda without a source file
+        raise ValueError(f"{sentence}. Received: {name}={function!r}") from error
+    if not _comes_back(function, config):
+        warnings.warn(
+            f"{sentence}. As it is, `load_model` needs `compile=False`, or the function by name in "
+            f"`custom_objects`. Received: {name}={function!r}",
+            stacklevel=stacklevel_of_user(),
+        )
+    return config
+
+
+def _comes_back(function: Callable[..., Any], config: Any) -> bool:
+    try:
+        loaded = keras.saving.deserialize_keras_object(config)
+    except Exception:  # Keras raises errors of several types for what it does not find
+        return False
+    return loaded is function or (callable(loaded) and not inspect.isroutine(function))
 
 
 def takes_options(constructor: Callable[..., None]) -> Callable[..., None]:

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_supcon.arguments import check_choice, check_each, is_number
 from keras_supcon.losses.base import ContrastiveLoss
-from keras_supcon.ops.standardize import require
+from keras_supcon.ops.standardize import refuse_none, require
 from keras_supcon.ops.weighted_contrast import LabelPairs, Weight
 from keras_supcon.typing import Tensor
 
@@ -22,6 +22,7 @@ _NO_ID = -(2**31)
 _SMALLEST_WEIGHT, _LARGEST_WEIGHT = 1e-15, 1e15
 # What rows of probabilities may miss of a sum of 1, as those of half precision do.
 _SUM_TOLERANCE = 1e-2
+_FORMS = "as many rows as samples"
 
 
 def check_positives(name: str, value: Any) -> Any:
@@ -115,6 +116,7 @@ def label_pairs(
     Raises:
         ValueError: If labels have another form.
     """
+    refuse_none(y_true, "y_true", _FORMS)
     if callable(positives):
         return _of_function(y_true, positives, batch_size, queue_labels, queue_size)
     kind = _KINDS[positives]
@@ -161,6 +163,7 @@ def read_levels(
     Raises:
         ValueError: If labels have another form.
     """
+    refuse_none(y_true, "y_true", _FORMS)
     labels = _read_levels(y_true, "y_true", batch_size)
     factors, of_queue = _level_factors(level_weights, labels), None
     if queue_labels is not None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_supcon.distribution.gather import whole_batch_factor
@@ -65,11 +66,16 @@ class ReplicaScaledLoss(keras.losses.Loss):
 
         Args:
             values: Float tensor `(batch,)`.
-            sample_weight: Factors of the values `(batch,)`; None for 1.
+            sample_weight: Factors of the values, `(batch,)`, `(batch, 1)` or one for all; None for
+                1.
 
         Returns:
             Scalar, or `(batch,)` with `reduction=None`.
+
+        Raises:
+            ValueError: If there is not a factor for each sample, where shapes are static.
         """
+        _check_weights(sample_weight, values.shape[0])
         loss = self._reduce(values, self._scaled_for_replicas(values, sample_weight), sample_weight)
         # Keras does not reduce a batch of which it knows that it is empty, and then reports NaN.
         is_left = tuple(loss.shape) == (0,) and self.reduction not in (None, "none")
@@ -114,6 +120,25 @@ class ReplicaScaledLoss(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dtype": self.dtype}
+
+
+def _check_weights(sample_weight: Any, batch_size: int | None) -> None:
+    """Raises `ValueError` for weights of another shape than `(batch,)`, `(batch, 1)` or a scalar's.
+
+    A single weight, in one or two dimensions, is for all samples too.
+    """
+    shape = getattr(sample_weight, "shape", None)
+    if sample_weight is None or getattr(shape, "rank", 0) is None:  # TensorFlow may know no rank
+        return
+    shape = np.shape(sample_weight) if shape is None else tuple(shape)
+    is_column = len(shape) < 2 or (len(shape) == 2 and shape[1] in (1, None))
+    is_each = len(shape) == 0 or batch_size is None or shape[0] in (None, 1, batch_size)
+    if not (is_column and is_each):
+        batch = "batch" if batch_size is None else batch_size
+        raise ValueError(
+            f"`sample_weight` should have shape ({batch},), a weight for each sample of `y_pred`. "
+            f"Received: sample_weight.shape={shape}"
+        )
 
 
 class _Reduction(keras.losses.Loss):

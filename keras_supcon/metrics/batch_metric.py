@@ -30,6 +30,11 @@ class BatchMetric(keras.metrics.Mean):
         self.gather = gather
         self.ignore_class = check_class_id_or_none("ignore_class", ignore_class)
 
+    @property
+    def reads_class_ids(self) -> bool:
+        """Whether labels should be class ids: those of any other kind have no meaning here."""
+        return True
+
     def contrast(self, y_true: Tensor, y_pred: Tensor, counts_only: bool = False) -> Contrast:
         """Builds the `Contrast` of a batch.
 

@@ -20,8 +20,8 @@ class Uniformity(PairMetric):
 
     Rows are scaled to unit length. 0 means that all rows are equal; lower is more uniform, and rows
     in all directions of many dimensions come near `-2 t`. Views of one sample and rows of one class
-    are pairs too. Pairs are those within a global batch; the mean is over the pairs of all batches,
-    and its logarithm is the result.
+    are pairs too: labels of any kind are looked at for `ignore_class` alone. Pairs are those within
+    a global batch; the mean is over the pairs of all batches, and its logarithm is the result.
 
     Args:
         t: Positive number, at most 20. With a larger one the exponentials would be beyond float32.
@@ -60,6 +60,15 @@ class Uniformity(PairMetric):
     ) -> None:
         super().__init__(name, dtype=dtype, gather=gather, ignore_class=ignore_class)
         self.t = check_positive("t", t, high=_LARGEST_T)
+
+    @property
+    def reads_class_ids(self) -> bool:
+        return self.ignore_class is not None
+
+    def contrast(self, y_true: Tensor, y_pred: Tensor, counts_only: bool = False) -> Contrast:
+        if not self.reads_class_ids:  # all pairs count, whatever the labels are
+            y_true = ops.full((ops.shape(y_pred)[0],), -1, dtype="int32")
+        return super().contrast(y_true, y_pred, counts_only)
 
     def pairs(self, batch: Contrast) -> tuple[PairSet, Tensor]:
         return batch.candidates, batch.num_positives + batch.num_negatives

@@ -7,6 +7,7 @@ several for the class.
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -61,6 +62,7 @@ def weigh_classes(arguments: dict[str, Any], class_weight: Mapping[int, float]) 
     """Returns the arguments of `fit` with weights of samples in place of those of classes.
 
     The loaders of other libraries stay as they are: Keras refuses `class_weight` beside them.
+    Validation is not weighed: samples that `validation_split` sets apart have the weight 1.
 
     Args:
         arguments: Arguments of `fit` by name.
@@ -80,10 +82,19 @@ def weigh_classes(arguments: dict[str, Any], class_weight: Mapping[int, float]) 
     elif holds_samples(x):
         sample_weight = arguments.get("sample_weight")
         sample_weight = weigh_batch(arguments.get("y"), sample_weight, class_weight)
+        sample_weight[_num_trained(len(sample_weight), arguments) :] = 1.0
         arguments = {**arguments, "sample_weight": sample_weight}
     else:
         return arguments
     return {**arguments, "class_weight": None}
+
+
+def _num_trained(num_samples: int, arguments: Mapping[str, Any]) -> int:
+    """Returns how many of the samples `fit` trains on; the rest, the last ones, is validation."""
+    share = arguments.get("validation_split") or 0.0
+    if arguments.get("validation_data") is not None or not 0.0 < share < 1.0:
+        return num_samples
+    return math.floor(num_samples * (1.0 - share))  # as Keras rounds it
 
 
 def weights_of_samples(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 
 from keras_supcon.losses.base import ContrastiveLoss
+from keras_supcon.metrics import ExpectedCalibrationError
+from keras_supcon.metrics.batch_metric import BatchMetric
 from keras_supcon.models.joint_classifier import class_labels
 from keras_supcon.ops import standardize_labels
 from keras_supcon.typing import TensorTree
@@ -17,23 +19,53 @@ from keras_supcon.typing import TensorTree
 _OF_CLASS_SCORES = ("acc", "accuracy", "ce", "crossentropy")
 
 
-def check_metrics(model: keras.Model) -> None:
-    """Raises `ValueError` for metrics of class scores beside a contrastive loss.
+def check_metrics(model: keras.Model, given: Mapping[str, Any]) -> None:
+    """Raises `ValueError` for metrics that do not go with a contrastive loss and its labels.
 
-    The outputs of such a model are projections.
+    The outputs of such a model are projections, not scores of classes. Metrics that compare classes
+    need class ids; programs compiled by XLA would make wrong ones of the rows of other labels.
+
+    Args:
+        model: A compiled model.
+        given: The arguments `metrics` and `weighted_metrics` of its `compile`, by name.
     """
+    loss = _contrastive_loss(model)
     # A method with a loss of its own gives projections, whatever its loss is.
-    if _contrastive_loss(model) is None and model.default_loss() is None:
+    if loss is None and model.default_loss() is None:
         return
-    config = model.get_compile_config()
-    for argument in ("metrics", "weighted_metrics"):
-        if any(_is_of_class_scores(metric) for metric in _metrics(config.get(argument))):
-            raise ValueError(
-                f"`{argument}` should compare projections with one another, as "
-                "`keras_supcon.metrics.ContrastiveAccuracy()` does: a model with a contrastive "
-                "loss gives no scores of classes. A `LinearClassifier` does, in stage two. "
-                f"Received: {argument}={config[argument]}"
-            )
+    positives = getattr(loss, "positives", "class")
+    for argument, metrics in given.items():
+        for metric in keras.tree.flatten(metrics):
+            if _is_of_class_scores(metric):
+                raise ValueError(
+                    f"`{argument}` should compare projections with one another, as "
+                    "`keras_supcon.metrics.ContrastiveAccuracy()` does: a model with a contrastive "
+                    "loss gives no scores of classes. A `LinearClassifier` does, in stage two. "
+                    f"Received: {argument}={metrics}"
+                )
+            if positives != "class" and isinstance(metric, BatchMetric) and metric.reads_class_ids:
+                raise ValueError(
+                    f"`{argument}` should not compare classes where `positives` of the loss is not "
+                    f"'class': `{type(metric).__name__}` needs class ids. `EffectiveRank` and "
+                    f"`Uniformity` take labels of any kind. Received: {argument} with "
+                    f"{metric.name!r}, for a loss with positives={positives!r}"
+                )
+
+
+def check_classifier(model: keras.Model) -> None:
+    """Raises `ValueError` for a classifier of class ids beside a loss of labels of other kinds.
+
+    A function of labels passes, since these may be class ids.
+    """
+    positives = getattr(_contrastive_loss(model), "positives", "class")
+    if getattr(model, "classifier", None) is None or callable(positives) or positives == "class":
+        return
+    raise ValueError(
+        "`classifier` should be None for a loss with other `positives` than 'class': it learns "
+        f"from class ids, and labels are of the kind {positives!r}. A `LinearClassifier` on the "
+        f"encoder may have labels of its own. Received: classifier={model.classifier.name!r}, for "
+        f"a loss with positives={positives!r}"
+    )
 
 
 def check_labels(model: keras.Model, y: Any) -> None:
@@ -49,8 +81,18 @@ def check_labels(model: keras.Model, y: Any) -> None:
         standardize_labels(y)
     else:
         loss.check_labels(y)
-    if model.num_label_classes is not None:
+    if model.num_label_classes is None:
+        return
+    try:
         class_labels(y, model.num_label_classes, getattr(loss, "ignore_class", None))
+    except ValueError as error:
+        positives = getattr(loss, "positives", "class")
+        if positives == "class":
+            raise
+        raise ValueError(
+            "`classifier` should have class ids as labels, beside a loss with "
+            f"positives={positives!r}. {error}"
+        ) from error
 
 
 def check_first_labels(model: keras.Model, data: Any) -> Any:
@@ -133,19 +175,11 @@ def check_names_classes(model: keras.Model) -> None:
         )
 
 
-def _metrics(config: Any) -> Iterator[Any]:
-    """Yields the names and serialized objects of the metrics of a compile config."""
-    if isinstance(config, Mapping) and "class_name" not in config:
-        config = list(config.values())
-    if not isinstance(config, (list, tuple)):
-        yield config
-        return
-    for part in config:
-        yield from _metrics(part)
-
-
 def _is_of_class_scores(metric: Any) -> bool:
-    if isinstance(metric, Mapping):
-        is_of_keras = metric.get("module") == "keras.metrics"
-        return is_of_keras and metric["class_name"].endswith(("Accuracy", "Crossentropy"))
-    return metric in _OF_CLASS_SCORES
+    if isinstance(metric, ExpectedCalibrationError):
+        return True
+    name = type(metric).__name__
+    is_of_keras = getattr(keras.metrics, name, None) is type(metric)
+    if is_of_keras and isinstance(metric, keras.metrics.Metric):
+        return name.endswith(("Accuracy", "Crossentropy"))
+    return isinstance(metric, str) and metric in _OF_CLASS_SCORES

@@ -83,8 +83,9 @@ class ContrastiveModel(LearnsTemperature, LearnsBias, PretrainingModel):
             other views.
         classifier: A classifier beside the contrastive loss: a number of classes, for a dense layer
             on the features, or a layer that gives logits. The loss is then the sum of the
-            contrastive one and the cross-entropy of all views, and labels are class ids. Samples
-            without a label, -1, have the contrastive loss alone. `classifier_accuracy` and
+            contrastive one and the cross-entropy of all views, and labels are class ids:
+            `positives` of the contrastive loss should be `"class"`, or a function of class ids.
+            Samples without a label, -1, have the contrastive loss alone. `classifier_accuracy` and
             `classifier_loss`, of labeled samples, are in the logs. None for no classifier.
         classifier_weight: Factor of the cross-entropy, at least 0.
         stop_gradient: Whether the classifier leaves the encoder alone. It is then the linear
@@ -120,8 +121,9 @@ class ContrastiveModel(LearnsTemperature, LearnsBias, PretrainingModel):
             `MultiView`; if the encoder has several outputs, or one that is not of rank 2; if the
             rank of the inputs is neither that of the encoder nor one more. By `fit` and `evaluate`,
             before the first step: for arrays of labels that the loss does not take, for metrics of
-            class scores beside a contrastive loss, with `learnable_temperature` for a loss without
-            a temperature, and with `learnable_bias` for a loss without a bias.
+            class scores beside a contrastive loss, for metrics of classes or a classifier beside
+            one with other `positives` than `"class"`, with `learnable_temperature` for a loss
+            without a temperature, and with `learnable_bias` for a loss without a bias.
 
     Warns:
         UserWarning: If pixels of a range such as 0..255 reach a convolution or dense layer with

@@ -29,6 +29,7 @@ from keras_supcon.models.batch_checks import (
 )
 from keras_supcon.models.compiled_checks import (
     check_allows_unlabeled,
+    check_classifier,
     check_first_labels,
     check_labels,
     check_metrics,
@@ -90,7 +91,8 @@ class PretrainingModel(EncoderModel):
     Raises:
         ValueError: If an argument is of the wrong kind, or `num_views` is not that of the
             `MultiView`. By `fit` and `evaluate`, before the first step: for labels that the loss
-            does not take, and for metrics of class scores beside a contrastive loss.
+            does not take, for metrics of class scores beside a contrastive loss, and for metrics of
+            classes beside one with other `positives` than `"class"`.
 
     Example:
 
@@ -120,6 +122,8 @@ class PretrainingModel(EncoderModel):
     >>> tuple(model.embed(np.ones((2, 4))).shape)
     (2, 3)
     """
+
+    _given_metrics: Callable[[], dict[str, Any]] = dict  # `compile` replaces it
 
     def __init__(
         self,
@@ -355,6 +359,9 @@ class PretrainingModel(EncoderModel):
             arguments["jit_compile"] = False
         super().compile(**arguments)
         self.loss_weight = loss_weight
+        # In a dictionary Keras would count the metrics twice.
+        given = {name: arguments[name] for name in ("metrics", "weighted_metrics")}
+        self._given_metrics = functools.partial(dict, given)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras does not call a `compile` that is overridden.
@@ -363,7 +370,7 @@ class PretrainingModel(EncoderModel):
             self.optimizer.build(self.trainable_variables)
 
     def prepare_fit(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        check_metrics(self)
+        self._check_compiled()
         validation_data = arguments.get("validation_data")
         _, validation_y, _ = keras.utils.unpack_x_y_sample_weight(validation_data)
         for labels in (arguments.get("y"), validation_y):
@@ -385,13 +392,17 @@ class PretrainingModel(EncoderModel):
             self.check_batch(batch_size)
         return super().prepare_fit({**arguments, "x": x, "validation_data": validation_data})
 
+    def _check_compiled(self) -> None:
+        check_metrics(self, self._given_metrics())
+        check_classifier(self)
+
     def check_class_weight(self, class_weight: Any) -> dict[int, float]:
         check_names_classes(self)
         return super().check_class_weight(class_weight)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         if not is_validation_of_fit(kwargs):  # `fit` has checked them
-            check_metrics(self)
+            self._check_compiled()
             check_labels(self, y)
             x = check_first_labels(self, x)
         if y is None and holds_samples(x):
@@ -420,6 +431,7 @@ class PretrainingModel(EncoderModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
+        self._check_compiled()  # `train_on_batch` has not done so
         if y is None:
             check_allows_unlabeled(self)
             self._check_labeled()
@@ -443,6 +455,7 @@ class PretrainingModel(EncoderModel):
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
+        self._check_compiled()  # Keras builds metrics before it computes a loss
         y = _unlabeled(y_pred) if y is None else y
         return super().compute_metrics(x, y, self.metric_projections(y_pred), sample_weight)
 

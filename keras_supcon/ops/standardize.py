@@ -246,6 +246,7 @@ def standardize_labels(
     >>> ops.convert_to_numpy(standardize_labels([[0, 1, 0], [0, 0, 1]])).tolist()
     [1, 2]
     """
+    refuse_none(y_true, name, _LABEL_FORMS)
     may_be_empty = name == "queue_labels"
     if isinstance(y_true, (list, tuple, np.ndarray)):
         array = np.asarray(y_true)
@@ -339,6 +340,18 @@ def refuse_large_floats(array: np.ndarray, name: str = "y_true") -> None:
     bits = _EXACT_BITS["float32"]
     sentence = f"{_IDS}; above 2^{bits} as integers, not as floats"
     require(np.all(~(np.abs(array) > 2**bits)), array, name, sentence)
+
+
+def refuse_none(labels: Any, name: str, forms: str) -> None:
+    """Raises `ValueError` for labels that are None.
+
+    Args:
+        labels: The labels.
+        name: Name of their argument.
+        forms: What they should be, behind "should hold labels, ".
+    """
+    if labels is None:
+        raise ValueError(f"`{name}` should hold labels, {forms}. Received: {name}=None")
 
 
 def _refuse_strings(are_strings: bool, labels: Tensor, name: str) -> None:

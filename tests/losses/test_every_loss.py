@@ -280,6 +280,47 @@ def test_refuses_multi_hot_rows_and_labels_of_another_length(name):
         loss(np.zeros(3), np.ones((2, 2), "float32"))
 
 
+@every_loss
+def test_refuses_labels_of_none_unless_it_ignores_labels(name):
+    loss, projections = CASES[name][1], np.ones((2, 2, 2), "float32")
+    if not loss.uses_labels:
+        assert np.isfinite(float(loss(None, projections)))
+        return
+    with pytest.raises(ValueError, match=r"`y_true` should hold labels, .*Received: y_true=None"):
+        loss(None, projections)
+
+
+def test_logit_adjusted_crossentropy_refuses_labels_of_none():
+    with pytest.raises(ValueError, match=r"`y_true` should hold labels, .*Received: y_true=None"):
+        losses.LogitAdjustedCrossentropy((1, 2))(None, np.ones((2, 2), "float32"))
+
+
+OF_SAMPLES = {name: (case[1], np.arange(4) % 2, (4, 2, 3)) for name, case in CASES.items()}
+OF_SAMPLES |= {
+    "logit adjusted": (losses.LogitAdjustedCrossentropy((1, 2)), np.arange(4) % 2, (4, 2)),
+    "cosine": (losses.NegativeCosineLoss(), np.eye(4, 3, dtype="float32"), (4, 3)),
+    "relations": (losses.RelationDistillationLoss(), np.eye(4, 3, dtype="float32"), (4, 3)),
+}
+
+
+@pytest.mark.parametrize("name", OF_SAMPLES)
+def test_refuses_weights_that_are_not_one_a_sample(rng, name):
+    loss, y_true, shape = OF_SAMPLES[name]
+    y_pred = rng.normal(size=shape).astype("float32")
+    for wrong in ((3,), (5,), (0,), (4, 4), (3, 1), (4, 1, 1)):
+        for weights in (np.ones(wrong, "float32"), ops.ones(wrong)):
+            with pytest.raises(ValueError, match=r"`sample_weight` should have shape \(4,\)"):
+                loss(y_true, y_pred, sample_weight=weights)
+    weights = np.array([1.0, 2.0, 0.0, 3.0], "float32")
+    expected = float(loss(y_true, y_pred, sample_weight=weights))
+    for same in (weights[:, None], [1.0, 2.0, 0.0, 3.0], ops.convert_to_tensor(weights)):
+        assert float(loss(y_true, y_pred, sample_weight=same)) == pytest.approx(expected, rel=1e-6)
+    plain = float(loss(y_true, y_pred))
+    for factor in (2.0, np.float32(2), [2.0], np.full((1, 1), 2.0, "float32")):
+        doubled = float(loss(y_true, y_pred, sample_weight=factor))
+        assert doubled == pytest.approx(2 * plain, rel=1e-5, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [

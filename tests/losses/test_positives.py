@@ -1,12 +1,15 @@
 """Labels of every kind: weights of pairs, their losses, and what has no meaning."""
 
+import functools
 import json
+import warnings
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+import keras_supcon
 from keras_supcon import SupConLoss
 from keras_supcon.losses import ntlogistic_loss, sincere_loss, supcon_loss
 from tests.autodiff import compiled, quickest, quickest_value_and_gradient
@@ -478,3 +481,112 @@ def test_the_values_of_the_authors_of_sincere_and_of_supcon():
     assert loss_of(
         labels[:, None], views.astype("float32"), positives="hierarchy"
     ).mean() == pytest.approx(12.563367943994072, rel=1e-6)
+
+
+@keras.saving.register_keras_serializable("tests")
+def registered(own, others):
+    return ops.ones((own.shape[0], others.shape[0]))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Registered:
+    def __call__(self, own, others):
+        return registered(own, others)
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls()
+
+
+class NotRegistered:
+    def method(self, own, others):
+        return registered(own, others)
+
+    def __call__(self, own, others):
+        return registered(own, others)
+
+
+def not_registered(own, others):
+    return registered(own, others)
+
+
+def model_with(positives):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile("sgd", SupConLoss(positives=positives))
+    return model
+
+
+@pytest.mark.parametrize("function", [registered, Registered()], ids=["function", "object"])
+def test_a_registered_function_is_saved_silently_and_comes_back(tmp_path, function):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model_with(function).save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras").loss.positives
+    assert loaded is function or type(loaded) is type(function)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda own, others: registered(own, others), not_registered, NotRegistered().method],
+    ids=["lambda", "function", "method"],
+)
+def test_saving_warns_of_a_function_that_does_not_come_back(tmp_path, function):
+    model, path = model_with(function), tmp_path / "model.keras"
+    sentence = "`positives` of a `SupConLoss` should be registered by `keras.saving.register_keras"
+    with pytest.warns(UserWarning, match=sentence) as caught:
+        model.save(path)
+    assert {one.filename for one in caught if sentence in str(one.message)} == {__file__}
+    with pytest.raises((TypeError, ValueError)):
+        keras.saving.load_model(path)
+    loaded = keras.saving.load_model(path, compile=False)
+    for one, other in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_function_of_a_custom_object_scope_is_silent():
+    loss = SupConLoss(positives=not_registered)
+    with (
+        warnings.catch_warnings(),
+        keras.saving.custom_object_scope({"not_registered": not_registered}),
+    ):
+        warnings.simplefilter("error", UserWarning)
+        assert SupConLoss.from_config(loss.get_config()).positives is not_registered
+
+
+@pytest.mark.parametrize(
+    "function",
+    [functools.partial(not_registered), NotRegistered()],
+    ids=["partial", "object"],
+)
+def test_saving_refuses_a_function_that_has_no_form_in_a_file(tmp_path, function):
+    with pytest.raises(ValueError, match="`positives` of a `SupConLoss` should be registered by"):
+        model_with(function).save(tmp_path / "model.keras")
+
+
+def test_training_needs_no_function_that_can_be_saved(rng):
+    labels, rows = rng.integers(0, 3, 8), rng.normal(size=(8, 3)).astype("float32")
+    encoder = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model = keras_supcon.ContrastiveModel(encoder, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for function in (functools.partial(not_registered), lambda *rows: registered(*rows)):
+            model.compile("sgd", SupConLoss(positives=function))
+            model.fit(rows, labels[:, None].astype("float32"), batch_size=8, verbose=0)
+            assert np.isfinite(model.history.history["loss"][0])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"positives": kind} for kind in (*KINDS, registered)]
+    + [{"positives": "hierarchy", "level_constraint": True}],
+    ids=str,
+)
+def test_labels_of_none_are_refused(options, rng):
+    loss, projections = SupConLoss(**options), rng.normal(size=(4, 2, 3)).astype("float32")
+    with pytest.raises(ValueError, match=r"`y_true` should hold labels, .*Received: y_true=None"):
+        loss(None, projections)
+    if "level_constraint" not in options:  # a matrix takes their place
+        assert np.isfinite(float(loss(None, projections, pair_weights=np.ones((4, 4)))))

@@ -191,3 +191,12 @@ def test_rows_that_are_not_finite_give_no_number(metric_class, value):
 def test_wrong_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_uniformity_looks_at_labels_for_ignored_ones_alone(rng):
+    class_ids, projections = batch_of(rng)
+    expected = result_of(Uniformity(), (class_ids, projections))
+    for labels in (rng.random((12, 5)), np.full(12, 0.5), None):
+        assert result_of(Uniformity(), (labels, projections)) == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(ValueError, match="one-hot rows|class ids"):
+        Uniformity(ignore_class=3).update_state(rng.random((12, 5)), projections)

@@ -205,6 +205,45 @@ def test_a_linear_classifier(rng):
         classifier("binary_crossentropy").fit(x, 1 - np.eye(4)[labels], class_weight=WEIGHTS)
 
 
+def joint_model():
+    return make("joint", batch_norm=False, run_eagerly=ON_TENSORFLOW)
+
+
+@pytest.mark.parametrize("make_model", [supcon_model, joint_model, classifier])
+def test_samples_set_apart_for_validation_are_not_weighed(make_model, rng):
+    x, labels = rows(rng, 14)
+    x, labels = (x[:, 0], np.maximum(labels, 0)) if make_model is classifier else (x, labels)
+    options = {"batch_size": 4, "shuffle": False, "epochs": 2, "verbose": 0}
+    # 14 * (1 - 0.3) = 9.8 samples are trained on, rounded down.
+    expected = make_model().fit(
+        x[:9],
+        labels[:9],
+        sample_weight=of_samples(labels[:9]),
+        validation_data=(x[9:], labels[9:]),
+        **options,
+    )
+    split = make_model().fit(x, labels, validation_split=0.3, class_weight=WEIGHTS, **options)
+    assert split.history.keys() == expected.history.keys()
+    for name, values in expected.history.items():
+        np.testing.assert_allclose(split.history[name], values, rtol=1e-5, err_msg=name)
+    heavy = dict.fromkeys(range(-1, 4), 10.0)
+    model = make_model()
+    model.optimizer.learning_rate.assign(0.0)
+    for weights in (None, heavy):
+        model.fit(x, labels, validation_split=0.3, class_weight=weights, **options)
+        if weights is None:
+            plain = model.history.history
+    np.testing.assert_allclose(model.history.history["val_loss"], plain["val_loss"], rtol=1e-5)
+    assert model.history.history["loss"][0] > 1.5 * plain["loss"][0]
+
+
+def test_all_samples_are_weighed_where_validation_has_data_of_its_own(rng):
+    views, labels = rows(rng)
+    expected = trained(supcon_model(), views, labels, sample_weight=of_samples(labels))
+    options = {"validation_split": 0.5, "validation_data": (views, labels)}
+    assert_same(trained(supcon_model(), views, labels, class_weight=WEIGHTS, **options), expected)
+
+
 def test_unlabeled_samples_have_the_weight_of_their_id(rng):
     views, labels = rows(rng)
     weights = of_samples(labels) * np.where(labels < 0, 7, 1)

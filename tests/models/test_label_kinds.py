@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import keras_supcon
+from keras_supcon import metrics
+from keras_supcon.metrics.batch_metric import BatchMetric
 
 pytestmark = pytest.mark.neutral
 
@@ -73,3 +75,118 @@ def test_models_that_keep_class_ids_refuse_other_labels(kind):
     model = kind(encoder, keras_supcon.ProjectionHead(4))
     with pytest.raises(ValueError, match="should have positives='class'"):
         model.compile("sgd", keras_supcon.SupConLoss(positives="soft"))
+
+
+def all_alike(own, others):
+    return keras.ops.ones((own.shape[0], others.shape[0]))
+
+
+def recompiled(model, kind, **options):
+    model.compile("sgd", keras_supcon.SupConLoss(positives=kind), **options)
+    return model
+
+
+class OwnAccuracy(metrics.ContrastiveAccuracy):
+    """A metric of a user, which is not registered."""
+
+
+OF_CLASS_IDS = [
+    metrics.Alignment(),
+    metrics.AnchorsWithPositive(),
+    metrics.ChanceLoss(),
+    metrics.ContrastiveAccuracy(),
+    metrics.PositivesPerAnchor(),
+    metrics.RecallAtK(2),
+    metrics.Uniformity(ignore_class=-1),
+    OwnAccuracy(name="own"),
+]
+OF_ROWS = (metrics.Uniformity, metrics.EffectiveRank)
+
+
+def test_the_lists_hold_every_metric():
+    listed = {*map(type, OF_CLASS_IDS), *OF_ROWS} - {OwnAccuracy}
+    rest = {getattr(metrics, name) for name in metrics.__all__} - listed
+    assert not [one for one in rest if issubclass(one, BatchMetric)]
+
+
+@pytest.mark.parametrize("metric", OF_CLASS_IDS, ids=lambda one: one.name)
+@pytest.mark.parametrize("kind", [*LABELS, all_alike], ids=str)
+def test_metrics_of_class_ids_are_refused_beside_other_labels(kind, metric):
+    model, labels = compiled("class"), LABELS.get(kind, SETS)
+    message = f"should not compare classes .*`{type(metric).__name__}` needs class ids.*"
+    message += f"with '{metric.name}', for a loss with positives="
+    for options in ({"metrics": [metric]}, {"weighted_metrics": {"projections": metric}}):
+        recompiled(model, kind, **options)
+        for method in (model.fit, model.evaluate):
+            with pytest.raises(ValueError, match=f"`{next(iter(options))}` {message}"):
+                method(ROWS, labels, verbose=0)
+        for method in (model.train_on_batch, model.test_on_batch):
+            with pytest.raises(ValueError, match=f"`{next(iter(options))}` {message}"):
+                method(ROWS, labels)
+    assert int(model.optimizer.iterations) == 0
+
+
+def test_a_loaded_model_refuses_them_too(tmp_path):
+    model = recompiled(compiled("class"), "soft", metrics=[metrics.ContrastiveAccuracy()])
+    model.build((None, 6))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="`ContrastiveAccuracy` needs class ids"):
+        again.evaluate(ROWS, LABELS["soft"], verbose=0)
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_metrics_of_rows_alone_take_labels_of_any_kind(kind):
+    values = [
+        recompiled(compiled("class"), kind, metrics=[one() for one in OF_ROWS]).evaluate(
+            ROWS, labels, batch_size=8, verbose=0, return_dict=True
+        )
+        for kind, labels in ((kind, LABELS[kind]), ("class", np.arange(16) % 3))
+    ]
+    for name in ("uniformity", "effective_rank"):
+        assert values[0][name] == pytest.approx(values[1][name], rel=1e-5)
+        assert abs(values[0][name]) > 0
+
+
+def test_calibration_is_refused_beside_a_contrastive_loss():
+    model = recompiled(compiled("class"), "class", metrics=[metrics.ExpectedCalibrationError()])
+    with pytest.raises(ValueError, match="gives no scores of classes"):
+        model.fit(ROWS, np.arange(16) % 3, verbose=0)
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_a_classifier_is_refused_beside_labels_that_are_no_class_ids(kind):
+    model = compiled(kind, classifier=3)
+    message = f"`classifier` should be None for a loss with other `positives`.*kind '{kind}'"
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=message):
+            method(ROWS, LABELS[kind], verbose=0)
+        with pytest.raises(ValueError, match=message):
+            method(OneBatch(), verbose=0)
+    with pytest.raises(ValueError, match=message):
+        model.train_on_batch(ROWS, LABELS[kind])
+    assert int(model.optimizer.iterations) == 0
+
+
+class OneBatch(keras.utils.PyDataset):
+    """Is refused before it is read."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, number):
+        raise AssertionError
+
+
+def test_a_classifier_takes_class_ids_beside_a_function_of_them():
+    def of_near_ids(own, others):
+        return keras.ops.exp(
+            -keras.ops.abs(keras.ops.cast(own - keras.ops.transpose(others), "float32"))
+        )
+
+    model, ids = compiled(of_near_ids, classifier=3), np.arange(16) % 3
+    model.compile(keras.optimizers.SGD(0.5), model.loss)
+    history = model.fit(ROWS, ids, batch_size=16, epochs=10, verbose=0).history
+    assert history["classifier_loss"][-1] < history["classifier_loss"][0]
+    with pytest.raises(ValueError, match="`classifier` should have class ids as labels, beside.*"):
+        model.fit(ROWS, LABELS["soft"], verbose=0)
