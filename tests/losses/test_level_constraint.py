@@ -252,7 +252,7 @@ def test_the_class_has_the_option(rng):
         ({"level_weights": (1.0,)}, "each of the 3 levels"),
         (
             {"queue": np.ones((2, 4), "float32"), "queue_labels": np.zeros((2, 2), "int32")},
-            r"`queue_labels` should have the 3 levels .*shape=\(2, 2\)",
+            r"`queue_labels` should have rows of 3, as .*shape=\(2, 2\)",
         ),
         ({"level_constraint": 2}, "`level_constraint` should be"),
     ],

@@ -345,7 +345,7 @@ ONES = np.ones((3, 2, 4), "float32")
             {"positives": "hierarchy", "level_weights": (1e300,)},
             "positive numbers from 1e-15 to 1e.15",
         ),
-        (None, {"positives": "any"}, "`y_true` should hold numbers. Received: y_true=None"),
+        (None, {"positives": "any"}, "`y_true` should hold labels, .* Received: y_true=None"),
         ([[1], [1, 0], [0]], {"positives": "any"}, "`y_true` should hold numbers"),
         (None, {"pair_weights": [["a"] * 3] * 3}, "`pair_weights` should hold numbers"),
         (None, {"pair_weights": np.full((3, 3), 1e16)}, "at most 1e.15"),
