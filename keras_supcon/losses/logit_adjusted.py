@@ -13,6 +13,7 @@ from keras_supcon.losses.function_loss import FunctionLoss, takes_options
 from keras_supcon.losses.options import checks_options
 from keras_supcon.ops import standardize_labels
 from keras_supcon.ops.normalization import convert_rows
+from keras_supcon.ops.standardize import check_as_many_rows
 from keras_supcon.typing import Tensor
 
 _LARGEST_COUNT = 1e15
@@ -120,11 +121,7 @@ def logit_adjusted_crossentropy(
     if not from_logits:
         logits = ops.log(ops.maximum(logits, _SMALLEST_PROBABILITY))
     labels = standardize_labels(y_true, num_classes=len(class_counts))
-    if None not in (labels.shape[0], logits.shape[0]) and labels.shape[0] != logits.shape[0]:
-        raise ValueError(
-            "`y_true` should have as many rows as `y_pred`. Received: "
-            f"y_true.shape={tuple(labels.shape)}, y_pred.shape={tuple(logits.shape)}"
-        )
+    check_as_many_rows(y_true, labels, logits)
     return cross_entropy(labels, adjusted_logits(logits, class_counts, strength))
 
 

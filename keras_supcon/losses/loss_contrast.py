@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_supcon.distribution import gather_across_replicas
 from keras_supcon.distribution.gathered_contrast import gathered_contrast
-from keras_supcon.losses.positives import label_pairs, matrix_pairs
+from keras_supcon.losses.positives import label_pairs, matrix_pairs, refuse_options_of_class_ids
 from keras_supcon.losses.temperature import is_tensor, square_root
 from keras_supcon.ops import Contrast, LabelPairs, l2_normalize, standardize_batch
 from keras_supcon.ops.normalization import limit_norm
@@ -83,22 +83,17 @@ def loss_contrast(
         class_ids, projections = standardize_batch(y_true, y_pred, ignore_class)
         if centers is not None:
             centers = standardize_centers(centers, projections)
-            centers = with_center_for_each(centers, class_ids, ignore_class)
+            class_ids, centers = with_center_for_each(class_ids, centers, ignore_class)
     else:
         projections = standardize_projections(y_pred)
         class_ids = ops.full((ops.shape(projections)[0],), -1, dtype="int32")
     if pair_weights is not None:
-        of_class_ids = {
-            "positives_cap": positives_cap,
-            "ignore_class": ignore_class,
-            "self_supervised_class": self_supervised_class,
-        }
-        for name, value in of_class_ids.items():
-            if value is not None:
-                raise ValueError(
-                    f"`{name}` should be None with `pair_weights`, which stand in place of class "
-                    f"ids. Received: {name}={value}"
-                )
+        refuse_options_of_class_ids(
+            "with `pair_weights`, which stand in place of class ids",
+            positives_cap=positives_cap,
+            ignore_class=ignore_class,
+            self_supervised_class=self_supervised_class,
+        )
     num_views = projections.shape[1]
     if positives_cap is not None and positives_cap % num_views:
         raise ValueError(

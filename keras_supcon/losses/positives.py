@@ -21,7 +21,7 @@ _NO_ID = -(2**31)
 # Sums over rows of weights, and products with them, stay within float32.
 _SMALLEST_WEIGHT, _LARGEST_WEIGHT = 1e-15, 1e15
 # What rows of probabilities may miss of a sum of 1, as those of half precision do.
-_SUM_TOLERANCE = 1e-2
+SUM_TOLERANCE = 1e-2
 _FORMS = "as many rows as samples"
 
 
@@ -63,23 +63,32 @@ def check_together(
         ValueError: If they do not go together.
     """
     if positives != "class":
-        of_class_ids = {
-            "positives_cap": positives_cap,
-            "ignore_class": ignore_class,
-            "self_supervised_class": self_supervised_class,
-        }
-        for name, value in of_class_ids.items():
-            if value is not None:
-                raise ValueError(
-                    f"`{name}` should be None but with positives='class'. Received: "
-                    f"{name}={value}, positives={positives!r}"
-                )
+        refuse_options_of_class_ids(
+            "but with positives='class'",
+            f", positives={positives!r}",
+            positives_cap=positives_cap,
+            ignore_class=ignore_class,
+            self_supervised_class=self_supervised_class,
+        )
     if level_weights is not None and positives != "hierarchy":
         raise ValueError(
             "`level_weights` should be None but with positives='hierarchy'. Received: "
             f"level_weights={level_weights}, positives={positives!r}. A call with other "
             "`positives` than the constructor takes level_weights=None beside them."
         )
+
+
+def refuse_options_of_class_ids(where: str, received: str = "", **options: Any) -> None:
+    """Raises `ValueError` for options that name class ids or count positives of a class.
+
+    Args:
+        where: Where they should be None, in words.
+        received: What else was received, behind the option.
+        **options: The options, None for those that are not given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"`{name}` should be None {where}. Received: {name}={value}{received}")
 
 
 class TakesPositives(ContrastiveLoss):
@@ -120,13 +129,13 @@ def label_pairs(
     if callable(positives):
         return _of_function(y_true, positives, batch_size, queue_labels, queue_size)
     kind = _KINDS[positives]
-    labels = kind.read(y_true, "y_true", batch_size)
+    labels, are_valid = kind.read(y_true, "y_true", batch_size)
     factors = _level_factors(level_weights, labels)
     own = kind.own(labels, factors)
     is_labeled = ops.any(labels > 0 if kind.read is not _read_levels else labels >= 0, axis=1)
     own = ops.where(is_labeled, own, ops.ones_like(own))
     # Programs compiled by XLA cannot raise: there the losses are NaN.
-    own = ops.where(kind.are_valid(labels), own, float("nan"))
+    own = ops.where(are_valid, own, float("nan"))
     rows = is_empty = None
     if queue_size is not None:
         rows, is_empty = _queue_rows(kind, queue_labels, labels, queue_size)
@@ -164,7 +173,7 @@ def read_levels(
         ValueError: If labels have another form.
     """
     refuse_none(y_true, "y_true", _FORMS)
-    labels = _read_levels(y_true, "y_true", batch_size)
+    labels, _ = _read_levels(y_true, "y_true", batch_size)
     factors, of_queue = _level_factors(level_weights, labels), None
     if queue_labels is not None:
         of_queue, is_empty = _queue_rows(_KINDS["hierarchy"], queue_labels, labels, None)
@@ -238,35 +247,29 @@ def _level_factors(level_weights: tuple[float, ...] | None, labels: Tensor) -> t
 
 
 class _Kind(NamedTuple):
-    read: Callable[[Tensor, str, Any], Tensor]
+    read: Callable[[Tensor, str, Any], tuple[Tensor, Tensor]]
+    """Returns the label rows, and whether they are such: False where no error can be raised."""
     weight: Callable[[Tensor, Tensor, tuple[float, ...]], Tensor]
     own: Callable[[Tensor, tuple[float, ...]], Tensor]
-    are_valid: Callable[[Tensor], Tensor]
 
 
-def _read_sets(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
+def _read_sets(y_true: Tensor, name: str, num_rows: Any) -> tuple[Tensor, Tensor]:
     rows = ops.cast(_read_rows(y_true, name, num_rows), "float32")
+    are_sets = ops.all(ops.logical_or(ops.equal(rows, 0), ops.equal(rows, 1)))
     sentence = "should hold a 1 for each label of a row, and zeros"
-    return require(_are_sets(rows), rows, name, sentence)
+    return require(are_sets, rows, name, sentence), are_sets
 
 
-def _are_sets(rows: Tensor) -> Tensor:
-    return ops.all(ops.logical_or(ops.equal(rows, 0), ops.equal(rows, 1)))
-
-
-def _read_probabilities(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
+def _read_probabilities(y_true: Tensor, name: str, num_rows: Any) -> tuple[Tensor, Tensor]:
     rows = ops.cast(_read_rows(y_true, name, num_rows), "float32")
-    sentence = "should hold shares of at least 0 that sum to 1 in each row"
-    return require(_are_probabilities(rows), rows, name, sentence)
-
-
-def _are_probabilities(rows: Tensor) -> Tensor:
     sums = ops.sum(rows, axis=1)
-    are_valid = ops.logical_or(ops.abs(sums - 1) <= _SUM_TOLERANCE, ops.all(rows == 0, axis=1))
-    return ops.logical_and(ops.all(are_valid), ops.all(rows >= 0))
+    are_valid = ops.logical_or(ops.abs(sums - 1) <= SUM_TOLERANCE, ops.all(rows == 0, axis=1))
+    are_valid = ops.logical_and(ops.all(are_valid), ops.all(rows >= 0))
+    sentence = "should hold shares of at least 0 that sum to 1 in each row"
+    return require(are_valid, rows, name, sentence), are_valid
 
 
-def _read_levels(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
+def _read_levels(y_true: Tensor, name: str, num_rows: Any) -> tuple[Tensor, Tensor]:
     array = np.asarray(y_true) if isinstance(y_true, (list, tuple, np.ndarray)) else None
     is_integer = array is not None and array.dtype.kind in "iu"
     if is_integer and array.size and array.max() > _LARGEST_ID:
@@ -278,14 +281,10 @@ def _read_levels(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
         are_small = ops.logical_not(ops.any(rows > _LARGEST_FLOAT_ID))
         rows = require(are_small, rows, name, "should hold ids above 2^24 as integers")
     ids = ops.cast(rows, "int32")
-    are_ids = ops.logical_and(ops.all(ops.equal(ops.cast(ids, rows.dtype), rows)), _are_levels(ids))
+    are_ids = ops.all(ops.logical_and(ops.equal(ops.cast(ids, rows.dtype), rows), ids > -2))
     sentence = "should hold a class id for each level of a row, -1 for unknown"
     rows = require(are_ids, rows, name, sentence)
-    return ops.where(are_ids, ops.cast(rows, "int32"), _NO_ID)
-
-
-def _are_levels(ids: Tensor) -> Tensor:
-    return ops.all(ids > -2)
+    return ops.where(are_ids, ops.cast(rows, "int32"), _NO_ID), are_ids
 
 
 def _read_rows(y_true: Tensor, name: str, num_rows: Any) -> Tensor:
@@ -347,11 +346,11 @@ def _known_levels(labels: Tensor, factors: tuple[float, ...]) -> Tensor:
 
 
 _KINDS = {
-    "multi_label": _Kind(_read_sets, _jaccard, _one, _are_sets),
-    "any": _Kind(_read_sets, _any, _one, _are_sets),
-    "overlap": _Kind(_read_sets, _overlap, _one, _are_sets),
-    "soft": _Kind(_read_probabilities, _inner_product, _squared_length, _are_probabilities),
-    "hierarchy": _Kind(_read_levels, _shared_levels, _known_levels, _are_levels),
+    "multi_label": _Kind(_read_sets, _jaccard, _one),
+    "any": _Kind(_read_sets, _any, _one),
+    "overlap": _Kind(_read_sets, _overlap, _one),
+    "soft": _Kind(_read_probabilities, _inner_product, _squared_length),
+    "hierarchy": _Kind(_read_levels, _shared_levels, _known_levels),
 }
 
 
@@ -372,7 +371,8 @@ def _queue_rows(
     is_empty = ops.all(rows < -1, axis=1)
     blank = ops.cast(unlabeled, keras.backend.standardize_dtype(rows.dtype))
     rows = ops.where(is_empty[:, None], blank, rows)
-    return kind.read(rows, "queue_labels", queue_size), is_empty
+    rows, _ = kind.read(rows, "queue_labels", queue_size)
+    return rows, is_empty
 
 
 def _of_function(
@@ -424,9 +424,9 @@ def _as_numbers(values: Tensor, name: str) -> Tensor:
     """Returns a tensor of numbers.
 
     Raises:
-        ValueError: For None, strings, and rows of several lengths.
+        ValueError: For strings, and rows of several lengths.
     """
-    if values is None or isinstance(values, (str, list, tuple, np.ndarray)):
+    if isinstance(values, (str, list, tuple, np.ndarray)):
         try:
             kind = np.asarray(values).dtype.kind
         except ValueError:  # rows of several lengths

@@ -10,8 +10,7 @@ from keras_supcon.losses.base import ContrastiveLoss
 from keras_supcon.losses.function_loss import takes_options
 from keras_supcon.losses.loss_contrast import loss_contrast
 from keras_supcon.losses.options import checks_options, described_by, one_of
-from keras_supcon.losses.supcon import one_positive_loss, supcon_loss
-from keras_supcon.ops import Contrast
+from keras_supcon.losses.supcon import anchor_losses, supcon_loss
 from keras_supcon.typing import Tensor
 
 
@@ -100,7 +99,10 @@ def spread_loss(
     )
     loss = 0.0
     if spread_weight < 1:
-        loss = (1 - spread_weight) * _supcon(batch, denominator)
+        loss = anchor_losses(batch, denominator=denominator)
+        if denominator != "all":
+            loss = ops.where(batch.num_negatives > 0, loss, ops.zeros_like(loss))
+        loss = (1 - spread_weight) * loss
     if spread_weight > 0:
         if batch.num_own_views == 0:
             raise ValueError(
@@ -109,16 +111,6 @@ def spread_loss(
             )
         loss = loss + spread_weight * (batch.log_sum_exp(batch.positives) - batch.own_view_mean())
     return batch.sample_losses(loss, batch.num_positives > 0)
-
-
-def _supcon(batch: Contrast, denominator: str) -> Tensor:
-    """Returns the loss of each anchor, `(anchors,)`, without meaning for those without a
-    positive.
-    """
-    if denominator == "all":
-        return batch.log_sum_exp(batch.candidates) - batch.positive_mean()
-    loss = one_positive_loss(batch)
-    return ops.where(batch.num_negatives > 0, loss, ops.zeros_like(loss))
 
 
 @keras.saving.register_keras_serializable(package="keras_supcon")

@@ -251,20 +251,7 @@ def supcon_loss(
         level_weights=level_weights,
         pair_weights=pair_weights,
     )
-    if denominator == "one_positive":
-        loss = one_positive_loss(batch, summation)
-    else:
-        log_denominator = batch.log_sum_exp(
-            batch.candidates if denominator == "all" else batch.negatives
-        )
-        if summation == "out":
-            loss = log_denominator - batch.positive_mean()
-        else:
-            loss = (
-                log_denominator
-                - batch.log_sum_exp(batch.positives)
-                + ops.log(batch.positive_divisor)
-            )
+    loss = anchor_losses(batch, summation, denominator)
     is_defined = batch.num_positives > 0
     if denominator != "all":
         # Without a negative the loss is 0 for "one_positive" and has no lower bound for
@@ -272,6 +259,28 @@ def supcon_loss(
         is_defined = ops.logical_and(is_defined, batch.num_negatives > 0)
     loss = batch.sample_losses(loss, is_defined)
     return loss * ops.cast(temperature, loss.dtype) if scale_by_temperature else loss
+
+
+def anchor_losses(batch: Contrast, summation: str = "out", denominator: str = "all") -> Tensor:
+    """Computes SupCon of each anchor.
+
+    Args:
+        batch: The batch.
+        summation: As for `supcon_loss`.
+        denominator: As for `supcon_loss`.
+
+    Returns:
+        Float tensor `(anchors,)`, without meaning for anchors without a positive, and but for the
+        denominator "all" for those without a negative.
+    """
+    if denominator == "one_positive":
+        return one_positive_loss(batch, summation)
+    log_denominator = batch.log_sum_exp(
+        batch.candidates if denominator == "all" else batch.negatives
+    )
+    if summation == "out":
+        return log_denominator - batch.positive_mean()
+    return log_denominator - batch.log_sum_exp(batch.positives) + ops.log(batch.positive_divisor)
 
 
 def one_positive_loss(batch: Contrast, summation: str = "out", epsilon: float = 0.0) -> Tensor:

@@ -16,11 +16,10 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import check_not_negative, is_whole
+from keras_supcon.losses.positives import SUM_TOLERANCE
 from keras_supcon.models.batch_checks import holds_samples
 from keras_supcon.typing import TensorTree
 
-# What a row of shares may miss of a sum of 1, as one in half precision does.
-_SUM_TOLERANCE = 1e-2
 _IDS = (
     "should go with labels that name one class of a sample: class ids, or rows of shares that sum "
     "to 1. `sample_weight` weighs samples of other labels"
@@ -117,7 +116,7 @@ def weights_of_samples(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
     if is_of_rows:
         rows = y.astype("float32")
         is_empty = (rows == 0).all(axis=1)
-        is_shared = (np.abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE) & (rows >= 0).all(axis=1)
+        is_shared = (np.abs(rows.sum(axis=1) - 1) <= SUM_TOLERANCE) & (rows >= 0).all(axis=1)
         are_valid, ids = is_empty | is_shared, np.where(is_empty, -1, rows.argmax(axis=1))
     else:
         ids = y.reshape(-1)
@@ -205,7 +204,7 @@ def _weigh_tf_data(dataset: Any, class_weight: Mapping[int, float]) -> Any:
         if shape.rank == 2 and shape[1] != 1:
             rows = tf.cast(y, "float32")
             is_empty = tf.reduce_all(rows == 0, axis=1)
-            is_shared = tf.abs(tf.reduce_sum(rows, axis=1) - 1) <= _SUM_TOLERANCE
+            is_shared = tf.abs(tf.reduce_sum(rows, axis=1) - 1) <= SUM_TOLERANCE
             are_valid = is_empty | (is_shared & tf.reduce_all(rows >= 0, axis=1))
             ids = tf.where(is_empty, tf.constant(-1, "int64"), tf.argmax(rows, axis=1))
         else:

@@ -140,12 +140,18 @@ class Contrast:
                 center_ids, centers, center_present = _without_ignored(
                     center_ids, centers, center_is_ignored
                 )
-        further_ids = [
-            ids
-            for ids, rows in ((queue_class_ids, queue), (center_ids, centers))
-            if rows is not None
+        # Rows without views, with their ids, presence and labels, and whether they are constant.
+        further_parts = [
+            part
+            for part in (
+                (queue, queue_class_ids, queue_present, queue_labels, True),
+                (centers, center_ids, center_present, None, False),
+            )
+            if part[0] is not None
         ]
-        all_ids = ops.concatenate([class_ids, *further_ids], axis=0) if further_ids else class_ids
+        all_ids = class_ids
+        if further_parts:
+            all_ids = ops.concatenate([class_ids, *(ids for _, ids, *_ in further_parts)], axis=0)
         groups = class_groups(all_ids)
         self._num_groups = at_least_one(ops.shape(all_ids)[0])
         # Ranks matter where some samples of a class are no positives.
@@ -215,15 +221,10 @@ class Contrast:
 
         self._part_labels = [_repeat_rows(batch_labels, self._num_views)]
 
-        # Parts without views, each with the groups of its rows and which of them count.
+        # The groups of the rows of each part without views, and which of them count.
         self._further_groups: list[tuple[Tensor, Tensor | None]] = []
         first = batch_size
-        for part, part_present, part_labels, is_constant in (
-            (queue, queue_present, queue_labels, True),
-            (centers, center_present, None, False),
-        ):
-            if part is None:
-                continue
+        for part, _, part_present, part_labels, is_constant in further_parts:
             size = ops.shape(part)[0]
             part_order = order_of(groups[first : first + size], size)
             part_groups = part_order.take(groups[first : first + size])
@@ -553,17 +554,13 @@ class Contrast:
             weightings=self.class_mean_weightings(),
         )
         of_own = self.pair_sum(self.positives, exp_shifted, exp_shifted, parameter=shift)
-        total = of_others + of_own / self.positive_divisor
-        log_total = ops.log(ops.where(total > 0, total, ops.ones_like(total)))
-        return log_total if shift is None else log_total + shift
+        return _log_of_sum(of_others + of_own / self.positive_divisor, shift)
 
     def log_sum_exp(self, pairs: PairSet) -> Tensor:
         """Returns `log sum exp` of the dot products of every anchor over `pairs`: `(anchors,)`, 0
         without pairs.
         """
-        total, shift = self.exp_sum(pairs)
-        log_total = ops.log(ops.where(total > 0, total, ops.ones_like(total)))
-        return log_total if shift is None else log_total + shift
+        return _log_of_sum(*self.exp_sum(pairs))
 
     def exp_sum(self, pairs: PairSet) -> tuple[Tensor, Tensor | None]:
         """Returns sums of exponentials of the shifted dot products of every anchor over `pairs`.
@@ -736,6 +733,12 @@ def _scaled(rows: Tensor, scale: Tensor) -> Tensor:
 
 def _flatten(views: Tensor) -> Tensor:
     return ops.reshape(views, (-1, views.shape[-1]))
+
+
+def _log_of_sum(total: Tensor, shift: Tensor | None) -> Tensor:
+    """Returns the logarithm of a sum of shifted exponentials, without its shift; 0 of none."""
+    log_total = ops.log(ops.where(total > 0, total, ops.ones_like(total)))
+    return log_total if shift is None else log_total + shift
 
 
 def exp_shifted(similarity: Tensor, largest: Tensor | None, *_: Any) -> Tensor:

@@ -49,14 +49,25 @@ def standardize_batch(
     y_pred = convert_rows(y_pred)
     projections = standardize_projections(y_pred)
     class_ids = standardize_labels(y_true, ignore_class)
-    batch, labels = projections.shape[0], class_ids.shape[0]
+    check_as_many_rows(y_true, class_ids, y_pred)
+    return class_ids, projections
+
+
+def check_as_many_rows(y_true: Tensor, class_ids: Tensor, y_pred: Tensor) -> None:
+    """Raises `ValueError` if predictions are known to have another number of rows than labels.
+
+    Args:
+        y_true: The labels as they were given, for the message.
+        class_ids: The same as ids, `(batch,)`.
+        y_pred: Predictions `(batch, ...)`.
+    """
+    labels, batch = class_ids.shape[0], y_pred.shape[0]
     if batch is not None and labels is not None and batch != labels:
         raise ValueError(
             "`y_true` should have as many rows as `y_pred`. Received: "
             f"y_true.shape={tuple(ops.convert_to_tensor(y_true).shape)}, "
             f"y_pred.shape={tuple(y_pred.shape)}"
         )
-    return class_ids, projections
 
 
 def standardize_projections(y_pred: Tensor, name: str = "y_pred") -> Tensor:
@@ -144,14 +155,17 @@ def standardize_centers(centers: Tensor, projections: Tensor) -> Tensor:
 
 
 def with_center_for_each(
-    centers: Tensor, class_ids: Tensor, ignore_class: int | None = None
-) -> Tensor:
-    """Returns centers of classes, NaN if one is missing and no error can be raised.
+    class_ids: Tensor, centers: Tensor, ignore_class: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Checks that each class has a center. Where no error can be raised centers become NaN.
 
     Args:
-        centers: `(classes, dim)`.
         class_ids: int32 `(batch,)`.
+        centers: `(classes, dim)`.
         ignore_class: A class id that needs none.
+
+    Returns:
+        `(class_ids, centers)`, to be used in place of those that were given.
 
     Raises:
         ValueError: If one is missing and values can be seen.
@@ -163,9 +177,7 @@ def with_center_for_each(
     have_centers = ops.all(have_centers)
     sentence = f"should hold ids below {num_classes}, the number of `centers`"
     class_ids = require(have_centers, class_ids, "y_true", sentence)
-    # In a graph the check is one of what is computed from the ids.
-    have_centers = ops.logical_and(have_centers, ops.all(class_ids >= -(2**31)))
-    return ops.where(have_centers, centers, float("nan"))
+    return class_ids, ops.where(have_centers, centers, float("nan"))
 
 
 def standardize_queue(

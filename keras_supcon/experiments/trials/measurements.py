@@ -102,16 +102,19 @@ def _class_sizes(trained: Trained) -> dict[str, float]:
         "medium": by_size[third : len(counts) - third],
         "few": by_size[len(counts) - third :],
     }
-    numbers = {}
-    for prefix, shares in (("", np.ones_like(counts)), ("adjusted_", counts)):
-        if prefix and trained.training.logit_adjusted:
-            shares = np.ones_like(counts)  # its probabilities are those of equal classes
+
+    def accuracies(shares: np.ndarray) -> dict[str, float]:
         is_right = (probabilities / shares).argmax(axis=1) == labels
         of_class = np.array([is_right[labels == c].mean() for c in range(len(counts))])
-        if prefix:
-            numbers["adjusted_accuracy"] = float(is_right.mean())
-        numbers |= {f"{prefix}{part}": float(of_class[rows].mean()) for part, rows in parts.items()}
-    return numbers
+        of_parts = {part: float(of_class[rows].mean()) for part, rows in parts.items()}
+        return {"accuracy": float(is_right.mean()), **of_parts}
+
+    equal = np.ones_like(counts)
+    plain = accuracies(equal)
+    # A classifier that knows the sizes has the probabilities of equal classes.
+    adjusted = accuracies(equal if trained.training.logit_adjusted else counts)
+    del plain["accuracy"]  # which has a measurement of its own
+    return {**plain, **{f"adjusted_{name}": value for name, value in adjusted.items()}}
 
 
 def _transfer_images(dataset: str, training: Training) -> Images:
