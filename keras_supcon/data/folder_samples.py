@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,18 +30,28 @@ class FolderSamples:
     """
 
     def __init__(self, paths: Sequence[str | bytes], plan: ReadingPlan, folder: str) -> None:
-        import tensorflow as tf
+        self._given, self._plan, self._folder = paths, plan, folder
 
-        self._paths = tf.constant([os.fsencode(path) for path in paths])
-        self._plan, self._folder = plan, folder
-        self._read = tf.function(self._decode_all, input_signature=[tf.TensorSpec([None], "int64")])
-
-    def __reduce__(self) -> tuple[type, tuple[list[bytes], ReadingPlan, str]]:
+    def __reduce__(self) -> tuple[type, tuple[Sequence[str | bytes], ReadingPlan, str]]:
         # A function of TensorFlow belongs to its process.
-        return type(self), (self._paths.numpy().tolist(), self._plan, self._folder)
+        return type(self), (self._given, self._plan, self._folder)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._given)
+
+    @functools.cached_property
+    def _paths(self) -> tf.Tensor:
+        # Made when a file is read, which most data sets of folders are not by number.
+        import tensorflow as tf
+
+        with tf.init_scope():  # no tensor of the graph that asks first
+            return tf.constant([os.fsencode(path) for path in self._given])
+
+    @functools.cached_property
+    def _read(self) -> Callable[[np.ndarray], tuple[tf.Tensor, tf.Tensor]]:
+        import tensorflow as tf
+
+        return tf.function(self._decode_all, input_signature=[tf.TensorSpec([None], "int64")])
 
     def __getitem__(self, number: int) -> np.ndarray:
         """Returns uint8 `(height, width, channels)`."""

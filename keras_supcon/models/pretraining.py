@@ -400,6 +400,16 @@ class PretrainingModel(EncoderModel):
         check_names_classes(self)
         return super().check_class_weight(class_weight)
 
+    @functools.wraps(EncoderModel.train_on_batch)
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        self._check_compiled()
+        return super().train_on_batch(*args, **kwargs)
+
+    @functools.wraps(keras.Model.test_on_batch)
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        self._check_compiled()
+        return super().test_on_batch(*args, **kwargs)
+
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         if not is_validation_of_fit(kwargs):  # `fit` has checked them
             self._check_compiled()
@@ -431,7 +441,6 @@ class PretrainingModel(EncoderModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
-        self._check_compiled()  # `train_on_batch` has not done so
         if y is None:
             check_allows_unlabeled(self)
             self._check_labeled()
@@ -455,7 +464,6 @@ class PretrainingModel(EncoderModel):
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        self._check_compiled()  # Keras builds metrics before it computes a loss
         y = _unlabeled(y_pred) if y is None else y
         return super().compute_metrics(x, y, self.metric_projections(y_pred), sample_weight)
 
