@@ -167,9 +167,9 @@ def balanced_batches(
             `(n,)` or `(n, 1)`, of samples that all have one.
             A data set, as `load` and `load_folder` return it, is a `tf.data.Dataset` of single
             samples whose labels are scalars, one of batches with class ids `(batch,)`, or a
-            `keras.utils.PyDataset` of batches, of one epoch. Labels of a static size that are all 0
-            or 1 could be the one-hot rows of single samples as well, and are refused: after
-            `unbatch` they are scalars.
+            `keras.utils.PyDataset` of batches, of one epoch. Where batches of a static size all
+            have a single 1 among zeros for labels, these could be the one-hot rows of single
+            samples as well, and are refused: after `unbatch` they are scalars.
         classes_per_batch: Different classes in a batch, at most those that there are.
         samples_per_class: Samples of each of them, at least 2 for positives beside a sample's own
             views. With 1 it has these alone, and with one view no positive.
