@@ -52,8 +52,9 @@ class Blocks:
 
     @property
     def is_full(self) -> bool:
-        """Whether all rows of the only block are known to be present and none pads it."""
-        return self.is_single and self.size == self.num_rows and self._all_present
+        """Whether all rows are known to be present and none pads a block."""
+        are_known = isinstance(self.num_rows, int) and isinstance(self.size, int)
+        return are_known and self.count * self.size == self.num_rows and self._all_present
 
     @property
     def is_single(self) -> bool:

@@ -60,12 +60,13 @@ def _count_below_in_place(ascending: Tensor, values: Tensor, or_equal: bool) -> 
 
     compare = torch.le if or_equal else torch.lt
     places = torch.zeros(values.shape, dtype=torch.int64, device=values.device)
-    item, is_below = torch.empty_like(values), torch.empty_like(values, dtype=torch.bool)
+    # As floats: a sum of truth values and integers converts them several times.
+    counts, item = torch.zeros_like(values), torch.empty_like(values)
     step = (ascending.shape[1] + 1) // 2
     while step:
         torch.gather(ascending[:, step - 1 :], 1, places, out=item)
-        compare(item, values, out=is_below)
-        places.add_(is_below, alpha=step)
+        counts.add_(compare(item, values, out=item), alpha=step)
+        places.copy_(counts)
         step //= 2
     return places
 
