@@ -362,7 +362,7 @@ class Contrast:
             part_pairs = part.pairs(pairs)
             if part_pairs is None:
                 continue
-            anchors = _scaled(self._anchors, part.scale)
+            anchors = scaled(self._anchors, part.scale)
             anchors = anchors if anchor_features is None else anchor_features(anchors)
             are_same = part.are_anchors and anchor_features is None and contrast_features is None
             contrasts = part.features
@@ -407,7 +407,7 @@ class Contrast:
         return [
             PairWeighting(
                 weight,
-                _scaled(self._anchors, part.scale),
+                scaled(self._anchors, part.scale),
                 None if part.are_anchors else part.features,
                 parameter,
             )
@@ -504,7 +504,7 @@ class Contrast:
             part_pairs = part.pairs(pairs)
             if part_pairs is None:
                 continue
-            anchors = _scaled(self._anchors, part.scale)
+            anchors = scaled(self._anchors, part.scale)
             of_part = pair_max(
                 anchors,
                 self._anchor_rows,
@@ -611,8 +611,14 @@ class Contrast:
         """Returns the mean dot product of every anchor with the other views of its own sample, or
         with the keys of its sample: `(anchors,)`. There should be one, see `num_own_views`.
         """
+        return self.own_view_sum() / self.num_own_views
+
+    def own_view_sum(self) -> Tensor:
+        """Returns the sum of the dot products of every anchor that `own_view_mean` averages:
+        `(anchors,)`, 0 without any.
+        """
         anchors = ops.reshape(self._anchors, (-1, self._anchor_views, self._anchors.shape[1]))
-        anchors = _scaled(anchors, self._parts[0].scale)
+        anchors = scaled(anchors, self._parts[0].scale)
         contrasts = self._own_contrasts
         if self._own_places is not None:
             contrasts = ops.take(contrasts, self._own_places, axis=0)
@@ -622,12 +628,12 @@ class Contrast:
             is_self = ops.equal(views[: self._anchor_views, None], views[None])
             zero = ops.zeros((), dtype=products.dtype)
             products = ops.where(is_self, zero, products)
-        return ops.reshape(ops.sum(products, axis=2) / self.num_own_views, (-1,))
+        return ops.reshape(ops.sum(products, axis=2), (-1,))
 
     def _class_sum_products(self) -> Tensor:
         """Returns dot products with the sum of the positives, from class sums instead of pairs."""
         sums = sum(
-            _scaled(ops.segment_sum(part.features, part.rows.group, self._num_groups), part.scale)
+            scaled(ops.segment_sum(part.features, part.rows.group, self._num_groups), part.scale)
             for part in self._parts
         )
         of_class = ops.take(sums, self._groups, axis=0)[:, None]
@@ -727,7 +733,7 @@ def _count(groups: Tensor, present: Tensor) -> Tensor:
     return ops.shape(groups)[0] if present is None else ops.sum(ops.cast(present, "int32"))
 
 
-def _scaled(rows: Tensor, scale: Tensor) -> Tensor:
+def scaled(rows: Tensor, scale: Tensor) -> Tensor:
     return rows if scale is None else rows * scale
 
 

@@ -5,91 +5,12 @@ from typing import Any
 
 from keras import ops
 
-from keras_supcon.ops.blocks import BLOCK_SIZE, Blocks
-from keras_supcon.ops.loops import add_to_block, for_each, gradient_function, loop_bounds
+from keras_supcon.ops.blocks import Blocks
+from keras_supcon.ops.loops import add_to_block, for_each, gradient_function
 from keras_supcon.ops.pair_weighting import Weighting, tile_weights
 from keras_supcon.ops.pairs import OTHERS, PADDING, PairSet, Rows
+from keras_supcon.ops.tiles import Tiles
 from keras_supcon.typing import Tensor
-
-
-def _transposed(rows: Rows) -> Rows:
-    return Rows(*(None if vector is None else ops.transpose(vector) for vector in rows))
-
-
-class _Tiles:
-    """Computes tiles of anchor blocks by contrast blocks, with masks where they are needed."""
-
-    def __init__(
-        self,
-        anchors: Blocks,
-        anchor_rows: Rows,
-        contrasts: Blocks,
-        contrast_rows: Rows,
-        pairs: PairSet,
-    ):
-        self.anchors, self.contrasts, self.pairs = anchors, contrasts, pairs
-        self._kept = {}
-        if contrasts.is_single:
-            self._first = self._after = None
-        else:
-            first_key, last_key = anchors.ends(pairs.key(anchor_rows))
-            keys = pairs.key(contrast_rows)
-            first = ops.searchsorted(keys, first_key, side="left")
-            after = ops.searchsorted(keys, last_key, side="right")
-            self._first = loop_bounds(ops.cast(first, "int32") // contrasts.size)
-            self._after = loop_bounds(
-                (ops.cast(after, "int32") + contrasts.size - 1) // contrasts.size
-            )
-
-    def masked_range(self, index: Tensor | int) -> tuple[Any, Any]:
-        return (0, 1) if self._first is None else (self._first[index], self._after[index])
-
-    def similarity(self, i: Tensor | int, j: Tensor | int) -> Any:
-        return self.kept(
-            "similarity",
-            lambda: ops.matmul(self.anchors.features(i), ops.transpose(self.contrasts.features(j))),
-        )
-
-    def kept(self, what: Any, tile: Callable[[], Any]) -> Any:
-        """Returns `tile()`, computed once if there is a single tile, which stays in memory for the
-        backward pass.
-        """
-        if not (
-            self.anchors.is_single and self.contrasts.is_single and self.anchors.size <= BLOCK_SIZE
-        ):
-            return tile()
-        if what not in self._kept:
-            self._kept[what] = tile()
-        return self._kept[what]
-
-    def mask(self, i: Tensor | int, j: Tensor | int) -> Any:
-        return self.pairs.contains(self.anchors.rows(i), _transposed(self.contrasts.rows(j)))
-
-    def transposed_mask(self, i: Tensor | int, j: Tensor | int) -> Any:
-        """Returns the mask of block i as contrasts and block j as anchors, laid out like `mask`."""
-        return self.pairs.contains(_transposed(self.contrasts.rows(j)), self.anchors.rows(i))
-
-    def for_each_contrast_block(
-        self,
-        i: Tensor | int,
-        body: Callable[[Any, Any, bool], Any],
-        state: Any,
-        start: Tensor | int = 0,
-    ) -> Any:
-        """Runs `body(j, state, is_masked)` for contrast blocks from `start` on that have pairs."""
-        first, after = self.masked_range(i)
-        if not (isinstance(first, int) and isinstance(start, int)):
-            first, after = ops.maximum(first, start), ops.maximum(after, start)
-        else:
-            first, after = max(first, start), max(after, start)
-        if self.pairs.other_classes and not self.contrasts.is_single:
-            state = for_each(start, first, lambda j, state: body(j, state, False), state)
-        state = for_each(first, after, lambda j, state: body(j, state, True), state)
-        if self.pairs.other_classes and not self.contrasts.is_single:
-            state = for_each(
-                after, self.contrasts.count, lambda j, state: body(j, state, False), state
-            )
-        return state
 
 
 def pair_sum(
@@ -199,7 +120,7 @@ class _SymmetricSum:
         weighting: Weighting | None,
     ):
         self.blocks = Blocks(features, rows, block_size, pairs.needed)
-        self.tiles = _Tiles(self.blocks, rows, self.blocks, rows, pairs)
+        self.tiles = Tiles(self.blocks, rows, self.blocks, rows, pairs)
         self.pairs, self.value, self.slope = pairs, value, slope
         self.parameter = None if parameter is None else self.blocks.split(parameter)
         self.weights = (
@@ -318,7 +239,7 @@ class _RectangularSum:
     ):
         self.anchors = Blocks(anchors, anchor_rows, block_size, pairs.needed)
         self.contrasts = Blocks(contrasts, contrast_rows, block_size, pairs.needed)
-        self.tiles = _Tiles(self.anchors, anchor_rows, self.contrasts, contrast_rows, pairs)
+        self.tiles = Tiles(self.anchors, anchor_rows, self.contrasts, contrast_rows, pairs)
         self.value, self.slope = value, slope
         self.parameter = None if parameter is None else self.anchors.split(parameter)
         self.contrasts_are_constant = contrasts_are_constant
@@ -504,7 +425,7 @@ def _largest(
         pairs, anchor_rows, contrast_rows = _all_pairs(anchors, contrasts, contrast_rows)
     anchors = Blocks(anchors, anchor_rows, block_size, pairs.needed)
     contrasts = Blocks(contrasts, contrast_rows, block_size, pairs.needed)
-    tiles = _Tiles(anchors, anchor_rows, contrasts, contrast_rows, pairs)
+    tiles = Tiles(anchors, anchor_rows, contrasts, contrast_rows, pairs)
     weights = None
     if weighting is not None:
         weights = tile_weights(weighting.without_gradient(), anchors, contrasts)

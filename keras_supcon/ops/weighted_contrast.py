@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_supcon.ops.contrast import Contrast
+from keras_supcon.ops.contrast import Contrast, scaled
 from keras_supcon.ops.pair_weighting import Weighting
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet
+from keras_supcon.ops.weighted_row_sum import weighted_row_sum
 from keras_supcon.typing import Tensor
 
 Weight = Callable[[Tensor, Tensor], Tensor]
@@ -87,15 +88,40 @@ class WeightedContrast(Contrast):
         """Pairs of different samples without weight."""
         return _WEIGHTLESS
 
-    @functools.cached_property
+    @property
     def num_positives(self) -> Tensor:
         """Float tensor `(anchors,)`, the sum of the weights of each anchor."""
-        weights = self.weight_sum(NEGATIVES, self._weightings)
-        if self._own_weights is None:
-            weights = weights + self.weight_sum(POSITIVES, self._weightings)
-        else:
-            weights = weights + self._own_weights * super().num_positives
-        return ops.stop_gradient(weights)
+        return self._positive_sums[1]
+
+    @functools.cached_property
+    def _positive_sums(self) -> tuple[Tensor, Tensor]:
+        """Of every anchor the weighted sum of its dot products with positives, `(anchors,)`, and
+        without gradient the sum of their weights. One visit of the pairs makes both.
+        """
+        # Weights of pairs of views of one sample are known without a visit, or come from labels.
+        pairs = OTHERS if self._own_weights is None else NEGATIVES
+        products = weights = ops.zeros_like(self._anchors[:, 0])
+        if self._own_weights is not None:
+            products = self._own_weights * self.own_view_sum()
+            weights = self._own_weights * super().num_positives
+        for part, weighting in zip(self._parts, self._weightings, strict=True):
+            part_pairs = part.pairs(pairs)
+            if part_pairs is None:
+                continue
+            present = part.rows.present
+            ones = ops.ones_like(part.features[:, :1]) if present is None else present[:, None]
+            sums = weighted_row_sum(
+                self._anchor_rows,
+                ops.concatenate([part.features, ones], axis=1),
+                None if part.are_anchors else part.rows,
+                part_pairs,
+                weighting,
+                self.block_size,
+            )
+            anchors = scaled(self._anchors, part.scale)
+            products = products + ops.sum(anchors * sums[:, :-1], axis=1)
+            weights = weights + sums[:, -1]
+        return products, ops.stop_gradient(weights)
 
     @functools.cached_property
     def num_negatives(self) -> Tensor:
@@ -142,12 +168,7 @@ class WeightedContrast(Contrast):
 
     def positive_mean(self) -> Tensor:
         """Returns the weighted mean dot product of every anchor with its positives."""
-        total = self.pair_sum(
-            self.positives,
-            lambda similarity, _: similarity,
-            lambda similarity, _: ops.ones_like(similarity),
-        )
-        return total / self.positive_divisor
+        return self._positive_sums[0] / self.positive_divisor
 
     def sample_losses(self, values: Tensor, is_defined: Tensor) -> Tensor:
         """Does `Contrast.sample_losses`; weights of an anchor that are not finite make its loss
