@@ -40,8 +40,15 @@ LOSSES = (
 )
 
 
-def _label_rows(kind: str, class_ids: np.ndarray) -> np.ndarray:
-    """Returns rows of labels, always the same ones of a class."""
+def _labels(name: str, class_ids: np.ndarray) -> np.ndarray:
+    """Returns the labels that a loss gets: class ids, rows that are the same ones for all samples
+    of a class, or weights of pairs.
+    """
+    kind = name.removeprefix("positives=")
+    if kind == "pair_weights":
+        return (class_ids[:, None] == class_ids[None]).astype("float32")
+    if kind not in KINDS:
+        return class_ids
     rng = np.random.default_rng(0)
     tags = (rng.random((NUM_CLASSES, NUM_CLASSES)) < 3 / NUM_CLASSES).astype("float32")
     tags[np.arange(NUM_CLASSES), np.arange(NUM_CLASSES)] = 1
@@ -54,22 +61,16 @@ def _label_rows(kind: str, class_ids: np.ndarray) -> np.ndarray:
     return of_class[class_ids]
 
 
-def _loss_function(name: str, class_ids: np.ndarray) -> Callable:
+def _loss_function(name: str) -> Callable:
     """Returns `loss(views, labels)` of this package."""
-    from keras import ops
-
     from keras_supcon import losses
 
     kind, _, argument = name.partition(", " if "triplets" in name else "=")
     if kind == "positives":
-        rows = _label_rows(argument, class_ids)
-        return lambda views, _: losses.supcon_loss(
-            ops.convert_to_tensor(rows), views, TEMPERATURE, positives=argument
-        )
+        return lambda views, rows: losses.supcon_loss(rows, views, TEMPERATURE, positives=argument)
     if name == "pair_weights":
-        weights = (class_ids[:, None] == class_ids[None]).astype("float32")
-        return lambda views, _: losses.supcon_loss(
-            None, views, TEMPERATURE, pair_weights=ops.convert_to_tensor(weights)
+        return lambda views, weights: losses.supcon_loss(
+            None, views, TEMPERATURE, pair_weights=weights
         )
     if kind == "triplets":
         return lambda views, labels: losses.triplet_loss(labels, views, MARGIN, mining=argument)
@@ -115,7 +116,8 @@ class Implementation:
 
 def ours(step: Callable) -> Callable:
     def prepare(projections, labels, options) -> Step:
-        return step(_loss_function(options["loss"], labels), projections, labels)
+        name = options["loss"]
+        return step(_loss_function(name), projections, _labels(name, labels))
 
     return prepare
 

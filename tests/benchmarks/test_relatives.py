@@ -22,9 +22,10 @@ def test_every_loss_runs_and_is_another_one(rng):
     class_ids, z = rng.integers(0, 5, 24), rng.normal(size=(24, 2, implementations.DIM))
     values = {}
     for name in implementations.LOSSES:
-        loss = implementations._loss_function(name, class_ids)
+        loss = implementations._loss_function(name)
+        labels = ops.convert_to_tensor(implementations._labels(name, class_ids))
         value, gradient = value_and_gradient(
-            lambda views, loss=loss: ops.mean(loss(views, ops.convert_to_tensor(class_ids))),
+            lambda views, loss=loss, labels=labels: ops.mean(loss(views, labels)),
             z.astype("float32"),
         )
         assert np.isfinite(value)
