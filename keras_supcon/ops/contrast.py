@@ -13,6 +13,7 @@ from keras_supcon.ops.pair_sum import pair_max, pair_sum
 from keras_supcon.ops.pair_weighting import BlockWeighting, PairWeighting, Weight, Weighting
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet, Rows
 from keras_supcon.ops.permutation import RowOrder
+from keras_supcon.ops.weighted_row_sum import weighted_row_sum
 from keras_supcon.ops.whole_rows import RowPairs, row_loss
 from keras_supcon.typing import Tensor
 
@@ -25,7 +26,9 @@ _OWN_VIEWS = POSITIVES._replace(max_samples=0)
 Features = Callable[[Tensor], Tensor]
 
 
-class _ContrastRows(NamedTuple):
+class ContrastRows(NamedTuple):
+    """Holds some of the contrast rows: those of the batch, of the queue or the centers."""
+
     features: Tensor
     rows: Rows
     is_constant: bool
@@ -33,6 +36,13 @@ class _ContrastRows(NamedTuple):
     scale: Tensor | None = None
     own_only: bool = False
     """An anchor pairs with the rows of its own sample alone."""
+
+    @property
+    def presence(self) -> Tensor:
+        """Float tensor `(rows, 1)`, 0 for a row that is in no pair, else 1."""
+        if self.rows.present is None:
+            return ops.ones_like(self.features[:, :1])
+        return self.rows.present[:, None]
 
     def pairs(self, pairs: PairSet) -> PairSet | None:
         """Returns the pairs of a set that count among these rows; None for no pairs."""
@@ -209,7 +219,7 @@ class Contrast:
         # With keys the rows of the own samples are among those of all replicas.
         self._own_contrasts, self._own_places = (batch, places) if are_keys else (own, None)
         self._parts = [
-            _ContrastRows(
+            ContrastRows(
                 _flatten(batch),
                 rows,
                 is_constant=are_constant,
@@ -219,7 +229,8 @@ class Contrast:
             )
         ]
 
-        self._part_labels = [_repeat_rows(batch_labels, self._num_views)]
+        # Of samples: the labels of their views are the same.
+        self._part_labels = [batch_labels]
 
         # The groups of the rows of each part without views, and which of them count.
         self._further_groups: list[tuple[Tensor, Tensor | None]] = []
@@ -240,7 +251,7 @@ class Contrast:
             self._part_labels.append(None if part_labels is None else part_order.take(part_labels))
             features = part_order.take(ops.stop_gradient(part) if is_constant else part)
             self._parts.append(
-                _ContrastRows(
+                ContrastRows(
                     features,
                     part_rows,
                     is_constant=is_constant,
@@ -415,23 +426,64 @@ class Contrast:
         ]
 
     def label_weightings(
-        self, weight: Callable[[Tensor, Tensor], Tensor], is_symmetric: bool
+        self,
+        weight: Callable[[Tensor, Tensor], Tensor],
+        is_symmetric: bool,
+        of_samples: bool = False,
     ) -> list[BlockWeighting]:
         """Returns weights of pairs, functions of the `labels` of both rows.
 
         Args:
             weight: As for `ops.BlockWeighting`.
             is_symmetric: As there.
+            of_samples: Whether pairs are those of samples, for all of their views.
         """
+        views = [1 if of_samples else self._num_views] + [1] * len(self._further_groups)
         return [
             BlockWeighting(
                 weight,
-                _repeat_rows(self._labels, self._anchor_views),
-                None if part.are_anchors else labels,
+                _repeat_rows(self._labels, 1 if of_samples else self._anchor_views),
+                None if part.are_anchors else _repeat_rows(labels, times),
                 is_symmetric,
             )
-            for part, labels in zip(self._parts, self._part_labels, strict=True)
+            for part, labels, times in zip(self._parts, self._part_labels, views, strict=True)
         ]
+
+    def weighted_sums(
+        self,
+        weightings: Sequence[BlockWeighting],
+        features: Callable[[ContrastRows], Tensor],
+    ) -> list[tuple[ContrastRows, Tensor]]:
+        """Sums vectors of the contrast rows of all other classes, each with a weight.
+
+        Args:
+            weightings: Weights of pairs of samples, from `label_weightings`.
+            features: Makes the vectors of a part of the contrast rows, `(rows, k)`.
+
+        Returns:
+            The parts that have such pairs, and their sums for each anchor, `(anchors, k)`, with
+            gradient by the vectors.
+        """
+        sums = []
+        for number, (part, weighting) in enumerate(zip(self._parts, weightings, strict=True)):
+            pairs = part.pairs(NEGATIVES)
+            if pairs is None:
+                continue
+            vectors, rows = features(part), Rows(group=part.rows.group, present=part.rows.present)
+            if number == 0:  # the views of a sample have its weight
+                views = self._num_views
+                vectors = ops.sum(ops.reshape(vectors, (-1, views, vectors.shape[1])), axis=1)
+                rows = Rows(*(None if row is None else row[::views] for row in rows))
+            of_part = weighted_row_sum(
+                Rows(group=self._groups),
+                vectors,
+                None if part.are_anchors else rows,
+                pairs,
+                weighting,
+                self.block_size,
+            )
+            sums.append((part, _repeat_rows(of_part, self._anchor_views)))
+        return sums
 
     def class_mean_weightings(self) -> list[BlockWeighting]:
         """Returns the weight `1 / rows of its class` of each contrast row, which turn a sum over
@@ -441,9 +493,7 @@ class Contrast:
         for part in self._parts:
             if part.pairs(self.negatives) is None:
                 continue
-            present = part.rows.present
-            ones = ops.ones_like(part.features[:, 0]) if present is None else present
-            sizes = sizes + ops.segment_sum(ones, part.rows.group, self._num_groups)
+            sizes = sizes + ops.segment_sum(part.presence[:, 0], part.rows.group, self._num_groups)
         shares = 1.0 / ops.maximum(sizes, 1.0)
         anchors = ops.zeros_like(self._anchors[:, :1])
         return [
@@ -458,29 +508,6 @@ class Contrast:
     def of_samples(self, values: Tensor) -> Tensor:
         """Returns values `(own samples,)` of this replica for each anchor: `(anchors,)`."""
         return _repeat(self._own_order.take(values), self._anchor_views)
-
-    def weight_sum(self, pairs: PairSet, weightings: Sequence[Weighting]) -> Tensor:
-        """Returns the sum of the weights of every anchor over `pairs`, without gradient:
-        `(anchors,)`.
-        """
-        total = ops.zeros_like(self._anchors[:, 0])
-        for part, weighting in zip(self._parts, weightings, strict=True):
-            part_pairs = part.pairs(pairs)
-            if part_pairs is None:
-                continue
-            total = total + pair_sum(
-                ops.zeros_like(self._anchors[:, :1]),
-                self._anchor_rows,
-                None if part.are_anchors else ops.zeros_like(part.features[:, :1]),
-                part.rows,
-                part_pairs,
-                lambda similarity, _: ops.ones_like(similarity),
-                lambda similarity, _: similarity,
-                block_size=self.block_size,
-                contrasts_are_constant=True,
-                weighting=weighting,
-            )
-        return total
 
     @functools.cached_property
     def positive_divisor(self) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_supcon.ops.contrast import Contrast, scaled
+from keras_supcon.ops.contrast import Contrast, ContrastRows, scaled
 from keras_supcon.ops.pair_weighting import Weighting
 from keras_supcon.ops.pairs import NEGATIVES, OTHERS, POSITIVES, PairSet
 from keras_supcon.ops.weighted_row_sum import weighted_row_sum
@@ -69,10 +69,17 @@ class WeightedContrast(Contrast):
             queue_is_ignored=pairs.queue_is_empty,
             **options,
         )
-        self._weightings = self.label_weightings(pairs.weight, pairs.is_symmetric)
-        self._weightless = self.label_weightings(
-            lambda own, other: ops.where(pairs.weight(own, other) > 0, 0.0, 1.0),
-            pairs.is_symmetric,
+
+        def weightless(labels: Tensor, others: Tensor) -> Tensor:
+            return ops.where(pairs.weight(labels, others) > 0, 0.0, 1.0)
+
+        self._weightings, self._weightless = (
+            self.label_weightings(weight, pairs.is_symmetric)
+            for weight in (pairs.weight, weightless)
+        )
+        self._sample_weightings, self._weightless_samples = (
+            self.label_weightings(weight, pairs.is_symmetric, of_samples=True)
+            for weight in (pairs.weight, weightless)
         )
         self._own_weights = None
         if pairs.own is not None:
@@ -98,35 +105,40 @@ class WeightedContrast(Contrast):
         """Of every anchor the weighted sum of its dot products with positives, `(anchors,)`, and
         without gradient the sum of their weights. One visit of the pairs makes both.
         """
-        # Weights of pairs of views of one sample are known without a visit, or come from labels.
-        pairs = OTHERS if self._own_weights is None else NEGATIVES
-        products = weights = ops.zeros_like(self._anchors[:, 0])
-        if self._own_weights is not None:
-            products = self._own_weights * self.own_view_sum()
-            weights = self._own_weights * super().num_positives
-        for part, weighting in zip(self._parts, self._weightings, strict=True):
-            part_pairs = part.pairs(pairs)
-            if part_pairs is None:
-                continue
-            present = part.rows.present
-            ones = ops.ones_like(part.features[:, :1]) if present is None else present[:, None]
-            sums = weighted_row_sum(
-                self._anchor_rows,
-                ops.concatenate([part.features, ones], axis=1),
-                None if part.are_anchors else part.rows,
-                part_pairs,
-                weighting,
-                self.block_size,
-            )
-            anchors = scaled(self._anchors, part.scale)
-            products = products + ops.sum(anchors * sums[:, :-1], axis=1)
+        products, weights = self._own_view_sums()
+        for part, sums in self.weighted_sums(self._sample_weightings, _with_presence):
+            products = products + self._products(part, sums[:, :-1])
             weights = weights + sums[:, -1]
         return products, ops.stop_gradient(weights)
+
+    def _own_view_sums(self) -> tuple[Tensor, Tensor]:
+        """Does the same for the pairs of views of one sample, which are all in the batch."""
+        if self._own_weights is not None:
+            number_of_views = super().num_positives
+            return self._own_weights * self.own_view_sum(), self._own_weights * number_of_views
+        part = self._parts[0]
+        sums = weighted_row_sum(
+            self._anchor_rows,
+            _with_presence(part),
+            None if part.are_anchors else part.rows,
+            part.pairs(POSITIVES),
+            self._weightings[0],
+            self.block_size,
+        )
+        return self._products(part, sums[:, :-1]), sums[:, -1]
+
+    def _products(self, part: ContrastRows, sums: Tensor) -> Tensor:
+        """Returns dot products of the anchors with a sum of rows of a part for each."""
+        return ops.sum(scaled(self._anchors, part.scale) * sums, axis=1)
 
     @functools.cached_property
     def num_negatives(self) -> Tensor:
         """Float tensor `(anchors,)`, the number of negatives of each anchor."""
-        return ops.stop_gradient(self.weight_sum(NEGATIVES, self._weightless))
+        number = ops.zeros_like(self._anchors[:, 0])
+        of_parts = self.weighted_sums(self._weightless_samples, lambda part: part.presence)
+        for _, sums in of_parts:
+            number = number + sums[:, 0]
+        return ops.stop_gradient(number)
 
     def pair_sum(
         self,
@@ -183,3 +195,8 @@ class WeightedContrast(Contrast):
     def candidates(self) -> PairSet:
         """All pairs but those of a row with itself."""
         return OTHERS
+
+
+def _with_presence(part: ContrastRows) -> Tensor:
+    """Returns vectors and a column that counts them."""
+    return ops.concatenate([part.features, part.presence], axis=1)
