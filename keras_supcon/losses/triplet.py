@@ -17,6 +17,7 @@ from keras_supcon.losses.loss_contrast import LARGEST_NORM, loss_contrast
 from keras_supcon.losses.options import checks_options, one_of
 from keras_supcon.ops import distance_anchors, distance_contrasts
 from keras_supcon.ops.row_search import (
+    add_in_rows,
     count_below,
     index_dtype,
     min_in_rows,
@@ -128,15 +129,14 @@ def triplet_loss(
 
 Rule = Callable[[Tensor, RowPairs, float], tuple[Tensor, Tensor]]
 """Takes squared distances `(block, contrasts)`, their pairs and the margin. Returns the losses of
-rows `(block, 1)` and their derivatives by the distances."""
+rows `(block, 1)` and their derivatives by the negative distances."""
 
 
 def _of_distances(rule: Rule, margin: float) -> Callable[[Tensor, RowPairs], tuple[Tensor, Tensor]]:
     """Turns a rule of squared distances into one of dot products, which are their negatives."""
 
     def of_products(products: Tensor, pairs: RowPairs) -> tuple[Tensor, Tensor]:
-        losses, slopes = rule(ops.maximum(-products, 0.0), pairs, margin)
-        return losses, -slopes
+        return rule(ops.maximum(-products, 0.0), pairs, margin)
 
     return of_products
 
@@ -153,13 +153,13 @@ class _Part(NamedTuple):
     ascending: Tensor
     """The distances in ascending order."""
 
-    def slopes_of_columns(self, by_rank: Tensor, num_columns: Tensor | int) -> Any:
-        """Returns slopes, given in ascending order and equal for equal distances, of all columns:
-        `(rows, columns)`.
+    def subtract(self, slopes: Tensor, by_rank: Tensor) -> Any:
+        """Subtracts slopes, given in ascending order and equal for equal distances, from those of
+        all columns: `(rows, columns)`. The caller must not use `slopes` afterwards.
         """
         rank = ops.minimum(count_below(self.ascending, self.distances), by_rank.shape[1] - 1)
-        slopes = ops.where(self.is_positive, take_in_rows(by_rank, rank), 0.0)
-        return sum_in_rows(self.columns, slopes, num_columns)
+        of_part = ops.where(self.is_positive, take_in_rows(by_rank, rank), 0.0)
+        return add_in_rows(slopes, self.columns, -of_part)
 
 
 def _for_each_part(
@@ -177,10 +177,6 @@ def _of_negatives(distances: Tensor, pairs: RowPairs) -> Any:
     return ops.where(pairs.is_negative, distances, float("inf"))
 
 
-def _divisors(pairs: RowPairs) -> tuple[Any, Any]:
-    return ops.maximum(pairs.num_positives, 1.0), ops.maximum(pairs.num_negatives, 1.0)
-
-
 def _all_triplets(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[Any, Any]:
     """Adds up for each negative how far it is below `d_ip + margin` of the positives above it, and
     counts for each row of a pair in how many triplets above zero it is.
@@ -188,7 +184,8 @@ def _all_triplets(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[An
     With these sorted, the sum is that of the last ones minus their number times the distance.
     """
     negatives = _of_negatives(distances, pairs)
-    num_positives, num_negatives = _divisors(pairs)
+    # Means of means: the sum over all triplets of long rows would be beyond float32.
+    share = 1.0 / ops.maximum(pairs.num_positives * pairs.num_negatives, 1.0)
 
     def part(positives: _Part, state: tuple[Tensor, Tensor]) -> Any:
         losses, slopes = state
@@ -198,23 +195,22 @@ def _all_triplets(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[An
         smallest = ops.where(is_filled[:, :1], reaches[:, :1], 0.0)
         reaches_above = ops.where(is_filled, reaches - smallest, 0.0)
         largest = ops.max(reaches_above, axis=1, keepdims=True)
-        # Means of means: the sum over all triplets of long rows would be beyond float32.
-        sums_from = _row_sum(reaches_above) - ops.cumsum(reaches_above, axis=1) + reaches_above
-        sums_from = ops.pad(sums_from / num_positives, [(0, 0), (0, 1)])
+        shares_above = reaches_above * share
+        sums_from = _row_sum(shares_above) - ops.cumsum(shares_above, axis=1) + shares_above
+        sums_from = ops.pad(sums_from, [(0, 0), (0, 1)])
         no_farther = count_below(reaches, negatives, or_equal=True)
         num_filled = _row_sum(ops.cast(is_filled, distances.dtype))
-        num_farther = ops.maximum(num_filled - ops.cast(no_farther, distances.dtype), 0.0)
+        share_farther = share * ops.maximum(num_filled - ops.cast(no_farther, distances.dtype), 0.0)
         # What is beyond the last positive adds 0, and infinity times 0 is no number.
         negatives_above = ops.minimum(negatives - smallest, largest)
-        excess = take_in_rows(sums_from, no_farther) - num_farther / num_positives * negatives_above
+        excess = take_in_rows(sums_from, no_farther) - share_farther * negatives_above
         per_place = sum_in_rows(no_farther, ops.ones_like(negatives), reaches.shape[1] + 1)
-        num_nearer = ops.cumsum(per_place[:, :-1], axis=1)
-        pull = positives.slopes_of_columns(num_nearer, ops.shape(distances)[1])
-        return losses + _row_sum(excess / num_negatives), slopes + (pull - num_farther)
+        share_nearer = share * ops.cumsum(per_place[:, :-1], axis=1)
+        slopes = positives.subtract(slopes + share_farther, share_nearer)
+        return losses + _row_sum(excess), slopes
 
     state = ops.zeros_like(distances[:, :1]), ops.zeros_like(distances)
-    losses, slopes = _for_each_part(distances, pairs, part, state)
-    return losses, slopes / (num_positives * num_negatives)
+    return _for_each_part(distances, pairs, part, state)
 
 
 class _SemiHard(NamedTuple):
@@ -250,36 +246,47 @@ def _semi_hard(positives: _Part, negatives: Tensor, farthest: Tensor, margin: fl
 def _semi_hard_triplets(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[Any, Any]:
     """Compares each positive with the nearest negative farther than it, or the farthest one."""
     negatives = _of_negatives(distances, pairs)
-    num_positives, _ = _divisors(pairs)
-    farthest = _farthest(negatives)
+    share = 1.0 / ops.maximum(pairs.num_positives, 1.0)
+    farthest = ops.max(
+        ops.where(pairs.is_negative, distances, 0.0), axis=1, keepdims=True, initial=0.0
+    )
 
     def part(positives: _Part, state: tuple[Tensor, Tensor, Tensor]) -> Any:
         losses, slopes, of_farthest = state
         size = positives.ascending.shape[1]
         found = _semi_hard(positives, negatives, farthest, margin)
-        active = ops.cast(found.excess > 0, distances.dtype)
-        pull = positives.slopes_of_columns(active, ops.shape(distances)[1])
+        active = ops.cast(found.excess > 0, distances.dtype) * share
         uses = sum_in_rows(ops.cast(found.number, index_dtype()), active, size + 2)
-        # Rows at equal distances share the slope.
-        is_nearest = ops.cast(
-            negatives == take_in_rows(found.nearest, found.nearer), distances.dtype
-        )
-        shares = uses[:, :-1] / ops.maximum(sum_in_rows(found.nearer, is_nearest, size + 1), 1.0)
-        push = is_nearest * take_in_rows(shares, found.nearer)
-        losses = losses + _row_sum(found.excess)
-        return losses, slopes + (pull - push), of_farthest + uses[:, -1:]
+        push = _push_nearest(negatives, found, uses[:, :-1])
+        losses = losses + _row_sum(found.excess) * share
+        slopes = positives.subtract(slopes + push, active)
+        return losses, slopes, of_farthest + uses[:, -1:]
 
     zeros = ops.zeros_like(distances[:, :1])
     state = zeros, ops.zeros_like(distances), zeros
     losses, slopes, of_farthest = _for_each_part(distances, pairs, part, state)
-    is_farthest = ops.cast(negatives == farthest, distances.dtype)
-    push = is_farthest * (of_farthest / ops.maximum(_row_sum(is_farthest), 1.0))
-    return losses / num_positives, (slopes - push) / num_positives
+
+    def push_farthest() -> Tensor:
+        is_farthest = ops.cast(negatives == farthest, distances.dtype)
+        return slopes + is_farthest * (of_farthest / ops.maximum(_row_sum(is_farthest), 1.0))
+
+    return losses, ops.cond(ops.any(of_farthest > 0), push_farthest, lambda: slopes)
 
 
-def _farthest(negatives: Tensor) -> Any:
-    finite = ops.where(ops.isfinite(negatives), negatives, 0.0)
-    return ops.max(finite, axis=1, keepdims=True, initial=0.0)
+def _push_nearest(negatives: Tensor, found: _SemiHard, uses: Tensor) -> Any:
+    """Spreads what the positives compared with a nearest negative count over the columns of it,
+    `(rows, columns)`: several at equal distances share it.
+    """
+    is_negative = ops.isfinite(found.nearest)
+    nearest = ops.where(is_negative, found.nearest, -1.0)
+    is_nearest = ops.cast(negatives == take_in_rows(nearest, found.nearer), negatives.dtype)
+
+    def shares() -> Tensor:
+        return uses / ops.maximum(sum_in_rows(found.nearer, is_nearest, uses.shape[1]), 1.0)
+
+    num_nearest = _row_sum(ops.cast(is_negative, negatives.dtype))
+    has_ties = ops.any(_row_sum(is_nearest) > num_nearest)
+    return is_nearest * take_in_rows(ops.cond(has_ties, shares, lambda: uses), found.nearer)
 
 
 def _hardest_triplet(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[Any, Any]:
@@ -294,7 +301,7 @@ def _hardest_triplet(distances: Tensor, pairs: RowPairs, margin: float) -> tuple
     pull = ops.logical_and(pairs.is_positive, distances == farthest)
     push = ops.logical_and(pairs.is_negative, distances == nearest)
     pull, push = (ops.cast(mask, distances.dtype) for mask in (pull, push))
-    slopes = pull / ops.maximum(_row_sum(pull), 1.0) - push / ops.maximum(_row_sum(push), 1.0)
+    slopes = push / ops.maximum(_row_sum(push), 1.0) - pull / ops.maximum(_row_sum(pull), 1.0)
     return ops.maximum(excess, 0.0), ops.where(excess > 0, slopes, 0.0)
 
 

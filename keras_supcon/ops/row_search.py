@@ -136,6 +136,37 @@ def sum_in_rows(columns: Tensor, values: Tensor, num_columns: Tensor | int) -> A
     return _segments_in_rows(ops.segment_sum, columns, values, num_columns)
 
 
+def add_in_rows(rows: Tensor, columns: Tensor, values: Tensor) -> Any:
+    """Adds each value to a column of its row of a tensor, in place where the backend can.
+
+    The caller must not use `rows` afterwards.
+
+    Args:
+        rows: Float tensor `(rows, columns)` without other references.
+        columns: As for `sum_in_rows`.
+        values: Float tensor `(rows, k)`.
+
+    Returns:
+        The changed `rows`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_supcon.ops.row_search import add_in_rows, index_dtype
+    >>> columns = ops.array([[1, 1], [0, 1]], dtype=index_dtype())
+    >>> sums = add_in_rows(ops.ones((2, 3)), columns, ops.array([[1.0, 2.0], [3.0, 4.0]]))
+    >>> ops.convert_to_numpy(sums).tolist()
+    [[1.0, 4.0, 1.0], [4.0, 5.0, 1.0]]
+    """
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return rows.scatter_add_(1, columns, values)
+    if backend == "jax":
+        row_numbers = ops.arange(ops.shape(rows)[0], dtype="int32")[:, None]
+        return rows.at[row_numbers, columns].add(values, mode="promise_in_bounds")
+    return rows + sum_in_rows(columns, values, ops.shape(rows)[1])
+
+
 def min_in_rows(columns: Tensor, values: Tensor, num_columns: Tensor | int) -> Any:
     """Finds the least of the values of each column.
 

@@ -16,6 +16,9 @@ from keras_supcon.typing import Tensor
 # Number of pairs in memory at a time.
 _NUM_PAIRS = 2**20
 
+# Number of pairs whose vectors stay in the cache of a processor.
+_NUM_CACHED_PAIRS = 2**19
+
 # One less than a power of two, for `count_below`. A row with more positives takes a visit of all
 # its negatives for every so many.
 _NUM_POSITIVES = 127
@@ -46,6 +49,12 @@ class RowPairs(NamedTuple):
     def is_negative(self) -> Any:
         """Bool tensor `(block, contrasts)`."""
         return self._present(NEGATIVES.contains(self.anchors, self.contrasts))
+
+    def of_anchors(self, rows: slice) -> "RowPairs":
+        """Returns the pairs of some of the anchors."""
+        anchors = Rows(*(None if vector is None else vector[rows] for vector in self.anchors))
+        vectors = (self.first, self.after, self.num_positives, self.num_negatives)
+        return RowPairs(anchors, self.contrasts, *(vector[rows] for vector in vectors))
 
     def _present(self, mask: Tensor) -> Any:
         if self.contrasts.present is None:
@@ -134,7 +143,7 @@ def row_loss(
         ops.cast(ops.searchsorted(ascending, anchor_rows.group, side=side), "int32")
         for side in ("left", "right")
     ]
-    rule = _as_program(rule) if has_many_steps else rule
+    rule = _in_few_passes(rule) if has_many_steps else rule
     is_defined = ops.logical_and(num_positives > 0, num_negatives > 0)
 
     @ops.custom_gradient
@@ -160,13 +169,13 @@ def row_loss(
             def anchor_block(i: Tensor | int, state: Any) -> Any:
                 of_all, gradient, contrast_gradient = state
                 losses, slopes = rule(*products_and_pairs(i))
-                slopes = slopes * factors[i]
+                # Factors of rows go with vectors: there are fewer of them than of pairs.
                 contrast_gradient = contrast_gradient + ops.matmul(
-                    ops.transpose(slopes), blocks.features(i)
+                    ops.transpose(slopes), factors[i] * blocks.features(i)
                 )
                 return (
                     add_to_block(of_all, i, losses),
-                    add_to_block(gradient, i, ops.matmul(slopes, contrasts)),
+                    add_to_block(gradient, i, factors[i] * ops.matmul(slopes, contrasts)),
                     contrast_gradient,
                 )
 
@@ -192,11 +201,32 @@ def row_loss(
     return streamed(ops.convert_to_tensor(anchors), contrasts)
 
 
-def _as_program(rule: Rule) -> Rule:
-    """Compiles a rule where TensorFlow builds a graph, once for each size of the batch."""
-    if keras.backend.backend() == "tensorflow":
+def _in_few_passes(rule: Rule) -> Rule:
+    """Lets a rule of many small steps go through memory less often than once a step."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
         import tensorflow as tf
 
         if not tf.executing_eagerly():
+            # Compiled once for each size of the batch.
             return tf.function(rule, autograph=False, jit_compile=True)
+    if backend == "torch":
+        return _in_parts(rule)
     return rule
+
+
+def _in_parts(rule: Rule) -> Rule:
+    """Applies a rule to a few rows at a time, whose numbers stay in the cache from step to step."""
+
+    def of_block(products: Tensor, pairs: RowPairs) -> tuple[Tensor, Tensor]:
+        num_rows, num_columns = products.shape
+        size = _NUM_CACHED_PAIRS // (num_columns + 1) + 1
+        if size >= num_rows:
+            return rule(products, pairs)
+        losses, slopes = products.new_empty((num_rows, 1)), products.new_empty(products.shape)
+        for first in range(0, num_rows, size):
+            rows = slice(first, first + size)
+            losses[rows], slopes[rows] = rule(products[rows], pairs.of_anchors(rows))
+        return losses, slopes
+
+    return of_block

@@ -106,6 +106,21 @@ def test_classes_of_any_size_have_the_loss_and_gradient_of_their_triplets(rng, m
     assert (expected == 0) == (num_classes == 1)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="others compile a block as a whole")
+@pytest.mark.parametrize("mining", ["all", "semi_hard"])
+def test_rows_in_parts_equal_a_block(rng, mining, monkeypatch):
+    z, class_ids = rng.normal(size=(50, 2, 3)).astype("float32"), rng.integers(0, 4, 50)
+
+    def loss(z):
+        return ops.mean(triplet_loss(class_ids, z, 0.5, mining=mining, ignore_class=3))
+
+    expected, expected_gradient = value_and_gradient(loss, z)
+    monkeypatch.setattr("keras_supcon.ops.whole_rows._NUM_CACHED_PAIRS", 700)  # seven rows
+    value, gradient = value_and_gradient(loss, z)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("mining", MININGS)
 def test_equal_rows_share_the_slope(mining):
     """Of three equal negatives none is the nearest alone, nor the farthest."""
