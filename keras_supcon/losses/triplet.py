@@ -172,18 +172,13 @@ def _for_each_part(
     return pairs.for_each_part(part, state)
 
 
-def _of_negatives(distances: Tensor, pairs: RowPairs) -> Any:
-    """Returns the distances of the negatives, infinity for other columns."""
-    return ops.where(pairs.is_negative, distances, float("inf"))
-
-
 def _all_triplets(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[Any, Any]:
     """Adds up for each negative how far it is below `d_ip + margin` of the positives above it, and
     counts for each row of a pair in how many triplets above zero it is.
 
     With these sorted, the sum is that of the last ones minus their number times the distance.
     """
-    negatives = _of_negatives(distances, pairs)
+    negatives = ops.where(pairs.is_negative, distances, float("inf"))
     # Means of means: the sum over all triplets of long rows would be beyond float32.
     share = 1.0 / ops.maximum(pairs.num_positives * pairs.num_negatives, 1.0)
 
@@ -245,11 +240,10 @@ def _semi_hard(positives: _Part, negatives: Tensor, farthest: Tensor, margin: fl
 
 def _semi_hard_triplets(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[Any, Any]:
     """Compares each positive with the nearest negative farther than it, or the farthest one."""
-    negatives = _of_negatives(distances, pairs)
+    is_negative = pairs.is_negative
+    negatives = ops.where(is_negative, distances, float("inf"))
+    farthest = ops.max(ops.where(is_negative, distances, 0.0), axis=1, keepdims=True, initial=0.0)
     share = 1.0 / ops.maximum(pairs.num_positives, 1.0)
-    farthest = ops.max(
-        ops.where(pairs.is_negative, distances, 0.0), axis=1, keepdims=True, initial=0.0
-    )
 
     def part(positives: _Part, state: tuple[Tensor, Tensor, Tensor]) -> Any:
         losses, slopes, of_farthest = state
@@ -291,15 +285,14 @@ def _push_nearest(negatives: Tensor, found: _SemiHard, uses: Tensor) -> Any:
 
 def _hardest_triplet(distances: Tensor, pairs: RowPairs, margin: float) -> tuple[Any, Any]:
     """Compares the farthest positive with the nearest negative."""
-    negatives = _of_negatives(distances, pairs)
-    farthest = ops.max(
-        ops.where(pairs.is_positive, distances, 0.0), axis=1, keepdims=True, initial=0
-    )
+    is_positive, is_negative = pairs.is_positive, pairs.is_negative
+    negatives = ops.where(is_negative, distances, float("inf"))
+    farthest = ops.max(ops.where(is_positive, distances, 0.0), axis=1, keepdims=True, initial=0.0)
     nearest = ops.min(negatives, axis=1, keepdims=True, initial=float("inf"))
     excess = farthest - nearest + margin
     # Rows at equal distances share the slope.
-    pull = ops.logical_and(pairs.is_positive, distances == farthest)
-    push = ops.logical_and(pairs.is_negative, distances == nearest)
+    pull = ops.logical_and(is_positive, distances == farthest)
+    push = ops.logical_and(is_negative, distances == nearest)
     pull, push = (ops.cast(mask, distances.dtype) for mask in (pull, push))
     slopes = push / ops.maximum(_row_sum(push), 1.0) - pull / ops.maximum(_row_sum(pull), 1.0)
     return ops.maximum(excess, 0.0), ops.where(excess > 0, slopes, 0.0)

@@ -90,6 +90,21 @@ def add_to_block(blocks: Any, index: Tensor | int, update: Any) -> Any:
     return blocks
 
 
+def add_to(total: Any, update: Any) -> Any:
+    """Adds `update` to a tensor, in place where the backend does not find out itself that it can.
+
+    The caller must not use `total` afterwards.
+
+    Args:
+        total: Tensor without other references.
+        update: Tensor of its shape.
+
+    Returns:
+        The changed `total`.
+    """
+    return total.add_(update) if keras.backend.backend() == "torch" else total + update
+
+
 def gradient_function(backward: Callable[[Any], Any]) -> Callable[..., Any]:
     """Wraps a function of the upstream gradient for `keras.ops.custom_gradient`."""
 

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_supcon.ops.blocks import Blocks
-from keras_supcon.ops.loops import add_to_block, for_each, gradient_function
+from keras_supcon.ops.loops import add_to, add_to_block, for_each, gradient_function
 from keras_supcon.ops.pairs import NEGATIVES, POSITIVES, Rows
 from keras_supcon.ops.permutation import RowOrder
 from keras_supcon.ops.row_search import index_dtype
@@ -170,8 +170,9 @@ def row_loss(
                 of_all, gradient, contrast_gradient = state
                 losses, slopes = rule(*products_and_pairs(i))
                 # Factors of rows go with vectors: there are fewer of them than of pairs.
-                contrast_gradient = contrast_gradient + ops.matmul(
-                    ops.transpose(slopes), factors[i] * blocks.features(i)
+                contrast_gradient = add_to(
+                    contrast_gradient,
+                    ops.matmul(ops.transpose(slopes), factors[i] * blocks.features(i)),
                 )
                 return (
                     add_to_block(of_all, i, losses),
