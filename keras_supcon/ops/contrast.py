@@ -457,7 +457,7 @@ class Contrast:
         """Sums vectors of the contrast rows of all other classes, each with a weight.
 
         Args:
-            weightings: Weights of pairs of samples, from `label_weightings`.
+            weightings: Weights from `label_weightings` with `of_samples=True`.
             features: Makes the vectors of a part of the contrast rows, `(rows, k)`.
 
         Returns:
@@ -469,11 +469,11 @@ class Contrast:
             pairs = part.pairs(NEGATIVES)
             if pairs is None:
                 continue
-            vectors, rows = features(part), Rows(group=part.rows.group, present=part.rows.present)
-            if number == 0:  # the views of a sample have its weight
+            vectors, rows = features(part), part.rows
+            if number == 0:  # only rows of the batch have views, and these the weight of a sample
                 views = self._num_views
                 vectors = ops.sum(ops.reshape(vectors, (-1, views, vectors.shape[1])), axis=1)
-                rows = Rows(*(None if row is None else row[::views] for row in rows))
+                rows = Rows(group=self._batch_groups, present=self._batch_present)
             of_part = weighted_row_sum(
                 Rows(group=self._groups),
                 vectors,

@@ -103,10 +103,11 @@ class WeightedContrast(Contrast):
     @functools.cached_property
     def _positive_sums(self) -> tuple[Tensor, Tensor]:
         """Of every anchor the weighted sum of its dot products with positives, `(anchors,)`, and
-        without gradient the sum of their weights. One visit of the pairs makes both.
+        without gradient the sum of their weights. One visit of the pairs makes both, of which some
+        losses take the second alone.
         """
         products, weights = self._own_view_sums()
-        for part, sums in self.weighted_sums(self._sample_weightings, _with_presence):
+        for part, sums in self.weighted_sums(self._sample_weightings, _with_counts):
             products = products + self._products(part, sums[:, :-1])
             weights = weights + sums[:, -1]
         return products, ops.stop_gradient(weights)
@@ -119,7 +120,7 @@ class WeightedContrast(Contrast):
         part = self._parts[0]
         sums = weighted_row_sum(
             self._anchor_rows,
-            _with_presence(part),
+            _with_counts(part),
             None if part.are_anchors else part.rows,
             part.pairs(POSITIVES),
             self._weightings[0],
@@ -180,7 +181,16 @@ class WeightedContrast(Contrast):
 
     def positive_mean(self) -> Tensor:
         """Returns the weighted mean dot product of every anchor with its positives."""
-        return self._positive_sums[0] / self.positive_divisor
+        if self._largest_dot_product is None:
+            # Without normalization a long row would swallow the others in a sum of rows.
+            total = self.pair_sum(
+                self.positives,
+                lambda similarity, _: similarity,
+                lambda similarity, _: ops.ones_like(similarity),
+            )
+        else:
+            total = self._positive_sums[0]
+        return total / self.positive_divisor
 
     def sample_losses(self, values: Tensor, is_defined: Tensor) -> Tensor:
         """Does `Contrast.sample_losses`; weights of an anchor that are not finite make its loss
@@ -197,6 +207,6 @@ class WeightedContrast(Contrast):
         return OTHERS
 
 
-def _with_presence(part: ContrastRows) -> Tensor:
+def _with_counts(part: ContrastRows) -> Tensor:
     """Returns vectors and a column that counts them."""
     return ops.concatenate([part.features, part.presence], axis=1)

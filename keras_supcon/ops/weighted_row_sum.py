@@ -33,7 +33,7 @@ def weighted_row_sum(
             they fit one block.
         features: Float tensor `(contrasts, dim)`.
         contrast_rows: Their `Rows`, in ascending order likewise, or None for the anchors. Rows that
-            are not `present` should have zero vectors.
+            are not `present` should have zero vectors, and finite weights.
         pairs: The pairs that count.
         weighting: Weights of the pairs, which take no gradient. With `contrast_rows=None` its rows
             are those of the anchors in both parts.

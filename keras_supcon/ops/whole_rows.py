@@ -124,8 +124,9 @@ def row_loss(
         rule: Takes dot products `(block, contrasts)` and the `RowPairs` of the block. Returns the
             losses `(block, 1)`, and their derivatives by the dot products `(block, contrasts)`.
         block_size: Anchors in a block; None for about a million pairs.
-        has_many_steps: Whether the rule takes so many small steps that TensorFlow should compile
-            it: one after the other they may take five times as long.
+        has_many_steps: Whether the rule takes so many small steps that they should not go through
+            memory one after the other. TensorFlow compiles them then; PyTorch gives them fewer
+            anchors at a time, of which the result for an anchor should not depend.
 
     Returns:
         Float tensor `(anchors,)`. Differentiable once, by `anchors` and `contrasts`. An anchor

@@ -590,3 +590,20 @@ def test_labels_of_none_are_refused(options, rng):
         loss(None, projections)
     if "level_constraint" not in options:  # a matrix takes their place
         assert np.isfinite(float(loss(None, projections, pair_weights=np.ones((4, 4)))))
+
+
+@pytest.mark.parametrize("labels", ["any", "pair_weights"])
+def test_a_long_row_leaves_the_others_their_part_of_the_mean(labels):
+    """The second row is at a right angle to the others, and so long that it has no room for them
+    in a sum of rows.
+    """
+    z = np.array([[1, -1], [1e9, 1e9], [1, -1], [0.5, -0.5]], "float32")
+    expected = supcon_loss([0] * 4, z, 1.0, normalize=False)
+    if labels == "any":
+        loss = supcon_loss(np.ones((4, 1)), z, 1.0, normalize=False, positives="any")
+    else:
+        weights = 1 - np.eye(4)
+        loss = supcon_loss(None, z, 1.0, normalize=False, pair_weights=weights)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(loss), ops.convert_to_numpy(expected), rtol=1e-6
+    )
