@@ -69,17 +69,11 @@ class WeightedContrast(Contrast):
             queue_is_ignored=pairs.queue_is_empty,
             **options,
         )
-
-        def weightless(labels: Tensor, others: Tensor) -> Tensor:
-            return ops.where(pairs.weight(labels, others) > 0, 0.0, 1.0)
-
+        self._weight, self._is_symmetric = pairs.weight, pairs.is_symmetric
+        # Made here: what is first made in a branch of a program cannot be used outside of it.
         self._weightings, self._weightless = (
-            self.label_weightings(weight, pairs.is_symmetric)
-            for weight in (pairs.weight, weightless)
-        )
-        self._sample_weightings, self._weightless_samples = (
-            self.label_weightings(weight, pairs.is_symmetric, of_samples=True)
-            for weight in (pairs.weight, weightless)
+            self.label_weightings(weight, self._is_symmetric)
+            for weight in (self._weight, self._has_no_weight)
         )
         self._own_weights = None
         if pairs.own is not None:
@@ -95,51 +89,51 @@ class WeightedContrast(Contrast):
         """Pairs of different samples without weight."""
         return _WEIGHTLESS
 
-    @property
-    def num_positives(self) -> Tensor:
-        """Float tensor `(anchors,)`, the sum of the weights of each anchor."""
-        return self._positive_sums[1]
+    def _has_no_weight(self, labels: Tensor, others: Tensor) -> Tensor:
+        return ops.where(self._weight(labels, others) > 0, 0.0, 1.0)
 
     @functools.cached_property
-    def _positive_sums(self) -> tuple[Tensor, Tensor]:
-        """Of every anchor the weighted sum of its dot products with positives, `(anchors,)`, and
-        without gradient the sum of their weights. One visit of the pairs makes both, of which some
-        losses take the second alone.
-        """
-        products, weights = self._own_view_sums()
-        for part, sums in self.weighted_sums(self._sample_weightings, _with_counts):
-            products = products + self._products(part, sums[:, :-1])
-            weights = weights + sums[:, -1]
-        return products, ops.stop_gradient(weights)
-
-    def _own_view_sums(self) -> tuple[Tensor, Tensor]:
-        """Does the same for the pairs of views of one sample, which are all in the batch."""
+    def num_positives(self) -> Tensor:
+        """Float tensor `(anchors,)`, the sum of the weights of each anchor."""
+        weights = sum(sums[:, -1] for _, sums in self._positive_sums)
         if self._own_weights is not None:
-            number_of_views = super().num_positives
-            return self._own_weights * self.own_view_sum(), self._own_weights * number_of_views
-        part = self._parts[0]
-        sums = weighted_row_sum(
-            self._anchor_rows,
-            _with_counts(part),
-            None if part.are_anchors else part.rows,
-            part.pairs(POSITIVES),
-            self._weightings[0],
-            self.block_size,
-        )
-        return self._products(part, sums[:, :-1]), sums[:, -1]
+            weights = weights + self._own_weights * super().num_positives
+        return ops.stop_gradient(weights)
 
-    def _products(self, part: ContrastRows, sums: Tensor) -> Tensor:
-        """Returns dot products of the anchors with a sum of rows of a part for each."""
-        return ops.sum(scaled(self._anchors, part.scale) * sums, axis=1)
+    @functools.cached_property
+    def _positive_sums(self) -> list[tuple[ContrastRows, Tensor]]:
+        """The parts of the contrast rows, and for each anchor the weighted sum of its positives
+        among them and the sum of their weights, `(anchors, dim + 1)`. One visit makes both.
+
+        Without normalization, where a long row would swallow the others, the sum of the weights
+        alone, `(anchors, 1)`. Pairs of views of one sample whose weight is known are left out.
+        """
+        sums = []
+        if self._own_weights is None:
+            part = self._parts[0]  # the views of a sample are all in the batch
+            of_views = weighted_row_sum(
+                self._anchor_rows,
+                self._counted_rows(part),
+                None if part.are_anchors else part.rows,
+                part.pairs(POSITIVES),
+                self._weightings[0],
+                self.block_size,
+            )
+            sums.append((part, of_views))
+        weightings = self.label_weightings(self._weight, self._is_symmetric, of_samples=True)
+        return sums + self.weighted_sums(weightings, self._counted_rows)
+
+    def _counted_rows(self, part: ContrastRows) -> Tensor:
+        if self._largest_dot_product is None:
+            return part.presence
+        return ops.concatenate([part.features, part.presence], axis=1)
 
     @functools.cached_property
     def num_negatives(self) -> Tensor:
         """Float tensor `(anchors,)`, the number of negatives of each anchor."""
-        number = ops.zeros_like(self._anchors[:, 0])
-        of_parts = self.weighted_sums(self._weightless_samples, lambda part: part.presence)
-        for _, sums in of_parts:
-            number = number + sums[:, 0]
-        return ops.stop_gradient(number)
+        weightings = self.label_weightings(self._has_no_weight, self._is_symmetric, of_samples=True)
+        of_parts = self.weighted_sums(weightings, lambda part: part.presence)
+        return ops.stop_gradient(sum(sums[:, 0] for _, sums in of_parts))
 
     def pair_sum(
         self,
@@ -182,14 +176,18 @@ class WeightedContrast(Contrast):
     def positive_mean(self) -> Tensor:
         """Returns the weighted mean dot product of every anchor with its positives."""
         if self._largest_dot_product is None:
-            # Without normalization a long row would swallow the others in a sum of rows.
             total = self.pair_sum(
                 self.positives,
                 lambda similarity, _: similarity,
                 lambda similarity, _: ops.ones_like(similarity),
             )
         else:
-            total = self._positive_sums[0]
+            total = sum(
+                ops.sum(scaled(self._anchors, part.scale) * sums[:, :-1], axis=1)
+                for part, sums in self._positive_sums
+            )
+            if self._own_weights is not None:
+                total = total + self._own_weights * self.own_view_sum()
         return total / self.positive_divisor
 
     def sample_losses(self, values: Tensor, is_defined: Tensor) -> Tensor:
@@ -205,8 +203,3 @@ class WeightedContrast(Contrast):
     def candidates(self) -> PairSet:
         """All pairs but those of a row with itself."""
         return OTHERS
-
-
-def _with_counts(part: ContrastRows) -> Tensor:
-    """Returns vectors and a column that counts them."""
-    return ops.concatenate([part.features, part.presence], axis=1)
