@@ -121,7 +121,7 @@ class _SymmetricSum:
     ):
         self.blocks = Blocks(features, rows, block_size, pairs.needed)
         self.tiles = Tiles(self.blocks, rows, self.blocks, rows, pairs)
-        self.pairs, self.value, self.slope = pairs, value, slope
+        self.value, self.slope = value, slope
         self.parameter = None if parameter is None else self.blocks.split(parameter)
         self.weights = (
             None if weighting is None else tile_weights(weighting, self.blocks, self.blocks)
@@ -147,18 +147,7 @@ class _SymmetricSum:
             columns = function(similarity, ops.transpose(self.parameter[j]))
         if self.weights is not None:
             rows, columns = self._weighted(rows, columns, i, j)
-        if not is_masked:
-            return rows, columns
-        zero = ops.zeros((), dtype=self.blocks.dtype)
-        mask = self.tiles.mask(i, j)
-        if self.pairs.is_symmetric:
-            if rows is columns:
-                rows = columns = ops.where(mask, rows, zero)
-                return rows, columns
-            return ops.where(mask, rows, zero), ops.where(mask, columns, zero)
-        return ops.where(mask, rows, zero), ops.where(
-            self.tiles.transposed_mask(i, j), columns, zero
-        )
+        return self.tiles.masked_both_ways(rows, columns, i, j) if is_masked else (rows, columns)
 
     def _weighted(
         self, rows: Tensor, columns: Tensor, i: Tensor | int, j: Tensor | int
@@ -256,11 +245,7 @@ class _RectangularSum:
         )
         if self.weights is not None:
             tile = tile * self.tiles.kept("weights", lambda: self.weights.of_tile(i, j))
-        return (
-            ops.where(self.tiles.mask(i, j), tile, ops.zeros((), dtype=tile.dtype))
-            if is_masked
-            else tile
-        )
+        return self.tiles.masked(tile, i, j) if is_masked else tile
 
     def forward(self) -> Any:
         def anchor_block(i: Tensor | int, sums: Tensor) -> Any:

@@ -64,9 +64,22 @@ class Tiles:
     def mask(self, i: Tensor | int, j: Tensor | int) -> Any:
         return self.pairs.contains(self.anchors.rows(i), _transposed(self.contrasts.rows(j)))
 
-    def transposed_mask(self, i: Tensor | int, j: Tensor | int) -> Any:
-        """Returns the mask of block i as contrasts and block j as anchors, laid out like `mask`."""
-        return self.pairs.contains(_transposed(self.contrasts.rows(j)), self.anchors.rows(i))
+    def masked(self, tile: Tensor, i: Tensor | int, j: Tensor | int) -> Any:
+        """Returns a tile with 0 for the pairs that are not in the set."""
+        return ops.where(self.mask(i, j), tile, ops.zeros((), dtype=tile.dtype))
+
+    def masked_both_ways(
+        self, rows: Tensor, columns: Tensor, i: Tensor | int, j: Tensor | int
+    ) -> tuple[Any, Any]:
+        """Returns `masked` tiles with the rows of block i as anchors, and with those of block j,
+        both laid out as rows of block i by rows of block j. It is one tensor if they are equal.
+        """
+        mask, zero = self.mask(i, j), ops.zeros((), dtype=rows.dtype)
+        masked = ops.where(mask, rows, zero)
+        if self.pairs.is_symmetric:
+            return masked, masked if columns is rows else ops.where(mask, columns, zero)
+        mirrored = self.pairs.contains(_transposed(self.contrasts.rows(j)), self.anchors.rows(i))
+        return masked, ops.where(mirrored, columns, zero)
 
     def for_each_contrast_block(
         self,
