@@ -59,7 +59,9 @@ class _Source(NamedTuple):
             ids = check_class_ids("labels", labels)
             number += len(ids)
             may_be_one_hot = may_be_one_hot and bool((ids >= 0).all()) and int(ids.sum()) == 1
-            leaves = [np.asarray(leaf) for leaf in keras.tree.flatten(x)]
+            # `keras.tree.flatten` on PyTorch would hold them until the next garbage collection.
+            leaves: list[np.ndarray] = []
+            keras.tree.map_structure(leaves.append, x)
             for leaf, (_, shape) in zip(leaves, self.leaves, strict=True):
                 if leaf.shape != (len(ids), *shape):
                     raise ValueError(
@@ -195,11 +197,16 @@ def _of_py_dataset(data: keras.utils.PyDataset) -> _Source:
         batch = data[number]
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             raise ValueError(f"{_PAIR}. Received: batches of {type(batch)}")
-        return keras.tree.map_structure(keras.ops.convert_to_numpy, tuple(batch))
+        return keras.tree.map_structure(_as_array, tuple(batch))
 
     x, _ = read(0)
     leaves = [(leaf.dtype, leaf.shape[1:]) for leaf in keras.tree.flatten(x)]
     return _Source(x, leaves, lambda: map(read, range(data.num_batches)), None)
+
+
+def _as_array(values: Any) -> np.ndarray:
+    is_tensor = keras.ops.is_tensor(values)
+    return np.asarray(keras.ops.convert_to_numpy(values) if is_tensor else values)
 
 
 def _in_memory(source: _Source) -> np.ndarray:
