@@ -114,12 +114,13 @@ test-tpu-tensorflow: $(TPU_TENSORFLOW_VENV)/installed
 	$(TPU_TENSORFLOW_VENV)/bin/python $(PYTEST) $(if $(findstring --exhaustive,$(PYTEST)),tests,-m "tpu or not slow" \
 		tests/package tests/models/test_for_xla.py tests/distribution/test_strategies.py)
 
-# All fast tests where they are quickest, and with TensorFlow those of the rooms that stand on Keras' trainer.
-KERAS_ROOMS := tests/callbacks tests/distribution tests/encoders tests/layers tests/metrics tests/models tests/optimizers tests/package
+# All fast tests where they are quickest, and with TensorFlow those of what stands on Keras' trainer and its data adapters.
+ON_THE_TRAINER := tests/callbacks tests/distribution tests/package tests/metrics/test_in_training.py $(patsubst %,tests/models/test_%.py, \
+	class_weight contrastive fine_tuning inputs linear_classifier methods micro_batches seed_states step_protocol)
 test-lowest-keras: $(VENV)/dev-installed $(NEUTRAL_VENV)/installed $(LOWEST_KERAS)
 	PYTHONPATH=$(LOWEST_KERAS) KERAS_BACKEND=torch $(NEUTRAL_VENV)/bin/python $(subst $@.xml,$@-torch.xml,$(PYTEST)) \
 		-m "neutral and not slow" tests
-	PYTHONPATH=$(LOWEST_KERAS) $(VENV)/bin/python $(PYTEST) -m "not slow" $(KERAS_ROOMS)
+	PYTHONPATH=$(LOWEST_KERAS) $(VENV)/bin/python $(PYTEST) -m "not slow" $(ON_THE_TRAINER)
 
 test-parity: $(VENV)/dev-installed $(TFA_VENV)/installed $(PML_VENV)/installed $(CORRUPTIONS_VENV)/installed
 	TFA_PYTHON=$(TFA_VENV)/bin/python PML_PYTHON=$(PML_VENV)/bin/python CORRUPTIONS_PYTHON=$(CORRUPTIONS_VENV)/bin/python \

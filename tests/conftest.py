@@ -31,6 +31,7 @@ import numpy as np
 import pytest
 
 BACKEND = keras.backend.backend()
+QUICKEST = "torch"  # it neither traces nor compiles
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
@@ -75,7 +76,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     kept, left_out = [], []
     for item in items:
-        (left_out if item.get_closest_marker("exhaustive") else kept).append(item)
+        marks = {mark.name for mark in item.iter_markers()}
+        is_elsewhere = BACKEND != QUICKEST and {"neutral", "quickest"} <= marks
+        (left_out if "exhaustive" in marks or is_elsewhere else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept

@@ -2,7 +2,8 @@
 
 A product of options grows with every option that is added to it. Faults come from one value of
 an option, or from two values that meet; so `make test` runs rows in which every value, or every
-pair of values, occurs, and `make test-exhaustive` runs all rows.
+pair of values, occurs, and `make test-exhaustive` runs all rows. The backend is an option too: of a
+neutral test each value occurs on each of them, and the pairs meet where a row takes least.
 """
 
 import itertools
@@ -37,7 +38,7 @@ def every_pair(
         **axes: As for `every_value`.
 
     Returns:
-        As of `every_value`.
+        As of `every_value`. Rows that add pairs alone, and no value, have the mark `quickest`.
     """
     return _covering(2, always, axes)
 
@@ -59,20 +60,35 @@ def covering_rows(strength: int, axes: Mapping[str, Iterable[Any]]) -> set[tuple
     }
 
 
+def few_rows(rows: Iterable[tuple[int, ...]]) -> set[tuple[int, ...]]:
+    """Returns few of the rows that together have every value of all."""
+    rows, kept = sorted(rows), set()
+    missing = {cell for row in rows for cell in enumerate(row)}
+    while missing:
+        most = max(rows, key=lambda row: len(missing.intersection(enumerate(row))))
+        kept.add(most)
+        missing.difference_update(enumerate(most))
+    return kept
+
+
 def _covering(
     strength: int, always: Callable[..., bool] | None, axes: Mapping[str, Any]
 ) -> pytest.MarkDecorator:
     named = {name: _named(values) for name, values in axes.items()}
     kept = covering_rows(strength, named)
+    on_each_backend = few_rows(kept)
     rows = []
     for places in itertools.product(*(range(len(values)) for values in named.values())):
         cells = [values[place] for values, place in zip(named.values(), places, strict=True)]
         keys = dict(zip(named, (key for key, _ in cells), strict=True))
-        is_kept = places in kept or (always is not None and always(**keys))
+        if places in on_each_backend or (always is not None and always(**keys)):
+            marks = []
+        else:
+            marks = [pytest.mark.quickest if places in kept else pytest.mark.exhaustive]
         rows.append(
             pytest.param(
                 *(value for _, value in cells),
-                marks=[] if is_kept else pytest.mark.exhaustive,
+                marks=marks,
                 id="-".join(map(str, keys.values())),
             )
         )

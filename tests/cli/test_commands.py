@@ -178,6 +178,7 @@ def test_wrong_arguments_of_experiments_are_one_line(arguments, message, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.quickest
 @pytest.mark.neutral
 @pytest.mark.slow
 def test_study_prints_a_table_and_goes_on(tmp_path, capsys):

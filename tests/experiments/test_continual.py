@@ -201,6 +201,7 @@ def test_what_is_done_is_not_done_again_and_other_settings_mix_with_nothing(tmp_
     assert again.summary == first.summary
 
 
+@pytest.mark.quickest
 @pytest.mark.slow
 def test_arms_train_on_what_they_say_and_share_the_rest(tmp_path, monkeypatch):
     seen = {}
@@ -260,6 +261,7 @@ def test_arms_train_on_what_they_say_and_share_the_rest(tmp_path, monkeypatch):
     assert "Co2L" in json.dumps(content)
 
 
+@pytest.mark.quickest
 @pytest.mark.slow
 def test_domains_are_classes_of_their_own_for_the_loss_and_not_for_the_probe(tmp_path):
     result = continual(
@@ -336,6 +338,7 @@ def test_what_networks_and_losses_do_not_take_is_refused_before_data_are_read(fi
         ContinualSettings(**fields)
 
 
+@pytest.mark.quickest
 @pytest.mark.slow
 def test_a_training_that_diverges_is_in_the_table(tmp_path):
     fields = {"arms": ("neither", "co2l"), "num_tasks": 2, "seeds": 2, "learning_rate": 1e30}
@@ -351,6 +354,7 @@ def test_the_table_says_of_how_many_classes_tasks_are(tmp_path):
         assert words in continual(tmp_path, num_tasks=num_tasks)._explain(0)
 
 
+@pytest.mark.quickest
 @pytest.mark.slow
 def test_a_checkpoint_that_was_removed_is_missed(tmp_path):
     fields = {"arms": ("neither",), "num_tasks": 2}

@@ -47,6 +47,7 @@ def test_each_value_changes_the_training_in_its_factor_alone(factor, tmp_path):
     assert len(differing) == 1
 
 
+@pytest.mark.quickest
 @pytest.mark.slow
 def test_a_value_that_diverges_is_reported(tmp_path):
     result = Study(

@@ -166,6 +166,7 @@ def test_xla(rng):
     assert_same(trained(model, data, class_weight=WEIGHTS), expected)
 
 
+@pytest.mark.quickest
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method(name, rng):
     views, labels = rows(rng)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tests.covering import covering_rows, every_pair, every_value, representatives
+from tests.covering import covering_rows, every_pair, every_value, few_rows, representatives
 
 AXES = {
     "views": [1, 2, 3, 4],
@@ -26,17 +26,33 @@ def test_any_values_of_so_many_axes_meet(strength):
     assert rows == covering_rows(strength, AXES)
 
 
+def test_few_rows_have_every_value():
+    rows = covering_rows(2, AXES)
+    few = few_rows(rows)
+    assert few <= rows
+    assert len(few) < len(rows) / 2
+    assert {cell for row in few for cell in enumerate(row)} == {
+        (axis, place) for axis, values in enumerate(AXES.values()) for place in range(len(values))
+    }
+
+
 def rows_of(decorator: pytest.MarkDecorator) -> tuple[list[tuple], list[tuple]]:
-    """Returns the rows that are run by default, and the others."""
+    """Returns the rows that are run by default somewhere, and the others."""
     rows = decorator.mark.args[1]
-    kept = [row.values for row in rows if not row.marks]
-    return kept, [row.values for row in rows if row.marks]
+    names = [[mark.name for mark in row.marks] for row in rows]
+    kept = [
+        row.values for row, of_row in zip(rows, names, strict=True) if "exhaustive" not in of_row
+    ]
+    others = [row.values for row, of_row in zip(rows, names, strict=True) if "exhaustive" in of_row]
+    return kept, others
 
 
 def test_the_other_rows_are_exhaustive_and_none_is_lost():
     kept, others = rows_of(every_pair(**AXES))
     assert sorted(map(repr, kept + others)) == sorted(map(repr, itertools.product(*AXES.values())))
     assert len(kept) == len(covering_rows(2, AXES))
+    on_each_backend = [row for row in every_pair(**AXES).mark.args[1] if not row.marks]
+    assert len(on_each_backend) == len(few_rows(covering_rows(2, AXES)))
     kept, others = rows_of(every_value(name="ab", size=[1, 2, 3]))
     assert (len(kept), len(others)) == (3, 3)
 

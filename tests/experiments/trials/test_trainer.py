@@ -65,6 +65,7 @@ def test_arms_of_a_seed_begin_with_one_encoder(reader):
             np.testing.assert_array_equal(one, same)
 
 
+@pytest.mark.quickest
 def test_arms_of_a_seed_see_the_same_batches_in_the_same_order(reader, monkeypatch):
     taken = _Batches.__getitem__
     seen, epochs = [], {}
