@@ -1987,6 +1987,7 @@ MUTATIONS = (
         before="if self._arm.replays and len(buffer):",
         after="if len(buffer):",
         tests=(f"{_CONTINUAL}::test_arms_train_on_what_they_say_and_share_the_rest",),
+        backend="torch",
     ),
     Mutation(
         name="other_settings_are_mixed",
@@ -2007,6 +2008,7 @@ MUTATIONS = (
         tests=(
             f"{_CONTINUAL}::test_domains_are_classes_of_their_own_for_the_loss_and_not_for_the_probe",
         ),
+        backend="torch",
     ),
     # kinds of labels, through all rooms
     Mutation(
