@@ -39,6 +39,7 @@ class _Source(NamedTuple):
     leaves: list[tuple[Any, tuple[int, ...]]]  # dtype and shape of each part of a sample
     read: Callable[[], Iterator[tuple[Any, Any]]]  # batches of arrays
     number: int | None  # of samples, where known
+    num_batches: int | None  # where known
     may_be_one_hot: bool = False  # ids of a batch could be 0s and 1s of a single sample
 
     @property
@@ -88,9 +89,9 @@ def store_samples(data: Dataset, cache: str | os.PathLike[str] | None) -> Stored
             of batches, or a `keras.utils.PyDataset` of batches. Numbers, of one shape and dtype.
         cache: Path of a file for the samples, `.npy`; an existing one is read in place of the data
             set. None keeps them in memory: the size of the data set decoded, with 16 bytes a sample
-            and a batch beside it. Where the number of samples is not known beforehand, an eighth
-            more while it is read, and on a system that cannot enlarge memory in place twice the
-            size for moments.
+            and a batch beside it. Where the number of batches is not known beforehand, or later
+            ones are larger than the first, an eighth more while it is read; with NumPy 2.5, and on
+            a system that cannot enlarge memory in place, twice the size for moments.
 
     Raises:
         ValueError: If the data set has another form, one of two meanings, no samples or no end, or
@@ -145,7 +146,15 @@ def _of_tf_data(data: Any) -> _Source:
     number = cardinality * size if is_known else None
     # In a batch of static size a 1 among zeros looks like the labels of one sample.
     may_be_one_hot = spec[1].shape.rank == 1 and size is not None
-    return _Source(spec[0], leaves, batches.as_numpy_iterator, number, may_be_one_hot)
+    num_batches = int(batches.cardinality())
+    return _Source(
+        spec[0],
+        leaves,
+        batches.as_numpy_iterator,
+        number,
+        num_batches if num_batches >= 0 else None,
+        may_be_one_hot,
+    )
 
 
 def _check_batches(spec: tuple[Any, Any]) -> None:
@@ -201,7 +210,8 @@ def _of_py_dataset(data: keras.utils.PyDataset) -> _Source:
 
     x, _ = read(0)
     leaves = [(leaf.dtype, leaf.shape[1:]) for leaf in keras.tree.flatten(x)]
-    return _Source(x, leaves, lambda: map(read, range(data.num_batches)), None)
+    numbers = range(data.num_batches)
+    return _Source(x, leaves, lambda: map(read, numbers), None, len(numbers))
 
 
 def _as_array(values: Any) -> np.ndarray:
@@ -215,11 +225,13 @@ def _in_memory(source: _Source) -> np.ndarray:
     for batch in source.records():
         end = filled + len(batch)
         if end > len(records):
-            records.resize(max(end, len(records) * 9 // 8), refcheck=False)
+            # As many as there are where no later batch is larger than the first; memory that
+            # nothing was written to costs nothing. Otherwise an eighth more each time.
+            of_all = 0 if filled else len(batch) * (source.num_batches or 1)
+            records.resize(max(end, of_all, len(records) * 9 // 8), refcheck=False)
         records[filled:end] = batch
         filled = end
-    records.resize(filled, refcheck=False)
-    return records
+    return records[:filled]
 
 
 def _cached(source: _Source, path: pathlib.Path) -> np.ndarray:

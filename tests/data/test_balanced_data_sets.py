@@ -218,30 +218,40 @@ def test_data_sets_of_another_form_are_refused():
 class Wide(keras.utils.PyDataset):
     """Made as they are read: samples of 16 KiB, in batches of several sizes."""
 
+    def __init__(self, largest_first):
+        super().__init__()
+        self._sizes = [20, 19, 20, 18] if largest_first else [18, 20, 19, 20]
+
     def __len__(self):
         return 24
 
     def __getitem__(self, number):
-        labels = np.arange(16 + number % 5)
+        labels = np.arange(self._sizes[number % 4])
         return np.full((len(labels), 4096), number, "float32"), labels
 
 
-def peak_over_size():
-    """Returns the most memory that a reading takes, in sizes of what it keeps."""
-    batches = Wide()
+def peak_over_size(largest_first):
+    """Returns the most memory that a reading takes, in sizes of the samples."""
+    batches = Wide(largest_first)
     store_samples(batches, None)  # imports what it needs
     tracemalloc.start()
     stored = store_samples(batches, None)
-    return tracemalloc.get_traced_memory()[1] / stored.x.base.nbytes
+    return tracemalloc.get_traced_memory()[1] / stored.x.nbytes
 
 
-def test_memory_holds_the_samples_once_while_they_are_read():
+GROWS_IN_PLACE = np.lib.NumpyVersion(np.__version__) < "2.5.0"
+
+
+@pytest.mark.parametrize("largest_first", [True, False])
+def test_memory_holds_the_samples_once_while_they_are_read(largest_first):
     # What the threads of other tests take would count in this process.
     with concurrent.futures.ProcessPoolExecutor(
         1, multiprocessing.get_context("spawn")
     ) as processes:
-        assert processes.submit(peak_over_size).result() < 1.4
-    batches = Wide()
+        peak = processes.submit(peak_over_size, largest_first).result()
+    # What is kept, an eighth and a few batches; where the array grows by a copy, that beside it.
+    assert peak < (1.3 if largest_first or GROWS_IN_PLACE else 2.3)
+    batches = Wide(largest_first)
     stored = store_samples(batches, None)
     labels = np.concatenate([batches[number][1] for number in range(len(batches))])
     numbers = np.repeat(np.arange(24), [len(batches[number][1]) for number in range(24)])
