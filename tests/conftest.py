@@ -72,6 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Processes that share the tests of `make check` have to know them by the same names.
+    unnamed = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if unnamed:
+        raise pytest.UsageError(f"The id of a test has an address in memory: {unnamed[0]}")
     if config.getoption("--exhaustive"):
         return
     kept, left_out = [], []

@@ -6,6 +6,7 @@ pair of values, occurs, and `make test-exhaustive` runs all rows. The backend is
 neutral test each value occurs on each of them, and the pairs meet where a row takes least.
 """
 
+import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -99,7 +100,14 @@ def _named(values: Iterable[Any] | Mapping[str, Any]) -> list[tuple[Any, Any]]:
     """Returns pairs of key and value; without a dictionary a value is its own key."""
     if isinstance(values, Mapping):
         return list(values.items())
-    return [(value, value) for value in values]
+    return [(name_of(value), value) for value in values]
+
+
+def name_of(value: Any) -> Any:
+    """Returns the name of a function, and other values as they are: for ids of tests, which have
+    to be the same in every process.
+    """
+    return value.__name__ if inspect.isfunction(value) else value
 
 
 def representatives(

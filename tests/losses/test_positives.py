@@ -13,7 +13,7 @@ import keras_supcon
 from keras_supcon import SupConLoss
 from keras_supcon.losses import ntlogistic_loss, sincere_loss, supcon_loss
 from tests.autodiff import compiled, quickest, quickest_value_and_gradient
-from tests.covering import every_pair
+from tests.covering import every_pair, name_of
 from tests.losses import double_loop
 
 pytestmark = pytest.mark.neutral
@@ -582,7 +582,7 @@ def test_training_needs_no_function_that_can_be_saved(rng):
     "options",
     [{"positives": kind} for kind in (*KINDS, registered)]
     + [{"positives": "hierarchy", "level_constraint": True}],
-    ids=str,
+    ids=lambda options: "-".join(str(name_of(value)) for value in options.values()),
 )
 def test_labels_of_none_are_refused(options, rng):
     loss, projections = SupConLoss(**options), rng.normal(size=(4, 2, 3)).astype("float32")

@@ -7,6 +7,7 @@ import pytest
 import keras_supcon
 from keras_supcon import metrics
 from keras_supcon.metrics.batch_metric import BatchMetric
+from tests.covering import name_of
 
 pytestmark = pytest.mark.neutral
 
@@ -110,7 +111,7 @@ def test_the_lists_hold_every_metric():
 
 
 @pytest.mark.parametrize("metric", OF_CLASS_IDS, ids=lambda one: one.name)
-@pytest.mark.parametrize("kind", [*LABELS, all_alike], ids=str)
+@pytest.mark.parametrize("kind", [*LABELS, all_alike], ids=name_of)
 def test_metrics_of_class_ids_are_refused_beside_other_labels(kind, metric):
     model, labels = compiled("class"), LABELS.get(kind, SETS)
     message = f"should not compare classes .*`{type(metric).__name__}` needs class ids.*"
