@@ -246,6 +246,7 @@ def test_batches_and_weights_of_classes_as_keras_takes_them(tmp_path):
     assert_same(weights(trained), step_by_step(batch_of, class_weight=class_weight))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="tf.distribute")
 @pytest.mark.parametrize("kind", ["one epoch", "endless"])
 def test_replicas_miss_no_batch(kind, strategy, tmp_path):

@@ -164,6 +164,7 @@ def test_a_signal_ends_the_program_after_a_step_and_the_same_settings_go_on(
     assert last_states(tmp_path / "stopped") == last_states(tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again_and_other_settings_mix_with_nothing(tmp_path, monkeypatch):
     trained = []
 

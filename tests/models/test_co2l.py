@@ -201,6 +201,7 @@ def test_without_distillation_no_teacher_runs(views, monkeypatch):
     assert calls
 
 
+@pytest.mark.slow
 def test_a_step_is_made_anew_where_it_has_to_be(views):
     model = make(run_eagerly=False)
     made = []

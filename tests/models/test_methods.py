@@ -276,6 +276,7 @@ def test_labels_that_the_loss_does_not_look_at_may_be_of_any_kind(name, labels, 
         assert int(model.queue.count) == 16
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="elsewhere a step knows the size of its batch")
 @pytest.mark.parametrize("name", ["MoCo", "MoCo, symmetric", "NNCLR, supervised"])
 def test_a_step_stops_at_a_batch_of_unknown_size_that_does_not_fit_into_the_queue(name, rng):

@@ -256,6 +256,7 @@ def test_numbers_of_the_same_measurement_of_other_images_are_apart(tmp_path, tra
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [TRAINING.model, CROSS_ENTROPY], ids=["SupCon", "CrossEntropy"])
 def test_a_training_that_diverges_measures_nothing(model, tmp_path):
     """And does not stop the others."""
