@@ -167,11 +167,15 @@ def check_probabilities(
     return array
 
 
+def as_array(values: Any) -> np.ndarray:
+    """Returns a tensor of the backend, or what NumPy takes for an array, as one of NumPy."""
+    is_tensor = keras.ops.is_tensor(values)
+    return np.asarray(keras.ops.convert_to_numpy(values) if is_tensor else values)
+
+
 def _as_array(values: Any) -> np.ndarray:
-    if keras.ops.is_tensor(values):
-        return np.asarray(keras.ops.convert_to_numpy(values))
     try:
-        return np.asarray(values)
+        return as_array(values)
     except ValueError:  # rows of different lengths
         return np.array(values, dtype=object)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import keras
 import numpy as np
 from keras import tree
 
-from keras_supcon.array_checks import check_labels
+from keras_supcon.array_checks import as_array, check_labels
 from keras_supcon.evaluation.labeled_batches import is_pair_of_arrays, labeled_batches
 from keras_supcon.seeds import random_generator
 from keras_supcon.typing import TensorTree
@@ -62,11 +61,11 @@ def read_labeled(name: str, data: Any) -> LabeledData:
     ((4, 8, 8, 1), [0, 1, 1, 2])
     """
     if is_pair_of_arrays(data):
-        images, labels = tree.map_structure(_as_array, data[0]), data[1]
+        images, labels = tree.map_structure(as_array, data[0]), data[1]
     else:
         batches, _ = labeled_batches(name, data, batch_size=1)
         parts = [
-            (tree.map_structure(_as_array, images), np.atleast_1d(_as_array(labels)))
+            (tree.map_structure(as_array, images), np.atleast_1d(as_array(labels)))
             for images, labels in batches
         ]
         if not parts:
@@ -91,8 +90,3 @@ def read_labeled(name: str, data: Any) -> LabeledData:
             f"Received: {len(labels)} images, classes {classes[:5].tolist()}"
         )
     return LabeledData(images, labels)
-
-
-def _as_array(array: Any) -> np.ndarray:
-    is_tensor = keras.ops.is_tensor(array)
-    return np.asarray(keras.ops.convert_to_numpy(array) if is_tensor else array)

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_supcon.array_checks import as_array
+
 
 def check_samples(x: Any, number: int) -> Any:
     """Checks that there are as many samples as labels, and makes arrays of lists.
@@ -72,9 +74,7 @@ def _stack(samples: list | tuple) -> np.ndarray:
 
 
 def _leaf(value: Any) -> np.ndarray:
-    if keras.ops.is_tensor(value):
-        return np.asarray(keras.ops.convert_to_numpy(value))
-    return np.asarray(os.fspath(value) if isinstance(value, os.PathLike) else value)
+    return as_array(os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
 def _length(part: Any) -> int | None:

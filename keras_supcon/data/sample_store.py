@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import keras
 import numpy as np
 
+from keras_supcon.array_checks import as_array
 from keras_supcon.data.class_ids import check_class_ids
 from keras_supcon.files import whole_file
 from keras_supcon.typing import Dataset
@@ -206,17 +207,12 @@ def _of_py_dataset(data: keras.utils.PyDataset) -> _Source:
         batch = data[number]
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             raise ValueError(f"{_PAIR}. Received: batches of {type(batch)}")
-        return keras.tree.map_structure(_as_array, tuple(batch))
+        return keras.tree.map_structure(as_array, tuple(batch))
 
     x, _ = read(0)
     leaves = [(leaf.dtype, leaf.shape[1:]) for leaf in keras.tree.flatten(x)]
     numbers = range(data.num_batches)
     return _Source(x, leaves, lambda: map(read, numbers), None, len(numbers))
-
-
-def _as_array(values: Any) -> np.ndarray:
-    is_tensor = keras.ops.is_tensor(values)
-    return np.asarray(keras.ops.convert_to_numpy(values) if is_tensor else values)
 
 
 def _in_memory(source: _Source) -> np.ndarray:

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from keras_supcon.arguments import check_not_negative, is_whole
+from keras_supcon.array_checks import as_array
 from keras_supcon.losses.positives import SUM_TOLERANCE
 from keras_supcon.models.batch_checks import holds_samples
 from keras_supcon.typing import TensorTree
@@ -109,7 +110,7 @@ def weights_of_samples(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
     """
     if keras.tree.is_nested(y) and not isinstance(y, (list, tuple)):
         raise ValueError(f"`class_weight` {_IDS}. Received: y of type {type(y)}")
-    y = keras.ops.convert_to_numpy(y) if keras.ops.is_tensor(y) else np.asarray(y)
+    y = as_array(y)
     is_of_rows = y.ndim == 2 and y.shape[1] != 1
     if y.ndim not in (1, 2) or y.dtype.kind not in "biuf":
         raise ValueError(f"`class_weight` {_IDS}. Received: y.shape={y.shape}, y.dtype={y.dtype}")
