@@ -38,12 +38,10 @@ def test_few_rows_have_every_value():
 
 def rows_of(decorator: pytest.MarkDecorator) -> tuple[list[tuple], list[tuple]]:
     """Returns the rows that are run by default somewhere, and the others."""
-    rows = decorator.mark.args[1]
-    names = [[mark.name for mark in row.marks] for row in rows]
-    kept = [
-        row.values for row, of_row in zip(rows, names, strict=True) if "exhaustive" not in of_row
-    ]
-    others = [row.values for row, of_row in zip(rows, names, strict=True) if "exhaustive" in of_row]
+    kept, others = [], []
+    for row in decorator.mark.args[1]:
+        is_exhaustive = "exhaustive" in {mark.name for mark in row.marks}
+        (others if is_exhaustive else kept).append(row.values)
     return kept, others
 
 

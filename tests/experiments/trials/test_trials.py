@@ -344,7 +344,7 @@ def test_processes_find_what_one_process_finds(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_JOBS_OF_A_PROCESS", 1)
     trials = [
         Trial(dataclasses.replace(TRAINING, learning_rate=rate), seed, ("knn",))
-        for rate in (1e-3, 1e-2)
+        for rate in (1e-3, 3e-3, 1e-2)
         for seed in range(2)
     ]
     alone, together = (
